@@ -1,0 +1,73 @@
+//! All that one connection does: text, binary, a fragmented message, a ping, the closing
+//! handshake. Without an argument against an echo server that it starts itself; with a URL
+//! against that server, which must echo: `cargo run --example echo -- ws://localhost:9001`.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use landline::{CloseCode, Event, Kind, WebSocket};
+
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (url, server) = match std::env::args().nth(1) {
+        Some(url) => (url, None),
+        None => {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let url = format!("ws://{}/", listener.local_addr()?);
+            let server = thread::spawn(move || echo(&listener.accept()?.0));
+            (url, Some(server))
+        }
+    };
+
+    let mut ws = landline::connect(&url)?;
+    println!("connected to {url}: {}", ws.response().status());
+
+    ws.send("hello, world")?;
+    println!("text:       {}", describe(&mut ws)?);
+
+    ws.send(&[0xCA, 0xFE])?;
+    println!("binary:     {}", describe(&mut ws)?);
+
+    let sender = ws.sender();
+    let mut writer = sender.writer(Kind::Text);
+    for part in ["in ", "three ", "fragments"] {
+        writer.write_all(part.as_bytes())?;
+        writer.flush()?; // Ends a fragment.
+    }
+    writer.finish()?;
+    println!("fragmented: {}", describe(&mut ws)?);
+
+    ws.ping(b"are you there?")?;
+    println!("ping:       {}", describe(&mut ws)?);
+
+    let closed = ws.close((CloseCode::NORMAL, "that was all"))?;
+    println!("closed:     {closed} (clean: {})", closed.is_clean());
+
+    if let Some(server) = server {
+        server.join().map_err(|_| "the server panicked")??;
+    }
+    Ok(())
+}
+
+fn describe(ws: &mut WebSocket) -> Result<String, landline::Error> {
+    Ok(match ws.next_event()? {
+        Event::Text(text) => format!("text {text:?}"),
+        Event::Binary(bytes) => format!("binary {bytes:02x?}"),
+        Event::Pong(payload) => format!("pong {:?}", String::from_utf8_lossy(payload)),
+        other => format!("{other:?}"),
+    })
+}
+
+/// An echo server for one connection.
+fn echo(stream: &TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut server = tungstenite::accept(stream).map_err(|error| error.to_string())?;
+    loop {
+        match server.read() {
+            Ok(message) if message.is_text() || message.is_binary() => server.send(message)?,
+            Ok(_) => {} // Pings and Close are answered inside.
+            Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

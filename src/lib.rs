@@ -1,0 +1,101 @@
+//! A blocking WebSocket client (RFC 6455): threads and `std::net::TcpStream`, no async runtime,
+//! no `unsafe`.
+//!
+//! ```no_run
+//! use landline::{CloseCode, Message};
+//!
+//! let mut ws = landline::connect("wss://example.com/feed")?;
+//! ws.send("hello")?;
+//! match ws.recv()? {
+//!     Message::Text(text) => println!("{text}"),
+//!     Message::Binary(bytes) => println!("{} bytes", bytes.len()),
+//! }
+//! ws.close(CloseCode::NORMAL)?;
+//! # Ok::<(), landline::Error>(())
+//! ```
+//!
+//! **Keep receiving.** There is no hidden thread: pings are answered and sent, and a lost peer or
+//! a closing handshake is noticed, only while some thread is inside
+//! [`recv`](WebSocket::recv) or one of its siblings.
+//!
+//! **Full duplex**, also over TLS: [`sender`](WebSocket::sender) gives handles that send from any
+//! thread while another one blocks in `recv`.
+//!
+//! ```no_run
+//! let ws = landline::connect("wss://example.com/chat")?;
+//! let (mut receiver, sender) = ws.split();
+//! let other = sender.clone();
+//! std::thread::spawn(move || other.send("from another thread"));
+//! for message in receiver.messages() {
+//!     println!("{:?}", message?);
+//! }
+//! # Ok::<(), landline::Error>(())
+//! ```
+//!
+//! **Deadlines hold**: every wait has one, each is absolute, and [`Timeout`] says which passed.
+//! [`recv_timeout`](WebSocket::recv_timeout) loses nothing. [`abort`](WebSocket::abort) wakes
+//! whoever blocks.
+//!
+//! **The end is a value**: [`Error::Closed`] holds both Close frames, who began, and whether it
+//! was clean.
+//!
+//! | to | use |
+//! |---|---|
+//! | connect | [`connect`], [`Builder`] |
+//! | use one thread | [`WebSocket`] |
+//! | use several | [`Receiver`], [`Sender`] |
+//! | stop from outside | [`AbortHandle`] |
+//! | trust other certificates | `TlsOptions` |
+//! | bring a stream | [`Stream`] |
+//! | drive the protocol yourself, fuzz it | [`proto`] |
+//!
+//! # What it does not do
+//!
+//! Be a server, run on an async runtime, compress (permessage-deflate), go through a proxy,
+//! follow redirects, keep cookies, reconnect by itself.
+//!
+//! # Features
+//!
+//! * `tls` (default): `wss://` by rustls.
+//! * `native-roots`: trust what the operating system trusts.
+//! * `log`: handshake heads and frames to the `log` facade, secrets hidden.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod error;
+mod message;
+mod net;
+pub mod proto;
+mod receiver;
+mod sender;
+mod websocket;
+mod wire;
+
+pub use builder::Builder;
+pub use error::{
+    Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, Side,
+    Timeout, TlsError,
+};
+pub use message::{Event, Message, MessageRef};
+pub use net::abort::AbortHandle;
+pub use net::duplex::Stream;
+#[cfg(feature = "tls")]
+pub use net::tls::TlsOptions;
+pub use proto::Violation;
+pub use proto::close::{CloseCode, CloseFrame};
+pub use proto::handshake::Mismatch;
+pub use proto::http::{HeadError, Headers, Response};
+pub use proto::keepalive::Keepalive;
+pub use proto::recv::{Kind, Piece};
+pub use receiver::{MessageReader, Messages, Receiver};
+pub use sender::{MessageWriter, Sender};
+pub use websocket::WebSocket;
+
+/// Connects to a `ws://` or `wss://` URL with all defaults; see [`Builder`].
+///
+/// # Errors
+/// As [`Builder::connect`].
+pub fn connect(url: &str) -> Result<WebSocket, Error> {
+    Builder::new().connect(url)
+}

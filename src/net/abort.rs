@@ -1,0 +1,63 @@
+//! Waking whoever blocks, from any thread.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Ends a connection at once, from any thread and in any state: whoever blocks in connecting, in
+/// the handshakes, in `recv` or in `send` returns within milliseconds, and is told that it was
+/// aborted here. Give it to [`Builder::abort_handle`](crate::Builder::abort_handle) before
+/// connecting; it serves one connection at a time, the latest.
+///
+/// ```
+/// let abort = landline::AbortHandle::new();
+/// let builder = landline::Builder::new().abort_handle(abort.clone());
+/// abort.abort();
+/// let error = builder.connect("ws://127.0.0.1:9").unwrap_err();
+/// assert!(matches!(error.closed().unwrap().cause(), landline::Cause::Aborted));
+/// ```
+#[derive(Clone, Default)]
+pub struct AbortHandle(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    aborted: bool,
+    wake: Option<Box<dyn Fn() + Send>>,
+}
+
+impl AbortHandle {
+    /// A handle that belongs to no connection yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Aborts the connection, and every later one of the same handle.
+    pub fn abort(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.aborted = true;
+        if let Some(wake) = &state.wake {
+            wake();
+        }
+    }
+
+    /// Whether [`abort`](Self::abort) was called.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).aborted
+    }
+
+    /// From now on `wake` is how to reach whoever blocks; called at once if it is too late.
+    pub(crate) fn wake_with(&self, wake: impl Fn() + Send + 'static) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.aborted {
+            wake();
+        }
+        state.wake = Some(Box::new(wake));
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle").field("aborted", &self.is_aborted()).finish()
+    }
+}

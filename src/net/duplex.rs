@@ -1,0 +1,411 @@
+//! A stream that is read and written at the same time from different threads, plain or TLS.
+//!
+//! ```text
+//! reader:  socket.read(cipher)                    blocks, holds no lock
+//!          lock tls -> read_tls, process, take plaintext -> unlock
+//! writer:  lock tls -> encrypt into a Vec -> unlock -> socket.write
+//! ```
+//! The caller keeps the writers apart (the wire lock, which comes before the TLS lock); the TLS
+//! lock is never held across a system call.
+
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "tls")]
+use std::io::{Read as _, Write as _};
+
+use super::deadline::Deadline;
+
+/// A connected stream socket, or anything that behaves like one, to speak WebSocket over:
+/// [`Builder::connect_over`](crate::Builder::connect_over). One thread reads while others write.
+///
+/// It must be in blocking mode. All timeouts mean what they mean for [`TcpStream`]: a read or
+/// write that takes longer fails with [`WouldBlock`](io::ErrorKind::WouldBlock) or
+/// [`TimedOut`](io::ErrorKind::TimedOut), and nothing is lost.
+pub trait Stream: fmt::Debug + Send + Sync + 'static {
+    /// Reads what is there, blocks if there is nothing; `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    /// Any; the connection is over, unless it was a timeout.
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes some of `buf`, blocks until it can.
+    ///
+    /// # Errors
+    /// Any; the connection is over, unless it was a timeout.
+    fn write(&self, buf: &[u8]) -> io::Result<usize>;
+
+    /// How long a read may block; `None` for ever.
+    ///
+    /// # Errors
+    /// Any; the connection is over.
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// How long a write may block; `None` for ever.
+    ///
+    /// # Errors
+    /// Any; the connection is over.
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Switches to reads and writes that never block, and back.
+    ///
+    /// # Errors
+    /// Any; the connection is over.
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+
+    /// Ends one direction or both, and wakes whoever blocks in it.
+    ///
+    /// # Errors
+    /// Any; it is ignored.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+
+    /// The address of the other end, if it has one.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+macro_rules! socket {
+    ($socket:ty, |$this:ident| $peer_addr:expr) => {
+        impl Stream for $socket {
+            fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                io::Read::read(&mut &*self, buf)
+            }
+
+            fn write(&self, buf: &[u8]) -> io::Result<usize> {
+                io::Write::write(&mut &*self, buf)
+            }
+
+            fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                Self::set_read_timeout(self, timeout)
+            }
+
+            fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                Self::set_write_timeout(self, timeout)
+            }
+
+            fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+                Self::set_nonblocking(self, nonblocking)
+            }
+
+            fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+                Self::shutdown(self, how)
+            }
+
+            fn peer_addr(&self) -> Option<SocketAddr> {
+                let $this = self;
+                $peer_addr
+            }
+        }
+    };
+}
+
+socket!(TcpStream, |this| Self::peer_addr(this).ok());
+#[cfg(unix)]
+socket!(std::os::unix::net::UnixStream, |_this| None);
+
+/// How long a system call may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    /// Not at all.
+    Not,
+    /// Until then.
+    Until(Deadline),
+}
+
+/// The stream, and TLS over it.
+pub(crate) struct Duplex {
+    stream: Arc<dyn Stream>,
+    #[cfg(feature = "tls")]
+    tls: Option<Mutex<rustls::ClientConnection>>,
+    /// Held while the stream does not block, which is for one system call of the reader's: a
+    /// writer that meets `WouldBlock` too early waits for it here.
+    unblocked: Mutex<()>,
+}
+
+/// What the one reader keeps.
+#[derive(Debug, Default)]
+pub(crate) struct ReadHalf {
+    armed: Option<Option<Duration>>,
+    #[cfg(feature = "tls")]
+    cipher: Cipher,
+    /// TLS wants to send something, an alert for example.
+    pub(crate) owes_tls: bool,
+}
+
+/// Bytes that were read, but not given to TLS yet.
+#[cfg(feature = "tls")]
+#[derive(Debug, Default)]
+struct Cipher {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+/// What the writers share, one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct WriteHalf {
+    armed: Option<Option<Duration>>,
+    /// Plaintext that is not encrypted yet; unused without TLS.
+    #[cfg(feature = "tls")]
+    plain: Vec<u8>,
+    /// Bytes for the socket, of which the first `sent` are written.
+    out: Vec<u8>,
+    sent: usize,
+}
+
+/// The write buffer of an idle connection is not larger than this.
+const SMALL_BUFFER: usize = 2 * 1024;
+
+impl Duplex {
+    pub(crate) fn plain(stream: Arc<dyn Stream>) -> Self {
+        Self {
+            stream,
+            #[cfg(feature = "tls")]
+            tls: None,
+            unblocked: Mutex::new(()),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(stream: Arc<dyn Stream>, mut tls: rustls::ClientConnection) -> Self {
+        // Each piece is encrypted and taken out at once; the pieces bound the memory.
+        tls.set_buffer_limit(None);
+        Self { tls: Some(Mutex::new(tls)), ..Self::plain(stream) }
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<dyn Stream> {
+        &self.stream
+    }
+
+    /// Reads what is there; `Ok(0)` is the end. [`io::ErrorKind::WouldBlock`] says that the wait
+    /// is over, or a little early: look at the clock and call again.
+    pub(crate) fn read(
+        &self,
+        half: &mut ReadHalf,
+        buf: &mut [u8],
+        wait: Wait,
+    ) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return self.read_tls(tls, half, buf, wait);
+        }
+        self.read_socket(&mut half.armed, buf, wait)
+    }
+
+    #[cfg(feature = "tls")]
+    fn read_tls(
+        &self,
+        tls: &Mutex<rustls::ClientConnection>,
+        half: &mut ReadHalf,
+        buf: &mut [u8],
+        wait: Wait,
+    ) -> io::Result<usize> {
+        loop {
+            let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                match tls.reader().read(buf) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // Whether a Close frame came before tells truncation from the end.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                    other => return other,
+                }
+                let cipher = &mut half.cipher;
+                let mut rest = &cipher.buffer[cipher.start..cipher.end];
+                if rest.is_empty() {
+                    break;
+                }
+                cipher.start += tls.read_tls(&mut rest)?;
+                let processed = tls.process_new_packets();
+                half.owes_tls |= tls.wants_write();
+                processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            }
+            drop(tls);
+            let cipher = &mut half.cipher;
+            if cipher.buffer.is_empty() {
+                cipher.buffer = vec![0; 16 * 1024];
+            }
+            let len = self.read_socket(&mut half.armed, &mut cipher.buffer, wait)?;
+            (cipher.start, cipher.end) = (0, len);
+            if len == 0 {
+                return Ok(0);
+            }
+        }
+    }
+
+    fn read_socket(
+        &self,
+        armed: &mut Option<Option<Duration>>,
+        buf: &mut [u8],
+        wait: Wait,
+    ) -> io::Result<usize> {
+        let capacity = buf.len();
+        let len = self.call(wait, |timeout| {
+            if let Some(timeout) = timeout {
+                arm(armed, timeout, |timeout| self.stream.set_read_timeout(timeout))?;
+            }
+            self.stream.read(buf)
+        })?;
+        checked(len, capacity)
+    }
+
+    /// Where the next bytes to write are put.
+    pub(crate) fn stage<'a>(&self, half: &'a mut WriteHalf) -> &'a mut Vec<u8> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return &mut half.plain;
+        }
+        &mut half.out
+    }
+
+    /// Whether there is something to flush.
+    pub(crate) fn is_staged(&self, half: &mut WriteHalf) -> bool {
+        !self.stage(half).is_empty() || !half.out.is_empty()
+    }
+
+    /// Writes all that was staged. [`io::ErrorKind::WouldBlock`] says that the wait is over; what
+    /// is not written yet stays for the next flush.
+    pub(crate) fn flush(&self, half: &mut WriteHalf, wait: Wait) -> io::Result<()> {
+        self.encrypt(half)?;
+        while half.sent < half.out.len() {
+            let rest = &half.out[half.sent..];
+            let armed = &mut half.armed;
+            let len = self.call(wait, |timeout| {
+                if let Some(timeout) = timeout {
+                    arm(armed, timeout, |timeout| self.stream.set_write_timeout(timeout))?;
+                }
+                self.stream.write(rest)
+            });
+            match len {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => half.sent += checked(len, rest.len())?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match wait {
+                    Wait::Until(deadline) if !deadline.is_past() => {
+                        // The reader does not block just now; or the timeout came a little early.
+                        drop(self.unblocked.lock().unwrap_or_else(PoisonError::into_inner));
+                        std::thread::yield_now();
+                    }
+                    _ => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        half.sent = 0;
+        half.out.clear();
+        Ok(())
+    }
+
+    /// Gives back what a big message needed.
+    pub(crate) fn shrink(&self, half: &mut WriteHalf) {
+        half.out.shrink_to(SMALL_BUFFER);
+        self.stage(half).shrink_to(SMALL_BUFFER);
+    }
+
+    #[cfg(feature = "tls")]
+    fn encrypt(&self, half: &mut WriteHalf) -> io::Result<()> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if !half.plain.is_empty() {
+            tls.writer().write_all(&half.plain)?;
+            half.plain.clear();
+        }
+        while tls.wants_write() {
+            tls.write_tls(&mut half.out)?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    fn encrypt(&self, _: &mut WriteHalf) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Says that nothing more is written: `close_notify`, and FIN. What TLS has to say is written
+    /// as far as that takes no waiting.
+    pub(crate) fn finish(&self, half: &mut WriteHalf) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.lock().unwrap_or_else(PoisonError::into_inner).send_close_notify();
+            // The peer may have gone; that is no matter now.
+            let _ = self.flush(half, Wait::Not);
+        }
+        #[cfg(not(feature = "tls"))]
+        let _ = half;
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Ends both directions, and wakes whoever blocks in one.
+    pub(crate) fn shutdown(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// One system call that waits so long; `call` is given the timeout to set, or `None` for a
+    /// stream that does not block.
+    fn call(
+        &self,
+        wait: Wait,
+        mut call: impl FnMut(Option<Option<Duration>>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let timeout = match wait {
+                Wait::Not => Some(Duration::ZERO),
+                Wait::Until(deadline) => deadline.remaining(Instant::now()),
+            };
+            let done = if timeout == Some(Duration::ZERO) {
+                let _unblocked = self.unblocked.lock().unwrap_or_else(PoisonError::into_inner);
+                self.stream.set_nonblocking(true)?;
+                let done = call(None);
+                self.stream.set_nonblocking(false)?;
+                done
+            } else {
+                call(Some(timeout))
+            };
+            return match done {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Unix says one, Windows the other.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                done => done,
+            };
+        }
+    }
+}
+
+impl fmt::Debug for Duplex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stream.fmt(f)
+    }
+}
+
+/// Sets a socket timeout only when the one that is set would fire too late, or much too early.
+fn arm(
+    armed: &mut Option<Option<Duration>>,
+    timeout: Option<Duration>,
+    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> io::Result<()> {
+    let fits = match (*armed, timeout) {
+        (Some(None), None) => true,
+        // A timeout that fires early only makes the caller look at the clock.
+        (Some(Some(armed)), Some(timeout)) => armed <= timeout && armed >= timeout / 2,
+        _ => false,
+    };
+    if !fits {
+        *armed = None;
+        set(timeout)?;
+        *armed = Some(timeout);
+    }
+    Ok(())
+}
+
+/// A stream that somebody brought may lie about how much it did.
+fn checked(len: usize, capacity: usize) -> io::Result<usize> {
+    if len > capacity {
+        return Err(io::Error::other("the stream says that it moved more bytes than it could"));
+    }
+    Ok(len)
+}

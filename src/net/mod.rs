@@ -1,0 +1,169 @@
+//! Blocking I/O: the only module that touches sockets.
+
+pub(crate) mod abort;
+pub(crate) mod deadline;
+pub(crate) mod duplex;
+pub(crate) mod target;
+pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+
+use std::io;
+use std::time::Duration;
+
+use deadline::Deadline;
+use duplex::{Duplex, ReadHalf, Wait, WriteHalf};
+
+use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
+use crate::proto::handshake::{self, Key, Mismatch};
+use crate::proto::http::{HeadReader, Response};
+
+/// The most 1xx responses before the answer.
+const MAX_INTERIM: usize = 8;
+/// How long the body of a refusal is waited for: it is only evidence.
+const BODY_WAIT: Duration = Duration::from_secs(1);
+
+/// A connection whose opening handshake is done.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) duplex: Duplex,
+    pub(crate) reading: ReadHalf,
+    pub(crate) response: Response,
+    pub(crate) subprotocol: Option<String>,
+    /// What came after the response: the first frames.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// What the request says beside the key.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) resource: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) subprotocols: &'a [String],
+    pub(crate) headers: &'a [(String, String)],
+}
+
+/// Does the opening handshake.
+pub(crate) fn upgrade(
+    duplex: Duplex,
+    request: &Request<'_>,
+    deadline: Deadline,
+) -> Result<Opened, Error> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| Error::Io(io::Error::other(error)))?;
+    let key = Key::new(random);
+    let Request { resource, host, subprotocols, headers } = request;
+    let head = handshake::request(resource, host, &key, subprotocols, headers);
+    log_head("request", &head);
+    let mut writing = WriteHalf::default();
+    duplex.stage(&mut writing).extend_from_slice(&head);
+    let written = duplex.flush(&mut writing, Wait::Until(deadline));
+
+    let mut reading = ReadHalf::default();
+    let mut bytes = Vec::new();
+    // A server that refuses may do so before it has read all: then the answer says why.
+    let answer = read_answer(&duplex, &mut reading, &mut bytes, deadline);
+    let (mut response, len) = match (answer, written) {
+        (Err(_), Err(error)) => return Err(failed(error, deadline)),
+        (answer, _) => answer?,
+    };
+    log_head("response", &bytes[..len]);
+    let mut rest = bytes.split_off(len);
+    match handshake::verify(&response, &key, subprotocols) {
+        Ok(subprotocol) => Ok(Opened { duplex, reading, response, subprotocol, rest }),
+        Err(mismatch) => {
+            if mismatch == Mismatch::Status {
+                let deadline = deadline.min(Deadline::after(Some(BODY_WAIT)));
+                while !response.is_body_complete(&rest)
+                    && matches!(read_more(&duplex, &mut reading, &mut rest, deadline), Ok(1..))
+                {
+                }
+                response.keep_body(&rest);
+            }
+            Err(refused(HandshakeProblem::Mismatch(mismatch), Some(response)))
+        }
+    }
+}
+
+/// Reads up to the end of a response head that is not interim.
+fn read_answer(
+    duplex: &Duplex,
+    reading: &mut ReadHalf,
+    bytes: &mut Vec<u8>,
+    deadline: Deadline,
+) -> Result<(Response, usize), Error> {
+    let mut head = HeadReader::default();
+    let mut interim = 0;
+    loop {
+        let found = head.advance(bytes);
+        match found.map_err(|error| refused(HandshakeProblem::Head(error), None))? {
+            // RFC 9110 section 15.2: interim responses come before the answer; 101 is final.
+            Some((response, len)) if response.status() < 200 && response.status() != 101 => {
+                bytes.drain(..len);
+                head = HeadReader::default();
+                interim += 1;
+                if interim > MAX_INTERIM {
+                    return Err(refused(HandshakeProblem::TooManyInterim, Some(response)));
+                }
+            }
+            Some(found) => return Ok(found),
+            None => match read_more(duplex, reading, bytes, deadline) {
+                Ok(0) => return Err(refused(HandshakeProblem::Eof, None)),
+                Ok(_) => {}
+                Err(error) => return Err(failed(error, deadline)),
+            },
+        }
+    }
+}
+
+fn read_more(
+    duplex: &Duplex,
+    reading: &mut ReadHalf,
+    bytes: &mut Vec<u8>,
+    deadline: Deadline,
+) -> io::Result<usize> {
+    let mut buffer = [0; 4 * 1024];
+    loop {
+        if deadline.is_past() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match duplex.read(reading, &mut buffer, Wait::Until(deadline)) {
+            Ok(len) => {
+                bytes.extend_from_slice(&buffer[..len]);
+                return Ok(len);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn failed(error: io::Error, deadline: Deadline) -> Error {
+    if error.kind() == io::ErrorKind::WouldBlock && deadline.is_past() {
+        Error::Timeout(Timeout::Handshake)
+    } else {
+        Error::Io(error)
+    }
+}
+
+fn refused(problem: HandshakeProblem, response: Option<Response>) -> Error {
+    Error::Handshake(Box::new(HandshakeError { problem, response }))
+}
+
+/// Logs a head, a line each, with secrets hidden and control characters escaped.
+#[cfg(feature = "log")]
+fn log_head(what: &str, head: &[u8]) {
+    for line in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii) {
+        let line = String::from_utf8_lossy(line);
+        match line.split_once(':') {
+            Some((name, _)) if crate::proto::http::is_secret(name) => {
+                log::debug!("{what}: {name}: ***");
+            }
+            _ if line.is_empty() => {}
+            _ => log::debug!("{what}: {}", line.escape_debug()),
+        }
+    }
+}
+
+#[cfg(not(feature = "log"))]
+fn log_head(_: &str, _: &[u8]) {}

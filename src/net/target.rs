@@ -1,0 +1,105 @@
+//! The server that a URL names (RFC 6455 section 3).
+
+use url::{Host, Url};
+
+use crate::error::InvalidInput;
+
+/// A `ws` or `wss` URL, taken apart. One view of the host serves lookup, SNI and `Host` alike.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) secure: bool,
+    pub(crate) host: Host<String>,
+    pub(crate) port: u16,
+    /// Path and query.
+    pub(crate) resource: String,
+    /// User and password of the URL, decoded.
+    pub(crate) credentials: Option<(String, String)>,
+}
+
+/// Longer URLs are refused; a request head of 64 KiB is the most that anybody takes.
+const MAX_URL: usize = 32 * 1024;
+
+impl Target {
+    /// Reads a URL.
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidInput> {
+        let invalid = |why: &str| InvalidInput::Url(why.into());
+        if url.len() > MAX_URL {
+            return Err(InvalidInput::RequestTooLarge);
+        }
+        // The URL Standard drops some of these in silence.
+        if url.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
+            return Err(invalid("it has a space or a control character"));
+        }
+        let url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+        let secure = match url.scheme() {
+            "ws" => false,
+            "wss" => true,
+            "http" => return Err(invalid("the scheme is http; for a WebSocket it is ws")),
+            "https" => return Err(invalid("the scheme is https; for a WebSocket it is wss")),
+            _ => return Err(invalid("the scheme is neither ws nor wss")),
+        };
+        // RFC 6455 section 3: fragment identifiers MUST NOT be used.
+        if url.fragment().is_some() {
+            return Err(invalid("it has a fragment"));
+        }
+        let host = match url.host().ok_or_else(|| invalid("it has no host"))? {
+            Host::Domain(name) => {
+                let labels = name.strip_suffix('.').unwrap_or(name);
+                let fits = labels.len() <= 253
+                    && labels.split('.').all(|label| (1..=63).contains(&label.len()));
+                if !fits {
+                    return Err(invalid("the host is not a valid name"));
+                }
+                Host::Domain(name.to_owned())
+            }
+            Host::Ipv4(address) => Host::Ipv4(address),
+            Host::Ipv6(address) => Host::Ipv6(address),
+        };
+        let port = url.port_or_known_default().unwrap_or(0);
+        if port == 0 {
+            return Err(invalid("port 0 cannot be connected to"));
+        }
+        let credentials = if url.username().is_empty() && url.password().is_none() {
+            None
+        } else {
+            let decode = |text: &str| {
+                let text = percent_decode(text).filter(|text| !text.contains(char::is_control));
+                text.ok_or_else(|| invalid("user or password cannot be sent"))
+            };
+            Some((decode(url.username())?, decode(url.password().unwrap_or(""))?))
+        };
+        let resource = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
+        Ok(Self { secure, host, port, resource, credentials })
+    }
+
+    /// `Host`: the port is left out only when it is the scheme's default.
+    pub(crate) fn host_header(&self) -> String {
+        let default = if self.secure { 443 } else { 80 };
+        if self.port == default {
+            self.host.to_string()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// `None` if it is not UTF-8 after decoding.
+fn percent_decode(text: &str) -> Option<String> {
+    let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).ok()?);
+                at += 3;
+            }
+            _ => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).ok()
+}

@@ -1,0 +1,166 @@
+//! Name lookup and TCP: the addresses race (RFC 8305), under one deadline.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use url::Host;
+
+use super::abort::AbortHandle;
+use super::deadline::Deadline;
+use crate::error::{ConnectError, Error, Timeout};
+
+/// How long one address has before the next is tried beside it (RFC 8305 section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// A name with more addresses than this is tried at the first ones only.
+const MAX_ADDRESSES: usize = 8;
+
+/// What reaches the thread that waits.
+enum News {
+    Resolved(io::Result<Vec<SocketAddr>>),
+    Tried(SocketAddr, io::Result<TcpStream>),
+    Aborted,
+}
+
+/// Connects to the first address of `host` that answers.
+pub(crate) fn connect(
+    host: &Host<String>,
+    port: u16,
+    deadline: Deadline,
+    abort: &AbortHandle,
+) -> Result<TcpStream, Error> {
+    let (sender, news) = channel();
+    let waker = sender.clone();
+    abort.wake_with(move || {
+        // Nobody waits any more if this fails.
+        let _ = waker.send(News::Aborted);
+    });
+    let addresses = match host {
+        Host::Ipv4(address) => vec![SocketAddr::new(IpAddr::V4(*address), port)],
+        Host::Ipv6(address) => vec![SocketAddr::new(IpAddr::V6(*address), port)],
+        Host::Domain(name) => resolve(name, port, deadline, &sender, &news)?,
+    };
+    race(host, &addresses, deadline, &sender, &news)
+}
+
+/// Looks up a name, in a thread because the lookup of the system can be neither bounded nor
+/// stopped.
+fn resolve(
+    name: &str,
+    port: u16,
+    deadline: Deadline,
+    sender: &Sender<News>,
+    news: &Receiver<News>,
+) -> Result<Vec<SocketAddr>, Error> {
+    let (sender, owned) = (sender.clone(), name.to_owned());
+    spawn("landline-resolve", move || {
+        let found = (owned.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        let _ = sender.send(News::Resolved(found));
+    })?;
+    let failed =
+        |error| ConnectError { host: name.to_owned(), resolve: Some(error), attempts: Vec::new() };
+    match wait(news, deadline, Timeout::Resolve)? {
+        News::Resolved(Ok(addresses)) if addresses.is_empty() => {
+            let error = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
+            Err(Error::Connect(Box::new(failed(error))))
+        }
+        News::Resolved(Ok(addresses)) => Ok(interleave(addresses)),
+        News::Resolved(Err(error)) => Err(Error::Connect(Box::new(failed(error)))),
+        News::Tried(..) | News::Aborted => Err(Error::aborted()),
+    }
+}
+
+/// The families in turn, the first one's first (RFC 8305 section 4).
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut second = second.into_iter();
+    let mut turns = Vec::new();
+    for address in first {
+        turns.push(address);
+        turns.extend(second.next());
+    }
+    turns.extend(second);
+    turns.truncate(MAX_ADDRESSES);
+    turns
+}
+
+fn race(
+    host: &Host<String>,
+    addresses: &[SocketAddr],
+    deadline: Deadline,
+    sender: &Sender<News>,
+    news: &Receiver<News>,
+) -> Result<TcpStream, Error> {
+    let mut waiting = addresses.iter().peekable();
+    let mut running = 0;
+    let mut attempts = Vec::new();
+    let mut next_start = Deadline::at(Instant::now());
+    loop {
+        if waiting.peek().is_none() {
+            next_start = Deadline::NEVER;
+        }
+        if next_start.is_past() && !deadline.is_past() {
+            if let Some(&address) = waiting.next() {
+                try_address(address, deadline, sender.clone())?;
+                running += 1;
+                next_start = Deadline::after(Some(STAGGER));
+                continue;
+            }
+        }
+        if running == 0 && next_start == Deadline::NEVER && !deadline.is_past() {
+            let host = host.to_string();
+            return Err(Error::Connect(Box::new(ConnectError { host, resolve: None, attempts })));
+        }
+        match wait(news, deadline.min(next_start), Timeout::Connect) {
+            Ok(News::Tried(_, Ok(stream))) => return Ok(stream),
+            Ok(News::Tried(address, Err(error))) => {
+                attempts.push((address, error));
+                running -= 1;
+                next_start = Deadline::at(Instant::now());
+            }
+            Ok(News::Resolved(_) | News::Aborted) => return Err(Error::aborted()),
+            Err(error) if deadline.is_past() => return Err(error),
+            Err(_) => {} // It is time for the next address.
+        }
+    }
+}
+
+/// Tries one address in a thread of its own. A connection that comes too late is closed there.
+fn try_address(address: SocketAddr, deadline: Deadline, sender: Sender<News>) -> Result<(), Error> {
+    spawn("landline-connect", move || {
+        let tried = match deadline.remaining(Instant::now()) {
+            Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
+            Some(remaining) => TcpStream::connect_timeout(&address, remaining),
+            None => TcpStream::connect(address),
+        };
+        let tried = tried.and_then(|stream| {
+            // A port in the ephemeral range that nobody listens on can connect to itself.
+            if stream.local_addr()? == stream.peer_addr()? {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            Ok(stream)
+        });
+        let _ = sender.send(News::Tried(address, tried));
+    })
+}
+
+fn spawn(name: &str, job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let builder = thread::Builder::new().name(name.into()).stack_size(256 * 1024);
+    builder.spawn(job).map_err(Error::Io).map(drop)
+}
+
+fn wait(news: &Receiver<News>, deadline: Deadline, phase: Timeout) -> Result<News, Error> {
+    let timed_out = Error::Timeout(phase);
+    match deadline.remaining(Instant::now()) {
+        Some(remaining) => news.recv_timeout(remaining).map_err(|error| match error {
+            RecvTimeoutError::Timeout => timed_out,
+            RecvTimeoutError::Disconnected => Error::aborted(),
+        }),
+        // The caller holds a sender, so this cannot fail.
+        None => news.recv().map_err(|_| Error::aborted()),
+    }
+}

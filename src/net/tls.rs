@@ -1,0 +1,411 @@
+//! TLS by rustls: the options, and the TLS handshake. The crypto provider is passed explicitly;
+//! no process-wide default is installed or needed.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
+use url::Host;
+
+use super::deadline::Deadline;
+use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf};
+use crate::error::{Error, InvalidInput, Timeout, TlsError};
+
+/// How TLS is spoken and whom it trusts. Cheap to clone; clones share one configuration, made
+/// at the first connection, so that later connections resume its sessions.
+///
+/// ```no_run
+/// use landline::{Builder, TlsOptions};
+/// let tls = TlsOptions::new().ca_pem_file("ca.pem")?.server_name("internal.example");
+/// let ws = Builder::new().tls(tls).connect("wss://10.1.2.3/feed")?;
+/// # Ok::<(), landline::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct TlsOptions {
+    settings: Settings,
+    /// Made at the first connection.
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+#[derive(Clone, Default)]
+struct Settings {
+    roots: Roots,
+    client: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
+    server_name: Option<String>,
+    tls13_only: bool,
+    key_log: bool,
+    verify: Verify,
+}
+
+#[derive(Clone, Default)]
+enum Roots {
+    #[default]
+    Mozilla,
+    #[cfg(feature = "native-roots")]
+    Native,
+    These(Vec<CertificateDer<'static>>),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Verify {
+    #[default]
+    All,
+    NotTheName,
+    Nothing,
+}
+
+impl TlsOptions {
+    /// Mozilla's roots, TLS 1.2 and 1.3, the URL's host as server name.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A configuration of your own; all other options but [`server_name`](Self::server_name) are
+    /// then of no effect. WebSocket needs HTTP/1.1, so offer no other ALPN protocol.
+    #[must_use]
+    pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
+        Self { settings: Settings::default(), config: Arc::new(OnceLock::from(config)) }
+    }
+
+    /// Trusts these certificates instead of Mozilla's: PEM, one or several. Called again, it adds.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Tls`] if there is no certificate in it, or a malformed one.
+    pub fn ca_pem(self, pem: &[u8]) -> Result<Self, Error> {
+        let found = certificates(pem)?;
+        Ok(self.change(|settings| match &mut settings.roots {
+            Roots::These(roots) => roots.extend(found),
+            roots => *roots = Roots::These(found),
+        }))
+    }
+
+    /// As [`ca_pem`](Self::ca_pem), from a file.
+    ///
+    /// # Errors
+    /// Also [`InvalidInput::Tls`] if the file cannot be read.
+    pub fn ca_pem_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.ca_pem(&read(path.as_ref())?)
+    }
+
+    /// Trusts what the operating system trusts, instead of Mozilla's roots; `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` replace that.
+    #[cfg(feature = "native-roots")]
+    #[must_use]
+    pub fn native_roots(self) -> Self {
+        self.change(|settings| settings.roots = Roots::Native)
+    }
+
+    /// Shows this certificate to servers that ask for one: the chain, leaf first, and its private
+    /// key (PKCS #8, PKCS #1 or SEC 1), both PEM.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Tls`] if either is missing or malformed. An encrypted key is refused:
+    /// decrypt it first. Whether they belong together shows when connecting.
+    pub fn client_certificate_pem(self, chain: &[u8], key: &[u8]) -> Result<Self, Error> {
+        let chain = certificates(chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| invalid(&format!("private key: {error}")))?;
+        Ok(self.change(|settings| settings.client = Some(Arc::new((chain, key)))))
+    }
+
+    /// As [`client_certificate_pem`](Self::client_certificate_pem), from files.
+    ///
+    /// # Errors
+    /// Also [`InvalidInput::Tls`] if a file cannot be read.
+    pub fn client_certificate_files(
+        self,
+        chain: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Result<Self, Error> {
+        self.client_certificate_pem(&read(chain.as_ref())?, &read(key.as_ref())?)
+    }
+
+    /// The name that is sent (SNI) and that the certificate must have, instead of the URL's host:
+    /// a DNS name or an IP address.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.server_name = Some(name.into());
+        self
+    }
+
+    /// Refuses TLS 1.2. Default: 1.2 and 1.3.
+    #[must_use]
+    pub fn tls13_only(self) -> Self {
+        self.change(|settings| settings.tls13_only = true)
+    }
+
+    /// Appends the session's secrets to the file that `SSLKEYLOGFILE` names, for Wireshark. The
+    /// variable alone does nothing. Default: off.
+    #[must_use]
+    pub fn key_log(self) -> Self {
+        self.change(|settings| settings.key_log = true)
+    }
+
+    /// Accepts any certificate, from anybody: the connection is encrypted, but whoever sits in
+    /// between can read and change everything.
+    #[must_use]
+    pub fn danger_accept_any_certificate(self) -> Self {
+        self.change(|settings| settings.verify = Verify::Nothing)
+    }
+
+    /// Accepts a certificate of any name, if it is otherwise valid: whoever has one that the roots
+    /// trust can sit in between.
+    #[must_use]
+    pub fn danger_accept_any_name(self) -> Self {
+        self.change(|settings| settings.verify = Verify::NotTheName)
+    }
+
+    /// A changed configuration is not the one that the clones share.
+    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self.config = Arc::default();
+        self
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let config = Arc::new(self.settings.build()?);
+        Ok(self.config.get_or_init(|| config).clone())
+    }
+
+    fn name(&self, host: &Host<String>) -> Result<ServerName<'static>, Error> {
+        let name = match (&self.settings.server_name, host) {
+            (Some(name), _) => ServerName::try_from(name.clone()),
+            // The certificate has the name without the dot of the root.
+            (None, Host::Domain(name)) => {
+                ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
+            }
+            (None, Host::Ipv4(address)) => Ok(ServerName::from(std::net::IpAddr::V4(*address))),
+            (None, Host::Ipv6(address)) => Ok(ServerName::from(std::net::IpAddr::V6(*address))),
+        };
+        name.map_err(|_| invalid("the server name is neither a DNS name nor an IP address"))
+    }
+}
+
+impl fmt::Debug for TlsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsOptions")
+            .field("server_name", &self.settings.server_name)
+            .field("client_certificate", &self.settings.client.is_some())
+            .field("verify", &self.settings.verify)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    fn build(&self) -> Result<ClientConfig, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let tls13 = [&rustls::version::TLS13];
+        let versions = if self.tls13_only { &tls13[..] } else { rustls::ALL_VERSIONS };
+        let failed = |error: rustls::Error| invalid(&error.to_string());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)
+            .map_err(failed)?;
+        let builder = match self.verify {
+            Verify::All => builder.with_root_certificates(self.roots.store()?),
+            Verify::NotTheName | Verify::Nothing => {
+                let checked = match self.verify {
+                    Verify::Nothing => None,
+                    _ => Some(self.roots.verifier(&provider)?),
+                };
+                let verifier = Lenient { checked, provider };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
+        };
+        let mut config = match &self.client {
+            Some(client) => {
+                let (chain, key) = &**client;
+                builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(failed)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if self.key_log {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
+        Ok(config)
+    }
+}
+
+impl Roots {
+    fn store(&self) -> Result<RootCertStore, Error> {
+        let mut store = RootCertStore::empty();
+        match self {
+            Self::Mozilla => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            #[cfg(feature = "native-roots")]
+            Self::Native => {
+                let found = rustls_native_certs::load_native_certs();
+                store.add_parsable_certificates(found.certs);
+                if let (true, Some(error)) = (store.is_empty(), found.errors.first()) {
+                    return Err(invalid(&error.to_string()));
+                }
+            }
+            Self::These(roots) => {
+                for root in roots {
+                    store.add(root.clone()).map_err(|error| invalid(&error.to_string()))?;
+                }
+            }
+        }
+        if store.is_empty() {
+            return Err(invalid("no root certificate is trusted"));
+        }
+        Ok(store)
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Error> {
+        WebPkiServerVerifier::builder_with_provider(Arc::new(self.store()?), provider.clone())
+            .build()
+            .map_err(|error| invalid(&error.to_string()))
+    }
+}
+
+/// Checks less than it should; signatures are checked always.
+#[derive(Debug)]
+struct Lenient {
+    /// Checks all but the name; `None` checks nothing of the certificate.
+    checked: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(checked) = &self.checked else { return Ok(ServerCertVerified::assertion()) };
+        // The name is what rustls looks at last.
+        match checked.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A TLS connection to `host` that has said nothing yet. Fails before any socket is opened if the
+/// options do not work.
+pub(crate) fn prepare(
+    options: &TlsOptions,
+    host: &Host<String>,
+) -> Result<ClientConnection, Error> {
+    ClientConnection::new(options.config()?, options.name(host)?)
+        .map_err(|error| invalid(&error.to_string()))
+}
+
+/// Does the TLS handshake over a connected stream.
+pub(crate) fn handshake(
+    stream: Arc<dyn Stream>,
+    mut tls: ClientConnection,
+    deadline: Deadline,
+) -> Result<Duplex, Error> {
+    let wait = Wait::Until(deadline);
+    let socket = Duplex::plain(stream.clone());
+    let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
+    let mut buffer = vec![0; 8 * 1024];
+    while tls.is_handshaking() || tls.wants_write() {
+        while tls.wants_write() {
+            tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
+        }
+        let flushed = socket.flush(&mut writing, wait);
+        flushed.map_err(|error| failed(error, deadline))?;
+        if !tls.is_handshaking() {
+            break;
+        }
+        let len = match socket.read(&mut reading, &mut buffer, wait) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !deadline.is_past() => {
+                continue;
+            }
+            read => read.map_err(|error| failed(error, deadline))?,
+        };
+        if len == 0 {
+            return Err(tls_error(io::Error::from(io::ErrorKind::UnexpectedEof)));
+        }
+        let mut received = &buffer[..len];
+        while !received.is_empty() {
+            tls.read_tls(&mut received).map_err(tls_error)?;
+            if let Err(error) = tls.process_new_packets() {
+                // An alert tells the server why.
+                let _ = tls.write_tls(socket.stage(&mut writing));
+                let _ = socket.flush(&mut writing, Wait::Not);
+                return Err(tls_error(error));
+            }
+        }
+    }
+    Ok(Duplex::tls(stream, tls))
+}
+
+fn failed(error: io::Error, deadline: Deadline) -> Error {
+    if error.kind() == io::ErrorKind::WouldBlock && deadline.is_past() {
+        Error::Timeout(Timeout::Tls)
+    } else {
+        Error::Io(error)
+    }
+}
+
+fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let source = error.into();
+    let certificate = matches!(
+        source.downcast_ref(),
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    );
+    Error::Tls(Box::new(TlsError { source, certificate }))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| invalid(&format!("certificate: {error}")))?;
+    if found.is_empty() {
+        return Err(invalid("there is no certificate in the PEM"));
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| invalid(&format!("{}: {error}", path.display())))
+}
+
+fn invalid(why: &str) -> Error {
+    Error::InvalidInput(InvalidInput::Tls(why.into()))
+}

@@ -1,0 +1,169 @@
+//! Close codes and the Close frame's payload (RFC 6455 sections 5.5.1 and 7.4).
+
+use core::fmt;
+
+use super::error::Violation;
+use super::frame::MAX_CONTROL_PAYLOAD;
+
+/// Why a connection is closed (RFC 6455 section 7.4, and IANA's registry).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// 1000: the purpose of the connection is fulfilled.
+    pub const NORMAL: Self = Self(1000);
+    /// 1001: a server goes down, or a program ends.
+    pub const GOING_AWAY: Self = Self(1001);
+    /// 1002: the peer broke the protocol.
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// 1003: a kind of data that the endpoint does not take.
+    pub const UNSUPPORTED_DATA: Self = Self(1003);
+    /// 1005: the Close frame had no code. Never sent.
+    pub const NO_STATUS: Self = Self(1005);
+    /// 1006: the connection ended without a Close frame. Never sent.
+    pub const ABNORMAL: Self = Self(1006);
+    /// 1007: data that does not fit its type, such as text that is not UTF-8.
+    pub const INVALID_PAYLOAD: Self = Self(1007);
+    /// 1008: a rule of the endpoint was broken.
+    pub const POLICY_VIOLATION: Self = Self(1008);
+    /// 1009: a message is too big.
+    pub const TOO_BIG: Self = Self(1009);
+    /// 1010: the server did not negotiate an extension that the client needs.
+    pub const MANDATORY_EXTENSION: Self = Self(1010);
+    /// 1011: the server met a condition that it did not expect.
+    pub const INTERNAL_ERROR: Self = Self(1011);
+    /// 1012: the service restarts.
+    pub const SERVICE_RESTART: Self = Self(1012);
+    /// 1013: overload; try again later.
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 1014: a gateway got a bad answer.
+    pub const BAD_GATEWAY: Self = Self(1014);
+    /// 1015: the TLS handshake failed. Never sent.
+    pub const TLS_HANDSHAKE: Self = Self(1015);
+
+    /// Any code; [`is_sendable`](Self::is_sendable) tells whether it may stand in a frame.
+    #[must_use]
+    pub const fn new(code: u16) -> Self {
+        Self(code)
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn value(self) -> u16 {
+        self.0
+    }
+
+    /// Whether the code may stand in a Close frame: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    #[must_use]
+    pub const fn is_sendable(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+impl fmt::Debug for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseCode({})", self.0)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        code.0
+    }
+}
+
+/// The payload of a Close frame: a code and a reason, or nothing at all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub struct CloseFrame {
+    /// The code; `None` is a Close frame without a payload, which stands for 1005.
+    pub code: Option<CloseCode>,
+    /// The reason, at most 123 bytes; whatever the peer wrote, so escape it before showing it.
+    pub reason: String,
+}
+
+impl CloseFrame {
+    /// A Close frame with a code and a reason.
+    pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self { code: Some(code), reason: reason.into() }
+    }
+
+    /// A Close frame without a payload.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The most bytes that a reason may have: a control payload less the code.
+    pub const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
+
+    /// Whether it may be sent: the code [is sendable](CloseCode::is_sendable), the reason fits,
+    /// and there is no reason without a code.
+    #[must_use]
+    pub fn is_sendable(&self) -> bool {
+        match self.code {
+            Some(code) => code.is_sendable() && self.reason.len() <= Self::MAX_REASON,
+            None => self.reason.is_empty(),
+        }
+    }
+
+    /// Reads a Close frame's payload.
+    ///
+    /// # Errors
+    /// [`Violation::CloseLength`], [`Violation::CloseCode`], [`Violation::CloseReason`].
+    pub fn decode(payload: &[u8]) -> Result<Self, Violation> {
+        match payload {
+            [] => Ok(Self::empty()),
+            // Section 5.5.1: if there is a body, its first two bytes must be a code.
+            [_] => Err(Violation::CloseLength),
+            [high, low, reason @ ..] => {
+                let code = CloseCode(u16::from_be_bytes([*high, *low]));
+                if !code.is_sendable() {
+                    return Err(Violation::CloseCode(code.0));
+                }
+                let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReason)?;
+                Ok(Self::new(code, reason))
+            }
+        }
+    }
+
+    /// Writes the payload: two bytes of code, then the reason.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
+        if let Some(code) = self.code {
+            payload.extend_from_slice(&code.0.to_be_bytes());
+            payload.extend_from_slice(self.reason.as_bytes());
+        }
+        payload
+    }
+}
+
+impl From<CloseCode> for CloseFrame {
+    fn from(code: CloseCode) -> Self {
+        Self::new(code, "")
+    }
+}
+
+impl<R: Into<String>> From<(CloseCode, R)> for CloseFrame {
+    fn from((code, reason): (CloseCode, R)) -> Self {
+        Self::new(code, reason)
+    }
+}
+
+impl fmt::Display for CloseFrame {
+    /// The code, and the reason with everything that could confuse a terminal escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) if self.reason.is_empty() => code.fmt(f),
+            Some(code) => write!(f, "{code} \"{}\"", self.reason.escape_debug()),
+            None => f.write_str("no code"),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The frame header (RFC 6455 section 5.2), read and written.
+
+use super::error::Violation;
+
+/// The most bytes that a control frame's payload may have (section 5.5).
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
+
+/// The most bytes that a header takes: two, a 64-bit length, a masking key.
+pub const MAX_HEADER: usize = 14;
+
+/// What a frame carries (section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Opcode {
+    /// The next part of the open message.
+    Continuation,
+    /// The first or only frame of a text message.
+    Text,
+    /// The first or only frame of a binary message.
+    Binary,
+    /// The closing handshake.
+    Close,
+    /// Asks for a Pong.
+    Ping,
+    /// Answers a Ping, or comes unasked.
+    Pong,
+}
+
+impl Opcode {
+    /// The opcode of four bits; `None` for those that the RFC reserves.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    /// The four bits on the wire.
+    #[must_use]
+    pub fn bits(self) -> u8 {
+        match self {
+            Self::Continuation => 0x0,
+            Self::Text => 0x1,
+            Self::Binary => 0x2,
+            Self::Close => 0x8,
+            Self::Ping => 0x9,
+            Self::Pong => 0xA,
+        }
+    }
+
+    /// Whether it is a control frame's: Close, Ping or Pong (section 5.5).
+    #[must_use]
+    pub fn is_control(self) -> bool {
+        self.bits() & 0x8 != 0
+    }
+}
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)] // These are all the fields that the RFC has.
+pub struct Header {
+    /// The last frame of its message.
+    pub fin: bool,
+    /// RSV1, RSV2 and RSV3 as the bits 4, 2 and 1.
+    pub rsv: u8,
+    /// What the frame carries.
+    pub opcode: Opcode,
+    /// The masking key; clients must mask, servers must not (section 5.1).
+    pub mask: Option<[u8; 4]>,
+    /// The payload's length in bytes.
+    pub len: u64,
+}
+
+impl Header {
+    /// Reads a header from the front of `bytes`: the header and the bytes that it took, or `None`
+    /// when it takes more bytes to tell. Judges each byte as soon as it is there.
+    ///
+    /// Reserved bits and masking are left to the caller: only it knows the extensions and the role.
+    ///
+    /// # Errors
+    /// [`Violation::ReservedOpcode`], [`Violation::FragmentedControl`],
+    /// [`Violation::ControlTooLong`], [`Violation::NonMinimalLength`], [`Violation::LengthTopBit`].
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let fin = first & 0x80 != 0;
+        let bits = first & 0x0F;
+        let opcode = Opcode::from_bits(bits).ok_or(Violation::ReservedOpcode(bits))?;
+        // Section 5.5: control frames must not be fragmented.
+        if opcode.is_control() && !fin {
+            return Err(Violation::FragmentedControl);
+        }
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
+        let (len, mut at) = match second & 0x7F {
+            126 | 127 if opcode.is_control() => return Err(Violation::ControlTooLong),
+            126 => {
+                let Some(len) = bytes.get(2..4) else { return Ok(None) };
+                let len = u64::from(u16::from_be_bytes([len[0], len[1]]));
+                // Section 5.2: the minimal number of bytes must be used to encode the length.
+                if len < 126 {
+                    return Err(Violation::NonMinimalLength);
+                }
+                (len, 4)
+            }
+            127 => {
+                // Section 5.2: the most significant bit must be 0.
+                if bytes.get(2).is_some_and(|byte| byte & 0x80 != 0) {
+                    return Err(Violation::LengthTopBit);
+                }
+                let Some((len, _)) = bytes[2..].split_first_chunk() else { return Ok(None) };
+                let len = u64::from_be_bytes(*len);
+                if len <= u64::from(u16::MAX) {
+                    return Err(Violation::NonMinimalLength);
+                }
+                (len, 10)
+            }
+            len => (u64::from(len), 2),
+        };
+        let mut mask = None;
+        if second & 0x80 != 0 {
+            let Some((key, _)) = bytes[at..].split_first_chunk() else { return Ok(None) };
+            mask = Some(*key);
+            at += 4;
+        }
+        let rsv = (first >> 4) & 0x7;
+        Ok(Some((Self { fin, rsv, opcode, mask, len }, at)))
+    }
+
+    /// Appends the header to `out`, the length in its shortest form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let masked = if self.mask.is_some() { 0x80 } else { 0 };
+        let first = u8::from(self.fin) << 7 | (self.rsv & 0x7) << 4 | self.opcode.bits();
+        if self.len < 126 {
+            out.extend_from_slice(&[first, masked | self.len.to_be_bytes()[7]]);
+        } else if let Ok(len) = u16::try_from(self.len) {
+            out.extend_from_slice(&[first, masked | 126]);
+            out.extend_from_slice(&len.to_be_bytes());
+        } else {
+            out.extend_from_slice(&[first, masked | 127]);
+            out.extend_from_slice(&self.len.to_be_bytes());
+        }
+        if let Some(key) = self.mask {
+            out.extend_from_slice(&key);
+        }
+    }
+}

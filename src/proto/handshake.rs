@@ -1,0 +1,145 @@
+//! The opening handshake (RFC 6455 section 4): the request, and what a server's answer must say.
+
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::http::Response;
+
+/// What RFC 6455 section 1.3 appends to the key.
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Which check of section 4.2.2 a server's answer did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// The status is not 101.
+    Status,
+    /// A 101, but not of HTTP/1.1.
+    Version,
+    /// `Upgrade` is not exactly one `websocket`.
+    Upgrade,
+    /// `Connection` does not have the token `Upgrade`.
+    Connection,
+    /// `Sec-WebSocket-Accept` is not exactly one, and the one for our key.
+    Accept,
+    /// `Sec-WebSocket-Extensions`: nothing was offered.
+    Extension,
+    /// `Sec-WebSocket-Protocol` is not one of those that were offered.
+    Subprotocol,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Status => "the status is not 101",
+            Self::Version => "a 101 that is not HTTP/1.1",
+            Self::Upgrade => "Upgrade is missing or not \"websocket\"",
+            Self::Connection => "Connection does not say Upgrade",
+            Self::Accept => "Sec-WebSocket-Accept is missing or wrong",
+            Self::Extension => "the server uses an extension that was not offered",
+            Self::Subprotocol => "the server chose a subprotocol that was not offered",
+        })
+    }
+}
+
+impl core::error::Error for Mismatch {}
+
+/// The key of a handshake: 16 random bytes, new for each request (section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// The key of these random bytes.
+    #[must_use]
+    pub fn new(random: [u8; 16]) -> Self {
+        Self(BASE64.encode(random))
+    }
+
+    /// `Sec-WebSocket-Key`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The `Sec-WebSocket-Accept` that answers it: the base64 of the SHA-1 of key and GUID.
+    #[must_use]
+    pub fn accept(&self) -> String {
+        let mut hash = sha1_smol::Sha1::from(&self.0);
+        hash.update(GUID.as_bytes());
+        BASE64.encode(hash.digest().bytes())
+    }
+}
+
+/// Writes the request (section 4.1). Everything in it must be checked already:
+/// [`is_token`](super::http::is_token), [`is_field_value`](super::http::is_field_value).
+#[must_use]
+pub fn request(
+    resource: &str,
+    host: &str,
+    key: &Key,
+    subprotocols: &[String],
+    headers: &[(String, String)],
+) -> Vec<u8> {
+    let mut head = format!(
+        "GET {resource} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {}\r\nSec-WebSocket-Version: 13\r\n",
+        key.as_str(),
+    );
+    if !subprotocols.is_empty() {
+        head.push_str("Sec-WebSocket-Protocol: ");
+        head.push_str(&subprotocols.join(", "));
+        head.push_str("\r\n");
+    }
+    for (name, value) in headers {
+        for part in [name, ": ", value, "\r\n"] {
+            head.push_str(part);
+        }
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
+}
+
+/// Checks a server's answer, and gives the subprotocol that it chose (section 4.2.2).
+///
+/// # Errors
+/// The first check that fails.
+pub fn verify(
+    response: &Response,
+    key: &Key,
+    subprotocols: &[String],
+) -> Result<Option<String>, Mismatch> {
+    let headers = response.headers();
+    let only = |name| {
+        let mut values = headers.all(name);
+        values.next().filter(|_| values.next().is_none())
+    };
+    if response.status() != 101 {
+        return Err(Mismatch::Status);
+    }
+    if response.minor_version() != 1 {
+        return Err(Mismatch::Version);
+    }
+    if !only("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+        return Err(Mismatch::Upgrade);
+    }
+    if !headers.has_token("Connection", "Upgrade") {
+        return Err(Mismatch::Connection);
+    }
+    if only("Sec-WebSocket-Accept") != Some(key.accept().as_bytes()) {
+        return Err(Mismatch::Accept);
+    }
+    if headers.all("Sec-WebSocket-Extensions").next().is_some() {
+        return Err(Mismatch::Extension);
+    }
+    if headers.all("Sec-WebSocket-Protocol").next().is_none() {
+        return Ok(None);
+    }
+    let chosen = only("Sec-WebSocket-Protocol").ok_or(Mismatch::Subprotocol)?;
+    let mut offered = subprotocols.iter();
+    match offered.find(|offered| offered.as_bytes() == chosen) {
+        Some(subprotocol) => Ok(Some(subprotocol.clone())),
+        None => Err(Mismatch::Subprotocol),
+    }
+}

@@ -1,0 +1,112 @@
+//! Keepalive: when to ping, and when to give the peer up. Time is an argument.
+
+use std::time::{Duration, Instant};
+
+/// When to ping. `None` switches the part off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)] // Users write it down, with both its fields.
+pub struct Keepalive {
+    /// From the open connection, or from one ping, to the next ping. Default 20 s.
+    pub interval: Option<Duration>,
+    /// How long the peer may stay silent after a ping. Default 20 s; `None` never gives it up.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        let twenty = Some(Duration::from_secs(20));
+        Self { interval: twenty, timeout: twenty }
+    }
+}
+
+impl Keepalive {
+    /// No pings, and no limit on silence.
+    pub const OFF: Self = Self { interval: None, timeout: None };
+}
+
+/// What the driver must do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Due {
+    /// Nothing before [`Timer::deadline`].
+    Nothing,
+    /// Send a Ping with this payload.
+    Ping([u8; 8]),
+    /// The pong deadline has passed. Read once more without waiting: if nothing is there, the
+    /// peer is dead; if something is, it counts as life.
+    Dead,
+}
+
+/// The state of one connection's keepalive.
+#[derive(Clone, Debug)]
+pub struct Timer {
+    config: Keepalive,
+    count: u64,
+    /// When the last ping went out; before the first, when the connection opened.
+    last: Instant,
+    /// A ping is out, and this is when the peer was last heard, or the ping itself.
+    silent_since: Option<Instant>,
+    latency: Option<Duration>,
+}
+
+impl Timer {
+    /// Begins with the connection: the first ping is due one interval later.
+    #[must_use]
+    pub fn new(config: Keepalive, now: Instant) -> Self {
+        Self { config, count: 0, last: now, silent_since: None, latency: None }
+    }
+
+    /// When [`due`](Self::due) has something to say; `None` is never.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.death().or_else(|| self.last.checked_add(self.config.interval?))
+    }
+
+    /// What is due at `now`.
+    #[must_use]
+    pub fn due(&mut self, now: Instant) -> Due {
+        match self.deadline() {
+            Some(deadline) if deadline <= now => {}
+            _ => return Due::Nothing,
+        }
+        if self.death().is_some() {
+            return Due::Dead;
+        }
+        self.count += 1;
+        self.last = now;
+        self.silent_since = Some(now);
+        Due::Ping(self.count.to_be_bytes())
+    }
+
+    /// Whether a ping is out that was not answered: only then [`heard`](Self::heard) matters.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.silent_since.is_some()
+    }
+
+    /// Bytes arrived: whatever they are, the peer lives.
+    pub fn heard(&mut self, now: Instant) {
+        if let Some(since) = &mut self.silent_since {
+            *since = now;
+        }
+    }
+
+    /// A Pong arrived; one that answers the last ping gives the round-trip time.
+    pub fn pong(&mut self, payload: &[u8], now: Instant) {
+        if self.silent_since.is_some() && payload == self.count.to_be_bytes() {
+            self.latency = Some(now.saturating_duration_since(self.last));
+            self.silent_since = None;
+        }
+    }
+
+    /// The round-trip time of the last ping that was answered.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.latency
+    }
+
+    /// When the silence after a ping has lasted too long.
+    fn death(&self) -> Option<Instant> {
+        self.silent_since?.checked_add(self.config.timeout?)
+    }
+}

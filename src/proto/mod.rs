@@ -1,0 +1,39 @@
+//! The protocol without I/O: bytes in, bytes out. No socket, no clock, no thread, no randomness of
+//! its own, so a fuzzer, a test or a program with its own event loop can drive it.
+//!
+//! ```text
+//!  bytes from the peer                                   bytes to the peer
+//!        |                                                      ^
+//!  space + filled                                        out: &mut Vec<u8>
+//!        v                                                      |
+//!  recv::Decoder --advance, step--> messages,    begin, control, close --> send::Encoder
+//!                                   Ping, Pong, Close           ^
+//!        |                                                      |
+//!        +-- the driver owes: a Pong for a Ping, a Close for a Close, --+
+//!            a Close with Violation::close_code for a violation
+//! ```
+//!
+//! What a driver must do after each verb:
+//!
+//! * [`recv::Decoder::advance`] said `true`: take the [`recv::Step`].
+//!   `false`: read into [`recv::Decoder::space`], call [`recv::Decoder::filled`], again.
+//! * A [`recv::Step::Ping`]: send a Pong with its payload; the latest will do (section 5.5.3).
+//! * A [`recv::Step::Close`]: send a Close with the same code unless one was sent, then nothing.
+//! * A [`Violation`]: send a Close with its code unless one was sent, read nothing more.
+//! * [`keepalive::Timer`]: ask [`due`](keepalive::Timer::due) at each
+//!   [`deadline`](keepalive::Timer::deadline).
+//!
+//! This module is exempt from semantic versioning until 1.0.
+
+pub mod close;
+pub mod error;
+pub mod frame;
+pub mod handshake;
+pub mod http;
+pub mod keepalive;
+pub mod mask;
+pub mod recv;
+pub mod send;
+pub mod utf8;
+
+pub use error::Violation;

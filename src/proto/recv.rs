@@ -1,0 +1,554 @@
+//! Receiving: bytes in, messages and control frames out.
+//!
+//! What the driver does: put bytes into [`Decoder::space`] and say how many with
+//! [`Decoder::filled`]; call [`Decoder::advance`] until it says `false`, taking each step with
+//! [`Decoder::step`] before the next. How the bytes are cut makes no difference.
+
+use super::close::CloseFrame;
+use super::error::Violation;
+use super::frame::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
+use super::utf8::Utf8;
+
+/// The buffer of an idle connection, in bytes.
+const SMALL_BUFFER: usize = 4 * 1024;
+/// The buffer of a busy one, and the most that is reserved ahead of the bytes that arrive.
+const LARGE_BUFFER: usize = 64 * 1024;
+
+// An incomplete header or control frame is all that ever stays in the buffer between two reads.
+const _: () = assert!(SMALL_BUFFER > MAX_HEADER + MAX_CONTROL_PAYLOAD);
+
+/// The two kinds of message (RFC 6455 section 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // The RFC has two.
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// How much a peer may send. `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a message, all its fragments together. Default 64 MiB.
+    pub max_message_size: Option<u64>,
+    /// Bytes of a data frame's payload. Default 64 MiB.
+    pub max_frame_size: Option<u64>,
+    /// Frames of a message. Default 131,072: a legal 4 MiB in pieces of 64 bytes is half of that.
+    pub max_fragments: Option<u32>,
+    /// Empty fragments in a row that do not end their message. Default 1,024.
+    pub max_empty_fragments: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_size: Some(64 << 20),
+            max_frame_size: Some(64 << 20),
+            max_fragments: Some(131_072),
+            max_empty_fragments: Some(1_024),
+        }
+    }
+}
+
+/// How a data message that begins now is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Delivery {
+    /// Whole, when its last byte is there.
+    Whole,
+    /// In pieces, as its bytes arrive; memory stays constant.
+    Pieces,
+}
+
+/// What the peer sent; borrows from the decoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step<'a> {
+    /// A whole text message.
+    Text(&'a str),
+    /// A whole binary message.
+    Binary(&'a [u8]),
+    /// A whole text message, not checked: only with [`Decoder::leave_text_unchecked`].
+    RawText(&'a [u8]),
+    /// The next bytes of a message.
+    Piece(Piece<'a>),
+    /// A Ping's payload, at most 125 bytes.
+    Ping(&'a [u8]),
+    /// A Pong's payload, at most 125 bytes.
+    Pong(&'a [u8]),
+    /// The Close frame. What comes after it is not read (section 5.5.1).
+    Close(CloseFrame),
+}
+
+/// A message or a part of one, moved out of the decoder instead of lent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Owned {
+    /// A text message.
+    Text(String),
+    /// A binary message, or a text message that was not checked.
+    Binary(Vec<u8>),
+}
+
+/// The next bytes of a message that is handed out in pieces. A fragment comes as one piece, or as
+/// several when it arrives in several reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Piece<'a> {
+    /// What the message is.
+    pub kind: Kind,
+    /// The bytes; of text they are checked, but may end inside a code point.
+    pub data: &'a [u8],
+    /// The first piece of its message.
+    pub first: bool,
+    /// The last piece of its message.
+    pub last: bool,
+}
+
+/// The receiving half of a client, without I/O.
+#[derive(Debug)]
+pub struct Decoder {
+    limits: Limits,
+    unchecked_text: bool,
+    /// Initialised as a whole; what is received and not handed out is `start..end`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The last read filled all the space: the next one gets more.
+    full: bool,
+    /// The data frame whose payload is being read.
+    frame: Option<Frame>,
+    message: Option<Message>,
+    utf8: Utf8,
+    /// The open message as far as it has arrived, when it is not simply in the buffer.
+    text: String,
+    binary: Vec<u8>,
+    /// How many bytes at the end of `binary` are space, not data.
+    space: usize,
+    ready: Option<Ready>,
+    /// Bytes of the buffer that the last step lent out.
+    lent: usize,
+    closed: bool,
+    failed: Option<Violation>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    fin: bool,
+    left: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    kind: Kind,
+    delivery: Delivery,
+    size: u64,
+    fragments: u32,
+    /// Empty fragments in a row.
+    empty: u32,
+    /// Something of it was handed out or set aside already.
+    begun: bool,
+}
+
+#[derive(Debug)]
+enum Ready {
+    /// A whole message of so many bytes at the front of the buffer. Text is not checked yet.
+    Buffered(Kind, usize),
+    /// A whole message in `text` or `binary`.
+    Gathered(Kind),
+    Piece {
+        kind: Kind,
+        len: usize,
+        first: bool,
+        last: bool,
+    },
+    Ping(usize),
+    Pong(usize),
+    Close(CloseFrame),
+}
+
+impl Decoder {
+    /// A decoder at the start of the first frame.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            unchecked_text: false,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            full: false,
+            frame: None,
+            message: None,
+            utf8: Utf8::default(),
+            text: String::new(),
+            binary: Vec::new(),
+            space: 0,
+            ready: None,
+            lent: 0,
+            closed: false,
+            failed: None,
+        }
+    }
+
+    /// Hands text over as [`Step::RawText`], without looking whether it is UTF-8.
+    pub fn leave_text_unchecked(&mut self) {
+        self.unchecked_text = true;
+    }
+
+    /// Where the next bytes go; never empty. Take the steps first: it may move what is buffered.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.release();
+        if self.space == 0 {
+            self.reserve_in_message();
+        }
+        if self.space > 0 {
+            let at = self.binary.len() - self.space;
+            return &mut self.binary[at..];
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; SMALL_BUFFER];
+        } else if (self.full || self.end == self.buffer.len()) && self.buffer.len() < LARGE_BUFFER {
+            self.buffer.resize(self.buffer.len() * 4, 0);
+        }
+        self.full = false;
+        &mut self.buffer[self.end..]
+    }
+
+    /// Says that the first `len` bytes of the last [`space`](Self::space) are received.
+    ///
+    /// # Panics
+    /// If `len` is more than there was space.
+    pub fn filled(&mut self, len: usize) {
+        if self.space > 0 {
+            assert!(len <= self.space, "more bytes than there was space for");
+            self.binary.truncate(self.binary.len() - self.space + len);
+            self.space = 0;
+            if let Some(frame) = &mut self.frame {
+                frame.left -= len as u64;
+            }
+        } else {
+            assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
+            self.end += len;
+            self.full = self.end == self.buffer.len();
+        }
+    }
+
+    /// Copies as many of `bytes` as there is space for, and says how many that are.
+    pub fn feed(&mut self, bytes: &[u8]) -> usize {
+        let space = self.space();
+        let len = bytes.len().min(space.len());
+        space[..len].copy_from_slice(&bytes[..len]);
+        self.filled(len);
+        len
+    }
+
+    /// Looks for the next step: `true` when there is one to take, `false` when it needs more bytes.
+    /// A message that begins now is handed out as `delivery` says; one that has begun goes on as
+    /// it began.
+    ///
+    /// # Errors
+    /// The first [`Violation`], and the same one ever after.
+    pub fn advance(&mut self, delivery: Delivery) -> Result<bool, Violation> {
+        if let Some(violation) = self.failed {
+            return Err(violation);
+        }
+        if self.ready.is_some() {
+            return Ok(true);
+        }
+        self.release();
+        self.scan(delivery).inspect_err(|&violation| self.failed = Some(violation))
+    }
+
+    /// Whether the step to take is a Ping, a Pong or a Close.
+    #[must_use]
+    pub fn has_control(&self) -> bool {
+        matches!(self.ready, Some(Ready::Ping(_) | Ready::Pong(_) | Ready::Close(_)))
+    }
+
+    /// Takes the step that [`advance`](Self::advance) found; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Violation::InvalidUtf8`].
+    pub fn step(&mut self) -> Result<Option<Step<'_>>, Violation> {
+        let Some(ready) = self.ready.take() else { return Ok(None) };
+        let front = &self.buffer[self.start..];
+        Ok(Some(match ready {
+            Ready::Buffered(kind, len) => {
+                self.lent = len;
+                match kind {
+                    Kind::Binary => Step::Binary(&front[..len]),
+                    Kind::Text if self.unchecked_text => Step::RawText(&front[..len]),
+                    Kind::Text => match std::str::from_utf8(&front[..len]) {
+                        Ok(text) => Step::Text(text),
+                        Err(_) => {
+                            self.failed = Some(Violation::InvalidUtf8);
+                            return Err(Violation::InvalidUtf8);
+                        }
+                    },
+                }
+            }
+            Ready::Gathered(Kind::Binary) => Step::Binary(&self.binary),
+            Ready::Gathered(Kind::Text) if self.unchecked_text => Step::RawText(&self.binary),
+            Ready::Gathered(Kind::Text) => Step::Text(&self.text),
+            Ready::Piece { kind, len, first, last } => {
+                self.lent = len;
+                Step::Piece(Piece { kind, data: &front[..len], first, last })
+            }
+            Ready::Ping(len) => {
+                self.lent = len;
+                Step::Ping(&front[..len])
+            }
+            Ready::Pong(len) => {
+                self.lent = len;
+                Step::Pong(&front[..len])
+            }
+            Ready::Close(close) => Step::Close(close),
+        }))
+    }
+
+    /// Takes the step that [`advance`](Self::advance) found if it is a whole message, as
+    /// something to keep; any other step stays for [`step`](Self::step).
+    ///
+    /// # Errors
+    /// [`Violation::InvalidUtf8`].
+    pub fn take_message(&mut self) -> Result<Option<Owned>, Violation> {
+        Ok(Some(match self.ready {
+            Some(Ready::Gathered(kind)) => {
+                self.ready = None;
+                if kind == Kind::Text && !self.unchecked_text {
+                    Owned::Text(core::mem::take(&mut self.text))
+                } else {
+                    Owned::Binary(core::mem::take(&mut self.binary))
+                }
+            }
+            Some(Ready::Buffered(..)) => match self.step()? {
+                Some(Step::Text(text)) => Owned::Text(text.to_owned()),
+                Some(Step::Binary(bytes) | Step::RawText(bytes)) => Owned::Binary(bytes.to_vec()),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Gives back the memory that an idle connection does not need. What is received stays.
+    pub fn shrink(&mut self) {
+        self.release();
+        if self.start == self.end && self.buffer.len() > SMALL_BUFFER {
+            (self.start, self.end) = (0, 0);
+            self.buffer = vec![0; SMALL_BUFFER];
+        }
+        if self.message.is_none() && self.ready.is_none() {
+            self.text = String::new();
+            self.binary = Vec::new();
+        }
+    }
+
+    /// Forgets what the last step lent out.
+    fn release(&mut self) {
+        self.start += core::mem::take(&mut self.lent);
+        if self.message.is_none() && self.ready.is_none() && self.space == 0 {
+            self.text.clear();
+            self.binary.clear();
+            self.text.shrink_to(LARGE_BUFFER);
+            self.binary.shrink_to(LARGE_BUFFER);
+        }
+    }
+
+    /// Big binary payloads are read straight to where the message is gathered.
+    fn reserve_in_message(&mut self) {
+        let (Some(frame), Some(message)) = (self.frame, self.message) else { return };
+        let gathers_bytes = message.kind == Kind::Binary || self.unchecked_text;
+        let big = frame.left >= LARGE_BUFFER as u64;
+        if message.delivery == Delivery::Whole && gathers_bytes && big && self.start == self.end {
+            if reserve(&mut self.binary, frame.left).is_err() {
+                return; // `gather` will say so when the bytes are there.
+            }
+            self.space = LARGE_BUFFER;
+            self.binary.resize(self.binary.len() + LARGE_BUFFER, 0);
+        }
+    }
+
+    fn scan(&mut self, delivery: Delivery) -> Result<bool, Violation> {
+        loop {
+            // Section 5.5.1: after a Close frame there is nothing more to read.
+            if self.closed {
+                self.start = self.end;
+                return Ok(false);
+            }
+            if let (Some(frame), Some(message)) = (self.frame, self.message) {
+                let found = match message.delivery {
+                    Delivery::Whole => self.gather(frame, message)?,
+                    Delivery::Pieces => self.hand_out(frame, message)?,
+                };
+                if found || self.frame.is_some() {
+                    return Ok(found);
+                }
+            }
+            let Some((header, taken)) = self.header()? else { return Ok(false) };
+            if header.opcode.is_control() {
+                return self.control(header, taken);
+            }
+            self.start += taken;
+            self.open(header, delivery)?;
+        }
+    }
+
+    /// The next header, judged byte by byte in the order of the bytes, so that how they are cut
+    /// cannot change the verdict.
+    fn header(&self) -> Result<Option<(Header, usize)>, Violation> {
+        let bytes = &self.buffer[self.start..self.end];
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        // Section 5.2: MUST be 0 unless an extension is negotiated.
+        if first & 0x70 != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        Header::decode(&bytes[..1])?;
+        match Opcode::from_bits(first & 0x0F) {
+            // Section 5.4: fragments of one message must not be mixed with another's.
+            Some(Opcode::Continuation) if self.message.is_none() => {
+                return Err(Violation::UnexpectedContinuation);
+            }
+            Some(Opcode::Text | Opcode::Binary) if self.message.is_some() => {
+                return Err(Violation::ExpectedContinuation);
+            }
+            _ => {}
+        }
+        // Section 5.1: a client must fail the connection on a masked frame.
+        if bytes.get(1).is_some_and(|second| second & 0x80 != 0) {
+            return Err(Violation::MaskedFrame);
+        }
+        Header::decode(bytes)
+    }
+
+    fn control(&mut self, header: Header, taken: usize) -> Result<bool, Violation> {
+        let payload = &self.buffer[self.start + taken..self.end];
+        let Some(payload) = usize::try_from(header.len).ok().and_then(|len| payload.get(..len))
+        else {
+            return Ok(false);
+        };
+        let len = payload.len();
+        self.ready = Some(match header.opcode {
+            Opcode::Ping => Ready::Ping(len),
+            Opcode::Pong => Ready::Pong(len),
+            _ => Ready::Close(CloseFrame::decode(payload)?),
+        });
+        self.closed = header.opcode == Opcode::Close;
+        self.start += taken;
+        Ok(true)
+    }
+
+    /// Begins a data frame: the limits are checked on the header, before any memory is taken.
+    fn open(&mut self, header: Header, delivery: Delivery) -> Result<(), Violation> {
+        let mut message = self.message.unwrap_or_else(|| Message {
+            kind: if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary },
+            delivery,
+            size: 0,
+            fragments: 0,
+            empty: 0,
+            begun: false,
+        });
+        let over = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value > limit);
+        message.size = message.size.saturating_add(header.len);
+        message.fragments = message.fragments.saturating_add(1);
+        message.empty = if header.len == 0 && !header.fin { message.empty + 1 } else { 0 };
+        if over(self.limits.max_frame_size, header.len) {
+            return Err(Violation::FrameTooBig);
+        }
+        if over(self.limits.max_message_size, message.size) {
+            return Err(Violation::MessageTooBig);
+        }
+        if over(self.limits.max_fragments.map(u64::from), message.fragments.into()) {
+            return Err(Violation::TooManyFragments);
+        }
+        if over(self.limits.max_empty_fragments.map(u64::from), message.empty.into()) {
+            return Err(Violation::TooManyEmptyFragments);
+        }
+        self.frame = Some(Frame { fin: header.fin, left: header.len });
+        self.message = Some(message);
+        Ok(())
+    }
+
+    /// Gathers the message; `true` when it is whole.
+    fn gather(&mut self, mut frame: Frame, mut message: Message) -> Result<bool, Violation> {
+        let len = self.arrived(frame);
+        let whole = len as u64 == frame.left;
+        if !message.begun && whole && frame.fin {
+            // The usual case: all of it is in the buffer, to be lent from there.
+            (self.frame, self.message) = (None, None);
+            self.ready = Some(Ready::Buffered(message.kind, len));
+            return Ok(true);
+        }
+        let payload = &self.buffer[self.start..self.start + len];
+        if message.kind == Kind::Text && !self.unchecked_text {
+            let ahead = frame.left.min(self.text.len().max(len) as u64);
+            let ahead = usize::try_from(ahead).map_err(|_| Violation::OutOfMemory)?;
+            self.text.try_reserve_exact(ahead).map_err(|_| Violation::OutOfMemory)?;
+            self.utf8.push(payload, &mut self.text)?;
+        } else if len > 0 {
+            reserve(&mut self.binary, frame.left)?;
+            self.binary.extend_from_slice(payload);
+        }
+        self.start += len;
+        frame.left -= len as u64;
+        message.begun = true;
+        (self.frame, self.message) = (Some(frame), Some(message));
+        if frame.left > 0 {
+            return Ok(false);
+        }
+        self.frame = None;
+        if !frame.fin {
+            return Ok(false);
+        }
+        self.utf8.finish()?;
+        self.message = None;
+        self.ready = Some(Ready::Gathered(message.kind));
+        Ok(true)
+    }
+
+    /// Hands out what has arrived of the frame; `true` when that is anything.
+    fn hand_out(&mut self, mut frame: Frame, mut message: Message) -> Result<bool, Violation> {
+        let len = self.arrived(frame);
+        frame.left -= len as u64;
+        let ends_frame = frame.left == 0;
+        let last = ends_frame && frame.fin;
+        if message.kind == Kind::Text && !self.unchecked_text {
+            self.text.clear();
+            self.utf8.push(&self.buffer[self.start..self.start + len], &mut self.text)?;
+            if last {
+                self.utf8.finish()?;
+            }
+        }
+        let first = !message.begun;
+        let found = len > 0 || last;
+        message.begun |= found;
+        self.frame = (!ends_frame).then_some(frame);
+        self.message = (!last).then_some(message);
+        if found {
+            self.ready = Some(Ready::Piece { kind: message.kind, len, first, last });
+        }
+        Ok(found)
+    }
+
+    /// How many bytes of the frame's payload are in the buffer.
+    fn arrived(&self, frame: Frame) -> usize {
+        let buffered = self.end - self.start;
+        usize::try_from(frame.left).map_or(buffered, |left| left.min(buffered))
+    }
+}
+
+/// Makes room for more of a frame: as much again as there is, at least a buffer, at most what the
+/// frame still has. So memory follows the bytes that came, and never the length that was claimed.
+fn reserve(bytes: &mut Vec<u8>, left: u64) -> Result<(), Violation> {
+    if bytes.capacity() - bytes.len() >= LARGE_BUFFER {
+        return Ok(());
+    }
+    let more = left.min(bytes.len().max(LARGE_BUFFER) as u64);
+    let more = usize::try_from(more).map_err(|_| Violation::OutOfMemory)?;
+    bytes.try_reserve_exact(more).map_err(|_| Violation::OutOfMemory)
+}

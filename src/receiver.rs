@@ -1,0 +1,458 @@
+//! Receiving, and everything that happens while somebody receives: pings are answered, keepalive
+//! runs, the closing handshake is seen through. All on the caller's thread.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Cause, Closed, Error, Timeout};
+use crate::message::{Event, Message};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::{ReadHalf, Wait};
+use crate::proto::frame::Opcode;
+use crate::proto::http::Response;
+use crate::proto::keepalive::{Due, Timer};
+use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
+use crate::wire::{Control, Paid, Wire, trace_frame};
+
+/// How soon a Pong is tried again that the peer did not take because it does not read just now.
+const RETRY: Duration = Duration::from_millis(10);
+/// How long the end of a stream is waited for after the closing handshake.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much is discarded without waiting when a receiver is dropped.
+const DISCARD: usize = 1 << 20;
+
+/// The receiving half of a connection: one, for one thread at a time.
+///
+/// Pings are answered and sent, and a lost peer is noticed, only while some thread is inside one
+/// of its methods. Dropping it leaves the senders working, but deaf.
+pub struct Receiver {
+    wire: Arc<Wire>,
+    half: ReadHalf,
+    decoder: Decoder,
+    timer: Timer,
+    options: Options,
+    /// Something is owed that the wire or the peer did not take yet.
+    unpaid: bool,
+    /// The payload of the Ping or Pong that is handed out.
+    control: Control,
+}
+
+/// How a receiver hands out what it receives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) auto_pong: bool,
+    pub(crate) fragments: bool,
+}
+
+/// What is there to be handed out.
+enum Next {
+    /// A step of the decoder.
+    Data,
+    Ping,
+    Pong,
+}
+
+impl Receiver {
+    pub(crate) fn new(
+        wire: Arc<Wire>,
+        half: ReadHalf,
+        decoder: Decoder,
+        timer: Timer,
+        options: Options,
+    ) -> Self {
+        Self { wire, half, decoder, timer, options, unpaid: false, control: Control::new(&[]) }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// Of a message whose beginning was taken in fragments, the rest is skipped.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection is over, and [`Error::Protocol`] or
+    /// [`Error::Timeout`] when that is why; the same ever after. Whole messages that arrived
+    /// before are delivered first.
+    pub fn recv(&mut self) -> Result<Message, Error> {
+        self.recv_until(Deadline::NEVER)
+    }
+
+    /// As [`recv`](Self::recv), but waits no longer than `timeout` in all. Nothing is lost when it
+    /// passes, not even in the middle of a frame: call again.
+    ///
+    /// # Errors
+    /// Also [`Timeout::Recv`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, Error> {
+        self.recv_until(Deadline::after(Some(timeout)))
+    }
+
+    /// The next message if it has arrived, `None` if not; does not block.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn try_recv(&mut self) -> Result<Option<Message>, Error> {
+        match self.recv_until(Deadline::at(Instant::now())) {
+            Err(Error::Timeout(Timeout::Recv)) => Ok(None),
+            received => received.map(Some),
+        }
+    }
+
+    fn recv_until(&mut self, deadline: Deadline) -> Result<Message, Error> {
+        loop {
+            match self.next(Delivery::Whole, deadline)? {
+                Next::Ping | Next::Pong => {}
+                Next::Data => match self.decoder.take_message() {
+                    Ok(Some(Owned::Text(text))) => return Ok(Message::Text(text)),
+                    Ok(Some(Owned::Binary(bytes))) => return Ok(Message::Binary(bytes)),
+                    // The rest of a message that was begun in fragments.
+                    Ok(None) => drop(self.decoder.step()),
+                    Err(violation) => return Err(self.wire.violated(violation)),
+                },
+            }
+        }
+    }
+
+    /// Waits for whatever comes next, control frames included, and lends it from the receive
+    /// buffer: no copy, and in the steady state no allocation.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn next_event(&mut self) -> Result<Event<'_>, Error> {
+        self.event_until(Deadline::NEVER)
+    }
+
+    /// As [`next_event`](Self::next_event), but waits no longer than `timeout` in all.
+    ///
+    /// # Errors
+    /// Also [`Timeout::Recv`], after which nothing is lost.
+    pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
+        self.event_until(Deadline::after(Some(timeout)))
+    }
+
+    fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
+        let fragments = self.options.fragments;
+        let delivery = if fragments { Delivery::Pieces } else { Delivery::Whole };
+        match self.next(delivery, deadline)? {
+            Next::Ping => return Ok(Event::Ping(self.control.as_bytes())),
+            Next::Pong => return Ok(Event::Pong(self.control.as_bytes())),
+            Next::Data => {}
+        }
+        match self.decoder.step() {
+            Ok(Some(Step::Text(text))) => Ok(Event::Text(text)),
+            Ok(Some(Step::Binary(bytes))) => Ok(Event::Binary(bytes)),
+            Ok(Some(Step::RawText(bytes))) => Ok(Event::RawText(bytes)),
+            Ok(Some(Step::Piece(piece))) => Ok(Event::Fragment(piece)),
+            Err(violation) => Err(self.wire.violated(violation)),
+            // `next` said that there is data.
+            Ok(Some(Step::Ping(_) | Step::Pong(_) | Step::Close(_)) | None) => {
+                Err(Error::Closed(self.wire.snapshot()))
+            }
+        }
+    }
+
+    /// The messages as an iterator, which ends after a clean close; any other end is its last
+    /// item, an error.
+    ///
+    /// ```no_run
+    /// let mut ws = landline::connect("wss://example.com/feed")?;
+    /// for message in ws.messages() {
+    ///     println!("{:?}", message?);
+    /// }
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    pub fn messages(&mut self) -> Messages<'_> {
+        Messages { receiver: self, over: false }
+    }
+
+    /// Waits for the next message and reads it piece by piece, however long it is, in constant
+    /// memory. `max_message_size` still holds.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn reader(&mut self) -> Result<MessageReader<'_>, Error> {
+        loop {
+            let Next::Data = self.next(Delivery::Pieces, Deadline::NEVER)? else { continue };
+            let (kind, first, last, data) = match self.decoder.step() {
+                Ok(Some(Step::Piece(piece))) => {
+                    (piece.kind, piece.first, piece.last, piece.data.to_vec())
+                }
+                // A message that was begun whole, before a timeout, is whole.
+                Ok(Some(Step::Text(text))) => (Kind::Text, true, true, text.as_bytes().to_vec()),
+                Ok(Some(Step::Binary(bytes))) => (Kind::Binary, true, true, bytes.to_vec()),
+                Ok(Some(Step::RawText(bytes))) => (Kind::Text, true, true, bytes.to_vec()),
+                Ok(_) => continue,
+                Err(violation) => return Err(self.wire.violated(violation)),
+            };
+            if first {
+                return Ok(MessageReader { receiver: self, kind, piece: data, at: 0, last });
+            }
+        }
+    }
+
+    /// The server's answer to the opening handshake.
+    #[must_use]
+    pub fn response(&self) -> &Response {
+        &self.wire.response
+    }
+
+    /// The subprotocol that the server chose, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.wire.subprotocol.as_deref()
+    }
+
+    /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.wire.latency()
+    }
+
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.wire.duplex.stream().peer_addr()
+    }
+
+    /// Sees a closing handshake through that has begun: discards what still arrives, waits for
+    /// the peer's Close until `close_timeout`, and a little for the end of the stream.
+    pub(crate) fn finish(&mut self) -> Closed {
+        let closed = loop {
+            match self.next(Delivery::Pieces, Deadline::NEVER) {
+                Ok(Next::Data) => drop(self.decoder.step()),
+                Ok(Next::Ping | Next::Pong) => {}
+                Err(_) => break self.wire.snapshot(),
+            }
+        };
+        if closed.is_clean() {
+            let deadline = Deadline::after(Some(LINGER));
+            self.discard(Wait::Until(deadline), usize::MAX);
+        }
+        self.wire.duplex.shutdown();
+        closed
+    }
+
+    /// Reads and forgets, up to the end of the stream or of the wait.
+    fn discard(&mut self, wait: Wait, most: usize) {
+        let mut buffer = [0; 4 * 1024];
+        let mut len = 0;
+        while len < most && !self.wire.is_aborted() {
+            match self.wire.duplex.read(&mut self.half, &mut buffer, wait) {
+                Ok(read @ 1..) => len += read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match wait {
+                    Wait::Until(deadline) if !deadline.is_past() => {}
+                    _ => return,
+                },
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
+    /// The main loop: takes the next step of what has arrived, deals with control frames, pays
+    /// what is owed, reads more.
+    fn next(&mut self, delivery: Delivery, deadline: Deadline) -> Result<Next, Error> {
+        if let Some(closed) = self.wire.over() {
+            return Err(closed.clone().into());
+        }
+        loop {
+            match self.decoder.advance(delivery) {
+                Err(violation) => return Err(self.wire.violated(violation)),
+                Ok(false) => {
+                    self.settle();
+                    self.read(deadline)?;
+                }
+                Ok(true) => {
+                    let next =
+                        if self.decoder.has_control() { self.control()? } else { Next::Data };
+                    self.settle();
+                    return Ok(next);
+                }
+            }
+        }
+    }
+
+    fn control(&mut self) -> Result<Next, Error> {
+        let (next, payload) = match self.decoder.step() {
+            Ok(Some(Step::Ping(payload))) => (Next::Ping, Control::new(payload)),
+            Ok(Some(Step::Pong(payload))) => (Next::Pong, Control::new(payload)),
+            Ok(Some(Step::Close(close))) => {
+                trace_frame("received", Opcode::Close, true, close.encode().len());
+                return Err(self.wire.peer_closed(close));
+            }
+            _ => return Ok(Next::Data),
+        };
+        self.control = payload;
+        if let Next::Ping = next {
+            if self.options.auto_pong {
+                self.wire.owe_pong(payload);
+                self.unpaid = true;
+            }
+        } else {
+            self.timer.pong(payload.as_bytes(), Instant::now());
+            if let Some(latency) = self.timer.latency() {
+                self.wire.set_latency(latency);
+            }
+        }
+        Ok(next)
+    }
+
+    /// Pays what is owed as far as that takes no waiting.
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.half.owes_tls) {
+            self.wire.owe_tls();
+            self.unpaid = true;
+        }
+        if self.unpaid {
+            self.unpaid = self.wire.settle() == Paid::NotYet;
+        }
+    }
+
+    /// Reads once, and does what time asks for.
+    fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
+        let now = Instant::now();
+        let close_at = Deadline::at(self.wire.close_at());
+        let mut until = deadline.min(close_at).min(self.wire.look_around());
+        let mut dying = false;
+        match self.timer.due(now) {
+            Due::Nothing => {}
+            Due::Ping(payload) => {
+                self.wire.owe_ping(payload);
+                self.unpaid = true;
+                self.settle();
+            }
+            Due::Dead => dying = true,
+        }
+        until = until.min(Deadline::at(self.timer.deadline()));
+        if self.unpaid {
+            until = until.min(Deadline::at(now + RETRY));
+        }
+        // A peer is dead only if nothing is waiting to be read.
+        let wait = if dying { Wait::Not } else { Wait::Until(until) };
+        let read = self.wire.duplex.read(&mut self.half, self.decoder.space(), wait);
+        if self.wire.is_aborted() {
+            return Err(self.wire.lost(Cause::Aborted));
+        }
+        match read {
+            Ok(0) => Err(self.wire.lost(Cause::Eof)),
+            Ok(len) => {
+                self.decoder.filled(len);
+                if self.timer.is_waiting() {
+                    self.timer.heard(Instant::now());
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if dying {
+                    Err(self.wire.lost(Cause::Timeout(Timeout::Pong)))
+                } else if close_at.is_past() {
+                    Err(self.wire.lost(Cause::Timeout(Timeout::Close)))
+                } else if deadline.is_past() {
+                    Err(Error::Timeout(Timeout::Recv))
+                } else {
+                    self.decoder.shrink();
+                    Ok(())
+                }
+            }
+            Err(error) => {
+                self.settle(); // An alert tells the peer what TLS did not like.
+                Err(self.wire.lost(transport_failed(error)))
+            }
+        }
+    }
+}
+
+/// TLS errors travel inside of I/O errors.
+fn transport_failed(error: io::Error) -> Cause {
+    #[cfg(feature = "tls")]
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if let Some(inner) = error.into_inner() {
+            return Cause::Tls(Arc::from(inner as Box<dyn std::error::Error + Send + Sync>));
+        }
+        return Cause::Eof;
+    }
+    Cause::Io(Arc::new(error))
+}
+
+impl Drop for Receiver {
+    /// Takes what has arrived out of the socket, without waiting: closing a socket with unread
+    /// bytes would reset the connection, and destroy a Close frame that is on its way.
+    fn drop(&mut self) {
+        if self.wire.over().is_some() {
+            self.discard(Wait::Not, DISCARD);
+        }
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("stream", &self.wire.duplex).finish_non_exhaustive()
+    }
+}
+
+/// Iterates over the messages of a connection: [`Receiver::messages`].
+#[derive(Debug)]
+pub struct Messages<'a> {
+    receiver: &'a mut Receiver,
+    over: bool,
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let received = self.receiver.recv();
+        if let Err(error) = &received {
+            self.over = true;
+            if error.closed().is_some_and(Closed::is_clean) {
+                return None;
+            }
+        }
+        Some(received)
+    }
+}
+
+/// Reads one message as it arrives: [`Receiver::reader`]. Dropped before the end, the rest of the
+/// message is skipped.
+#[derive(Debug)]
+pub struct MessageReader<'a> {
+    receiver: &'a mut Receiver,
+    kind: Kind,
+    piece: Vec<u8>,
+    at: usize,
+    last: bool,
+}
+
+impl MessageReader<'_> {
+    /// Whether the bytes are text, checked to be UTF-8, or binary.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl io::Read for MessageReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() && !self.last && !buf.is_empty() {
+            let next = self.receiver.next(Delivery::Pieces, Deadline::NEVER);
+            let Next::Data = next.map_err(io::Error::other)? else { continue };
+            match self.receiver.decoder.step() {
+                Ok(Some(Step::Piece(piece))) => {
+                    self.piece.clear();
+                    self.piece.extend_from_slice(piece.data);
+                    self.at = 0;
+                    self.last = piece.last;
+                }
+                Ok(_) => {}
+                Err(violation) => {
+                    return Err(io::Error::other(self.receiver.wire.violated(violation)));
+                }
+            }
+        }
+        let rest = &self.piece[self.at..];
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        self.at += len;
+        Ok(len)
+    }
+}

@@ -1,0 +1,258 @@
+//! Sending, from any thread.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use crate::error::{Error, InvalidInput};
+use crate::message::MessageRef;
+use crate::proto::close::{CloseCode, CloseFrame};
+use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
+use crate::proto::http::Response;
+use crate::proto::recv::Kind;
+use crate::proto::utf8::Utf8;
+use crate::wire::{PIECE, Wire};
+
+/// The sending half of a connection. Clone it, and send from any thread, also while another one
+/// receives: messages go out whole, one after the other.
+///
+/// `write_timeout` bounds each call, counted from when its turn comes. A call that fails or times
+/// out half-way ends the connection: whatever is sent later fails, and nothing is swallowed.
+#[derive(Clone)]
+pub struct Sender {
+    wire: Arc<Wire>,
+}
+
+impl Sender {
+    pub(crate) fn new(wire: Arc<Wire>) -> Self {
+        Self { wire }
+    }
+
+    /// Sends a message, in one frame. Returns when the system has taken all of it.
+    ///
+    /// Strings are sent as text, bytes as binary; both are masked in a buffer of fixed size, so a
+    /// message needs no memory beyond its own.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection is over, or is being closed;
+    /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take it in time.
+    pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
+        let message = message.into();
+        let _turn = self.wire.order();
+        self.wire.write(|out, deadline| {
+            self.wire.put(out, opcode(message.kind()), true, message.as_bytes(), deadline)
+        })
+    }
+
+    /// Sends many messages with as few system calls, and TLS records, as they fit in: one for all
+    /// if they are 64 KiB together.
+    ///
+    /// ```no_run
+    /// # let ws = landline::connect("ws://localhost")?;
+    /// ws.sender().batch(["one", "two", "three"])?;
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); a part of the messages may have been sent then.
+    pub fn batch<'a, M>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), Error>
+    where
+        M: Into<MessageRef<'a>>,
+    {
+        // The iterator is the caller's: it must not run while the wire is locked.
+        let messages: Vec<_> = messages.into_iter().map(Into::into).collect();
+        let _turn = self.wire.order();
+        self.wire.write(|out, deadline| {
+            messages.iter().try_for_each(|message: &MessageRef<'_>| {
+                self.wire.put(out, opcode(message.kind()), true, message.as_bytes(), deadline)
+            })
+        })
+    }
+
+    /// Begins a message that is written piece by piece, as fragments. Other messages wait until
+    /// it is finished; pings, pongs and Close go between its fragments.
+    ///
+    /// ```no_run
+    /// # use std::io::Write as _;
+    /// # let ws = landline::connect("ws://localhost")?;
+    /// # let sender = ws.sender();
+    /// let mut writer = sender.writer(landline::Kind::Text);
+    /// write!(writer, "as much as {}", "you like").unwrap();
+    /// writer.finish()?;
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    pub fn writer(&self, kind: Kind) -> MessageWriter<'_> {
+        MessageWriter {
+            wire: &self.wire,
+            _turn: self.wire.order(),
+            kind,
+            utf8: Utf8::default(),
+            buffer: Vec::new(),
+            begun: false,
+            finished: false,
+        }
+    }
+
+    /// Sends a Ping. The Pong comes as an [`Event`](crate::Event).
+    ///
+    /// # Errors
+    /// [`InvalidInput::ControlTooLong`] over 125 bytes; else as [`send`](Self::send).
+    pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        self.control(Opcode::Ping, payload)
+    }
+
+    /// Sends a Pong that answers nothing (RFC 6455 section 5.5.3). Pings are answered anyway.
+    ///
+    /// # Errors
+    /// [`InvalidInput::ControlTooLong`] over 125 bytes; else as [`send`](Self::send).
+    pub fn pong(&self, payload: &[u8]) -> Result<(), Error> {
+        self.control(Opcode::Pong, payload)
+    }
+
+    fn control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(InvalidInput::ControlTooLong.into());
+        }
+        self.wire.write(|out, deadline| self.wire.put(out, opcode, true, payload, deadline))
+    }
+
+    /// Begins the closing handshake: sends Close, after the frame that is being written if there
+    /// is one. Whoever is in `recv` sees it through, and is told the end; after `close_timeout`
+    /// the connection is cut. To do both here, use
+    /// [`WebSocket::close`](crate::WebSocket::close).
+    ///
+    /// # Errors
+    /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.
+    /// [`Error::Closed`] when the connection is over, or is being closed already.
+    pub fn close(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
+        self.wire.close(close.into())
+    }
+
+    /// Ends the connection at once, without a closing handshake, and wakes whoever blocks in it.
+    pub fn abort(&self) {
+        self.wire.abort();
+    }
+
+    /// Whether messages can still be sent, as far as is known here.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.wire.is_open()
+    }
+
+    /// The server's answer to the opening handshake.
+    #[must_use]
+    pub fn response(&self) -> &Response {
+        &self.wire.response
+    }
+
+    /// The subprotocol that the server chose, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.wire.subprotocol.as_deref()
+    }
+
+    /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.wire.latency()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("stream", &self.wire.duplex).finish()
+    }
+}
+
+fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    }
+}
+
+/// Writes one message piece by piece: [`Sender::writer`]. `flush` ends a fragment;
+/// [`finish`](Self::finish) ends the message.
+///
+/// Dropped without `finish`, a message that has begun cannot be completed: the connection is then
+/// closed with 1011, so that the peer never takes the part for the whole.
+#[must_use]
+pub struct MessageWriter<'a> {
+    wire: &'a Wire,
+    _turn: MutexGuard<'a, ()>,
+    kind: Kind,
+    utf8: Utf8,
+    buffer: Vec<u8>,
+    begun: bool,
+    finished: bool,
+}
+
+impl MessageWriter<'_> {
+    /// Ends the message.
+    ///
+    /// # Errors
+    /// As [`Sender::send`]; [`Error::Io`] of kind [`io::ErrorKind::InvalidData`] when a text
+    /// message ends inside a code point.
+    pub fn finish(mut self) -> Result<(), Error> {
+        if self.utf8.finish().is_err() {
+            return Err(Error::Io(not_utf8()));
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        self.fragment(&buffer, true)?;
+        self.finished = true;
+        Ok(())
+    }
+
+    fn fragment(&mut self, payload: &[u8], fin: bool) -> Result<(), Error> {
+        let opcode = if self.begun { Opcode::Continuation } else { opcode(self.kind) };
+        self.begun = true;
+        self.wire.write(|out, deadline| self.wire.put(out, opcode, fin, payload, deadline))
+    }
+}
+
+impl io::Write for MessageWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = PIECE - self.buffer.len();
+        let bytes = &bytes[..bytes.len().min(room)];
+        if self.kind == Kind::Text {
+            let mut checked = String::new();
+            self.utf8.push(bytes, &mut checked).map_err(|_| not_utf8())?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() == PIECE {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let done = self.fragment(&buffer, false);
+        buffer.clear();
+        self.buffer = buffer;
+        done.map_err(io::Error::other)
+    }
+}
+
+impl Drop for MessageWriter<'_> {
+    fn drop(&mut self) {
+        if self.begun && !self.finished {
+            // It is closed already if this fails.
+            let _ = self.wire.close((CloseCode::INTERNAL_ERROR, "message abandoned").into());
+        }
+    }
+}
+
+impl fmt::Debug for MessageWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageWriter").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+fn not_utf8() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "text must be UTF-8")
+}

@@ -1,0 +1,153 @@
+//! Both halves in one, for whoever needs one thread only.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::error::{Closed, Error};
+use crate::message::{Event, Message, MessageRef};
+use crate::proto::close::CloseFrame;
+use crate::proto::http::Response;
+use crate::receiver::{MessageReader, Messages, Receiver};
+use crate::sender::Sender;
+
+/// A connection: a [`Receiver`] and a [`Sender`] together.
+///
+/// Dropping it never blocks: a Close with 1001 is sent if the system takes it at once. To close
+/// properly, call [`close`](Self::close).
+#[derive(Debug)]
+pub struct WebSocket {
+    receiver: Receiver,
+    sender: Sender,
+}
+
+impl WebSocket {
+    pub(crate) fn new(receiver: Receiver, sender: Sender) -> Self {
+        Self { receiver, sender }
+    }
+
+    /// Another handle for sending, from this thread or any other.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// The halves apart, for different threads.
+    #[must_use]
+    pub fn split(self) -> (Receiver, Sender) {
+        (self.receiver, self.sender)
+    }
+
+    /// Sends a message; see [`Sender::send`].
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
+        self.sender.send(message)
+    }
+
+    /// Sends a Ping; see [`Sender::ping`].
+    ///
+    /// # Errors
+    /// As [`Sender::ping`].
+    pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        self.sender.ping(payload)
+    }
+
+    /// Waits for the next message; see [`Receiver::recv`].
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`].
+    pub fn recv(&mut self) -> Result<Message, Error> {
+        self.receiver.recv()
+    }
+
+    /// Waits for the next message for so long; see [`Receiver::recv_timeout`].
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, Error> {
+        self.receiver.recv_timeout(timeout)
+    }
+
+    /// The next message if it has arrived; see [`Receiver::try_recv`].
+    ///
+    /// # Errors
+    /// As [`Receiver::try_recv`].
+    pub fn try_recv(&mut self) -> Result<Option<Message>, Error> {
+        self.receiver.try_recv()
+    }
+
+    /// Waits for whatever comes next; see [`Receiver::next_event`].
+    ///
+    /// # Errors
+    /// As [`Receiver::next_event`].
+    pub fn next_event(&mut self) -> Result<Event<'_>, Error> {
+        self.receiver.next_event()
+    }
+
+    /// Waits for whatever comes next for so long; see [`Receiver::next_event_timeout`].
+    ///
+    /// # Errors
+    /// As [`Receiver::next_event_timeout`].
+    pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
+        self.receiver.next_event_timeout(timeout)
+    }
+
+    /// The messages as an iterator; see [`Receiver::messages`].
+    pub fn messages(&mut self) -> Messages<'_> {
+        self.receiver.messages()
+    }
+
+    /// Reads the next message piece by piece; see [`Receiver::reader`].
+    ///
+    /// # Errors
+    /// As [`Receiver::reader`].
+    pub fn reader(&mut self) -> Result<MessageReader<'_>, Error> {
+        self.receiver.reader()
+    }
+
+    /// Does the whole closing handshake (RFC 6455 section 7): sends Close, discards what still
+    /// arrives until the peer's Close, and gives the end. It takes at most `close_timeout`, and
+    /// two seconds for the peer to end the stream after its Close; then the connection is cut.
+    ///
+    /// A connection that is over already is no error: this gives how it ended.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Close`](crate::InvalidInput::Close) for a code or reason that must not be
+    /// sent: nothing happens then.
+    pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
+        match self.sender.close(close) {
+            Err(error @ Error::InvalidInput(_)) => Err(error),
+            Ok(()) | Err(_) => Ok(self.receiver.finish()),
+        }
+    }
+
+    /// Ends the connection at once; see [`Sender::abort`].
+    pub fn abort(&self) {
+        self.sender.abort();
+    }
+
+    /// The server's answer to the opening handshake.
+    #[must_use]
+    pub fn response(&self) -> &Response {
+        self.sender.response()
+    }
+
+    /// The subprotocol that the server chose, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.sender.subprotocol()
+    }
+
+    /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.sender.latency()
+    }
+
+    /// The address of the other end of the socket; `None` if it has none.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.receiver.peer_addr()
+    }
+}

@@ -1,0 +1,570 @@
+//! What the receiver and the senders share: the wire lock, what is owed, and how it ended.
+//!
+//! A frame is written under the wire lock (`out`); a whole message, of several frames perhaps,
+//! under the message order (`order`), which is taken first. The receiver never waits for the wire:
+//! two peers that flood each other would deadlock. It notes what it owes, a Pong or a Close, and
+//! pays if the wire is free; whoever lets go of the wire looks again and pays.
+
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Cause, Closed, Error, InvalidInput, Side, Timeout};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::{Duplex, Wait, WriteHalf};
+use crate::proto::Violation;
+use crate::proto::close::{CloseCode, CloseFrame};
+use crate::proto::frame::Opcode;
+use crate::proto::http::Response;
+use crate::proto::send::{Encoder, MaskKeys, Refused};
+
+/// How much is encoded, and handed to the system, at a time: small enough for the cache.
+pub(crate) const PIECE: usize = 64 * 1024;
+/// Pongs are gathered up to so many bytes before they are written.
+const GATHER: usize = 4 * 1024;
+
+/// The timeouts of an open connection; `None` is never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) write: Option<Duration>,
+    pub(crate) close: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) duplex: Duplex,
+    pub(crate) response: Response,
+    pub(crate) subprotocol: Option<String>,
+    timeouts: Timeouts,
+    order: Mutex<()>,
+    out: Mutex<Out>,
+    owed: Mutex<Owed>,
+    fate: Mutex<Fate>,
+    /// The end; set once, by the receiver.
+    over: OnceLock<Closed>,
+    /// The last round-trip time in nanoseconds; the greatest number is none yet.
+    latency: AtomicU64,
+}
+
+/// The wire: what only one thread at a time may touch.
+#[derive(Debug)]
+pub(crate) struct Out {
+    half: WriteHalf,
+    encoder: Encoder,
+    /// A write failed, perhaps in the middle of a frame: nothing can follow.
+    broken: bool,
+    /// After the Close frame is written, nothing more is: tell the peer.
+    finish: bool,
+    finished: bool,
+    /// Since when the receiver cannot pay because the peer does not read.
+    stuck_since: Option<Instant>,
+}
+
+/// What must be sent as soon as the wire is free.
+#[derive(Debug, Default)]
+struct Owed {
+    /// The latest will do (RFC 6455 section 5.5.3).
+    pong: Option<Control>,
+    ping: Option<[u8; 8]>,
+    close: Option<CloseFrame>,
+    /// What TLS has to say.
+    tls: bool,
+}
+
+/// A control payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Control {
+    bytes: [u8; 125],
+    len: u8,
+}
+
+impl Control {
+    /// Holds the first 125 bytes, which is all that a control frame has.
+    pub(crate) fn new(payload: &[u8]) -> Self {
+        let mut bytes = [0; 125];
+        let len = payload.len().min(125);
+        bytes[..len].copy_from_slice(&payload[..len]);
+        Self { bytes, len: u8::try_from(len).unwrap_or(125) }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// What is known about how it ends.
+#[derive(Debug, Default)]
+struct Fate {
+    local: Option<CloseFrame>,
+    remote: Option<CloseFrame>,
+    initiator: Option<Side>,
+    /// When the closing handshake must be over.
+    close_at: Option<Instant>,
+    aborted: bool,
+    write_failed: Option<Cause>,
+}
+
+/// What became of paying without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paid {
+    /// All, or whoever has the wire will do it.
+    Yes,
+    /// Not all: the peer does not read just now.
+    NotYet,
+}
+
+impl Wire {
+    pub(crate) fn new(
+        duplex: Duplex,
+        response: Response,
+        subprotocol: Option<String>,
+        timeouts: Timeouts,
+    ) -> Self {
+        let keys = MaskKeys::new(|pool| getrandom::fill(pool).map_err(|_| Refused::NoRandom));
+        let out = Out {
+            half: WriteHalf::default(),
+            encoder: Encoder::new(keys),
+            broken: false,
+            finish: false,
+            finished: false,
+            stuck_since: None,
+        };
+        Self {
+            duplex,
+            response,
+            subprotocol,
+            timeouts,
+            order: Mutex::default(),
+            out: Mutex::new(out),
+            owed: Mutex::default(),
+            fate: Mutex::default(),
+            over: OnceLock::new(),
+            latency: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// How long a call may block before it must look around: long enough to cost nothing, short
+    /// enough that a `close` by another thread is held to its deadline.
+    pub(crate) fn look_around(&self) -> Deadline {
+        Deadline::after(self.timeouts.close)
+    }
+
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        match self.latency.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX - 1);
+        self.latency.store(nanos, Ordering::Relaxed);
+    }
+}
+
+/// Sending.
+impl Wire {
+    /// The message order: held while the fragments of one message are written.
+    pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
+        lock(&self.order)
+    }
+
+    /// Writes frames: `write` puts them, this flushes, pays and unlocks.
+    pub(crate) fn write(
+        &self,
+        write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut out = self.lock_out();
+        let deadline = Deadline::after(self.timeouts.write);
+        let mut done = self.check(&out);
+        if done.is_ok() {
+            // A Close that was asked for goes first; then this is too late.
+            self.stage_owed(&mut out);
+            done = self.check(&out);
+        }
+        if done.is_ok() {
+            done = write(&mut out, deadline).and_then(|()| self.flush(&mut out, deadline));
+        }
+        self.release(out);
+        done
+    }
+
+    /// Puts a frame on the wire; writes only when a piece is full.
+    pub(crate) fn put(
+        &self,
+        out: &mut Out,
+        opcode: Opcode,
+        fin: bool,
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        trace_frame("sent", opcode, fin, payload.len());
+        let len = payload.len() as u64;
+        let stage = self.duplex.stage(&mut out.half);
+        let begun = out.encoder.begin(opcode, fin, len, stage);
+        let mut body = begun.map_err(|refused| self.refused(refused))?;
+        let mut rest = payload;
+        loop {
+            let stage = self.duplex.stage(&mut out.half);
+            let room = PIECE.saturating_sub(stage.len()).min(rest.len());
+            let (piece, later) = rest.split_at(room);
+            body.append(piece, stage);
+            rest = later;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            self.flush(out, deadline)?;
+        }
+    }
+
+    /// Asks for a closing handshake; the Close goes out as soon as the wire is free.
+    pub(crate) fn close(&self, close: CloseFrame) -> Result<(), Error> {
+        if !close.is_sendable() {
+            return Err(InvalidInput::Close.into());
+        }
+        if let Some(closed) = self.over.get() {
+            return Err(Error::Closed(closed.clone()));
+        }
+        if !self.request_close(close, Side::Local) {
+            return Err(Error::Closed(self.snapshot()));
+        }
+        if let Some(mut out) = self.try_lock_out() {
+            self.stage_owed(&mut out);
+            // A failure shows in `recv`, and in the next call.
+            let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
+            self.release(out);
+        }
+        Ok(())
+    }
+
+    fn check(&self, out: &Out) -> Result<(), Error> {
+        if let Some(closed) = self.over.get() {
+            return Err(Error::Closed(closed.clone()));
+        }
+        if out.broken || out.encoder.is_closed() {
+            return Err(Error::Closed(self.snapshot()));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, refused: Refused) -> Error {
+        match refused {
+            Refused::AfterClose => Error::Closed(self.snapshot()),
+            Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
+            Refused::NoRandom => Error::Io(io::Error::other(refused)),
+        }
+    }
+
+    /// Writes all that is staged, and waits for it.
+    pub(crate) fn flush(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
+        while !out.broken {
+            let close_at = Deadline::at(self.close_at());
+            let until = deadline.min(close_at).min(self.look_around());
+            let error = match self.duplex.flush(&mut out.half, Wait::Until(until)) {
+                Ok(()) => {
+                    self.flushed(out);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let cause = if error.kind() != io::ErrorKind::WouldBlock {
+                Cause::Io(Arc::new(error))
+            } else if deadline.is_past() {
+                Cause::Timeout(Timeout::Send)
+            } else if close_at.is_past() {
+                Cause::Timeout(Timeout::Close)
+            } else {
+                continue;
+            };
+            return Err(self.broken(out, cause));
+        }
+        Err(Error::Closed(self.snapshot()))
+    }
+
+    fn flushed(&self, out: &mut Out) {
+        out.stuck_since = None;
+        if out.finish && !out.finished {
+            out.finished = true;
+            self.duplex.finish(&mut out.half);
+        }
+    }
+
+    /// A frame may be half on the wire: nothing can be sent any more.
+    fn broken(&self, out: &mut Out, cause: Cause) -> Error {
+        out.broken = true;
+        let mut fate = lock(&self.fate);
+        let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
+        fate.write_failed.get_or_insert_with(|| cause.clone());
+        drop(fate);
+        if matches!(cause, Cause::Timeout(_)) {
+            // The peer does not read; who knows whether it writes. Wake the receiver.
+            self.duplex.shutdown();
+        }
+        if timed_out && !self.is_aborted() {
+            return Error::Timeout(Timeout::Send);
+        }
+        Error::Closed(self.snapshot())
+    }
+
+    fn lock_out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(after_panic)
+    }
+
+    fn try_lock_out(&self) -> Option<MutexGuard<'_, Out>> {
+        match self.out.try_lock() {
+            Ok(out) => Some(out),
+            Err(TryLockError::Poisoned(poisoned)) => Some(after_panic(poisoned)),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Lets go of the wire, and looks whether something came to be owed meanwhile.
+    fn release(&self, out: MutexGuard<'_, Out>) {
+        let mut held = Some(out);
+        while let Some(mut out) = held.take() {
+            if self.stage_owed(&mut out) {
+                let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
+            }
+            self.duplex.shrink(&mut out.half);
+            drop(out);
+            if self.is_owing() {
+                held = self.try_lock_out();
+            }
+        }
+    }
+}
+
+/// What is owed.
+impl Wire {
+    /// Answers a Ping: at once if the wire is free and takes it, else with the latest later.
+    pub(crate) fn owe_pong(&self, payload: Control) {
+        lock(&self.owed).pong = Some(payload);
+        let Some(mut out) = self.try_lock_out() else { return };
+        if out.stuck_since.is_some() {
+            return;
+        }
+        self.stage_owed(&mut out);
+        if self.duplex.stage(&mut out.half).len() > GATHER {
+            self.flush_now(&mut out);
+        }
+    }
+
+    pub(crate) fn owe_ping(&self, payload: [u8; 8]) {
+        lock(&self.owed).ping = Some(payload);
+    }
+
+    pub(crate) fn owe_tls(&self) {
+        lock(&self.owed).tls = true;
+    }
+
+    /// Pays without waiting, neither for the wire nor for the peer.
+    pub(crate) fn settle(&self) -> Paid {
+        loop {
+            // Whoever has the wire pays when letting go of it.
+            let Some(mut out) = self.try_lock_out() else { return Paid::Yes };
+            if out.stuck_since.is_none() {
+                self.stage_owed(&mut out);
+            }
+            let paid = self.flush_now(&mut out);
+            drop(out);
+            if paid == Paid::NotYet || !self.is_owing() {
+                return paid;
+            }
+        }
+    }
+
+    fn flush_now(&self, out: &mut Out) -> Paid {
+        if out.broken {
+            return Paid::Yes;
+        }
+        if !self.duplex.is_staged(&mut out.half) && !out.finish {
+            out.stuck_since = None;
+            return Paid::Yes;
+        }
+        match self.duplex.flush(&mut out.half, Wait::Not) {
+            Ok(()) => self.flushed(out),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let since = *out.stuck_since.get_or_insert_with(Instant::now);
+                if self.timeouts.write.is_none_or(|timeout| since.elapsed() < timeout) {
+                    return Paid::NotYet;
+                }
+                self.broken(out, Cause::Timeout(Timeout::Send));
+            }
+            Err(error) => {
+                self.broken(out, Cause::Io(Arc::new(error)));
+            }
+        }
+        Paid::Yes
+    }
+
+    /// Encodes what is owed; `true` when there was anything to write.
+    fn stage_owed(&self, out: &mut Out) -> bool {
+        let owed = mem::take(&mut *lock(&self.owed));
+        if out.broken {
+            return false;
+        }
+        let stage = self.duplex.stage(&mut out.half);
+        let mut done = Ok(());
+        if let Some(pong) = &owed.pong {
+            done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
+            trace_frame("sent", Opcode::Pong, true, pong.as_bytes().len());
+        }
+        if let Some(ping) = &owed.ping {
+            done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
+            trace_frame("sent", Opcode::Ping, true, ping.len());
+        }
+        if let Some(close) = &owed.close {
+            done = done.and_then(|()| out.encoder.close(close, stage));
+            trace_frame("sent", Opcode::Close, true, close.encode().len());
+        }
+        if done == Err(Refused::NoRandom) {
+            self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
+            return false;
+        }
+        // After both Close frames there is nothing more to say (section 7.1.1).
+        let both = out.encoder.is_closed() && self.is_peer_done();
+        out.finish |= both;
+        owed.tls || both || self.duplex.is_staged(&mut out.half)
+    }
+
+    fn is_owing(&self) -> bool {
+        let owed = lock(&self.owed);
+        owed.pong.is_some() || owed.ping.is_some() || owed.close.is_some() || owed.tls
+    }
+}
+
+/// How it ends.
+impl Wire {
+    /// The end, once the receiver has seen it.
+    pub(crate) fn over(&self) -> Option<&Closed> {
+        self.over.get()
+    }
+
+    /// When the closing handshake must be over; `None` while there is none, or no limit.
+    pub(crate) fn close_at(&self) -> Option<Instant> {
+        lock(&self.fate).close_at
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        let fate = lock(&self.fate);
+        let ending = fate.local.is_some() || fate.aborted || fate.write_failed.is_some();
+        self.over.get().is_none() && !ending
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        lock(&self.fate).aborted
+    }
+
+    /// Nothing more is read: the peer said Close, or the receiver gave it up.
+    fn is_peer_done(&self) -> bool {
+        self.over.get().is_some()
+    }
+
+    /// The peer's Close frame: it is answered, and the end.
+    pub(crate) fn peer_closed(&self, close: CloseFrame) -> Error {
+        // Section 5.5.1: the answer has the code that was received.
+        let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
+        self.request_close(reply, Side::Peer);
+        lock(&self.fate).remote = Some(close);
+        self.end(Cause::Handshake)
+    }
+
+    /// Fails the connection (section 7.1.7): says why, then reads nothing more.
+    pub(crate) fn violated(&self, violation: Violation) -> Error {
+        self.request_close(violation.close_code().into(), Side::Local);
+        self.end(Cause::Protocol(violation))
+    }
+
+    /// The stream ended or failed, or a deadline passed.
+    pub(crate) fn lost(&self, cause: Cause) -> Error {
+        let failed = lock(&self.fate).write_failed.clone();
+        let cause = match (failed, cause) {
+            (Some(failed @ Cause::Timeout(_)), _) | (Some(failed), Cause::Eof) => failed,
+            (_, cause) => cause,
+        };
+        if let Cause::Timeout(_) = cause {
+            lock(&self.fate).initiator.get_or_insert(Side::Local);
+        }
+        self.end(cause)
+    }
+
+    /// Ends the connection at once, and wakes whoever blocks in it.
+    pub(crate) fn abort(&self) {
+        let mut fate = lock(&self.fate);
+        fate.aborted = true;
+        fate.initiator.get_or_insert(Side::Local);
+        drop(fate);
+        self.duplex.shutdown();
+    }
+
+    /// Notes a Close to send, unless there is one already.
+    fn request_close(&self, close: CloseFrame, by: Side) -> bool {
+        let mut fate = lock(&self.fate);
+        if fate.local.is_some() || fate.aborted {
+            return false;
+        }
+        fate.local = Some(close.clone());
+        fate.initiator.get_or_insert(by);
+        let timeout = self.timeouts.close;
+        fate.close_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        drop(fate);
+        lock(&self.owed).close = Some(close);
+        true
+    }
+
+    fn end(&self, cause: Cause) -> Error {
+        let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
+        let closed = self.over.get_or_init(|| self.picture(cause));
+        if says_close && !self.is_aborted() {
+            self.settle();
+        } else {
+            self.duplex.shutdown();
+        }
+        closed.clone().into()
+    }
+
+    /// How it stands, for whoever cannot send any more while the receiver still reads.
+    pub(crate) fn snapshot(&self) -> Closed {
+        let failed = lock(&self.fate).write_failed.clone();
+        self.over.get().cloned().unwrap_or_else(|| self.picture(failed.unwrap_or(Cause::Handshake)))
+    }
+
+    fn picture(&self, cause: Cause) -> Closed {
+        let fate = lock(&self.fate);
+        let cause = if fate.aborted { Cause::Aborted } else { cause };
+        Closed::new(fate.local.clone(), fate.remote.clone(), fate.initiator, cause)
+    }
+}
+
+impl Drop for Wire {
+    /// Says goodbye as far as that takes no waiting.
+    fn drop(&mut self) {
+        if self.over.get().is_none() {
+            self.request_close(CloseCode::GOING_AWAY.into(), Side::Local);
+            self.settle();
+        }
+        self.duplex.shutdown();
+    }
+}
+
+/// A stream that somebody brought panicked in a write: a frame may be half on the wire.
+fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
+    let mut out = poisoned.into_inner();
+    out.broken = true;
+    out
+}
+
+/// Nothing is half done under these locks when a thread panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Logs a frame: what it is, not what it holds.
+pub(crate) fn trace_frame(what: &str, opcode: Opcode, fin: bool, len: usize) {
+    #[cfg(feature = "log")]
+    log::trace!("{what} {opcode:?}, {len} bytes{}", if fin { "" } else { ", more follows" });
+    #[cfg(not(feature = "log"))]
+    let _ = (what, opcode, fin, len);
+}
