@@ -99,8 +99,9 @@ impl Receiver {
     }
 
     fn recv_until(&mut self, deadline: Deadline) -> Result<Message, Error> {
+        let mut patience = Patience::until(deadline);
         loop {
-            match self.next(Delivery::Whole, deadline)? {
+            match self.next(Delivery::Whole, &mut patience)? {
                 Next::Ping | Next::Pong => {}
                 Next::Data => match self.decoder.take_message() {
                     Ok(Some(Owned::Text(text))) => return Ok(Message::Text(text)),
@@ -133,7 +134,7 @@ impl Receiver {
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
         let delivery = if fragments { Delivery::Pieces } else { Delivery::Whole };
-        match self.next(delivery, deadline)? {
+        match self.next(delivery, &mut Patience::until(deadline))? {
             Next::Ping => return Ok(Event::Ping(self.control.as_bytes())),
             Next::Pong => return Ok(Event::Pong(self.control.as_bytes())),
             Next::Data => {}
@@ -172,7 +173,9 @@ impl Receiver {
     /// As [`recv`](Self::recv).
     pub fn reader(&mut self) -> Result<MessageReader<'_>, Error> {
         loop {
-            let Next::Data = self.next(Delivery::Pieces, Deadline::NEVER)? else { continue };
+            let Next::Data = self.next(Delivery::Pieces, &mut Patience::endless())? else {
+                continue;
+            };
             let (kind, first, last, data) = match self.decoder.step() {
                 Ok(Some(Step::Piece(piece))) => {
                     (piece.kind, piece.first, piece.last, piece.data.to_vec())
@@ -216,7 +219,7 @@ impl Receiver {
     /// the peer's Close until `close_timeout`, and a little for the end of the stream.
     pub(crate) fn finish(&mut self) -> Closed {
         let closed = loop {
-            match self.next(Delivery::Pieces, Deadline::NEVER) {
+            match self.next(Delivery::Pieces, &mut Patience::endless()) {
                 Ok(Next::Data) => drop(self.decoder.step()),
                 Ok(Next::Ping | Next::Pong) => {}
                 Err(_) => break self.wire.snapshot(),
@@ -237,18 +240,19 @@ impl Receiver {
         while len < most && !self.wire.is_aborted() {
             match self.wire.duplex.read(&mut self.half, &mut buffer, wait) {
                 Ok(read @ 1..) => len += read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match wait {
-                    Wait::Until(deadline) if !deadline.is_past() => {}
-                    _ => return,
-                },
+                Err(error) if is_timeout(&error) && matches!(wait, Wait::Until(_)) => {}
                 Ok(0) | Err(_) => return,
+            }
+            // A peer that goes on sending does not stretch it.
+            if matches!(wait, Wait::Until(deadline) if deadline.is_past()) {
+                return;
             }
         }
     }
 
     /// The main loop: takes the next step of what has arrived, deals with control frames, pays
     /// what is owed, reads more.
-    fn next(&mut self, delivery: Delivery, deadline: Deadline) -> Result<Next, Error> {
+    fn next(&mut self, delivery: Delivery, patience: &mut Patience) -> Result<Next, Error> {
         if let Some(closed) = self.wire.over() {
             return Err(closed.clone().into());
         }
@@ -257,7 +261,8 @@ impl Receiver {
                 Err(violation) => return Err(self.wire.violated(violation)),
                 Ok(false) => {
                     self.settle();
-                    self.read(deadline)?;
+                    patience.check()?;
+                    self.read(patience.deadline)?;
                 }
                 Ok(true) => {
                     let next =
@@ -309,6 +314,9 @@ impl Receiver {
     fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = Instant::now();
         let close_at = Deadline::at(self.wire.close_at());
+        if close_at.is_past() {
+            return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
+        }
         let mut until = deadline.min(close_at).min(self.wire.look_around());
         let mut dying = false;
         match self.timer.due(now) {
@@ -339,11 +347,9 @@ impl Receiver {
                 }
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if is_timeout(&error) => {
                 if dying {
                     Err(self.wire.lost(Cause::Timeout(Timeout::Pong)))
-                } else if close_at.is_past() {
-                    Err(self.wire.lost(Cause::Timeout(Timeout::Close)))
                 } else if deadline.is_past() {
                     Err(Error::Timeout(Timeout::Recv))
                 } else {
@@ -357,6 +363,40 @@ impl Receiver {
             }
         }
     }
+}
+
+/// How long a call waits. What has arrived is taken even when the time is up; but a peer that
+/// never stops sending cannot stretch that for ever.
+struct Patience {
+    deadline: Deadline,
+    late_reads: u32,
+}
+
+impl Patience {
+    /// At most 4 MiB, then: a read is 64 KiB.
+    const LATE_READS: u32 = 64;
+
+    fn until(deadline: Deadline) -> Self {
+        Self { deadline, late_reads: 0 }
+    }
+
+    fn endless() -> Self {
+        Self::until(Deadline::NEVER)
+    }
+
+    fn check(&mut self) -> Result<(), Error> {
+        if self.deadline.is_past() {
+            self.late_reads += 1;
+            if self.late_reads > Self::LATE_READS {
+                return Err(Error::Timeout(Timeout::Recv));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// TLS errors travel inside of I/O errors.
@@ -375,9 +415,7 @@ impl Drop for Receiver {
     /// Takes what has arrived out of the socket, without waiting: closing a socket with unread
     /// bytes would reset the connection, and destroy a Close frame that is on its way.
     fn drop(&mut self) {
-        if self.wire.over().is_some() {
-            self.discard(Wait::Not, DISCARD);
-        }
+        self.discard(Wait::Not, DISCARD);
     }
 }
 
@@ -434,7 +472,7 @@ impl MessageReader<'_> {
 impl io::Read for MessageReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.at == self.piece.len() && !self.last && !buf.is_empty() {
-            let next = self.receiver.next(Delivery::Pieces, Deadline::NEVER);
+            let next = self.receiver.next(Delivery::Pieces, &mut Patience::endless());
             let Next::Data = next.map_err(io::Error::other)? else { continue };
             match self.receiver.decoder.step() {
                 Ok(Some(Step::Piece(piece))) => {

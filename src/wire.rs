@@ -25,6 +25,9 @@ pub(crate) const PIECE: usize = 64 * 1024;
 /// Pongs are gathered up to so many bytes before they are written.
 const GATHER: usize = 4 * 1024;
 
+/// A `close_timeout` shorter than this does not make an idle connection look around more often.
+const LOOK_AROUND: Duration = Duration::from_millis(20);
+
 /// The timeouts of an open connection; `None` is never.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
@@ -148,7 +151,7 @@ impl Wire {
     /// How long a call may block before it must look around: long enough to cost nothing, short
     /// enough that a `close` by another thread is held to its deadline.
     pub(crate) fn look_around(&self) -> Deadline {
-        Deadline::after(self.timeouts.close)
+        Deadline::after(self.timeouts.close.map(|timeout| timeout.max(LOOK_AROUND)))
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {

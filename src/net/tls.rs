@@ -345,19 +345,23 @@ pub(crate) fn handshake(
     let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
     let mut buffer = vec![0; 8 * 1024];
     while tls.is_handshaking() || tls.wants_write() {
+        if deadline.is_past() {
+            return Err(Error::Timeout(Timeout::Tls));
+        }
         while tls.wants_write() {
             tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
         }
-        let flushed = socket.flush(&mut writing, wait);
-        flushed.map_err(|error| failed(error, deadline))?;
+        match socket.flush(&mut writing, wait) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            flushed => flushed.map_err(Error::Io)?,
+        }
         if !tls.is_handshaking() {
             break;
         }
         let len = match socket.read(&mut reading, &mut buffer, wait) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !deadline.is_past() => {
-                continue;
-            }
-            read => read.map_err(|error| failed(error, deadline))?,
+            // The deadline is looked at above.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            read => read.map_err(Error::Io)?,
         };
         if len == 0 {
             return Err(tls_error(io::Error::from(io::ErrorKind::UnexpectedEof)));
@@ -374,14 +378,6 @@ pub(crate) fn handshake(
         }
     }
     Ok(Duplex::tls(stream, tls))
-}
-
-fn failed(error: io::Error, deadline: Deadline) -> Error {
-    if error.kind() == io::ErrorKind::WouldBlock && deadline.is_past() {
-        Error::Timeout(Timeout::Tls)
-    } else {
-        Error::Io(error)
-    }
 }
 
 fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
