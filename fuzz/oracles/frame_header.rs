@@ -1,0 +1,40 @@
+//! Frame headers: what is read is written back byte for byte, and what is written is read back.
+
+use arbitrary::Unstructured;
+use landline::proto::frame::{Header, Opcode};
+
+pub fn check(data: &[u8]) {
+    if let Ok(Some((header, len))) = Header::decode(data) {
+        let mut out = Vec::new();
+        header.encode(&mut out);
+        assert_eq!(out, &data[..len], "{header:?} is written as it was read");
+        for end in 0..len {
+            assert_eq!(Header::decode(&data[..end]), Ok(None), "a part of a header asks for more");
+        }
+    }
+
+    let Ok(header) = header(&mut Unstructured::new(data)) else { return };
+    let mut out = Vec::new();
+    header.encode(&mut out);
+    assert_eq!(Header::decode(&out), Ok(Some((header, out.len()))));
+}
+
+/// A header that may stand on the wire.
+fn header(input: &mut Unstructured<'_>) -> arbitrary::Result<Header> {
+    let opcode = *input.choose(&[
+        Opcode::Continuation,
+        Opcode::Text,
+        Opcode::Binary,
+        Opcode::Close,
+        Opcode::Ping,
+        Opcode::Pong,
+    ])?;
+    let control = opcode.is_control();
+    Ok(Header {
+        fin: control || input.arbitrary()?,
+        rsv: input.int_in_range(0..=7)?,
+        opcode,
+        mask: input.arbitrary()?,
+        len: if control { input.int_in_range(0..=125)? } else { input.arbitrary::<u64>()? >> 1 },
+    })
+}

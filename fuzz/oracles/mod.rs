@@ -1,0 +1,48 @@
+//! What each fuzz target checks, as a function over bytes. The targets call them with whatever the
+//! fuzzer finds; `tests/corpus.rs` calls them with every file of the corpus, on stable.
+
+pub mod close_payload;
+pub mod differential;
+pub mod frame_header;
+pub mod frame_stream;
+pub mod handshake_response;
+pub mod mask;
+pub mod session;
+pub mod url_and_headers;
+pub mod utf8;
+
+/// An oracle: panics when the code under test breaks its promise.
+pub type Oracle = fn(&[u8]);
+
+/// All of them by the name of their target.
+pub const ALL: &[(&str, Oracle)] = &[
+    ("close_payload", close_payload::check),
+    ("differential", differential::check),
+    ("frame_header", frame_header::check),
+    ("frame_stream", frame_stream::check),
+    ("handshake_response", handshake_response::check),
+    ("mask", mask::check),
+    ("session", session::check),
+    ("url_and_headers", url_and_headers::check),
+    ("utf8", utf8::check),
+];
+
+/// Cuts bytes into pieces whose lengths the plan gives, over and over; an empty plan does not cut.
+pub fn cut<'a>(mut bytes: &'a [u8], plan: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut lengths = plan.iter().cycle();
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let len = lengths.next().map_or(bytes.len(), |&len| usize::from(len) + 1);
+        let (piece, rest) = bytes.split_at(len.min(bytes.len()));
+        bytes = rest;
+        Some(piece)
+    })
+}
+
+/// Splits the input: a byte that says how long the first part is, that part, the rest.
+pub fn split(data: &[u8]) -> (&[u8], &[u8]) {
+    let Some((&len, data)) = data.split_first() else { return (&[], &[]) };
+    data.split_at(usize::from(len).min(data.len()))
+}

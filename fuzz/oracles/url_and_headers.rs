@@ -1,0 +1,108 @@
+//! Whatever URL and options a caller gives: either they are refused, or the request on the wire
+//! is one request with exactly the lines that were asked for.
+//!
+//! Input: strings, cut at zero bytes: URL, header name, header value, subprotocol, origin, cookie.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use landline::{Builder, Error, Stream};
+
+/// Keeps what is written; reads nothing but the end.
+#[derive(Debug, Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<u8>>>);
+
+impl Stream for Recorder {
+    fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_nonblocking(&self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut parts = text.split('\0');
+    let mut part = || parts.next().unwrap_or_default();
+    let (url, name, value) = (part(), part(), part());
+    let (subprotocol, origin, cookie) = (part(), part(), part());
+
+    let mut builder = Builder::new().open_timeout(Duration::from_secs(5));
+    let mut asked =
+        vec!["host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version"];
+    let name_lower = name.to_ascii_lowercase();
+    if !name.is_empty() {
+        builder = builder.header(name, value);
+    }
+    if !subprotocol.is_empty() {
+        builder = builder.subprotocols([subprotocol]);
+        asked.push("sec-websocket-protocol");
+    }
+    if !origin.is_empty() {
+        builder = builder.origin(origin);
+        asked.push("origin");
+    }
+    if !cookie.is_empty() {
+        builder = builder.cookie(cookie);
+        asked.push("cookie");
+    }
+    asked.push("user-agent");
+
+    let recorder = Recorder::default();
+    let result = builder.connect_over(url, recorder.clone());
+    let written = recorder.0.lock().unwrap().clone();
+    let shown = format!("{builder:?}");
+    assert!(cookie.len() < 8 || !shown.contains(cookie), "the cookie is shown");
+    match result {
+        Err(Error::InvalidInput(_)) => {
+            assert!(written.is_empty(), "something was sent though the input is refused");
+            return;
+        }
+        Err(Error::Handshake(_)) => {} // The stream ends; the request is what counts.
+        Err(Error::Tls(_)) => return,  // A ClientHello was written.
+        other => panic!("not possible: {other:?}"),
+    }
+
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut request = httparse::Request::new(&mut headers);
+    let parsed = request.parse(&written);
+    assert_eq!(parsed, Ok(httparse::Status::Complete(written.len())), "exactly one request");
+    assert_eq!(request.method, Some("GET"));
+    let path = request.path.unwrap();
+    assert!(path.starts_with('/') && !path.contains('#'), "{path:?}");
+    if url.contains('@') {
+        asked.push("authorization");
+    }
+    asked.sort_unstable();
+    let mut sent: Vec<_> =
+        request.headers.iter().map(|header| header.name.to_ascii_lowercase()).collect();
+    sent.sort_unstable();
+    for name in &sent {
+        let ours = asked.contains(&name.as_str());
+        assert!(ours || *name == name_lower, "{name:?} was injected");
+    }
+    for single in ["host", "origin", "user-agent", "cookie", "sec-websocket-key", "authorization"] {
+        assert!(sent.iter().filter(|name| *name == single).count() <= 1, "{single} is doubled");
+    }
+}

@@ -1,0 +1,35 @@
+//! Every file of the fuzzing corpora goes through the oracle of its target, on stable.
+
+#![allow(missing_docs)]
+
+#[path = "../fuzz/oracles/mod.rs"]
+mod oracles;
+
+use std::path::Path;
+
+#[test]
+fn every_file_of_the_corpora_satisfies_its_oracle() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (name, oracle) in oracles::ALL {
+        let mut files = 0;
+        for entry in std::fs::read_dir(corpora.join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            println!("{}", path.display());
+            oracle(&std::fs::read(path).unwrap());
+            files += 1;
+        }
+        assert!(files > 0, "{name} has no corpus");
+    }
+}
+
+#[test]
+fn every_target_has_an_oracle_and_every_oracle_a_target() {
+    let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+    let mut found: Vec<_> = std::fs::read_dir(targets)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    found.sort();
+    let known: Vec<_> = oracles::ALL.iter().map(|(name, _)| *name).collect();
+    assert_eq!(found, known);
+}
