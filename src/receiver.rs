@@ -11,7 +11,6 @@ use crate::error::{Cause, Closed, Error, Timeout};
 use crate::message::{Event, Message};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait};
-use crate::proto::frame::Opcode;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
@@ -265,8 +264,16 @@ impl Receiver {
                     self.read(patience.deadline)?;
                 }
                 Ok(true) => {
-                    let next =
-                        if self.decoder.has_control() { self.control()? } else { Next::Data };
+                    let next = match self.decoder.ready() {
+                        Some((opcode, len)) if opcode.is_control() => {
+                            trace_frame("received", opcode, len);
+                            self.control()?
+                        }
+                        ready => {
+                            ready.inspect(|&(opcode, len)| trace_frame("received", opcode, len));
+                            Next::Data
+                        }
+                    };
                     self.settle();
                     return Ok(next);
                 }
@@ -279,7 +286,6 @@ impl Receiver {
             Ok(Some(Step::Ping(payload))) => (Next::Ping, Control::new(payload)),
             Ok(Some(Step::Pong(payload))) => (Next::Pong, Control::new(payload)),
             Ok(Some(Step::Close(close))) => {
-                trace_frame("received", Opcode::Close, true, close.encode().len());
                 return Err(self.wire.peer_closed(close));
             }
             _ => return Ok(Next::Data),

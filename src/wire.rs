@@ -203,7 +203,7 @@ impl Wire {
         payload: &[u8],
         deadline: Deadline,
     ) -> Result<(), Error> {
-        trace_frame("sent", opcode, fin, payload.len());
+        trace_frame("sent", opcode, payload.len());
         let len = payload.len() as u64;
         let stage = self.duplex.stage(&mut out.half);
         let begun = out.encoder.begin(opcode, fin, len, stage);
@@ -412,15 +412,15 @@ impl Wire {
         let mut done = Ok(());
         if let Some(pong) = &owed.pong {
             done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
-            trace_frame("sent", Opcode::Pong, true, pong.as_bytes().len());
+            trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
         }
         if let Some(ping) = &owed.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
-            trace_frame("sent", Opcode::Ping, true, ping.len());
+            trace_frame("sent", Opcode::Ping, ping.len());
         }
         if let Some(close) = &owed.close {
             done = done.and_then(|()| out.encoder.close(close, stage));
-            trace_frame("sent", Opcode::Close, true, close.encode().len());
+            trace_frame("sent", Opcode::Close, close.encode().len());
         }
         if done == Err(Refused::NoRandom) {
             self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
@@ -564,10 +564,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Logs a frame: what it is, not what it holds.
-pub(crate) fn trace_frame(what: &str, opcode: Opcode, fin: bool, len: usize) {
+/// Logs a frame, or a message: what it is, not what it holds.
+pub(crate) fn trace_frame(what: &str, opcode: Opcode, len: usize) {
     #[cfg(feature = "log")]
-    log::trace!("{what} {opcode:?}, {len} bytes{}", if fin { "" } else { ", more follows" });
+    log::trace!("{what} {opcode:?}, {len} bytes");
     #[cfg(not(feature = "log"))]
-    let _ = (what, opcode, fin, len);
+    let _ = (what, opcode, len);
 }

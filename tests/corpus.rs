@@ -1,6 +1,6 @@
 //! Every file of the fuzzing corpora goes through the oracle of its target, on stable.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "../fuzz/oracles/mod.rs"]
 mod oracles;

@@ -41,7 +41,8 @@ pub fn check(data: &[u8]) {
     // IANA registered 1014 later than the RFC; tungstenite takes it for a violation.
     if matches!(ours.last(), Some(Event::Close(Some((1014, _))))) {
         assert!(matches!(theirs.last(), Some(Event::Close(Some((1002 | 1014, _))))));
-        (ours.pop(), theirs.pop());
+        ours.pop();
+        theirs.pop();
     }
     let difference = violation.and_then(|violation| match violation {
         // A control frame with a longer form of length is too long, or not minimal.

@@ -142,7 +142,7 @@ impl Session {
     fn take(&mut self) -> Result<(), Violation> {
         while self.decoder.advance(Delivery::Whole)? {
             assert!(!self.over, "a step after the end");
-            let control = self.decoder.has_control();
+            let control = self.decoder.ready().is_some_and(|(opcode, _)| opcode.is_control());
             match self.decoder.step()?.expect("advance said so") {
                 Step::Text(text) => assert!(!control && text.len() as u64 <= MAX_MESSAGE),
                 Step::Binary(bytes) => assert!(!control && bytes.len() as u64 <= MAX_MESSAGE),

@@ -330,11 +330,9 @@ impl Duplex {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             tls.lock().unwrap_or_else(PoisonError::into_inner).send_close_notify();
-            // The peer may have gone; that is no matter now.
-            let _ = self.flush(half, Wait::Not);
         }
-        #[cfg(not(feature = "tls"))]
-        let _ = half;
+        // The peer may have gone; that is no matter now.
+        let _ = self.flush(half, Wait::Not);
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 

@@ -265,10 +265,19 @@ impl Decoder {
         self.scan(delivery).inspect_err(|&violation| self.failed = Some(violation))
     }
 
-    /// Whether the step to take is a Ping, a Pong or a Close.
+    /// What the step to take is, and its length in bytes; a message's or a piece's opcode is Text
+    /// or Binary.
     #[must_use]
-    pub fn has_control(&self) -> bool {
-        matches!(self.ready, Some(Ready::Ping(_) | Ready::Pong(_) | Ready::Close(_)))
+    pub fn ready(&self) -> Option<(Opcode, usize)> {
+        let data = |kind| if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        Some(match self.ready.as_ref()? {
+            Ready::Buffered(kind, len) | Ready::Piece { kind, len, .. } => (data(*kind), *len),
+            // One of the two is empty.
+            Ready::Gathered(kind) => (data(*kind), self.text.len() + self.binary.len()),
+            Ready::Ping(len) => (Opcode::Ping, *len),
+            Ready::Pong(len) => (Opcode::Pong, *len),
+            Ready::Close(close) => (Opcode::Close, close.encode().len()),
+        })
     }
 
     /// Takes the step that [`advance`](Self::advance) found; `None` when there is none.
