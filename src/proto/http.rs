@@ -146,7 +146,7 @@ impl Response {
     pub fn is_body_complete(&self, raw: &[u8]) -> bool {
         let end = match self.framing() {
             Framing::Length(len) => raw.len() as u64 >= len,
-            Framing::Chunked => raw == b"0\r\n\r\n" || raw.ends_with(b"\r\n0\r\n\r\n"),
+            Framing::Chunked => decode_chunks(raw).1,
             Framing::UntilEnd => false,
             Framing::None => true,
         };
@@ -161,7 +161,7 @@ impl Response {
                 let len = usize::try_from(len).unwrap_or(usize::MAX);
                 raw[..raw.len().min(len)].to_vec()
             }
-            Framing::Chunked => decode_chunks(raw),
+            Framing::Chunked => decode_chunks(raw).0,
             Framing::UntilEnd => raw.to_vec(),
             Framing::None => Vec::new(),
         };
@@ -174,6 +174,9 @@ impl Response {
         }
         if self.headers.has_token("Transfer-Encoding", "chunked") {
             return Framing::Chunked;
+        }
+        if self.headers.all("Transfer-Encoding").next().is_some() {
+            return Framing::UntilEnd;
         }
         let mut lengths = self.headers.all("Content-Length");
         let Some(first) = lengths.next() else { return Framing::UntilEnd };
@@ -204,21 +207,28 @@ enum Framing {
     UntilEnd,
 }
 
-/// As much of a chunked body as is there and well formed (RFC 9112 section 7.1).
-fn decode_chunks(mut raw: &[u8]) -> Vec<u8> {
+/// As much of a chunked body as is there and well formed (RFC 9112 section 7.1), and whether
+/// nothing more is to come: the last chunk is there, or what is there is not well formed.
+fn decode_chunks(mut raw: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
-    while let Some(end) = raw.windows(2).position(|pair| pair == b"\r\n") {
+    loop {
+        let Some(end) = raw.windows(2).position(|pair| pair == b"\r\n") else {
+            // A size line is short, extensions included.
+            return (body, raw.len() > 1024);
+        };
         let size = raw[..end].split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         let hex = !size.is_empty() && size.iter().all(u8::is_ascii_hexdigit);
-        let size =
-            std::str::from_utf8(size).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
-        let Some(size @ 1..) = size.filter(|_| hex) else { break };
+        let size = std::str::from_utf8(size).ok();
+        let size = size.and_then(|text| usize::from_str_radix(text, 16).ok());
+        let Some(size @ 1..) = size.filter(|_| hex) else { return (body, true) };
         raw = &raw[end + 2..];
-        let len = size.min(raw.len());
-        body.extend_from_slice(&raw[..len]);
-        raw = raw[len..].strip_prefix(b"\r\n").unwrap_or_default();
+        body.extend_from_slice(&raw[..size.min(raw.len())]);
+        match raw.get(size..) {
+            Some([b'\r', b'\n', rest @ ..]) => raw = rest,
+            None | Some([] | [b'\r']) => return (body, false),
+            Some(_) => return (body, true),
+        }
     }
-    body
 }
 
 /// Reads a response head as it arrives; looks at each byte once.

@@ -78,6 +78,13 @@ impl Timer {
         Due::Ping(self.count.to_be_bytes())
     }
 
+    /// The ping that was due is not on the wire yet, because something big is: its time begins
+    /// later.
+    pub fn postpone(&mut self, now: Instant) {
+        self.last = now;
+        self.heard(now);
+    }
+
     /// Whether a ping is out that was not answered: only then [`heard`](Self::heard) matters.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

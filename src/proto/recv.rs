@@ -227,8 +227,8 @@ impl Decoder {
     pub fn filled(&mut self, len: usize) {
         if self.space > 0 {
             assert!(len <= self.space, "more bytes than there was space for");
-            self.binary.truncate(self.binary.len() - self.space + len);
-            self.space = 0;
+            // It was never more than the frame has left, so it is used up with the frame.
+            self.space -= len;
             if let Some(frame) = &mut self.frame {
                 frame.left -= len as u64;
             }
@@ -278,6 +278,12 @@ impl Decoder {
             Ready::Pong(len) => (Opcode::Pong, *len),
             Ready::Close(close) => (Opcode::Close, close.encode().len()),
         })
+    }
+
+    /// Whether the step to take is a [`Step::Piece`].
+    #[must_use]
+    pub fn is_piece(&self) -> bool {
+        matches!(self.ready, Some(Ready::Piece { .. }))
     }
 
     /// Takes the step that [`advance`](Self::advance) found; `None` when there is none.

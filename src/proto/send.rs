@@ -14,6 +14,8 @@ pub enum Refused {
     AfterClose,
     /// A control payload of more than 125 bytes (section 5.5).
     ControlTooLong,
+    /// A Close frame that must not be sent: [`CloseFrame::is_sendable`].
+    InvalidClose,
     /// There are no random bytes for a masking key.
     NoRandom,
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Refused {
         f.write_str(match self {
             Self::AfterClose => "nothing may follow a Close frame",
             Self::ControlTooLong => "a control payload may have at most 125 bytes",
+            Self::InvalidClose => "a close code that must not be sent, or too long a reason",
             Self::NoRandom => "the operating system gave no random bytes",
         })
     }
@@ -94,11 +97,12 @@ impl Encoder {
         self.closed
     }
 
-    /// Appends a data frame's header to `out`; the payload, of exactly `len` bytes, goes through
+    /// Appends a frame's header to `out`; the payload, of exactly `len` bytes, goes through
     /// [`Body::append`]. The caller keeps the order of fragments (section 5.4).
     ///
     /// # Errors
-    /// [`Refused::AfterClose`], [`Refused::NoRandom`].
+    /// [`Refused::AfterClose`], [`Refused::NoRandom`]; [`Refused::ControlTooLong`] for a control
+    /// frame of more than 125 bytes or without `fin`.
     pub fn begin(
         &mut self,
         opcode: Opcode,
@@ -109,7 +113,11 @@ impl Encoder {
         if self.closed {
             return Err(Refused::AfterClose);
         }
+        if opcode.is_control() && (!fin || len > MAX_CONTROL_PAYLOAD as u64) {
+            return Err(Refused::ControlTooLong);
+        }
         let key = self.keys.next()?;
+        self.closed = opcode == Opcode::Close;
         Header { fin, rsv: 0, opcode, mask: Some(key), len }.encode(out);
         Ok(Body { key, at: 0 })
     }
@@ -124,9 +132,6 @@ impl Encoder {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Refused> {
-        if payload.len() > MAX_CONTROL_PAYLOAD {
-            return Err(Refused::ControlTooLong);
-        }
         self.begin(opcode, true, payload.len() as u64, out)?.append(payload, out);
         Ok(())
     }
@@ -134,11 +139,12 @@ impl Encoder {
     /// Appends the Close frame to `out`; it is the last.
     ///
     /// # Errors
-    /// As for [`control`](Self::control).
+    /// Also [`Refused::InvalidClose`].
     pub fn close(&mut self, close: &CloseFrame, out: &mut Vec<u8>) -> Result<(), Refused> {
-        self.control(Opcode::Close, &close.encode(), out)?;
-        self.closed = true;
-        Ok(())
+        if !close.is_sendable() {
+            return Err(Refused::InvalidClose);
+        }
+        self.control(Opcode::Close, &close.encode(), out)
     }
 }
 

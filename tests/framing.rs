@@ -1,0 +1,654 @@
+//! RFC 6455 section 5: frames on the wire, in both directions.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // A test may panic.
+
+mod proto_support;
+
+/// Section 5.7 and the vectors of Python's websocket-client, byte by byte as they stand there.
+mod section_5_7_examples {
+    use landline::proto::Violation;
+    use landline::proto::frame::Opcode;
+
+    use crate::proto_support::{Binary, Ping, Pong, encoder, hex, outcome, text};
+
+    const RFC: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    #[test]
+    fn the_peer_sends_the_examples_of_the_rfc_and_we_read_them() {
+        let long = |header: &str, len: usize| [hex(header), vec![0x5a; len]].concat();
+        let rows = [
+            (hex("81 05 48 65 6c 6c 6f"), text("Hello")),
+            (hex("01 03 48 65 6c 80 02 6c 6f"), text("Hello")),
+            (hex("89 05 48 65 6c 6c 6f"), Ping(b"Hello".to_vec())),
+            (hex("8a 05 48 65 6c 6c 6f"), Pong(b"Hello".to_vec())),
+            (long("82 7e 0100", 256), Binary(vec![0x5a; 256])),
+            (long("82 7f 0000000000010000", 65_536), Binary(vec![0x5a; 65_536])),
+        ];
+        for (bytes, event) in rows {
+            assert_eq!(outcome(&bytes), (vec![event], None));
+        }
+    }
+
+    #[test]
+    fn we_send_the_masked_examples_of_the_rfc() {
+        let mut out = Vec::new();
+        let mut encoder = encoder(RFC);
+        encoder.begin(Opcode::Text, true, 5, &mut out).unwrap().append(b"Hello", &mut out);
+        assert_eq!(out, hex("81 85 37 fa 21 3d 7f 9f 4d 51 58"));
+        out.clear();
+        encoder.control(Opcode::Pong, b"Hello", &mut out).unwrap();
+        assert_eq!(out, hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58"));
+    }
+
+    #[test]
+    fn we_send_the_vectors_of_websocket_client() {
+        let rows: [(u8, &str, &str); 5] = [
+            (0x81, "Hello", "81 85 61626364 29 07 0f 08 0e"),
+            (0x81, "こんにちは", "81 8f 61626364 82e3f087e3f180e5ca81e2c582e3cc"),
+            (0x01, "Too much ", "01 89 61626364 350d0c440c17000c41"),
+            (0x89, "Please PONG this", "89 90 61626364 310e0605120743342e2c2444150a0a17"),
+            (0x80, "of a good thing", "80 8f 61626364 0e04430541050c0b0542170c080c04"),
+        ];
+        for (first, payload, bytes) in rows {
+            let mut out = Vec::new();
+            let mut encoder = encoder(*b"abcd");
+            let opcode = Opcode::from_bits(first & 0x0f).unwrap();
+            let len = payload.len() as u64;
+            let mut body = encoder.begin(opcode, first & 0x80 != 0, len, &mut out).unwrap();
+            body.append(payload.as_bytes(), &mut out);
+            assert_eq!(out, hex(bytes), "{payload}");
+        }
+    }
+
+    #[test]
+    fn the_peer_masks_the_same_vectors_and_we_fail_the_connection() {
+        for bytes in [
+            "81 85 61626364 29 07 0f 08 0e",
+            "81 8f 61626364 82e3f087e3f180e5ca81e2c582e3cc",
+            "81 85 37 fa 21 3d 7f 9f 4d 51 58",
+            "8a 85 37 fa 21 3d 7f 9f 4d 51 58",
+        ] {
+            assert_eq!(outcome(&hex(bytes)), (vec![], Some(Violation::MaskedFrame)), "{bytes}");
+        }
+    }
+}
+
+mod section_5_1_masked_server_frames {
+    use landline::proto::Violation;
+
+    use crate::proto_support::{hex, outcome, text};
+
+    #[test]
+    fn the_peer_masks_a_frame_and_we_deliver_nothing_of_it() {
+        let rows = [
+            "81 85 00 00 00 00 48 65 6c 6c 6f",
+            "81 80 00 00 00 00",
+            "82 85 01 02 03 04 48 65 6c 6c 6f",
+            "81 fe 00 7e",
+            "82 ff 00 00",
+            "01 85",
+            "88 80",
+            "88 82 00 00 00 00 03 e8",
+            "89 80 00 00 00 00",
+            "8a fe",
+        ];
+        for row in rows {
+            assert_eq!(outcome(&hex(row)), (vec![], Some(Violation::MaskedFrame)), "{row}");
+        }
+        let after = hex("81 01 61 81 81 00 00 00 00 62");
+        assert_eq!(outcome(&after), (vec![text("a")], Some(Violation::MaskedFrame)));
+        assert_eq!(Violation::MaskedFrame.close_code().value(), 1002);
+    }
+}
+
+mod section_5_2_base_framing {
+    use landline::proto::Violation;
+    use landline::proto::frame::{Header, MAX_HEADER, Opcode};
+
+    use crate::proto_support::{
+        Binary, Outcome, client_frames, encoder, frame, hex, outcome, text,
+    };
+
+    fn rejected(row: &str) -> Violation {
+        let (events, violation) = outcome(&hex(row));
+        assert_eq!(events, [], "{row}");
+        let violation = violation.unwrap_or_else(|| panic!("accepted: {row}"));
+        assert_eq!(violation.close_code().value(), 1002, "{row}");
+        assert!(!violation.is_limit());
+        violation
+    }
+
+    #[test]
+    fn the_peer_sets_a_reserved_bit_and_we_fail_the_connection() {
+        for opcode in 0..16u8 {
+            for rsv in 1..8u8 {
+                for fin in [0, 0x80] {
+                    let first = fin | rsv << 4 | opcode;
+                    for rest in ["", "00", "05 48 65 6c 6c 6f", "80 00 00 00 00"] {
+                        let row = format!("{first:02x} {rest}");
+                        assert_eq!(rejected(&row), Violation::ReservedBits, "{row}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_peer_uses_a_reserved_opcode_and_we_fail_the_connection() {
+        for opcode in [3, 4, 5, 6, 7, 0xb, 0xc, 0xd, 0xe, 0xf] {
+            for fin in [0, 0x80] {
+                for rest in ["", "00", "05 48 65 6c 6c 6f", "7f", "85 00 00 00 00"] {
+                    let row = format!("{:02x} {rest}", fin | opcode);
+                    assert_eq!(rejected(&row), Violation::ReservedOpcode(opcode), "{row}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_peer_writes_a_length_longer_than_needed_and_we_fail_the_connection() {
+        for row in [
+            "81 7e 00 05 48 65 6c 6c 6f",
+            "82 7e 00 00",
+            "82 7e 00 7d",
+            "81 7f 00 00 00 00 00 00 00 05 48 65 6c 6c 6f",
+            "81 7f 00 00 00 00 00 00 00 00",
+            "81 7f 00 00 00 00 00 00 00 7e",
+            "81 7f 00 00 00 00 00 00 ff ff",
+            "02 7f 00 00 00 00 00 00 ff ff",
+        ] {
+            assert_eq!(rejected(row), Violation::NonMinimalLength, "{row}");
+        }
+    }
+
+    #[test]
+    fn the_peer_sets_the_top_bit_of_a_64_bit_length_and_we_fail_at_that_byte() {
+        for row in [
+            "82 7f 80 00 00 00 00 00 00 01",
+            "82 7f ff ff ff ff ff ff ff ff",
+            "81 7f 80",
+            "01 7f c0 00",
+        ] {
+            assert_eq!(rejected(row), Violation::LengthTopBit, "{row}");
+        }
+    }
+
+    const LENGTHS: [usize; 12] =
+        [0, 1, 2, 125, 126, 127, 128, 65_535, 65_536, 65_537, (1 << 20) - 1, (1 << 20) + 1];
+
+    #[test]
+    fn a_header_that_we_encode_decodes_to_itself() {
+        let lens = LENGTHS.iter().map(|&len| len as u64).chain([1 << 20, 1 << 40, u64::MAX >> 1]);
+        for len in lens {
+            for bits in [0, 1, 2, 8, 9, 10] {
+                let opcode = Opcode::from_bits(bits).unwrap();
+                assert_eq!((opcode.bits(), opcode.is_control()), (bits, bits >= 8));
+                if opcode.is_control() && len > 125 {
+                    continue;
+                }
+                for fin in [true, opcode.is_control()] {
+                    for rsv in 0..8 {
+                        for mask in [None, Some([1, 2, 3, 4])] {
+                            round_trip(Header { fin, rsv, opcode, mask, len });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn round_trip(header: Header) {
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        assert!(bytes.len() <= MAX_HEADER);
+        for part in 0..bytes.len() {
+            assert_eq!(Header::decode(&bytes[..part]), Ok(None), "{header:?} cut at {part}");
+        }
+        assert_eq!(Header::decode(&bytes), Ok(Some((header, bytes.len()))));
+        let taken = bytes.len();
+        bytes.extend_from_slice(b"payload");
+        assert_eq!(Header::decode(&bytes), Ok(Some((header, taken))));
+    }
+
+    #[test]
+    fn opcodes_that_the_rfc_reserves_are_none() {
+        for bits in 0..=255u8 {
+            let known = matches!(bits, 0..=2 | 8..=10);
+            assert_eq!(Opcode::from_bits(bits).is_some(), known, "{bits:#x}");
+        }
+    }
+
+    #[test]
+    fn the_peer_sends_payloads_of_all_the_edge_lengths_and_we_deliver_their_bytes() {
+        for len in LENGTHS {
+            let letters: String = (0..len).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
+            assert_one(outcome(&frame(0x81, letters.as_bytes())), &text(&letters), len);
+            let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            assert_one(outcome(&frame(0x82, &bytes)), &Binary(bytes), len);
+        }
+    }
+
+    fn assert_one(
+        (events, violation): Outcome,
+        event: &crate::proto_support::OwnedEvent,
+        len: usize,
+    ) {
+        assert_eq!(violation, None, "{len}");
+        assert!(events.len() == 1 && events[0] == *event, "a payload of {len} bytes differs");
+    }
+
+    #[test]
+    fn we_send_payloads_of_all_the_edge_lengths_whole_and_in_pieces() {
+        for len in LENGTHS {
+            let payload: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            for step in [1, 3, 7, 4_096, usize::MAX] {
+                if len / step > 70_000 {
+                    continue;
+                }
+                let mut out = b"before".to_vec();
+                let mut encoder = encoder([0xde, 0xad, 0xbe, 0xef]);
+                let mut body = encoder.begin(Opcode::Binary, true, len as u64, &mut out).unwrap();
+                for piece in payload.chunks(step) {
+                    body.append(piece, &mut out);
+                }
+                assert_eq!(&out[..6], b"before");
+                let frames = client_frames(&out[6..]);
+                assert_eq!(frames.len(), 1);
+                assert_eq!((frames[0].first, frames[0].key), (0x82, [0xde, 0xad, 0xbe, 0xef]));
+                assert!(frames[0].payload == payload, "{len} in pieces of {step}");
+            }
+        }
+    }
+}
+
+/// Each value of the first two bytes, against a model that was written from the RFC's tables.
+mod section_5_2_exhaustively {
+    use landline::proto::Violation;
+    use landline::proto::recv::{Decoder, Delivery, Limits};
+
+    use crate::proto_support::{Binary, Close, OwnedEvent, Ping, Pong, Steps, Text};
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Class {
+        More,
+        Data,
+        Control,
+        Reserved,
+    }
+    use Class::{Control as C, Data as D, More as M, Reserved as R};
+
+    const CLASSES: [Class; 16] = [M, D, D, R, R, R, R, R, C, C, C, R, R, R, R, R];
+
+    /// What two bytes and many zeros after them mean.
+    fn model(first: u8, second: u8) -> (Option<OwnedEvent>, Option<Violation>) {
+        let opcode = first % 16;
+        let (fin, len) = (first >= 128, second % 128);
+        let zeros = vec![0; len.into()];
+        let broken = |violation| (None, Some(violation));
+        match CLASSES[usize::from(opcode)] {
+            _ if first / 16 % 8 != 0 => broken(Violation::ReservedBits),
+            R => broken(Violation::ReservedOpcode(opcode)),
+            C if !fin => broken(Violation::FragmentedControl),
+            M => broken(Violation::UnexpectedContinuation),
+            _ if second >= 128 => broken(Violation::MaskedFrame),
+            C if len > 125 => broken(Violation::ControlTooLong),
+            _ if len > 125 => broken(Violation::NonMinimalLength),
+            // The zeros go on as empty continuations.
+            D if !fin => (None, None),
+            // The zeros after the frame are continuations of nothing.
+            _ => match (opcode, len) {
+                (1, _) => (
+                    Some(Text(String::from_utf8(zeros).unwrap())),
+                    Some(Violation::UnexpectedContinuation),
+                ),
+                (2, _) => (Some(Binary(zeros)), Some(Violation::UnexpectedContinuation)),
+                (8, 0) => (Some(Close(Default::default())), None),
+                (8, 1) => broken(Violation::CloseLength),
+                (8, _) => broken(Violation::CloseCode(0)),
+                (9, _) => (Some(Ping(zeros)), Some(Violation::UnexpectedContinuation)),
+                _ => (Some(Pong(zeros)), Some(Violation::UnexpectedContinuation)),
+            },
+        }
+    }
+
+    #[test]
+    fn the_peer_sends_any_two_bytes_and_zeros_and_we_judge_them_as_the_tables_of_the_rfc_do() {
+        let mut bytes = [0; 132];
+        for first in 0..=255 {
+            for second in 0..=255 {
+                (bytes[0], bytes[1]) = (first, second);
+                for (cut, delivery) in
+                    [(132, Delivery::Whole), (1, Delivery::Whole), (2, Delivery::Pieces)]
+                {
+                    let mut decoder = Decoder::new(Limits::default());
+                    let mut steps = Steps::default();
+                    let mut violation = None;
+                    for part in [&bytes[..cut], &bytes[cut..]] {
+                        decoder.feed(part);
+                        violation = steps.take(&mut decoder, delivery, false).err();
+                    }
+                    let (event, expected) = model(first, second);
+                    assert_eq!(violation, expected, "{first:02x} {second:02x} cut at {cut}");
+                    assert_eq!(
+                        steps.events,
+                        event.into_iter().collect::<Vec<_>>(),
+                        "{first:02x} {second:02x} cut at {cut}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+mod section_5_3_masking {
+    use std::sync::{Arc, Mutex};
+
+    use landline::proto::close::{CloseCode, CloseFrame};
+    use landline::proto::frame::Opcode;
+    use landline::proto::mask::mask_into;
+    use landline::proto::send::{Encoder, MaskKeys, Refused};
+
+    use crate::proto_support::client_frames;
+
+    #[test]
+    fn masking_is_the_byte_loop_of_the_rfc_at_all_lengths_and_offsets() {
+        let source: Vec<u8> = (0..70_000).map(|at| (at * 31 % 256) as u8).collect();
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        let large = [1_000, 4_095, 4_096, 65_536, 65_543, 69_999];
+        for len in (0..=64).chain(large) {
+            for offset in (0..=7).chain([u64::from(u32::MAX), u64::MAX - 70_000]) {
+                let mut out = vec![0xaa; 3];
+                mask_into(&mut out, &source[..len], key, offset);
+                let at = usize::try_from(offset % 4).unwrap();
+                let mut expected = vec![0xaa; 3];
+                for (i, byte) in source[..len].iter().enumerate() {
+                    expected.push(byte ^ key[(i + at) % 4]);
+                }
+                assert!(out == expected, "{len} bytes at {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn masking_twice_gives_the_payload_back_and_a_zero_key_leaves_it() {
+        for key in [[0; 4], [255; 4], [1, 2, 3, 4]] {
+            let (mut once, mut twice) = (Vec::new(), Vec::new());
+            mask_into(&mut once, b"some payload", key, 0);
+            mask_into(&mut twice, &once, key, 0);
+            assert_eq!(twice, b"some payload");
+            assert_eq!(once == twice, key == [0; 4]);
+        }
+    }
+
+    /// Keys that count: 0, 1, 2 and so on, and how often they were asked for.
+    fn counting() -> (MaskKeys, Arc<Mutex<u32>>) {
+        let fills = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&fills);
+        let mut next = 0u32;
+        let keys = MaskKeys::new(move |pool| {
+            *counted.lock().unwrap() += 1;
+            for key in pool.chunks_mut(4) {
+                key.copy_from_slice(&next.to_be_bytes());
+                next += 1;
+            }
+            Ok(())
+        });
+        (keys, fills)
+    }
+
+    #[test]
+    fn each_frame_takes_the_next_key_of_the_source_and_no_key_comes_twice() {
+        let (keys, fills) = counting();
+        let mut encoder = Encoder::new(keys);
+        let mut out = Vec::new();
+        for at in 0..1_000u64 {
+            match at % 3 {
+                0 => encoder.control(Opcode::Ping, b"same", &mut out).unwrap(),
+                1 => encoder
+                    .begin(Opcode::Text, true, 4, &mut out)
+                    .unwrap()
+                    .append(b"same", &mut out),
+                _ => encoder
+                    .begin(Opcode::Binary, true, 4, &mut out)
+                    .unwrap()
+                    .append(b"same", &mut out),
+            }
+        }
+        encoder.close(&CloseFrame::empty(), &mut out).unwrap();
+        let keys: Vec<u32> =
+            client_frames(&out).iter().map(|frame| u32::from_be_bytes(frame.key)).collect();
+        assert_eq!(keys, (0..=1_000).collect::<Vec<_>>());
+        assert!(*fills.lock().unwrap() <= 16, "a system call for each frame");
+    }
+
+    #[test]
+    fn the_source_of_keys_fails_and_nothing_is_appended() {
+        let mut encoder = Encoder::new(MaskKeys::new(|_| Err(Refused::NoRandom)));
+        let mut out = b"before".to_vec();
+        let begun = encoder.begin(Opcode::Text, true, 5, &mut out).map(|_| ());
+        assert_eq!(begun, Err(Refused::NoRandom));
+        assert_eq!(encoder.control(Opcode::Ping, b"x", &mut out), Err(Refused::NoRandom));
+        let close = CloseFrame::from(CloseCode::NORMAL);
+        assert_eq!(encoder.close(&close, &mut out), Err(Refused::NoRandom));
+        assert_eq!(out, b"before");
+        assert!(!encoder.is_closed(), "no Close was written");
+    }
+
+    #[test]
+    fn the_source_of_keys_fails_once_in_between_and_no_old_key_is_used_again() {
+        let mut fills = 0u8;
+        let mut encoder = Encoder::new(MaskKeys::new(move |pool| {
+            fills += 1;
+            if fills == 2 {
+                pool.fill(0xee); // A source may spoil what it cannot fill.
+                return Err(Refused::NoRandom);
+            }
+            for (at, key) in pool.chunks_mut(4).enumerate() {
+                key.copy_from_slice(&[fills, 0, 0, at as u8]);
+            }
+            Ok(())
+        }));
+        let mut out = Vec::new();
+        let mut refused = 0;
+        for _ in 0..200 {
+            if encoder.control(Opcode::Ping, b"", &mut out).is_err() {
+                refused += 1;
+            }
+        }
+        let mut keys: Vec<[u8; 4]> = client_frames(&out).iter().map(|frame| frame.key).collect();
+        assert_eq!((refused, keys.len()), (1, 199));
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), 199, "a key came twice");
+        assert!(!keys.contains(&[0xee; 4]));
+    }
+
+    #[test]
+    fn a_key_source_does_not_show_in_debug_output() {
+        let (keys, _) = counting();
+        assert_eq!(format!("{keys:?}"), "MaskKeys");
+    }
+}
+
+mod limits_are_judged_on_the_header {
+    use landline::proto::Violation;
+    use landline::proto::recv::{Decoder, Delivery, Limits};
+
+    use crate::proto_support::{Binary, announce, frame, limits, outcome_with};
+
+    #[test]
+    fn the_peer_announces_a_frame_of_the_limit_and_one_more() {
+        for max in [0i64, 1, 125, 126, 1_000, 65_535, 65_536, 1 << 40] {
+            for first in [0x81, 0x82, 0x01, 0x02] {
+                for (len, ok) in [(max - 1, true), (max, true), (max + 1, false)] {
+                    let Ok(len) = u64::try_from(len) else { continue };
+                    let header = announce(first, len);
+                    let max = u64::try_from(max).unwrap();
+                    let frames = limits(|limits| {
+                        limits.max_frame_size = Some(max);
+                        limits.max_message_size = None;
+                    });
+                    let messages = limits(|limits| {
+                        limits.max_frame_size = None;
+                        limits.max_message_size = Some(max);
+                    });
+                    let (_, violation) = outcome_with(&header, frames);
+                    assert_eq!(
+                        violation,
+                        (!ok).then_some(Violation::FrameTooBig),
+                        "{len} of {max}"
+                    );
+                    let (_, violation) = outcome_with(&header, messages);
+                    let expected = (!ok).then_some(Violation::MessageTooBig);
+                    assert_eq!(violation, expected, "{len} of {max}");
+                }
+            }
+        }
+        assert_eq!(Violation::FrameTooBig.close_code().value(), 1009);
+        assert_eq!(Violation::MessageTooBig.close_code().value(), 1009);
+        assert!(Violation::FrameTooBig.is_limit() && Violation::MessageTooBig.is_limit());
+    }
+
+    #[test]
+    fn the_peer_sends_exactly_the_limit_and_we_deliver_it() {
+        let at = limits(|limits| {
+            limits.max_frame_size = Some(300);
+            limits.max_message_size = Some(300);
+        });
+        let bytes = frame(0x82, &[7; 300]);
+        assert_eq!(outcome_with(&bytes, at), (vec![Binary(vec![7; 300])], None));
+        let again = [bytes.clone(), bytes].concat();
+        let twice = vec![Binary(vec![7; 300]); 2];
+        assert_eq!(outcome_with(&again, at), (twice, None), "the limit is for each message");
+    }
+
+    #[test]
+    fn the_default_limit_is_64_mib() {
+        let most = 64 << 20;
+        for (len, violation) in [(most, None), (most + 1, Some(Violation::FrameTooBig))] {
+            assert_eq!(outcome_with(&announce(0x82, len), Limits::default()).1, violation);
+        }
+    }
+
+    #[test]
+    fn the_limits_do_not_apply_to_control_frames() {
+        let none = limits(|limits| {
+            limits.max_frame_size = Some(0);
+            limits.max_message_size = Some(0);
+        });
+        let (events, violation) = outcome_with(&frame(0x89, b"ping"), none);
+        assert_eq!((events.len(), violation), (1, None));
+    }
+
+    #[test]
+    fn the_peer_announces_2_to_the_62_and_it_costs_nothing() {
+        let unlimited = limits(|limits| {
+            limits.max_frame_size = None;
+            limits.max_message_size = None;
+        });
+        for len in [1 << 32, 1 << 40, 1 << 46, 1 << 62, u64::MAX >> 1] {
+            for first in [0x81, 0x82, 0x01, 0x02] {
+                for delivery in [Delivery::Whole, Delivery::Pieces] {
+                    let before = address_space();
+                    let mut decoder = Decoder::new(unlimited);
+                    decoder.feed(&announce(first, len));
+                    assert_eq!(decoder.advance(delivery), Ok(false));
+                    decoder.feed(b"a");
+                    assert!(decoder.advance(delivery).is_ok());
+                    let _piece = decoder.step();
+                    assert!(decoder.space().len() <= 64 << 10, "space for what was only claimed");
+                    let grown = address_space().saturating_sub(before);
+                    assert!(grown < 1 << 30, "{len} claimed, {grown} bytes reserved");
+                }
+            }
+        }
+    }
+
+    /// Bytes of address space of this process, where the system tells.
+    fn address_space() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        kib.map_or(0, |kib: u64| kib << 10)
+    }
+}
+
+mod many_frames_in_one_read {
+    use landline::proto::recv::{Decoder, Delivery, Limits};
+
+    use crate::proto_support::{Binary, OwnedEvent, Steps, Text, frame};
+
+    fn feed_by(bytes: &[u8], step: usize) -> Vec<OwnedEvent> {
+        let mut decoder = Decoder::new(Limits::default());
+        let mut steps = Steps::default();
+        for mut chunk in bytes.chunks(step) {
+            while !chunk.is_empty() {
+                chunk = &chunk[decoder.feed(chunk)..];
+                steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+            }
+        }
+        steps.events
+    }
+
+    #[test]
+    fn the_peer_glues_ten_thousand_frames_and_we_deliver_all_in_order() {
+        let sent: Vec<OwnedEvent> = (0..10_000)
+            .map(|at| match at % 2 {
+                0 => Text(format!("message {at}")),
+                _ => Binary(format!("bytes {at}").into_bytes()),
+            })
+            .collect();
+        let mut bytes = Vec::new();
+        for event in &sent {
+            bytes.extend(match event {
+                Text(text) => frame(0x81, text.as_bytes()),
+                Binary(payload) => frame(0x82, payload),
+                _ => unreachable!(),
+            });
+        }
+        for step in [bytes.len(), 65_536, 4_096, 1_000, 17] {
+            assert!(feed_by(&bytes, step) == sent, "in reads of {step}");
+        }
+    }
+
+    #[test]
+    fn the_peer_sends_a_hundred_thousand_empty_messages_and_we_deliver_all() {
+        let bytes = [0x81, 0x00].repeat(100_000);
+        let events = feed_by(&bytes, bytes.len());
+        assert_eq!(events.len(), 100_000);
+        assert!(events.iter().all(|event| *event == Text(String::new())));
+    }
+
+    #[test]
+    fn a_frame_that_ends_where_a_big_read_ends_does_not_swallow_the_next() {
+        for len in [65_535, 65_536, 65_537, 131_072, 200_000] {
+            let payload: Vec<u8> = (0..len).map(|at| (at % 253) as u8).collect();
+            let bytes = [frame(0x82, &payload), frame(0x81, b"next")].concat();
+            for step in [bytes.len(), 70_000, 65_536, 65_535, 4_096] {
+                let events = feed_by(&bytes, step);
+                let expected = [Binary(payload.clone()), Text("next".into())];
+                assert!(events == expected, "{len} bytes in reads of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn asking_for_space_again_without_a_read_loses_nothing() {
+        let payload: Vec<u8> = (0..300_000).map(|at| (at % 253) as u8).collect();
+        let bytes = [frame(0x82, &payload), frame(0x81, b"next")].concat();
+        let mut decoder = Decoder::new(Limits::default());
+        let mut steps = Steps::default();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            decoder.space().fill(0xee); // A read that fails may leave anything there.
+            decoder.filled(0);
+            steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+            decoder.space();
+            steps.take(&mut decoder, Delivery::Whole, false).unwrap(); // A read timed out.
+            decoder.shrink();
+            rest = &rest[decoder.feed(&rest[..rest.len().min(30_011)])..];
+            steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+        }
+        assert!(steps.events == [Binary(payload), Text("next".into())]);
+    }
+}

@@ -1,0 +1,252 @@
+//! RFC 6455 section 5.5.2: pings that show whether the peer is alive. Time is made up.
+
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+use std::time::{Duration, Instant};
+
+use landline::proto::keepalive::{Due, Keepalive, Timer};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const NANOSECOND: Duration = Duration::from_nanos(1);
+
+fn config(interval: Option<u64>, timeout: Option<u64>) -> Keepalive {
+    Keepalive { interval: interval.map(seconds), timeout: timeout.map(seconds) }
+}
+
+/// The Ping that must be due now.
+fn ping(timer: &mut Timer, now: Instant) -> [u8; 8] {
+    match timer.due(now) {
+        Due::Ping(payload) => payload,
+        other => panic!("a ping should be due, not {other:?}"),
+    }
+}
+
+mod when_to_ping {
+    use super::*;
+
+    #[test]
+    fn the_default_is_twenty_seconds_and_twenty() {
+        assert_eq!(Keepalive::default(), config(Some(20), Some(20)));
+        assert_eq!(Keepalive::OFF, config(None, None));
+    }
+
+    #[test]
+    fn the_first_ping_is_due_one_interval_after_the_open_and_not_before() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        assert_eq!(timer.deadline(), Some(open + seconds(20)));
+        assert_eq!(timer.due(open), Due::Nothing);
+        assert_eq!(timer.due(open + seconds(20) - NANOSECOND), Due::Nothing);
+        assert!(!timer.is_waiting());
+        ping(&mut timer, open + seconds(20));
+        assert!(timer.is_waiting());
+    }
+
+    #[test]
+    fn the_peer_answers_and_the_next_ping_is_due_one_interval_after_the_last() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut payloads = Vec::new();
+        for round in 1..=50 {
+            let now = open + seconds(20 * round);
+            assert_eq!(timer.deadline(), Some(now));
+            let payload = ping(&mut timer, now);
+            assert_eq!(timer.due(now), Due::Nothing, "one ping only");
+            timer.pong(&payload, now + seconds(3));
+            assert!(!timer.is_waiting());
+            assert_eq!(timer.latency(), Some(seconds(3)));
+            payloads.push(payload);
+        }
+        payloads.dedup();
+        assert_eq!(payloads.len(), 50, "each ping has a payload of its own");
+    }
+
+    #[test]
+    fn the_driver_was_asleep_for_an_hour_and_there_is_one_ping_not_a_burst() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let late = open + seconds(3_600);
+        let payload = ping(&mut timer, late);
+        assert_eq!(timer.due(late), Due::Nothing);
+        timer.pong(&payload, late + seconds(1));
+        assert_eq!(timer.deadline(), Some(late + seconds(20)));
+        assert_eq!(timer.due(late + seconds(19)), Due::Nothing);
+    }
+
+    #[test]
+    fn data_from_the_peer_does_not_put_off_the_ping() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        for at in 1..20 {
+            timer.heard(open + seconds(at));
+        }
+        assert_eq!(timer.deadline(), Some(open + seconds(20)));
+        assert!(!timer.is_waiting());
+    }
+
+    #[test]
+    fn without_an_interval_there_is_never_a_ping() {
+        let open = Instant::now();
+        for config in [Keepalive::OFF, config(None, Some(1))] {
+            let mut timer = Timer::new(config, open);
+            assert_eq!(timer.deadline(), None);
+            timer.heard(open + seconds(1));
+            timer.pong(&[0; 8], open + seconds(1));
+            assert_eq!(timer.due(open + seconds(1_000_000)), Due::Nothing);
+            assert_eq!((timer.latency(), timer.is_waiting()), (None, false));
+        }
+    }
+
+    #[test]
+    fn an_interval_beyond_all_time_is_never_and_does_not_panic() {
+        let open = Instant::now();
+        let forever = Keepalive { interval: Some(Duration::MAX), timeout: Some(Duration::MAX) };
+        let mut timer = Timer::new(forever, open);
+        assert_eq!((timer.deadline(), timer.due(open + seconds(1_000))), (None, Due::Nothing));
+        let patient = Keepalive { interval: Some(seconds(1)), timeout: Some(Duration::MAX) };
+        let mut timer = Timer::new(patient, open);
+        ping(&mut timer, open + seconds(1));
+        assert_eq!(timer.due(open + seconds(1) + NANOSECOND), Due::Nothing);
+    }
+}
+
+mod when_to_give_up {
+    use super::*;
+
+    #[test]
+    fn the_peer_is_silent_and_is_dead_exactly_at_the_pong_deadline() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        ping(&mut timer, open + seconds(20));
+        assert_eq!(timer.deadline(), Some(open + seconds(30)));
+        assert_eq!(timer.due(open + seconds(30) - NANOSECOND), Due::Nothing);
+        for _ in 0..3 {
+            assert_eq!(timer.due(open + seconds(30)), Due::Dead, "and stays so");
+        }
+        assert_eq!(timer.due(open + seconds(300)), Due::Dead);
+    }
+
+    #[test]
+    fn any_traffic_counts_as_life_and_moves_the_deadline() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        ping(&mut timer, open + seconds(20));
+        for at in 21..200 {
+            let now = open + seconds(at);
+            timer.heard(now);
+            assert_eq!(timer.deadline(), Some(now + seconds(10)));
+            assert_eq!(timer.due(now), Due::Nothing);
+        }
+        assert!(timer.is_waiting(), "life, but no answer to the ping");
+        assert_eq!(timer.due(open + seconds(209) - NANOSECOND), Due::Nothing);
+        assert_eq!(timer.due(open + seconds(209)), Due::Dead);
+    }
+
+    #[test]
+    fn the_peer_is_found_alive_after_the_deadline_and_goes_on() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let payload = ping(&mut timer, open + seconds(20));
+        assert_eq!(timer.due(open + seconds(31)), Due::Dead);
+        timer.heard(open + seconds(31)); // The read without waiting found something.
+        assert_eq!(timer.due(open + seconds(31)), Due::Nothing);
+        timer.pong(&payload, open + seconds(31));
+        assert_eq!(timer.latency(), Some(seconds(11)));
+        assert!(!timer.is_waiting());
+        assert_eq!(timer.deadline(), Some(open + seconds(40)));
+    }
+
+    #[test]
+    fn a_pong_at_the_deadline_itself_keeps_the_peer_alive() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let payload = ping(&mut timer, open + seconds(20));
+        timer.pong(&payload, open + seconds(30));
+        assert_eq!(timer.due(open + seconds(30)), Due::Nothing);
+    }
+
+    #[test]
+    fn pongs_that_answer_nothing_are_no_answer() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        timer.pong(&[0; 8], open + seconds(1));
+        let first = ping(&mut timer, open + seconds(20));
+        timer.pong(&first, open + seconds(21));
+        let second = ping(&mut timer, open + seconds(40));
+        assert_ne!(first, second);
+        for stale in [&first[..], b"", b"other", &second[..7], &[&second[..], &[0]].concat()] {
+            timer.pong(stale, open + seconds(41));
+            assert!(timer.is_waiting(), "{stale:?}");
+            assert_eq!(timer.latency(), Some(seconds(1)), "{stale:?}");
+        }
+        assert_eq!(timer.due(open + seconds(50)), Due::Dead);
+    }
+
+    #[test]
+    fn the_same_pong_twice_counts_once() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let payload = ping(&mut timer, open + seconds(20));
+        timer.pong(&payload, open + seconds(21));
+        timer.pong(&payload, open + seconds(29));
+        assert_eq!(timer.latency(), Some(seconds(1)));
+    }
+
+    #[test]
+    fn without_a_timeout_the_peer_is_never_dead_and_pings_go_on() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), None), open);
+        let mut last = [0; 8];
+        for round in 1..=10 {
+            let now = open + seconds(20 * round);
+            assert_eq!(timer.deadline(), Some(now));
+            last = ping(&mut timer, now);
+        }
+        timer.pong(&last, open + seconds(202));
+        assert_eq!(timer.latency(), Some(seconds(2)));
+        assert_eq!(timer.deadline(), Some(open + seconds(220)));
+    }
+
+    #[test]
+    fn a_timeout_longer_than_the_interval_waits_for_the_pong_and_then_pings_at_once() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(10), Some(60)), open);
+        let payload = ping(&mut timer, open + seconds(10));
+        assert_eq!(timer.deadline(), Some(open + seconds(70)));
+        assert_eq!(timer.due(open + seconds(69)), Due::Nothing);
+        timer.pong(&payload, open + seconds(35));
+        assert_eq!(timer.latency(), Some(seconds(25)));
+        ping(&mut timer, open + seconds(35));
+    }
+}
+
+mod latency {
+    use super::*;
+
+    #[test]
+    fn it_is_unknown_before_the_first_answer_and_then_that_of_the_last() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(1), Some(1)), open);
+        assert_eq!(timer.latency(), None);
+        let payload = ping(&mut timer, open + seconds(1));
+        timer.heard(open + seconds(1) + Duration::from_millis(3));
+        assert_eq!(timer.latency(), None, "data is no answer");
+        timer.pong(&payload, open + seconds(1) + Duration::from_millis(7));
+        assert_eq!(timer.latency(), Some(Duration::from_millis(7)));
+        ping(&mut timer, open + seconds(2));
+        assert_eq!(timer.latency(), Some(Duration::from_millis(7)), "kept until the next");
+    }
+
+    #[test]
+    fn a_clock_that_goes_backwards_gives_zero_and_no_panic() {
+        let open = Instant::now() + seconds(100);
+        let mut timer = Timer::new(config(Some(1), Some(1)), open);
+        let payload = ping(&mut timer, open + seconds(1));
+        timer.heard(open - seconds(50));
+        timer.pong(&payload, open);
+        assert_eq!(timer.latency(), Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,213 @@
+//! DESIGN: which file may use which. Reads the sources as text.
+
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+use std::fs;
+use std::path::Path;
+
+/// A source file: its path under `src`, and its lines without comments and unit tests.
+struct Source {
+    path: String,
+    lines: Vec<(usize, String)>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+                sources
+                    .push(Source { path: name, lines: code(&fs::read_to_string(&path).unwrap()) });
+            }
+        }
+    }
+    assert!(sources.len() > 20, "only {} files found", sources.len());
+    sources
+}
+
+/// The lines of code, numbered; `use crate::{a, b::c}` is written out as `crate::a`, `crate::b::c`.
+fn code(source: &str) -> Vec<(usize, String)> {
+    let source = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for (at, line) in source.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with("//") {
+            continue;
+        }
+        let line = line.split(" // ").next().unwrap();
+        match lines.last_mut() {
+            Some((_, last)) if open => last.push_str(line),
+            _ => lines.push((at + 1, line.to_owned())),
+        }
+        let (_, last) = lines.last().unwrap();
+        let begins = last.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+        open = begins.starts_with("use ") && !last.contains(';');
+    }
+    lines
+}
+
+/// What a line names below `prefix`: of `use crate::{a::b, c}` and `crate::` that is `a::b`, `c`.
+fn named(line: &str, prefix: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in line.match_indices(prefix) {
+        let inside = line[..at].ends_with(|byte: char| byte.is_alphanumeric() || byte == '_');
+        if inside {
+            continue;
+        }
+        let rest = &line[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            None => names.push(path(rest)),
+            Some(group) => {
+                let mut depth = 0;
+                let items = group.split(|byte: char| {
+                    depth += i32::from(byte == '{') - i32::from(byte == '}');
+                    byte == ',' && depth == 0 || depth < 0
+                });
+                names.extend(items.map(|item| path(item.trim())).filter(|item| !item.is_empty()));
+            }
+        }
+    }
+    names
+}
+
+fn path(text: &str) -> String {
+    let end = text.find(|byte: char| !(byte.is_alphanumeric() || byte == '_' || byte == ':'));
+    text[..end.unwrap_or(text.len())].to_owned()
+}
+
+/// Fails with each line that `breaks` the rule.
+fn keep(rule: &str, breaks: impl Fn(&str, &str) -> bool) {
+    let mut broken = Vec::new();
+    for source in sources() {
+        for (at, line) in &source.lines {
+            if breaks(&source.path, line) {
+                broken.push(format!("src/{}:{at}: {line}", source.path));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{rule}\n{}", broken.join("\n"));
+}
+
+/// Whether a path below `crate::` is `module` or in it.
+fn is_in(path: &str, module: &str) -> bool {
+    path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn uses_other_than(line: &str, modules: &[&str]) -> bool {
+    named(line, "crate::").iter().any(|path| !modules.iter().any(|module| is_in(path, module)))
+}
+
+#[test]
+fn proto_uses_nothing_outside_proto() {
+    keep("src/proto may use only src/proto", |file, line| {
+        let climbs = line.contains("super::super") && file.matches('/').count() < 2
+            || file == "proto/mod.rs" && line.contains("super::");
+        file.starts_with("proto/") && (climbs || uses_other_than(line, &["proto"]))
+    });
+}
+
+#[test]
+fn proto_has_no_sockets_no_io_no_threads_and_no_clock() {
+    const FORBIDDEN: [&str; 12] = [
+        "std::net",
+        "std::io",
+        "std::thread",
+        "std::fs",
+        "std::sync",
+        "SystemTime",
+        "Instant::now",
+        ".elapsed(",
+        "getrandom",
+        "rustls",
+        "std::env",
+        "println!",
+    ];
+    keep("src/proto does no I/O and reads no clock", |file, line| {
+        let grouped = named(line, "std::");
+        let in_group = ["net", "io", "thread", "fs", "env", "sync"]
+            .iter()
+            .any(|module| grouped.iter().any(|path| is_in(path, module)));
+        file.starts_with("proto/") && (in_group || FORBIDDEN.iter().any(|word| line.contains(word)))
+    });
+}
+
+#[test]
+fn receiving_and_sending_share_only_types() {
+    keep("proto/recv.rs and proto/send.rs do not use each other", |file, line| {
+        file == "proto/recv.rs" && (line.contains("send::") || line.contains("super::mask"))
+            || file == "proto/send.rs" && (line.contains("recv::") || line.contains("super::utf8"))
+    });
+    keep("receiver.rs and sender.rs do not use each other", |file, line| {
+        let uses = |module| named(line, "crate::").iter().any(|path| is_in(path, module));
+        file == "receiver.rs" && (uses("sender") || line.contains("super::sender"))
+            || file == "sender.rs" && (uses("receiver") || line.contains("super::receiver"))
+    });
+}
+
+#[test]
+fn net_uses_only_errors_and_the_http_of_proto() {
+    keep("src/net may use net, error, proto::http and proto::handshake", |file, line| {
+        let modules = ["net", "error", "proto::http", "proto::handshake"];
+        let climbs =
+            line.contains("super::super") || file == "net/mod.rs" && line.contains("super::");
+        file.starts_with("net/") && (climbs || uses_other_than(line, &modules))
+    });
+}
+
+#[test]
+fn only_net_touches_sockets() {
+    keep("std::net outside src/net, more than a type in a signature", |file, line| {
+        let allowed: &[&str] = match file {
+            "builder.rs" => &["TcpStream", "Shutdown::Both"],
+            "websocket.rs" | "error.rs" | "receiver.rs" => &["SocketAddr"],
+            _ if file.starts_with("net/") => return false,
+            _ => &[],
+        };
+        let names = named(line, "std::net::");
+        let grouped = named(line, "std::").iter().any(|path| is_in(path, "net"));
+        names.iter().any(|name| !allowed.contains(&name.as_str())) || grouped && names.is_empty()
+    });
+    keep("sockets are connected, read and written in src/net only", |file, line| {
+        !file.starts_with("net/")
+            && ["TcpStream::connect", "to_socket_addrs"].iter().any(|word| line.contains(word))
+    });
+}
+
+#[test]
+fn the_public_face_has_no_logic() {
+    keep("src/lib.rs has no function bodies of its own but connect", |file, line| {
+        file == "lib.rs" && (line.starts_with("impl ") || line.starts_with("struct "))
+    });
+}
+
+#[test]
+fn no_file_has_a_name_that_says_nothing() {
+    const NOTHING: [&str; 7] =
+        ["util", "utils", "common", "types", "helpers", "connection", "misc"];
+    for source in sources() {
+        let parts = source.path.trim_end_matches(".rs").split('/');
+        for part in parts {
+            assert!(!NOTHING.contains(&part), "src/{}", source.path);
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_use_lines_reads_groups() {
+    let lines =
+        code("use crate::{\n    a::{b, c},\n    d,\n};\nlet x = 1; // crate::e\n// crate::f\n");
+    let names: Vec<_> = lines.iter().flat_map(|(_, line)| named(line, "crate::")).collect();
+    assert_eq!(names, ["a::", "d"]);
+    assert_eq!(
+        named("x: crate::net::tls::Y, z: crate::error", "crate::"),
+        ["net::tls::Y", "error"]
+    );
+    assert!(is_in("net::tls", "net") && is_in("net", "net") && !is_in("network", "net"));
+}
