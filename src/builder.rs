@@ -374,8 +374,7 @@ impl Builder {
 
     /// TLS and the opening handshake, over a connected stream.
     fn open(&self, attempt: Attempt, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
-        let waking = stream.clone();
-        self.abort.wake_with(move || drop(waking.shutdown(std::net::Shutdown::Both)));
+        self.abort.wake_stream(&stream);
         let opened = self.handshake(attempt, stream);
         // Whatever the socket said when it was shut down here, that is why.
         let opened = opened
@@ -463,7 +462,8 @@ impl Builder {
         }
         let subprotocols = self.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
         let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-        if size + subprotocols + target.resource.len() > MAX_HEAD {
+        let host_size = host.as_ref().map_or(0, String::len);
+        if size + subprotocols + host_size + target.resource.len() > MAX_HEAD {
             return Err(InvalidInput::RequestTooLarge.into());
         }
         Ok(HeaderLines { host, lines })

@@ -77,7 +77,7 @@ impl Error {
                 _ => false,
             },
             Self::Closed(closed) => {
-                !matches!(closed.cause(), Cause::Aborted)
+                !matches!(closed.cause(), Cause::Aborted | Cause::Protocol(_))
                     && matches!(closed.code().value(), 1001 | 1006 | 1011 | 1012 | 1013)
             }
         }

@@ -11,6 +11,8 @@ use crate::error::{Cause, Closed, Error, Timeout};
 use crate::message::{Event, Message};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait};
+#[cfg(feature = "tls")]
+use crate::net::tls;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
@@ -35,6 +37,8 @@ pub struct Receiver {
     options: Options,
     /// Something is owed that the wire or the peer did not take yet.
     unpaid: bool,
+    /// How long the closing handshake is waited for.
+    closing: Patience,
     /// The payload of the Ping or Pong that is handed out.
     control: Control,
 }
@@ -62,7 +66,8 @@ impl Receiver {
         timer: Timer,
         options: Options,
     ) -> Self {
-        Self { wire, half, decoder, timer, options, unpaid: false, control: Control::new(&[]) }
+        let (closing, control) = (Patience::endless(), Control::new(&[]));
+        Self { wire, half, decoder, timer, options, unpaid: false, closing, control }
     }
 
     /// Waits for the next message.
@@ -133,10 +138,15 @@ impl Receiver {
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
         let delivery = if fragments { Delivery::Pieces } else { Delivery::Whole };
-        match self.next(delivery, &mut Patience::until(deadline))? {
-            Next::Ping => return Ok(Event::Ping(self.control.as_bytes())),
-            Next::Pong => return Ok(Event::Pong(self.control.as_bytes())),
-            Next::Data => {}
+        let mut patience = Patience::until(deadline);
+        loop {
+            match self.next(delivery, &mut patience)? {
+                Next::Ping => return Ok(Event::Ping(self.control.as_bytes())),
+                Next::Pong => return Ok(Event::Pong(self.control.as_bytes())),
+                // The rest of a message that was begun in pieces is skipped.
+                Next::Data if !fragments && self.decoder.is_piece() => drop(self.decoder.step()),
+                Next::Data => break,
+            }
         }
         match self.decoder.step() {
             Ok(Some(Step::Text(text))) => Ok(Event::Text(text)),
@@ -320,11 +330,16 @@ impl Receiver {
     fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = Instant::now();
         let close_at = Deadline::at(self.wire.close_at());
-        if close_at.is_past() {
+        // The peer's Close may have come in time, and wait to be read.
+        self.closing.deadline = close_at;
+        if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
         let mut until = deadline.min(close_at).min(self.wire.look_around());
         let mut dying = false;
+        if self.wire.is_ping_waiting() {
+            self.timer.postpone(now);
+        }
         match self.timer.due(now) {
             Due::Nothing => {}
             Due::Ping(payload) => {
@@ -341,6 +356,10 @@ impl Receiver {
         // A peer is dead only if nothing is waiting to be read.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
         let read = self.wire.duplex.read(&mut self.half, self.decoder.space(), wait);
+        if self.timer.is_waiting() && std::mem::take(&mut self.half.heard) {
+            self.timer.heard(Instant::now());
+            dying = false;
+        }
         if self.wire.is_aborted() {
             return Err(self.wire.lost(Cause::Aborted));
         }
@@ -348,14 +367,13 @@ impl Receiver {
             Ok(0) => Err(self.wire.lost(Cause::Eof)),
             Ok(len) => {
                 self.decoder.filled(len);
-                if self.timer.is_waiting() {
-                    self.timer.heard(Instant::now());
-                }
                 Ok(())
             }
             Err(error) if is_timeout(&error) => {
                 if dying {
                     Err(self.wire.lost(Cause::Timeout(Timeout::Pong)))
+                } else if close_at.is_past() {
+                    Err(self.wire.lost(Cause::Timeout(Timeout::Close)))
                 } else if deadline.is_past() {
                     Err(Error::Timeout(Timeout::Recv))
                 } else {
@@ -405,15 +423,12 @@ fn is_timeout(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// TLS errors travel inside of I/O errors.
 fn transport_failed(error: io::Error) -> Cause {
     #[cfg(feature = "tls")]
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        if let Some(inner) = error.into_inner() {
-            return Cause::Tls(Arc::from(inner as Box<dyn std::error::Error + Send + Sync>));
-        }
-        return Cause::Eof;
-    }
+    let error = match tls::unwrap(error) {
+        Ok(error) => return Cause::Tls(Arc::new(error)),
+        Err(error) => error,
+    };
     Cause::Io(Arc::new(error))
 }
 

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,8 @@ pub(crate) struct Wire {
     over: OnceLock<Closed>,
     /// The last round-trip time in nanoseconds; the greatest number is none yet.
     latency: AtomicU64,
+    /// A keepalive ping is owed, or not written yet.
+    ping_waits: AtomicBool,
 }
 
 /// The wire: what only one thread at a time may touch.
@@ -63,6 +65,7 @@ pub(crate) struct Out {
     finished: bool,
     /// Since when the receiver cannot pay because the peer does not read.
     stuck_since: Option<Instant>,
+    ping_staged: bool,
 }
 
 /// What must be sent as soon as the wire is free.
@@ -133,6 +136,7 @@ impl Wire {
             finish: false,
             finished: false,
             stuck_since: None,
+            ping_staged: false,
         };
         Self {
             duplex,
@@ -145,6 +149,7 @@ impl Wire {
             fate: Mutex::default(),
             over: OnceLock::new(),
             latency: AtomicU64::new(u64::MAX),
+            ping_waits: AtomicBool::new(false),
         }
     }
 
@@ -256,6 +261,7 @@ impl Wire {
         match refused {
             Refused::AfterClose => Error::Closed(self.snapshot()),
             Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
+            Refused::InvalidClose => InvalidInput::Close.into(),
             Refused::NoRandom => Error::Io(io::Error::other(refused)),
         }
     }
@@ -288,6 +294,9 @@ impl Wire {
 
     fn flushed(&self, out: &mut Out) {
         out.stuck_since = None;
+        if mem::take(&mut out.ping_staged) {
+            self.ping_waits.store(false, Ordering::Relaxed);
+        }
         if out.finish && !out.finished {
             out.finished = true;
             self.duplex.finish(&mut out.half);
@@ -297,12 +306,16 @@ impl Wire {
     /// A frame may be half on the wire: nothing can be sent any more.
     fn broken(&self, out: &mut Out, cause: Cause) -> Error {
         out.broken = true;
+        out.stuck_since = None; // What is owed then is forgotten, not tried again.
         let mut fate = lock(&self.fate);
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
         fate.write_failed.get_or_insert_with(|| cause.clone());
         drop(fate);
-        if matches!(cause, Cause::Timeout(_)) {
-            // The peer does not read; who knows whether it writes. Wake the receiver.
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        let ends_by_itself = matches!(&cause, Cause::Io(error)
+            if matches!(error.kind(), BrokenPipe | ConnectionReset));
+        if !ends_by_itself {
+            // Who knows whether the peer still says something: wake the receiver.
             self.duplex.shutdown();
         }
         if timed_out && !self.is_aborted() {
@@ -355,7 +368,13 @@ impl Wire {
     }
 
     pub(crate) fn owe_ping(&self, payload: [u8; 8]) {
+        self.ping_waits.store(true, Ordering::Relaxed);
         lock(&self.owed).ping = Some(payload);
+    }
+
+    /// Whether the last keepalive ping is still on this side of the socket.
+    pub(crate) fn is_ping_waiting(&self) -> bool {
+        self.ping_waits.load(Ordering::Relaxed)
     }
 
     pub(crate) fn owe_tls(&self) {
@@ -414,6 +433,7 @@ impl Wire {
             done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
         }
+        out.ping_staged |= owed.ping.is_some();
         if let Some(ping) = &owed.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
             trace_frame("sent", Opcode::Ping, ping.len());

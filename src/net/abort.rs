@@ -1,7 +1,10 @@
 //! Waking whoever blocks, from any thread.
 
 use std::fmt;
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::duplex::Stream;
 
 /// Ends a connection at once, from any thread and in any state: whoever blocks in connecting, in
 /// the handshakes, in `recv` or in `send` returns within milliseconds, and is told that it was
@@ -44,6 +47,17 @@ impl AbortHandle {
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).aborted
+    }
+
+    /// From now on whoever blocks does so in this stream.
+    pub(crate) fn wake_stream(&self, stream: &Arc<dyn Stream>) {
+        // Weak: a builder that lives on must not keep a socket open.
+        let stream = Arc::downgrade(stream);
+        self.wake_with(move || {
+            if let Some(stream) = stream.upgrade() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        });
     }
 
     /// From now on `wake` is how to reach whoever blocks; called at once if it is too late.

@@ -132,8 +132,13 @@ pub(crate) struct ReadHalf {
     armed: Option<Option<Duration>>,
     #[cfg(feature = "tls")]
     cipher: Cipher,
+    /// What TLS said about a record; told when the plaintext before it is read.
+    #[cfg(feature = "tls")]
+    failed: Option<io::Error>,
     /// TLS wants to send something, an alert for example.
     pub(crate) owes_tls: bool,
+    /// Bytes came from the socket, be it a part of a TLS record.
+    pub(crate) heard: bool,
 }
 
 /// Bytes that were read, but not given to TLS yet.
@@ -193,7 +198,9 @@ impl Duplex {
         if let Some(tls) = &self.tls {
             return self.read_tls(tls, half, buf, wait);
         }
-        self.read_socket(&mut half.armed, buf, wait)
+        let len = self.read_socket(&mut half.armed, buf, wait)?;
+        half.heard |= len > 0;
+        Ok(len)
     }
 
     #[cfg(feature = "tls")]
@@ -213,6 +220,9 @@ impl Duplex {
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                     other => return other,
                 }
+                if let Some(error) = half.failed.take() {
+                    return Err(error);
+                }
                 let cipher = &mut half.cipher;
                 let mut rest = &cipher.buffer[cipher.start..cipher.end];
                 if rest.is_empty() {
@@ -221,7 +231,10 @@ impl Duplex {
                 cipher.start += tls.read_tls(&mut rest)?;
                 let processed = tls.process_new_packets();
                 half.owes_tls |= tls.wants_write();
-                processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                if let Err(error) = processed {
+                    // What came before the bad record is still good.
+                    half.failed = Some(io::Error::new(io::ErrorKind::InvalidData, error));
+                }
             }
             drop(tls);
             let cipher = &mut half.cipher;
@@ -233,6 +246,7 @@ impl Duplex {
             if len == 0 {
                 return Ok(0);
             }
+            half.heard = true;
         }
     }
 

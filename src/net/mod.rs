@@ -140,10 +140,14 @@ fn read_more(
 
 fn failed(error: io::Error, deadline: Deadline) -> Error {
     if error.kind() == io::ErrorKind::WouldBlock && deadline.is_past() {
-        Error::Timeout(Timeout::Handshake)
-    } else {
-        Error::Io(error)
+        return Error::Timeout(Timeout::Handshake);
     }
+    #[cfg(feature = "tls")]
+    let error = match tls::unwrap(error) {
+        Ok(error) => return tls::tls_error(error),
+        Err(error) => error,
+    };
+    Error::Io(error)
 }
 
 fn refused(problem: HandshakeProblem, response: Option<Response>) -> Error {

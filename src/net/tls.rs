@@ -380,7 +380,12 @@ pub(crate) fn handshake(
     Ok(Duplex::tls(stream, tls))
 }
 
-fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+/// TLS errors travel inside of I/O errors: gives either.
+pub(crate) fn unwrap(error: io::Error) -> Result<rustls::Error, io::Error> {
+    error.downcast()
+}
+
+pub(crate) fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let source = error.into();
     let certificate = matches!(
         source.downcast_ref(),

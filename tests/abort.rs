@@ -1,0 +1,218 @@
+//! Aborting wakes whoever blocks, in whatever, and is reported as what it is.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::net::TcpStream;
+use std::sync::mpsc::channel;
+
+use landline::{AbortHandle, Builder, Cause, Error, Side};
+use support::*;
+
+fn is_aborted(error: &Error) {
+    let closed = error.closed().unwrap_or_else(|| panic!("not an abort: {error:?}"));
+    assert!(matches!(closed.cause(), Cause::Aborted), "{closed:?}");
+    assert_eq!(closed.initiator(), Some(Side::Local));
+    assert!(!closed.is_clean());
+    assert!(!error.is_retryable());
+}
+
+/// Connects in a thread, aborts when the server says that it is time, and expects it to end soon.
+fn aborts_connecting(
+    builder: &Builder,
+    url: &str,
+    abort: &AbortHandle,
+    when: &std::sync::mpsc::Receiver<()>,
+) {
+    let (builder, url) = (builder.clone().abort_handle(abort.clone()), url.to_owned());
+    let connecting = spawn(move || error(builder.connect(&url)));
+    let _ = when.recv();
+    abort.abort();
+    is_aborted(&promptly(|| connecting.join()));
+    assert!(abort.is_aborted());
+}
+
+#[test]
+fn connecting_after_an_abort_opens_no_socket() {
+    watchdog(LIMIT, || {
+        let listener = listener();
+        listener.set_nonblocking(true).unwrap();
+        let abort = AbortHandle::new();
+        abort.abort();
+        let builder = builder().abort_handle(abort);
+        is_aborted(&error(builder.connect(&format!("ws://{}", listener.local_addr().unwrap()))));
+        assert!(listener.accept().is_err());
+    });
+}
+
+#[test]
+fn a_server_that_never_accepts_is_left_at_an_abort() {
+    watchdog(LIMIT, || {
+        let (listener, waiting) = full_backlog();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let (ready, when) = channel();
+        let abort = AbortHandle::new();
+        ready.send(()).unwrap();
+        aborts_connecting(&builder(), &url, &abort, &when);
+        drop((listener, waiting));
+    });
+}
+
+#[test]
+fn a_server_that_is_silent_in_the_opening_handshake_is_left_at_an_abort() {
+    watchdog(LIMIT, || {
+        let (ready, when) = channel();
+        let server = serve(move |peer| {
+            peer.read_request();
+            ready.send(()).unwrap();
+            peer.expect_end();
+        });
+        aborts_connecting(&builder(), &server.url(), &AbortHandle::new(), &when);
+        server.join();
+    });
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_server_that_is_silent_in_the_tls_handshake_is_left_at_an_abort() {
+    watchdog(LIMIT, || {
+        let (ready, when) = channel();
+        let server = serve(move |peer| {
+            let mut first = [0];
+            let mut socket = peer.socket();
+            std::io::Read::read_exact(&mut socket, &mut first).unwrap();
+            assert_eq!(first, [22], "a TLS handshake record");
+            ready.send(()).unwrap();
+            std::io::copy(&mut socket, &mut std::io::sink()).unwrap();
+        });
+        let url = format!("wss://{}/", server.addr);
+        aborts_connecting(&builder(), &url, &AbortHandle::new(), &when);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_is_silent_is_left_at_an_abort_by_the_handle() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let abort = AbortHandle::new();
+        let builder = builder().abort_handle(abort.clone());
+        let mut ws = builder.connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let (inside, is_inside) = channel();
+        let receiving = spawn(move || {
+            inside.send(()).unwrap();
+            let first = error(ws.recv());
+            is_aborted(&error(ws.recv()));
+            is_aborted(&error(ws.try_recv()));
+            first
+        });
+        is_inside.recv().unwrap();
+        abort.abort();
+        is_aborted(&promptly(|| receiving.join()));
+        is_aborted(&error(sender.send("late")));
+        is_aborted(&error(sender.close(landline::CloseCode::NORMAL)));
+        assert!(!sender.is_open());
+        // No Close was sent: the stream only ends.
+        assert_eq!(server.join(), []);
+    });
+}
+
+#[test]
+fn a_peer_that_is_silent_is_left_at_an_abort_by_a_sender() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
+        let (inside, is_inside) = channel();
+        let receiving = spawn(move || {
+            inside.send(()).unwrap();
+            error(receiver.next_event())
+        });
+        is_inside.recv().unwrap();
+        sender.abort();
+        is_aborted(&promptly(|| receiving.join()));
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_left_at_an_abort() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let (ready, when) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            // Once something of the big message is here, the client is inside of `send`.
+            let mut some = [0; 64];
+            std::io::Read::read_exact(&mut peer.socket(), &mut some).unwrap();
+            ready.send(()).unwrap();
+            peer.hold_open(&hold);
+        });
+        let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
+        let other = sender.clone();
+        let sending = spawn(move || error(other.send(&vec![1; 64 << 20])));
+        when.recv().unwrap();
+        let third = sender.clone();
+        let waiting = spawn(move || error(third.send("behind the big one")));
+        let receiving = spawn(move || error(receiver.recv()));
+        sender.abort();
+        is_aborted(&promptly(|| sending.join()));
+        is_aborted(&promptly(|| waiting.join()));
+        is_aborted(&promptly(|| receiving.join()));
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn an_abort_ends_close_too() {
+    watchdog(LIMIT, || {
+        let (closing, is_closing) = channel();
+        let server = upgraded(move |peer| {
+            peer.expect_close(1000);
+            closing.send(()).unwrap();
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let thread = spawn(move || ws.close(landline::CloseCode::NORMAL).unwrap());
+        is_closing.recv().unwrap();
+        sender.abort();
+        let closed = promptly(|| thread.join());
+        assert!(matches!(closed.cause(), Cause::Aborted), "{closed:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn an_abort_after_the_end_changes_nothing() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&close(1000, "over"));
+            peer.expect_close(1000);
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert!(error(ws.recv()).closed().unwrap().is_clean());
+        ws.abort();
+        assert!(error(ws.recv()).closed().unwrap().is_clean());
+        assert_eq!(error(ws.send("x")).closed().unwrap().reason(), "over");
+        server.join();
+    });
+}
+
+#[test]
+fn an_abort_within_the_socket_hook_is_noticed() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| peer.stall());
+        let abort = AbortHandle::new();
+        let inside = abort.clone();
+        let hook = move |_: &TcpStream| {
+            inside.abort();
+            Ok(())
+        };
+        let builder = builder().abort_handle(abort).on_socket(hook);
+        is_aborted(&promptly(|| error(builder.connect(&server.url()))));
+        server.join();
+    });
+}

@@ -1,0 +1,481 @@
+//! The shape of the public interface, and what its smaller parts do.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::error::Error as _;
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
+
+use landline::{
+    AbortHandle, Builder, Cause, CloseCode, CloseFrame, Closed, Error, Event, HandshakeError,
+    InvalidInput, Kind, Message, MessageRef, Receiver, Response, Sender, Timeout, Violation,
+    WebSocket,
+};
+use support::*;
+
+#[test]
+fn types_are_as_small_and_as_shareable_as_documented() {
+    fn shared<T: Send + Sync + 'static>() {}
+    fn sent<T: Send + 'static>() {}
+    fn cloned<T: Clone>() {}
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    assert!(size_of::<Error>() <= 24, "{}", size_of::<Error>());
+    assert!(size_of::<Result<(), Error>>() <= 24);
+    shared::<Sender>();
+    cloned::<Sender>();
+    sent::<Receiver>();
+    sent::<WebSocket>();
+    shared::<Builder>();
+    cloned::<Builder>();
+    shared::<AbortHandle>();
+    cloned::<AbortHandle>();
+    shared::<Closed>();
+    cloned::<Closed>();
+    shared::<Response>();
+    shared::<Message>();
+    error::<Error>();
+    error::<InvalidInput>();
+    error::<Violation>();
+    error::<HandshakeError>();
+    error::<Closed>();
+    error::<Timeout>();
+    #[cfg(feature = "tls")]
+    shared::<landline::TlsOptions>();
+}
+
+#[test]
+fn whatever_is_text_or_bytes_can_be_sent() {
+    fn kind<'a>(message: impl Into<MessageRef<'a>>) -> (Kind, usize) {
+        let message = message.into();
+        (message.kind(), message.as_bytes().len())
+    }
+    assert_eq!(kind("text"), (Kind::Text, 4));
+    assert_eq!(kind(&"text".to_owned()), (Kind::Text, 4));
+    assert_eq!(kind(&b"bin"[..]), (Kind::Binary, 3));
+    assert_eq!(kind(b"bin"), (Kind::Binary, 3));
+    assert_eq!(kind(&vec![1_u8, 2]), (Kind::Binary, 2));
+    assert_eq!(kind(&Message::from("text")), (Kind::Text, 4));
+    assert_eq!(kind(&Message::from(vec![1])), (Kind::Binary, 1));
+    assert_eq!(Message::from("text".to_owned()).as_text(), Some("text"));
+    assert_eq!(Message::from(&b"bin"[..]).as_text(), None);
+    assert_eq!(Message::from("text").into_bytes(), b"text");
+}
+
+#[test]
+fn what_may_go_well_later_is_retryable_and_nothing_else() {
+    watchdog(LIMIT, || {
+        for (code, retryable) in [
+            (1000, false),
+            (1001, true),
+            (1002, false),
+            (1003, false),
+            (1007, false),
+            (1008, false),
+            (1009, false),
+            (1010, false),
+            (1011, true),
+            (1012, true),
+            (1013, true),
+            (1014, false),
+            (3000, false),
+            (4000, false),
+        ] {
+            let server = upgraded(move |peer| {
+                peer.send(&close(code, ""));
+                peer.stall();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            assert_eq!(error(ws.recv()).is_retryable(), retryable, "{code}");
+            drop(ws);
+            server.join();
+        }
+        assert!(!Error::InvalidInput(InvalidInput::Close).is_retryable());
+        assert!(!Error::Protocol(Violation::MaskedFrame).is_retryable());
+        assert!(Error::Timeout(Timeout::Pong).is_retryable());
+        assert!(Error::Io(std::io::Error::other("x")).is_retryable());
+    });
+}
+
+#[test]
+fn a_peer_that_broke_the_protocol_is_not_retryable_for_senders_either() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&[0x83, 0]);
+            peer.stall();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert!(!error(ws.recv()).is_retryable());
+        let refused = error(ws.send("late"));
+        assert!(matches!(refused.closed().unwrap().cause(), Cause::Protocol(_)));
+        assert!(!refused.is_retryable(), "{refused:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn errors_have_their_sources() {
+    watchdog(LIMIT, || {
+        let violation = Error::Protocol(Violation::MaskedFrame);
+        assert!(violation.source().unwrap().is::<Violation>());
+        assert!(Error::Io(std::io::Error::other("x")).source().unwrap().is::<std::io::Error>());
+        assert!(Error::Timeout(Timeout::Recv).source().is_none());
+        let refused = error(builder().connect("ws://does-not-exist.invalid/"));
+        assert!(refused.source().unwrap().is::<std::io::Error>());
+
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"go");
+            peer.rst();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        ws.send("go").unwrap();
+        let lost = error(ws.recv());
+        assert!(lost.source().unwrap().is::<std::io::Error>(), "{lost:?}");
+        server.join();
+
+        let server = serve(|peer| {
+            peer.read_request();
+            let _ = peer.try_send(b"no HTTP");
+        });
+        let refused = error(builder().connect(&server.url()));
+        assert!(refused.source().unwrap().is::<landline::HeadError>(), "{refused:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn messages_end_after_a_clean_close_and_say_why_after_any_other() {
+    watchdog(LIMIT, || {
+        for clean in [true, false] {
+            let server = upgraded(move |peer| {
+                peer.send(&[text("one"), ping(b""), binary(b"two")].concat());
+                if clean {
+                    peer.send(&close(1000, ""));
+                } else {
+                    peer.fin();
+                }
+                peer.stall();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            let mut messages = ws.messages();
+            assert_eq!(messages.next().unwrap().unwrap(), Message::from("one"));
+            assert_eq!(messages.next().unwrap().unwrap(), Message::from(&b"two"[..]));
+            if !clean {
+                let last = error(messages.next().unwrap());
+                assert!(matches!(last.closed().unwrap().cause(), Cause::Eof));
+            }
+            assert!(messages.next().is_none());
+            assert!(messages.next().is_none());
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_message_is_read_piece_by_piece() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let parts =
+                [frame(TEXT, false, "grü".as_bytes()), ping(b""), frame(0, true, "ße".as_bytes())];
+            peer.send(&parts.concat());
+            peer.send(&binary(&vec![7; 1 << 20]));
+            peer.send(&binary(b""));
+            peer.send(&[text("skipped"), text("next")].concat());
+            peer.stall();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let mut reader = ws.reader().unwrap();
+        assert_eq!(reader.kind(), Kind::Text);
+        let mut whole = String::new();
+        reader.read_to_string(&mut whole).unwrap();
+        assert_eq!(whole, "grüße");
+        assert_eq!(reader.read(&mut [0; 4]).unwrap(), 0);
+        let mut bytes = Vec::new();
+        let mut reader = ws.reader().unwrap();
+        assert_eq!(reader.kind(), Kind::Binary);
+        reader.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == vec![7; 1 << 20]);
+        assert_eq!(ws.reader().unwrap().read_to_end(&mut bytes).unwrap(), 0);
+        // Dropped before its end, the rest of the message is skipped.
+        let mut two = [0; 2];
+        ws.reader().unwrap().read_exact(&mut two).unwrap();
+        assert_eq!(&two, b"sk");
+        assert_eq!(ws.recv().unwrap(), Message::from("next"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_is_read_in_part_is_skipped_by_whatever_comes_next() {
+    watchdog(LIMIT, || {
+        let long = || [frame(BINARY, false, &[1; 100_000]), frame(0, true, &[2; 100_000])].concat();
+        let server = upgraded(move |peer| {
+            peer.send(&[long(), text("one"), long(), text("two"), long(), text("three")].concat());
+            peer.stall();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let mut some = [0; 10];
+        ws.reader().unwrap().read_exact(&mut some).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("one"));
+        ws.reader().unwrap().read_exact(&mut some).unwrap();
+        let mut text = String::new();
+        ws.reader().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "two");
+        drop(ws.reader().unwrap());
+        assert_eq!(ws.recv_timeout(PROMPT).unwrap(), Message::from("three"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn an_event_after_a_message_that_is_read_in_part_is_a_whole_message() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(
+                &[frame(BINARY, false, &[1; 9]), frame(0, true, &[2; 9]), text("next")].concat(),
+            );
+            peer.stall();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        drop(ws.reader().unwrap());
+        // Without the option `fragments`, no fragment is handed out.
+        let event = ws.next_event().unwrap();
+        assert_eq!(event, Event::Text("next"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_reader_whose_message_never_ends_says_why() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&frame(BINARY, false, b"some"));
+            peer.fin();
+            peer.stall();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let mut bytes = Vec::new();
+        let failed = ws.reader().unwrap().read_to_end(&mut bytes).unwrap_err();
+        assert_eq!(bytes, b"some");
+        let inner = failed.into_inner().unwrap().downcast::<Error>().unwrap();
+        assert!(matches!(inner.closed().unwrap().cause(), Cause::Eof));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_is_written_piece_by_piece() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let mut frames = peer.stall();
+            assert_eq!(frames.pop().unwrap().close_code(), Some(1001));
+            frames
+        });
+        let ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text);
+        writer.write_all("grü".as_bytes()).unwrap();
+        writer.flush().unwrap();
+        writer.flush().unwrap();
+        writer.write_all(b"\xc3").unwrap();
+        writer.flush().unwrap();
+        writer.write_all(b"\x9fe").unwrap();
+        writer.finish().unwrap();
+        sender.writer(Kind::Binary).finish().unwrap();
+        drop((ws, sender));
+        let frame = |opcode, fin, payload: &[u8]| Frame { opcode, fin, payload: payload.to_vec() };
+        let expected = [
+            frame(TEXT, false, "grü".as_bytes()),
+            frame(0, false, b"\xc3"),
+            frame(0, true, b"\x9fe"),
+            frame(BINARY, true, b""),
+        ];
+        assert_eq!(server.join(), expected);
+    });
+}
+
+#[test]
+fn a_text_that_is_not_utf8_is_not_written() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text);
+        let refused = writer.write_all(b"\xff").unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
+        drop(writer);
+        let mut writer = sender.writer(Kind::Text);
+        writer.write_all(b"\xc3").unwrap();
+        let refused = error(writer.finish());
+        assert!(
+            matches!(refused, Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData)
+        );
+        sender.send("fine").unwrap();
+        drop((ws, sender));
+        let frames = server.join();
+        assert_eq!(frames[0].payload, b"fine");
+        assert_eq!((frames.len(), frames[1].close_code()), (2, Some(1001)));
+    });
+}
+
+#[test]
+fn a_batch_arrives_as_its_messages() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let ws = builder().connect(&server.url()).unwrap();
+        ws.sender().batch(["one", "two"]).unwrap();
+        ws.sender().batch([MessageRef::Text("three"), MessageRef::Binary(b"four")]).unwrap();
+        ws.sender().batch(Vec::<&str>::new()).unwrap();
+        ws.sender().batch(vec![&[7_u8; 100_000][..]; 3]).unwrap();
+        drop(ws);
+        let frames = server.join();
+        let four: Vec<_> = frames[..4].iter().map(|frame| &*frame.payload).collect();
+        assert_eq!(four, [&b"one"[..], b"two", b"three", b"four"]);
+        assert!(frames[4..7].iter().all(|frame| frame.payload == [7; 100_000]));
+        assert_eq!(frames.len(), 8);
+    });
+}
+
+#[test]
+fn fragments_are_handed_out_as_they_arrive_if_that_is_wanted() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&frame(TEXT, false, b"one"));
+            peer.expect(TEXT, b"got it");
+            peer.send(
+                &[ping(b"p"), frame(0, false, b""), frame(0, true, b"two"), text("whole")].concat(),
+            );
+            peer.stall();
+        });
+        let mut ws = builder().fragments(true).connect(&server.url()).unwrap();
+        let fragment = |event: Event<'_>| match event {
+            Event::Fragment(piece) => (piece.kind, piece.data.to_vec(), piece.first, piece.last),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(fragment(ws.next_event().unwrap()), (Kind::Text, b"one".to_vec(), true, false));
+        ws.send("got it").unwrap();
+        assert_eq!(ws.next_event().unwrap(), Event::Ping(b"p"));
+        assert_eq!(fragment(ws.next_event().unwrap()), (Kind::Text, b"two".to_vec(), false, true));
+        // `recv` gives whole messages anyway.
+        assert_eq!(ws.recv().unwrap(), Message::from("whole"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn text_that_is_not_checked_comes_as_bytes() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(
+                &[frame(TEXT, true, b"\xff"), frame(TEXT, true, b"\xfe"), binary(b"b")].concat(),
+            );
+            peer.stall();
+        });
+        let mut ws = builder().unchecked_text(true).connect(&server.url()).unwrap();
+        assert_eq!(ws.next_event().unwrap(), Event::RawText(b"\xff"));
+        assert_eq!(ws.recv().unwrap(), Message::Binary(b"\xfe".to_vec()));
+        assert_eq!(ws.next_event().unwrap(), Event::Binary(b"b"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn pings_are_not_answered_if_that_is_not_wanted() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&ping(b"anybody?"));
+            peer.expect(PONG, b"my own");
+            peer.expect_close(1001);
+        });
+        let mut ws = builder().auto_pong(false).connect(&server.url()).unwrap();
+        assert_eq!(ws.next_event().unwrap(), Event::Ping(b"anybody?"));
+        ws.sender().pong(b"my own").unwrap();
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn all_that_arrives_is_an_event() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let parts =
+                [text("t"), binary(b"b"), ping(b"pi"), frame(PONG, true, b"po"), close(1000, "")];
+            peer.send(&parts.concat());
+            peer.expect(PONG, b"pi");
+            peer.expect_close(1000);
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.next_event().unwrap(), Event::Text("t"));
+        assert_eq!(ws.next_event_timeout(PROMPT).unwrap(), Event::Binary(b"b"));
+        assert_eq!(ws.next_event().unwrap(), Event::Ping(b"pi"));
+        assert_eq!(ws.next_event().unwrap(), Event::Pong(b"po"));
+        assert!(error(ws.next_event().map(drop)).closed().unwrap().is_clean());
+        server.join();
+    });
+}
+
+#[test]
+fn the_end_is_told_alike_by_everything() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&close(4000, "over"));
+            peer.stall();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let _ = error(ws.recv());
+        assert!(ws.messages().next().is_none());
+        let told = [
+            error(ws.recv()),
+            error(ws.recv_timeout(Duration::ZERO)),
+            error(ws.try_recv()),
+            error(ws.next_event().map(drop)),
+            error(ws.next_event_timeout(PROMPT).map(drop)),
+            error(ws.reader().map(drop)),
+            error(ws.send("x")),
+            error(ws.ping(b"")),
+            error(sender.pong(b"")),
+            error(sender.batch(["x"])),
+            error(sender.writer(Kind::Text).finish()),
+            error(sender.close(CloseCode::NORMAL)),
+            Error::Closed(ws.close(CloseCode::NORMAL).unwrap()),
+        ];
+        for told in &told {
+            let closed = told.closed().unwrap_or_else(|| panic!("{told:?}"));
+            assert_eq!((closed.code().value(), closed.reason()), (4000, "over"));
+            assert_eq!(closed.remote(), Some(&CloseFrame::new(CloseCode::new(4000), "over")));
+            assert_eq!(told.to_string(), closed.to_string());
+        }
+        assert!(!sender.is_open());
+        drop((ws, sender));
+        server.join();
+    });
+}
+
+#[test]
+fn is_open_says_what_is_known_here() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        assert!(sender.is_open());
+        sender.close(CloseCode::NORMAL).unwrap();
+        assert!(!sender.is_open());
+        assert!(error(ws.recv()).closed().unwrap().is_clean());
+        assert!(!sender.is_open());
+        server.join();
+    });
+}

@@ -1,0 +1,519 @@
+//! The closing handshake (RFC 6455 section 7), begun from either side.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::io::Write as _;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use landline::{Cause, CloseCode, CloseFrame, Error, Kind, Message, Side};
+use support::*;
+
+#[test]
+fn a_peer_that_closes_gets_its_code_back() {
+    watchdog(LIMIT, || {
+        let codes = [
+            1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999,
+            4000, 4999,
+        ];
+        for code in codes {
+            let server = upgraded(move |peer| {
+                peer.send(&close(code, "why"));
+                let answer = peer.expect_close(code);
+                peer.expect_end();
+                answer
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            let sender = ws.sender();
+            promptly(|| {
+                for _ in 0..2 {
+                    let closed = error(ws.recv()).closed().cloned().unwrap();
+                    assert!(closed.is_clean());
+                    assert_eq!((closed.code().value(), closed.reason()), (code, "why"));
+                    assert_eq!(closed.initiator(), Some(Side::Peer));
+                    assert_eq!(
+                        closed.remote(),
+                        Some(&CloseFrame::new(CloseCode::new(code), "why"))
+                    );
+                    assert_eq!(closed.local(), Some(&CloseCode::new(code).into()));
+                    assert!(matches!(closed.cause(), Cause::Handshake));
+                }
+                assert!(error(sender.send("late")).closed().unwrap().is_clean());
+                assert!(error(sender.close(CloseCode::NORMAL)).closed().unwrap().is_clean());
+                // The server sees our Close and the end of the stream while this end is open.
+                server.join();
+            });
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_closes_without_a_code_gets_an_empty_close_back() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&frame(CLOSE, true, b""));
+            peer.expect(CLOSE, b"");
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        assert!(closed.is_clean());
+        assert_eq!(closed.code(), CloseCode::NO_STATUS);
+        assert_eq!(closed.remote(), Some(&CloseFrame::empty()));
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_may_give_a_reason_of_123_bytes_and_control_characters() {
+    watchdog(LIMIT, || {
+        let reason = format!("\u{1b}[2J\n\"{}", "x".repeat(117));
+        let sent = reason.clone();
+        let server = upgraded(move |peer| {
+            peer.send(&close(1000, &sent));
+            peer.expect_close(1000);
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let said = error(ws.recv());
+        assert_eq!(said.closed().unwrap().reason(), reason);
+        let shown = said.to_string();
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn our_close_has_our_code_and_reason_and_is_answered() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            assert_eq!(peer.expect_close(4321).reason(), "done here");
+            // Another code is no crime.
+            peer.send(&close(1001, "also going"));
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = ws.close((CloseCode::new(4321), "done here"));
+        // `close` waits a little for the server to end the stream, which this one does.
+        let closed = closed.unwrap();
+        assert!(closed.is_clean());
+        assert_eq!(closed.initiator(), Some(Side::Local));
+        assert_eq!((closed.code().value(), closed.reason()), (1001, "also going"));
+        assert_eq!(closed.local(), Some(&CloseFrame::new(CloseCode::new(4321), "done here")));
+        server.join();
+    });
+}
+
+#[test]
+fn an_empty_close_of_ours_has_no_payload() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(CLOSE, b"");
+            peer.send(&frame(CLOSE, true, b""));
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = promptly(|| ws.close(CloseFrame::empty()).unwrap());
+        assert!(closed.is_clean());
+        assert_eq!(closed.code(), CloseCode::NO_STATUS);
+        server.join();
+    });
+}
+
+#[test]
+fn closes_that_cross_on_the_wire_are_clean_and_one_each() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&close(1001, "mine"));
+            peer.expect_close(1000);
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = ws.close((CloseCode::NORMAL, "mine too")).unwrap();
+        assert!(closed.is_clean());
+        assert_eq!(closed.code(), CloseCode::GOING_AWAY);
+        assert_eq!(closed.local().unwrap().code, Some(CloseCode::NORMAL));
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_finishes_its_messages_before_it_answers_our_close_is_read_until_then() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            peer.send(&[text("one"), ping(b"?"), text("two"), close(1000, "")].concat());
+            // A Ping after our Close is not answered (section 5.5.1).
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        sender.close(CloseCode::NORMAL).unwrap();
+        assert!(error(sender.send("late")).closed().is_some());
+        assert!(error(sender.close(CloseCode::NORMAL)).closed().is_some());
+        let messages: Vec<_> = ws.messages().map(Result::unwrap).collect();
+        assert_eq!(messages, [Message::from("one"), Message::from("two")]);
+        assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_holds_the_connection_after_both_closes_does_not_hold_up_recv() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = upgraded(move |peer| {
+            peer.send(&close(1000, ""));
+            peer.expect_close(1000);
+            peer.expect_end();
+            peer.hold_open(&hold);
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert!(promptly(|| error(ws.recv())).closed().unwrap().is_clean());
+        promptly(|| drop(ws));
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_answers_our_close_and_holds_the_connection_holds_it_for_two_seconds_at_most() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = upgraded(move |peer| {
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+            peer.hold_open(&hold);
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = takes(Duration::from_secs(2), || ws.close(CloseCode::NORMAL).unwrap());
+        assert!(closed.is_clean());
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn closing_again_gives_the_same_end_and_sends_nothing() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            peer.send(&close(1000, "once"));
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        for code in [1000, 1001, 4000] {
+            let closed = promptly(|| ws.close(CloseCode::new(code)).unwrap());
+            assert!(closed.is_clean());
+            assert_eq!(
+                (closed.reason(), closed.local().unwrap().code),
+                ("once", Some(CloseCode::NORMAL))
+            );
+        }
+        for _ in 0..2 {
+            assert!(error(ws.recv()).closed().unwrap().is_clean());
+            assert_eq!(error(ws.try_recv()).closed().unwrap().reason(), "once");
+        }
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_closes_and_vanishes_at_once_was_still_clean() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = upgraded(move |peer| {
+            peer.send(&close(1000, "off"));
+            // Not before the client has it in its socket, or the reset could overtake it.
+            peer.hold_open(&hold);
+            peer.rst();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        // Reading the Close answers it; the answer may or may not meet a reset.
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        drop(done);
+        server.join();
+        assert!(closed.is_clean());
+        let again = promptly(|| ws.close(CloseCode::NORMAL).unwrap());
+        assert!(again.is_clean());
+        assert_eq!(again.reason(), "off");
+    });
+}
+
+#[test]
+fn a_peer_that_resets_instead_of_answering_our_close_makes_it_unclean() {
+    watchdog(LIMIT, || {
+        for reset in [true, false] {
+            let server = upgraded(move |peer| {
+                peer.expect_close(1000);
+                if reset {
+                    peer.rst()
+                } else {
+                    peer.fin()
+                }
+                peer.stall();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            let closed = promptly(|| ws.close(CloseCode::NORMAL).unwrap());
+            assert!(!closed.is_clean());
+            assert_eq!(closed.code(), CloseCode::ABNORMAL);
+            assert_eq!(closed.initiator(), Some(Side::Local));
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_ends_only_its_direction_ends_the_connection() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("last words"));
+            peer.fin();
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("last words"));
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        assert!(matches!(closed.cause(), Cause::Eof));
+        assert_eq!((closed.is_clean(), closed.code()), (false, CloseCode::ABNORMAL));
+        assert!(error(ws.send("anybody?")).closed().is_some());
+        // The connection is cut although it is not dropped.
+        server.join();
+    });
+}
+
+#[test]
+fn a_frame_that_must_not_be_sent_closes_nothing() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"still here");
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 65535] {
+            assert!(matches!(error(ws.close(CloseCode::new(code))), Error::InvalidInput(_)));
+        }
+        let reason = "x".repeat(124);
+        assert!(matches!(error(ws.close((CloseCode::NORMAL, reason))), Error::InvalidInput(_)));
+        ws.send("still here").unwrap();
+        let reason = "x".repeat(123);
+        assert!(ws.close((CloseCode::NORMAL, reason)).unwrap().is_clean());
+        server.join();
+    });
+}
+
+#[test]
+fn dropping_says_1001_and_does_not_wait() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let ws = builder().connect(&server.url()).unwrap();
+        ws.send("the last").unwrap();
+        promptly(|| drop(ws));
+        let frames = server.join();
+        assert_eq!(frames[0].payload, b"the last");
+        assert_eq!((frames.len(), frames[1].close_code()), (2, Some(1001)));
+    });
+}
+
+#[test]
+fn dropping_with_unread_data_still_says_1001() {
+    watchdog(LIMIT, || {
+        let (sent, is_sent) = channel();
+        let server = upgraded(move |peer| {
+            peer.send(&text("never read").repeat(100));
+            sent.send(()).unwrap();
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        is_sent.recv().unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("never read"));
+        promptly(|| drop(ws));
+        let frames = server.join();
+        assert_eq!((frames.len(), frames[0].close_code()), (1, Some(1001)));
+    });
+}
+
+#[test]
+fn dropping_while_the_peer_reads_nothing_does_not_wait() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+        });
+        let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
+        let _ = ws.send(&vec![0; 16 << 20]);
+        promptly(|| drop(ws));
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn dropping_one_half_leaves_the_other_one_working() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("heard"));
+            peer.expect(TEXT, b"said");
+            peer.expect_close(1001);
+        });
+        let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
+        let other = sender.clone();
+        drop(sender);
+        assert_eq!(receiver.recv().unwrap(), Message::from("heard"));
+        drop(receiver);
+        other.send("said").unwrap();
+        drop(other);
+        server.join();
+    });
+}
+
+#[test]
+fn closing_from_another_thread_ends_a_blocked_recv() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+            peer.expect_end();
+        });
+        let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
+        let receiving = spawn(move || error(receiver.recv()));
+        sender.close(CloseCode::NORMAL).unwrap();
+        let said = promptly(|| receiving.join());
+        assert!(said.closed().unwrap().is_clean());
+        assert_eq!(said.closed().unwrap().initiator(), Some(Side::Local));
+        server.join();
+    });
+}
+
+#[test]
+fn closing_from_another_thread_bounds_a_blocked_recv_although_the_peer_never_answers() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        let (mut receiver, sender) = ws.split();
+        let (inside, is_inside) = channel();
+        let receiving = spawn(move || {
+            inside.send(()).unwrap();
+            error(receiver.recv())
+        });
+        is_inside.recv().unwrap();
+        sender.close(CloseCode::NORMAL).unwrap();
+        let said = takes(SHORT, || receiving.join());
+        let closed = said.closed().unwrap();
+        assert!(!closed.is_clean());
+        assert!(matches!(closed.cause(), Cause::Timeout(landline::Timeout::Close)), "{closed:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn closing_from_another_thread_ends_a_blocked_send() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+        });
+        let ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        let (mut receiver, sender) = ws.split();
+        let (started, is_started) = channel();
+        let other = sender.clone();
+        let sending = spawn(move || {
+            started.send(()).unwrap();
+            other.send(&vec![0; 64 << 20])
+        });
+        is_started.recv().unwrap();
+        sender.close(CloseCode::NORMAL).unwrap();
+        let said = promptly(|| error(sending.join()));
+        assert!(said.closed().is_some(), "{said:?}");
+        let closed = promptly(|| error(receiver.recv())).closed().cloned().unwrap();
+        assert!(!closed.is_clean());
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn close_is_bounded_although_the_peer_neither_reads_nor_answers() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+        });
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let sending = spawn(move || error(sender.send(&vec![0; 64 << 20])));
+        let closed = takes(SHORT, || ws.close(CloseCode::NORMAL).unwrap());
+        assert!(!closed.is_clean());
+        promptly(|| sending.join());
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_is_abandoned_closes_with_1011() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let part = peer.next_frame().unwrap();
+            assert_eq!((part.opcode, part.fin, &*part.payload), (TEXT, false, &b"the beginn"[..]));
+            peer.expect_close(1011);
+            peer.send(&close(1011, ""));
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text);
+        writer.write_all(b"the beginn").unwrap();
+        writer.flush().unwrap();
+        writer.write_all(b"ing").unwrap();
+        drop(writer);
+        assert!(error(sender.send("more")).closed().is_some());
+        assert!(error(ws.recv()).closed().unwrap().is_clean());
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_has_not_begun_may_be_abandoned() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"whole");
+            peer.expect_close(1001);
+        });
+        let ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text);
+        writer.write_all(b"never sent").unwrap();
+        drop(writer);
+        sender.send("whole").unwrap();
+        drop((ws, sender));
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_answered_our_close_in_time_was_clean_however_late_we_look() {
+    watchdog(LIMIT, || {
+        let (answered, has_answered) = channel();
+        let server = upgraded(move |peer| {
+            peer.expect_close(1000);
+            peer.send(&close(1000, "in time"));
+            answered.send(()).unwrap();
+            peer.stall()
+        });
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        ws.sender().close(CloseCode::NORMAL).unwrap();
+        has_answered.recv().unwrap();
+        // Meanwhile the program does something else, for longer than the timeout.
+        std::thread::sleep(SHORT * 2);
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        assert!(closed.is_clean(), "{closed:?}");
+        assert_eq!(closed.reason(), "in time");
+        drop(ws);
+        server.join();
+    });
+}

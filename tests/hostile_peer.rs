@@ -1,0 +1,410 @@
+//! Peers that break RFC 6455, on a real socket: which Close reaches them, what the caller is told,
+//! and that it stays so.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::time::Duration;
+
+use landline::{Builder, Cause, Error, Message, Side, Violation};
+use support::*;
+
+/// The peer sends a whole message, then `bytes`, then more whole messages in the same segment.
+fn violates(builder: Builder, bytes: &[u8], violation: Violation, code: u16) {
+    let bytes = [&text("before")[..], bytes, &text("after")].concat();
+    let what = format!("{violation:?}");
+    let server = upgraded(move |peer| {
+        peer.send(&bytes);
+        peer.expect_close(code);
+        peer.expect_end();
+    });
+    let mut ws = builder.connect(&server.url()).unwrap();
+    let sender = ws.sender();
+    promptly(|| {
+        assert_eq!(ws.recv().unwrap(), Message::from("before"), "{what}");
+        for _ in 0..3 {
+            match error(ws.recv()) {
+                Error::Protocol(found) => assert_eq!(found, violation),
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+        let refused = error(sender.send("too late"));
+        let closed = refused.closed().unwrap_or_else(|| panic!("{what}: {refused:?}"));
+        assert!(matches!(closed.cause(), Cause::Protocol(found) if *found == violation));
+        assert_eq!(closed.initiator(), Some(Side::Local));
+        assert_eq!(closed.local().and_then(|close| close.code).map(u16::from), Some(code));
+        assert!(!closed.is_clean());
+        assert!(closed.remote().is_none());
+        assert!(!sender.is_open());
+        assert!(error(sender.ping(b"")).closed().is_some());
+        // The peer reads its Close while this end is still there.
+        server.join();
+    });
+}
+
+fn check(cases: &'static [(&'static [u8], Violation)], code: u16) {
+    watchdog(LIMIT, move || {
+        for &(bytes, violation) in cases {
+            violates(builder(), bytes, violation, code);
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_sets_reserved_bits_gets_1002() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\xc1\x05Hello", Violation::ReservedBits),
+        (b"\xa1\x00", Violation::ReservedBits),
+        (b"\x91\x00", Violation::ReservedBits),
+        (b"\xc9\x00", Violation::ReservedBits),
+        (b"\xd8\x00", Violation::ReservedBits),
+    ];
+    check(cases, 1002);
+}
+
+#[test]
+fn a_peer_that_uses_a_reserved_opcode_gets_1002() {
+    watchdog(LIMIT, || {
+        for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
+            let violation = Violation::ReservedOpcode(opcode);
+            violates(builder(), &[0x80 | opcode, 0], violation, 1002);
+            violates(builder(), &[opcode, 1, b'x'], violation, 1002);
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_masks_its_frames_gets_1002() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\x81\x85\0\0\0\0Hello", Violation::MaskedFrame),
+        (b"\x89\x80\0\0\0\0", Violation::MaskedFrame),
+        (b"\x88\x80\0\0\0\0", Violation::MaskedFrame),
+    ];
+    check(cases, 1002);
+}
+
+#[test]
+fn a_peer_whose_lengths_are_wrong_gets_1002() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\x81\x7e\0\x05Hello", Violation::NonMinimalLength),
+        (b"\x81\x7f\0\0\0\0\0\0\0\x05Hello", Violation::NonMinimalLength),
+        (b"\x82\x7f\0\0\0\0\0\0\xff\xff", Violation::NonMinimalLength),
+        (b"\x82\x7f\x80\0\0\0\0\0\0\x01", Violation::LengthTopBit),
+    ];
+    check(cases, 1002);
+}
+
+#[test]
+fn a_peer_that_breaks_the_rules_of_control_frames_gets_1002() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\x09\x00", Violation::FragmentedControl),
+        (b"\x0a\x00", Violation::FragmentedControl),
+        (b"\x08\x02\x03\xe8", Violation::FragmentedControl),
+        (b"\x89\x7e\x00\x7e", Violation::ControlTooLong),
+        (b"\x88\x7e\x00\x7e", Violation::ControlTooLong),
+        (b"\x8a\x7f\0\0\0\0\0\x01\0\0", Violation::ControlTooLong),
+    ];
+    check(cases, 1002);
+}
+
+#[test]
+fn a_peer_that_mixes_up_fragments_gets_1002() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\x80\x00", Violation::UnexpectedContinuation),
+        (b"\x00\x01a", Violation::UnexpectedContinuation),
+        (b"\x01\x01a\x81\x01b", Violation::ExpectedContinuation),
+        (b"\x02\x01a\x01\x01b", Violation::ExpectedContinuation),
+    ];
+    check(cases, 1002);
+}
+
+#[test]
+fn a_peer_whose_close_frame_is_wrong_gets_1002_or_1007() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\x88\x01\x03", Violation::CloseLength),
+        (b"\x88\x02\x00\x00", Violation::CloseCode(0)),
+        (b"\x88\x02\x03\xe7", Violation::CloseCode(999)),
+        (b"\x88\x02\x03\xec", Violation::CloseCode(1004)),
+        (b"\x88\x02\x03\xed", Violation::CloseCode(1005)),
+        (b"\x88\x02\x03\xee", Violation::CloseCode(1006)),
+        (b"\x88\x02\x03\xf7", Violation::CloseCode(1015)),
+        (b"\x88\x02\x03\xf8", Violation::CloseCode(1016)),
+        (b"\x88\x02\x04\x4c", Violation::CloseCode(1100)),
+        (b"\x88\x02\x07\xd0", Violation::CloseCode(2000)),
+        (b"\x88\x02\x0b\xb7", Violation::CloseCode(2999)),
+        (b"\x88\x02\x13\x88", Violation::CloseCode(5000)),
+        (b"\x88\x02\xff\xff", Violation::CloseCode(65535)),
+    ];
+    check(cases, 1002);
+    check(&[(b"\x88\x04\x03\xe8\xc3\x28", Violation::CloseReason)], 1007);
+}
+
+#[test]
+fn a_peer_whose_text_is_not_utf8_gets_1007() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\x81\x01\xff", Violation::InvalidUtf8),
+        (b"\x81\x03\xed\xa0\x80", Violation::InvalidUtf8),
+        (b"\x81\x01\xc3", Violation::InvalidUtf8),
+        (b"\x01\x01\xc3\x80\x01\x28", Violation::InvalidUtf8),
+    ];
+    check(cases, 1007);
+}
+
+#[test]
+fn a_peer_whose_unfinished_text_cannot_become_utf8_gets_1007_at_once() {
+    watchdog(LIMIT, || {
+        // Neither the fragment nor the message is ever finished.
+        for bytes in
+            [&b"\x01\x04\xf4\x90\x80\x80"[..], b"\x81\x20\xf4\x90", b"\x01\x01\xf4\x80\x09\x90"]
+        {
+            let server = upgraded(move |peer| {
+                peer.send(bytes);
+                peer.expect_close(1007);
+                peer.expect_end();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            promptly(|| {
+                let said = error(ws.recv());
+                assert!(matches!(said, Error::Protocol(Violation::InvalidUtf8)), "{said:?}");
+                server.join();
+            });
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_announces_too_much_gets_1009_before_it_sends_it() {
+    let cases: &[(&[u8], _)] = &[
+        (b"\x82\x7f\x40\0\0\0\0\0\0\0", Violation::FrameTooBig),
+        (b"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", Violation::FrameTooBig),
+        (b"\x82\x7f\0\0\0\0\x04\0\0\x01", Violation::FrameTooBig),
+    ];
+    check(cases, 1009);
+    watchdog(LIMIT, || {
+        let small = || builder().max_message_size(10);
+        violates(small(), b"\x82\x0b", Violation::MessageTooBig, 1009);
+        violates(small(), b"\x02\x0512345\x80\x06", Violation::MessageTooBig, 1009);
+        violates(builder().max_frame_size(10), b"\x82\x0b", Violation::FrameTooBig, 1009);
+    });
+}
+
+#[test]
+fn a_peer_that_sends_as_much_as_is_allowed_is_heard() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(b"\x82\x0a1234567890\x02\x0512345\x80\x0567890");
+            peer.stall()
+        });
+        let builder = builder().max_message_size(10).max_frame_size(10).max_fragments(2);
+        let mut ws = builder.connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from(&b"1234567890"[..]));
+        assert_eq!(ws.recv().unwrap(), Message::from(&b"1234567890"[..]));
+        drop(ws);
+        assert_eq!(server.join()[0].close_code(), Some(1001));
+    });
+}
+
+#[test]
+fn a_peer_that_never_finishes_its_message_gets_1008() {
+    watchdog(LIMIT, || {
+        let fragments = [b"\x02\x01a".to_vec(), b"\x00\x01b".repeat(3)].concat();
+        let few = builder().max_fragments(3);
+        violates(few, &fragments, Violation::TooManyFragments, 1008);
+        let empty = [b"\x01\x00".to_vec(), b"\x00\x00".repeat(1024)].concat();
+        violates(builder(), &empty, Violation::TooManyEmptyFragments, 1008);
+    });
+}
+
+#[test]
+fn a_peer_that_keeps_sending_after_its_violation_still_gets_our_close() {
+    watchdog(LIMIT, || {
+        // Far more than any receive buffer: closing the socket on it would reset the connection,
+        // and the peer reads only when all of it is sent.
+        let server = upgraded(|peer| {
+            let rest = [text("before"), vec![0x83, 0]].concat();
+            peer.send(&[rest, vec![0; 256 * 1024]].concat());
+            peer.expect_close(1002);
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("before"));
+        assert!(matches!(error(ws.recv()), Error::Protocol(Violation::ReservedOpcode(3))));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_announces_much_and_sends_little_delivers_nothing() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            // 64 MiB, exactly the limit.
+            peer.send(b"\x82\x7f\0\0\0\0\x04\0\0\0only this");
+            peer.fin();
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        assert!(matches!(closed.cause(), Cause::Eof), "{closed:?}");
+        assert_eq!(closed.code().value(), 1006);
+        drop(ws);
+        assert_eq!(server.join(), []);
+    });
+}
+
+#[test]
+fn a_peer_that_ends_the_stream_anywhere_in_a_frame_delivers_no_part_of_it() {
+    watchdog(LIMIT, || {
+        let whole = [&b"\x82\x7e\x00\x80"[..], &[7; 128]].concat();
+        for cut in [0, 1, 2, 3, 4, 5, 131] {
+            for reset in [false, true] {
+                let bytes = [text("whole"), whole[..cut].to_vec()].concat();
+                let server = upgraded(move |peer| {
+                    peer.send(&bytes);
+                    peer.expect(TEXT, b"got it");
+                    if reset {
+                        peer.rst()
+                    } else {
+                        peer.fin()
+                    }
+                    peer.stall();
+                });
+                let mut ws = builder().connect(&server.url()).unwrap();
+                promptly(|| {
+                    assert_eq!(ws.recv().unwrap(), Message::from("whole"));
+                    ws.send("got it").unwrap();
+                    for _ in 0..2 {
+                        let closed = error(ws.recv()).closed().cloned().unwrap();
+                        match closed.cause() {
+                            Cause::Eof => assert!(!reset, "{cut}: {closed:?}"),
+                            Cause::Io(_) => assert!(reset, "{cut}: {closed:?}"),
+                            other => panic!("{cut}: {other:?}"),
+                        }
+                        assert!(!closed.is_clean());
+                        assert_eq!(closed.code().value(), 1006);
+                        assert_eq!(closed.initiator(), None);
+                    }
+                });
+                drop(ws);
+                server.join();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_resets_after_whole_messages_never_delivers_after_the_error() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("x").repeat(100));
+            peer.rst();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        server.join();
+        let mut messages = 0;
+        while let Ok(message) = ws.recv() {
+            assert_eq!(message, Message::from("x"));
+            messages += 1;
+        }
+        assert!(messages <= 100);
+        assert!(error(ws.recv()).closed().is_some());
+    });
+}
+
+#[test]
+fn a_peer_that_sends_after_its_close_is_not_heard() {
+    watchdog(LIMIT, || {
+        for more in [text("late"), ping(b"late"), close(1001, ""), b"\xff\xff\xff".to_vec()] {
+            let bytes = [text("in time"), close(1000, "bye"), more].concat();
+            let server = upgraded(move |peer| {
+                peer.send(&bytes);
+                peer.expect_close(1000);
+                peer.expect_end();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("in time"));
+            for _ in 0..2 {
+                let closed = error(ws.recv()).closed().cloned().unwrap();
+                assert!(closed.is_clean());
+                assert_eq!((closed.code().value(), closed.reason()), (1000, "bye"));
+                assert_eq!(closed.initiator(), Some(Side::Peer));
+            }
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_closes_between_fragments_discards_its_message() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(b"\x01\x01a\x88\x02\x03\xe8");
+            peer.expect_close(1000);
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        assert!(closed.is_clean());
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_glues_ten_thousand_frames_together_is_read_in_order() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let frames: Vec<_> = (0..10_000).flat_map(|n| text(&n.to_string())).collect();
+            peer.send(&frames);
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        for n in 0..10_000 {
+            assert_eq!(ws.recv().unwrap().as_text(), Some(&*n.to_string()));
+        }
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_violates_while_we_send_still_ends_both() {
+    watchdog(LIMIT, || {
+        let server = serve_on(small_listener(), |peer| {
+            peer.upgrade();
+            peer.send(&[0x83, 0]);
+            // It reads on, and finds the whole message before the Close.
+            let message = peer.next_frame().unwrap();
+            assert_eq!(message.payload.len(), 8 << 20);
+            peer.expect_close(1002);
+        });
+        let ws = builder().connect(&server.url()).unwrap();
+        let (mut receiver, sender) = ws.split();
+        let sending = spawn(move || sender.send(&vec![1; 8 << 20]));
+        let said = error(receiver.recv());
+        assert!(matches!(said, Error::Protocol(Violation::ReservedOpcode(3))), "{said:?}");
+        let sent = sending.join();
+        // Which of both was first is open: if the violation, nothing is sent any more.
+        if sent.is_ok() {
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_sends_its_frames_a_byte_at_a_time_is_understood() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let frames = [text("grüße"), ping(b"p"), binary(&[9; 130]), close(1000, "ende")];
+            peer.drip(&frames.concat(), Duration::ZERO);
+            peer.expect(PONG, b"p");
+            peer.expect_close(1000);
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("grüße"));
+        assert_eq!(ws.recv().unwrap(), Message::from(&[9; 130][..]));
+        assert_eq!(error(ws.recv()).closed().unwrap().reason(), "ende");
+        server.join();
+    });
+}

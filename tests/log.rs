@@ -1,0 +1,70 @@
+//! What the `log` feature says, and what it keeps to itself.
+
+#![cfg(feature = "log")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Mutex;
+
+use landline::{Builder, CloseCode};
+use support::{CLOSE, TEXT, serve};
+
+/// Keeps every line.
+struct Lines(Mutex<Vec<String>>);
+
+impl log::Log for Lines {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+#[test]
+fn heads_and_frames_are_logged_without_secrets() {
+    log::set_logger(&LINES).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let server = serve(|peer| {
+        peer.read_request();
+        let answer = peer.good_answer("Set-Cookie: session=s3cret\r\nX-Tab: a\tb\r\n");
+        peer.send(&answer);
+        peer.expect(TEXT, b"s3cret message");
+        peer.send(&support::ping(b"s3cret ping"));
+        assert_eq!(peer.next_frame().unwrap().opcode, support::PONG);
+        let close = peer.next_frame().unwrap();
+        assert_eq!(close.opcode, CLOSE);
+        peer.send(&support::close(1000, ""));
+        peer.stall();
+    });
+    let builder = Builder::new().basic_auth("user", "s3cret").cookie("id=s3cret");
+    let mut ws = builder.connect(&server.url()).unwrap();
+    ws.send("s3cret message").unwrap();
+    assert!(matches!(ws.next_event().unwrap(), landline::Event::Ping(b"s3cret ping")));
+    ws.close(CloseCode::NORMAL).unwrap();
+    server.join();
+
+    let lines = LINES.0.lock().unwrap().join("\n");
+    for expected in [
+        "request: GET / HTTP/1.1",
+        "request: Authorization: ***",
+        "request: Cookie: ***",
+        "response: HTTP/1.1 101 Switching Protocols",
+        "response: Set-Cookie: ***",
+        r"response: X-Tab: a\tb",
+        "sent Text, 14 bytes",
+        "received Ping, 11 bytes",
+        "sent Pong, 11 bytes",
+        "sent Close, 2 bytes",
+        "received Close, 2 bytes",
+    ] {
+        assert!(lines.contains(expected), "{expected:?} is missing in\n{lines}");
+    }
+    assert!(!lines.contains("s3cret"), "a secret is logged:\n{lines}");
+}

@@ -1,0 +1,164 @@
+//! Streams that a user brings, with a will of their own.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use landline::Stream;
+
+/// Which method of a stream was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Read,
+    Write,
+    SetReadTimeout,
+    SetWriteTimeout,
+    SetNonblocking,
+}
+
+/// Looks at each call, counted from 0, and may fail it.
+pub type Judge = Box<dyn FnMut(usize, Call) -> io::Result<()> + Send>;
+
+/// A socket whose calls go through a judge, and that moves at most so many bytes at a time.
+pub struct Judged {
+    socket: TcpStream,
+    most: usize,
+    judge: Mutex<(usize, Judge)>,
+}
+
+impl Judged {
+    pub fn new(
+        socket: TcpStream,
+        most: usize,
+        judge: impl FnMut(usize, Call) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        Self { socket, most, judge: Mutex::new((0, Box::new(judge))) }
+    }
+
+    fn judge(&self, call: Call) -> io::Result<()> {
+        // A judge may panic.
+        let mut judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = judge.0;
+        judge.0 += 1;
+        (judge.1)(count, call)
+    }
+}
+
+impl std::fmt::Debug for Judged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Judged")
+    }
+}
+
+impl Stream for Judged {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.judge(Call::Read)?;
+        let most = buf.len().min(self.most);
+        io::Read::read(&mut &self.socket, &mut buf[..most])
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.judge(Call::Write)?;
+        io::Write::write(&mut &self.socket, &buf[..buf.len().min(self.most)])
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        assert_ne!(timeout, Some(Duration::ZERO), "std would refuse it");
+        self.judge(Call::SetReadTimeout)?;
+        self.socket.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        assert_ne!(timeout, Some(Duration::ZERO), "std would refuse it");
+        self.judge(Call::SetWriteTimeout)?;
+        self.socket.set_write_timeout(timeout)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.judge(Call::SetNonblocking)?;
+        self.socket.set_nonblocking(nonblocking)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+}
+
+/// A good server in memory, which after the handshake never stops saying the same, and takes
+/// whatever it is told.
+#[derive(Debug, Default)]
+pub struct Endless {
+    first: Vec<u8>,
+    again: Vec<u8>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    request: Vec<u8>,
+    unread: Vec<u8>,
+    over: bool,
+}
+
+impl Endless {
+    pub fn new(first: &[u8], again: &[u8]) -> Self {
+        let again = again.repeat(4096 / again.len() + 1);
+        Self { first: first.to_vec(), again, state: Mutex::default() }
+    }
+}
+
+impl Stream for Endless {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.state.lock().unwrap();
+        if state.over {
+            return Ok(0);
+        }
+        if state.unread.is_empty() {
+            state.unread = self.again.clone();
+        }
+        let len = buf.len().min(state.unread.len());
+        buf[..len].copy_from_slice(&state.unread[..len]);
+        state.unread.drain(..len);
+        Ok(len)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        let mut state = self.state.lock().unwrap();
+        if state.over {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !state.request.ends_with(b"\r\n\r\n") {
+            state.request.extend_from_slice(buf);
+            if state.request.ends_with(b"\r\n\r\n") {
+                let request = String::from_utf8(state.request.clone()).unwrap();
+                let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap();
+                let key = key.split("\r\n").next().unwrap();
+                let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+                let answer = format!(
+                    "HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                     Sec-WebSocket-Accept: {accept}\r\n\r\n"
+                );
+                state.unread = [answer.as_bytes(), &self.first].concat();
+            }
+        }
+        Ok(buf.len())
+    }
+
+    fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_nonblocking(&self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.state.lock().unwrap().over |= how == Shutdown::Both;
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! The TLS flavour of the scripted server; certificates are made on the spot.
+
+use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
+
+use landline::TlsOptions;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use super::{Io, Peer, Server, listener, spawn};
+
+/// A certificate authority.
+pub struct Ca {
+    pub pem: String,
+    der: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key.
+pub struct Leaf {
+    pub pem: String,
+    pub key_pem: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: KeyPair,
+}
+
+impl Ca {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Self { pem, der, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for these DNS names and addresses.
+    pub fn leaf(&self, names: &[&str]) -> Leaf {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(names).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let (pem, key_pem) = (certificate.pem(), key.serialize_pem());
+        Leaf { pem, key_pem, chain: vec![certificate.der().clone()], key }
+    }
+
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        roots
+    }
+}
+
+/// The authority of all tests that do not care.
+pub fn ca() -> &'static Ca {
+    static CA: OnceLock<Ca> = OnceLock::new();
+    CA.get_or_init(Ca::new)
+}
+
+/// Options that trust it.
+pub fn trusting() -> TlsOptions {
+    TlsOptions::new().ca_pem(ca().pem.as_bytes()).unwrap()
+}
+
+/// A client that trusts it, and pings nobody.
+pub fn builder() -> landline::Builder {
+    super::builder().tls(trusting())
+}
+
+pub fn config(leaf: &Leaf) -> ServerConfig {
+    versions(leaf, rustls::ALL_VERSIONS)
+}
+
+pub fn versions(
+    leaf: &Leaf,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ServerConfig {
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            leaf.chain.clone(),
+            PrivateKeyDer::try_from(leaf.key.serialize_der()).unwrap(),
+        )
+        .unwrap()
+}
+
+/// A server that wants a certificate of the client.
+pub fn wants_client(leaf: &Leaf, clients: &Ca) -> ServerConfig {
+    let provider = Arc::new(ring::default_provider());
+    let roots = Arc::new(clients.roots());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            leaf.chain.clone(),
+            PrivateKeyDer::try_from(leaf.key.serialize_der()).unwrap(),
+        )
+        .unwrap()
+}
+
+/// A good certificate for `localhost` and 127.0.0.1.
+pub fn localhost() -> ServerConfig {
+    config(&ca().leaf(&["localhost", "127.0.0.1"]))
+}
+
+pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
+
+impl Io for TlsStream {
+    fn socket(&self) -> &TcpStream {
+        &self.sock
+    }
+}
+
+pub fn accept(config: ServerConfig, stream: TcpStream) -> TlsStream {
+    StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream)
+}
+
+/// As [`serve`](super::serve), over TLS.
+pub fn serve_tls<T: Send + 'static>(
+    config: ServerConfig,
+    script: impl FnOnce(&mut Peer) -> T + Send + 'static,
+) -> Server<T> {
+    let listener = listener();
+    let addr = listener.local_addr().unwrap();
+    let script = spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        drop(listener);
+        script(&mut Peer::new(accept(config, stream)))
+    });
+    Server { addr, secure: true, script }
+}
+
+/// As [`upgraded`](super::upgraded), over TLS.
+pub fn upgraded_tls<T: Send + 'static>(
+    script: impl FnOnce(&mut Peer) -> T + Send + 'static,
+) -> Server<T> {
+    serve_tls(localhost(), move |peer| {
+        peer.upgrade();
+        script(peer)
+    })
+}

@@ -1,0 +1,613 @@
+//! Every wait has a deadline, whatever the peer does to stretch it, and `recv_timeout` loses
+//! nothing.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::io::Write as _;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use landline::{Cause, CloseCode, Error, Event, Keepalive, Message, Timeout};
+use support::*;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+fn keepalive(interval: Duration, timeout: Duration) -> Keepalive {
+    Keepalive { interval: Some(interval), timeout: Some(timeout) }
+}
+
+fn timed_out<T: std::fmt::Debug>(result: Result<T, Error>, what: Timeout) {
+    match error(result) {
+        Error::Timeout(timeout) if timeout == what => {}
+        other => panic!("not Timeout::{what:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_peer_that_stalls_anywhere_in_a_frame_loses_nothing() {
+    watchdog(LIMIT, || {
+        let frames =
+            [text("grüße"), binary(&[7; 130]), frame(TEXT, false, b"a"), frame(0, true, b"b")];
+        let bytes = frames.concat();
+        let total = bytes.len();
+        let (go, went) = channel::<()>();
+        let server = upgraded(move |peer| {
+            for byte in bytes {
+                // The client says when it has run into its timeout.
+                went.recv().unwrap();
+                peer.send(&[byte]);
+            }
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let mut messages = Vec::new();
+        let mut timeouts = 0;
+        let mut sent = 0;
+        while messages.len() < 3 {
+            match ws.recv_timeout(MILLI) {
+                Ok(message) => messages.push(message),
+                Err(Error::Timeout(Timeout::Recv)) => {
+                    timeouts += 1;
+                    if sent < total {
+                        go.send(()).unwrap();
+                        sent += 1;
+                    }
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(sent, total);
+        assert!(timeouts >= total);
+        let expected = [Message::from("grüße"), Message::from(&[7; 130][..]), Message::from("ab")];
+        assert_eq!(messages, expected);
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_is_silent_lets_any_recv_timeout_pass() {
+    watchdog(LIMIT, || {
+        let (go, went) = channel::<()>();
+        let server = upgraded(move |peer| {
+            went.recv().unwrap();
+            peer.send(&text("at last"));
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_micros(999), MILLI]
+        {
+            promptly(|| timed_out(ws.recv_timeout(timeout), Timeout::Recv));
+            promptly(|| timed_out(ws.next_event_timeout(timeout).map(drop), Timeout::Recv));
+        }
+        promptly(|| assert_eq!(ws.try_recv().unwrap(), None));
+        takes(SHORT, || timed_out(ws.recv_timeout(SHORT), Timeout::Recv));
+        go.send(()).unwrap();
+        assert_eq!(ws.recv_timeout(Duration::MAX).unwrap(), Message::from("at last"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_is_here_already_is_found_without_waiting() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let answer = [peer.good_answer(""), text("one"), text("two"), text("three")].concat();
+            peer.send(&answer);
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("one"));
+        assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Message::from("two"));
+        assert_eq!(ws.try_recv().unwrap(), Some(Message::from("three")));
+        assert_eq!(ws.try_recv().unwrap(), None);
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_drips_a_frame_cannot_stretch_a_recv_timeout() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.drip(&binary(&[1; 1000]), MILLI * 5));
+        let mut ws = builder().connect(&server.url()).unwrap();
+        takes(SHORT, || timed_out(ws.recv_timeout(SHORT), Timeout::Recv));
+        drop(ws);
+        server.join();
+    });
+}
+
+/// A peer that writes `bytes` as fast as it can, reads nothing, and ends when the client does.
+fn floods(bytes: Vec<u8>) -> Server<()> {
+    upgraded(move |peer| {
+        let bytes = bytes.repeat(64 * 1024 / bytes.len());
+        // A kernel may take minutes to tell a blocked writer that the other end has gone.
+        peer.socket().set_write_timeout(Some(SHORT * 4)).unwrap();
+        while peer.try_send(&bytes).is_ok() {}
+    })
+}
+
+/// A connection to a peer that never pauses.
+fn endless(first: &[u8], again: &[u8]) -> landline::WebSocket {
+    let builder = builder().max_fragments(None).max_message_size(None).auto_pong(false);
+    builder.connect_over("ws://endless/", streams::Endless::new(first, again)).unwrap()
+}
+
+#[test]
+fn a_peer_that_floods_with_pings_cannot_stretch_a_recv_timeout() {
+    watchdog(LIMIT, || {
+        let mut ws = endless(b"", &ping(b"flood"));
+        takes(SHORT, || timed_out(ws.recv_timeout(SHORT), Timeout::Recv));
+        promptly(|| timed_out(ws.recv_timeout(Duration::ZERO), Timeout::Recv));
+    });
+}
+
+#[test]
+fn a_peer_that_floods_with_pings_cannot_hold_up_try_recv() {
+    watchdog(LIMIT, || {
+        let mut ws = endless(b"", &ping(b"flood"));
+        promptly(|| assert_eq!(ws.try_recv().unwrap(), None));
+    });
+}
+
+#[test]
+fn a_peer_that_floods_with_one_endless_message_cannot_stretch_a_recv_timeout() {
+    watchdog(LIMIT, || {
+        let mut ws = endless(&frame(BINARY, false, b"begin"), &frame(0, false, b"m"));
+        takes(SHORT, || timed_out(ws.recv_timeout(SHORT), Timeout::Recv));
+    });
+}
+
+#[test]
+fn a_peer_that_floods_can_be_closed_in_time() {
+    watchdog(LIMIT, || {
+        let builder = builder().close_timeout(SHORT);
+        let stream = streams::Endless::new(b"", &binary(b"flood"));
+        let mut ws = builder.connect_over("ws://endless/", stream).unwrap();
+        let closed = takes(SHORT, || ws.close(CloseCode::NORMAL).unwrap());
+        assert!(!closed.is_clean());
+    });
+}
+
+#[test]
+fn a_peer_that_floods_can_be_aborted() {
+    watchdog(LIMIT, || {
+        let mut ws = endless(b"", &ping(b"flood"));
+        let sender = ws.sender();
+        let receiving = spawn(move || error(ws.recv()));
+        sender.abort();
+        let said = promptly(|| receiving.join());
+        assert!(matches!(said.closed().unwrap().cause(), Cause::Aborted), "{said:?}");
+    });
+}
+
+#[test]
+fn a_peer_that_floods_instead_of_answering_our_close_cannot_stretch_the_close_timeout() {
+    watchdog(LIMIT, || {
+        let server = floods(binary(&[5; 1000]));
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        let closed = takes(SHORT, || ws.close(CloseCode::NORMAL).unwrap());
+        assert!(!closed.is_clean());
+        assert!(matches!(closed.cause(), Cause::Timeout(Timeout::Close)), "{closed:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_floods_after_its_close_cannot_hold_up_close() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+            peer.socket().set_write_timeout(Some(SHORT * 4)).unwrap();
+            while peer.try_send(&[0; 64 * 1024]).is_ok() {}
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let started = Instant::now();
+        let closed = ws.close(CloseCode::NORMAL).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        assert!(closed.is_clean());
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_never_answers_our_close_is_left_at_the_close_timeout() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        let closed = takes(SHORT, || ws.close((CloseCode::NORMAL, "bye")).unwrap());
+        assert!(!closed.is_clean());
+        assert_eq!(closed.code(), CloseCode::ABNORMAL);
+        assert!(matches!(closed.cause(), Cause::Timeout(Timeout::Close)), "{closed:?}");
+        assert!(closed.remote().is_none());
+        // The connection is cut although it is not dropped.
+        let frames = server.join();
+        assert_eq!((frames.len(), frames[0].close_code()), (1, Some(1000)));
+        promptly(|| assert!(!ws.close(CloseCode::NORMAL).unwrap().is_clean()));
+    });
+}
+
+#[test]
+fn a_peer_that_stalls_within_its_close_frame_is_left_at_the_close_timeout() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&[0x88, 2, 3]);
+            peer.stall()
+        });
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        let closed = takes(SHORT, || ws.close(CloseCode::NORMAL).unwrap());
+        assert!(!closed.is_clean());
+        assert!(matches!(closed.cause(), Cause::Timeout(Timeout::Close)), "{closed:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_times_out_a_send_and_nothing_can_follow() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+            // What came is a part of one frame, and nothing after it.
+            peer.stall()
+        });
+        let mut ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let big = vec![3; 32 << 20];
+        takes(SHORT, || timed_out(sender.send(&big), Timeout::Send));
+        for _ in 0..2 {
+            let refused = error(sender.send("more"));
+            let closed = refused.closed().unwrap();
+            assert!(matches!(closed.cause(), Cause::Timeout(Timeout::Send)), "{closed:?}");
+            assert!(error(sender.ping(b"")).closed().is_some());
+        }
+        assert!(!sender.is_open());
+        promptly(|| timed_out(ws.recv(), Timeout::Send));
+        promptly(|| timed_out(ws.recv(), Timeout::Send));
+        drop(done);
+        assert_eq!(server.join(), []);
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_wakes_the_receiver_when_a_send_times_out() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+        });
+        let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
+        let (mut receiver, sender) = ws.split();
+        let receiving = spawn(move || error(receiver.recv()));
+        takes(SHORT, || timed_out(sender.send(&vec![3; 32 << 20]), Timeout::Send));
+        let said = promptly(|| receiving.join());
+        assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_goes_silent_is_given_up_by_keepalive() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 100));
+        let mut ws = builder.connect(&server.url()).unwrap();
+        takes(MILLI * 150, || timed_out(ws.recv(), Timeout::Pong));
+        promptly(|| timed_out(ws.recv(), Timeout::Pong));
+        let refused = error(ws.send("late"));
+        assert!(matches!(refused.closed().unwrap().cause(), Cause::Timeout(Timeout::Pong)));
+        // The connection is cut.
+        let frames = server.join();
+        assert_eq!((frames.len(), frames[0].opcode), (1, PING), "{frames:?}");
+    });
+}
+
+#[test]
+fn a_peer_that_answers_pings_lives_and_its_latency_is_known() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            for _ in 0..5 {
+                let ping = peer.next_frame().unwrap();
+                assert_eq!(ping.opcode, PING);
+                peer.send(&frame(PONG, true, &ping.payload));
+            }
+            peer.send(&text("done"));
+            peer.stall()
+        });
+        let builder = builder().keepalive(keepalive(MILLI * 20, Duration::from_secs(5)));
+        let mut ws = builder.connect(&server.url()).unwrap();
+        assert_eq!(ws.latency(), None);
+        takes(MILLI * 100, || assert_eq!(ws.recv().unwrap(), Message::from("done")));
+        assert!(ws.latency().unwrap() < PROMPT);
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_sends_data_but_never_pongs_lives() {
+    watchdog(LIMIT, || {
+        // A byte now and then, of one frame, for three times as long as it may be silent.
+        let server = upgraded(|peer| {
+            peer.drip(&binary(&[1; 60]), MILLI * 10);
+            peer.stall()
+        });
+        let builder = builder().keepalive(keepalive(MILLI * 20, MILLI * 200));
+        let mut ws = builder.connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap().as_bytes().len(), 60);
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
+    watchdog(LIMIT, || {
+        // It reads all the time, and could not answer a ping, which goes after the message.
+        let server = serve_on(small_listener(), |peer| {
+            peer.upgrade();
+            let mut took = 0;
+            let mut buffer = vec![0; 64 * 1024];
+            let started = Instant::now();
+            while took < 2 << 20 || started.elapsed() < MILLI * 900 {
+                took += std::io::Read::read(&mut peer.socket(), &mut buffer).unwrap();
+                std::thread::sleep(MILLI * 10); // It is slow.
+            }
+            drop(buffer);
+            peer.send(&text("got it"));
+            loop {
+                let mut buffer = [0; 64 * 1024];
+                if !matches!(std::io::Read::read(&mut peer.socket(), &mut buffer), Ok(1..)) {
+                    return;
+                }
+            }
+        });
+        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 200));
+        let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
+        let sending = spawn(move || sender.send(&vec![1; 8 << 20]));
+        match receiver.recv() {
+            Ok(message) => assert_eq!(message, Message::from("got it")),
+            Err(other) => panic!("given up while it was reading: {other:?}"),
+        }
+        sending.join().unwrap();
+        drop(receiver);
+        server.join();
+    });
+}
+
+#[test]
+fn pings_are_kept_up_inside_of_recv_timeout_too() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let builder = builder().keepalive(keepalive(MILLI * 30, MILLI * 60));
+        let mut ws = builder.connect(&server.url()).unwrap();
+        let said = loop {
+            match error(ws.recv_timeout(MILLI * 7)) {
+                Error::Timeout(Timeout::Recv) => {}
+                other => break other,
+            }
+        };
+        assert!(matches!(said, Error::Timeout(Timeout::Pong)), "{said:?}");
+        assert_eq!(server.join()[0].opcode, PING);
+    });
+}
+
+#[test]
+fn keepalive_without_a_timeout_pings_for_ever() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            for _ in 0..4 {
+                assert_eq!(peer.next_frame().unwrap().opcode, PING);
+            }
+            peer.send(&text("enough"));
+            peer.stall()
+        });
+        let keepalive = Keepalive { interval: Some(MILLI * 20), timeout: None };
+        let mut ws = builder().keepalive(keepalive).connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("enough"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_pong_that_answers_something_else_is_an_event_and_no_latency() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&frame(PONG, true, b"unasked"));
+            peer.stall()
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.next_event().unwrap(), Event::Pong(b"unasked"));
+        assert_eq!(ws.latency(), None);
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_close_timeout_of_nothing_does_not_make_an_idle_recv_spin() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let mut ws = builder().close_timeout(Duration::ZERO).connect(&server.url()).unwrap();
+        let before = cpu_of_this_thread();
+        takes(SHORT * 2, || timed_out(ws.recv_timeout(SHORT * 2), Timeout::Recv));
+        let used = cpu_of_this_thread() - before;
+        assert!(used < SHORT, "{used:?} of the processor in {:?}", SHORT * 2);
+        drop(ws);
+        server.join();
+    });
+}
+
+/// User and system time, in the kernel's ticks of 10 ms.
+fn cpu_of_this_thread() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+#[test]
+fn writing_piecewise_to_a_peer_that_does_not_read_times_out() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+        });
+        let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(landline::Kind::Binary);
+        let failed = loop {
+            if let Err(error) = writer.write_all(&[1; 64 * 1024]) {
+                break error;
+            }
+        };
+        let inner = failed.into_inner().unwrap().downcast::<Error>().unwrap();
+        assert!(matches!(*inner, Error::Timeout(Timeout::Send)), "{inner:?}");
+        drop(writer);
+        assert!(error(sender.send("more")).closed().is_some());
+        drop(done);
+        server.join();
+    });
+}
+
+#[cfg(feature = "tls")]
+mod over_tls {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, TcpStream};
+    use std::sync::mpsc::Receiver;
+
+    use super::*;
+
+    /// Forwards both ways; what goes to the client is held up once there is a `gate`, and then
+    /// goes on a byte for each token, until there are no more tokens to come.
+    fn proxy(to: std::net::SocketAddr, gate: Receiver<Option<()>>) -> std::net::SocketAddr {
+        let listener = listener();
+        let addr = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            client.set_nodelay(true).unwrap();
+            let server = TcpStream::connect(to).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut into);
+                let _ = into.shutdown(Shutdown::Write);
+            });
+            let mut gated = false;
+            let mut buffer = [0; 16 * 1024];
+            let (mut server, mut client) = (server, client);
+            while let Ok(len @ 1..) = server.read(&mut buffer) {
+                for byte in &buffer[..len] {
+                    if !gated {
+                        // `None` closes the gate.
+                        gated = matches!(gate.try_recv(), Ok(None));
+                    }
+                    if gated && gate.recv().is_err() {
+                        gated = false;
+                    }
+                    if client.write_all(&[*byte]).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        addr
+    }
+
+    #[test]
+    fn a_peer_that_stalls_anywhere_in_a_tls_record_loses_nothing() {
+        watchdog(LIMIT, || {
+            let (open, gate) = channel();
+            let (go, went) = channel::<()>();
+            let server = tls::upgraded_tls(move |peer| {
+                went.recv().unwrap();
+                peer.send(&[text("in a record"), binary(&[7; 130]), text("end")].concat());
+                peer.stall()
+            });
+            let addr = proxy(server.addr, gate);
+            let url = format!("wss://localhost:{}/", addr.port());
+            let mut ws = tls::builder().connect(&url).unwrap();
+            open.send(None).unwrap();
+            go.send(()).unwrap();
+            let mut messages = Vec::new();
+            let mut tokens = 0;
+            while messages.len() < 3 {
+                match ws.recv_timeout(MILLI) {
+                    Ok(message) => messages.push(message),
+                    Err(Error::Timeout(Timeout::Recv)) => {
+                        tokens += 1;
+                        open.send(Some(())).unwrap();
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            assert!(tokens > 150, "{tokens}");
+            let expected =
+                [Message::from("in a record"), Message::from(&[7; 130][..]), Message::from("end")];
+            assert_eq!(messages, expected);
+            drop(open);
+            drop(ws);
+            server.join();
+        });
+    }
+
+    #[test]
+    fn a_peer_whose_tls_record_takes_long_to_arrive_is_not_given_up_for_it() {
+        watchdog(LIMIT, || {
+            let (open, gate) = channel();
+            let (go, went) = channel::<()>();
+            let server = tls::upgraded_tls(move |peer| {
+                went.recv().unwrap();
+                peer.send(&binary(&[7; 100]));
+                peer.stall()
+            });
+            let addr = proxy(server.addr, gate);
+            let url = format!("wss://localhost:{}/", addr.port());
+            // Bytes come all the time, a whole record only after a multiple of the timeout.
+            let builder = tls::builder().keepalive(keepalive(MILLI * 20, MILLI * 200));
+            let mut ws = builder.connect(&url).unwrap();
+            open.send(None).unwrap();
+            go.send(()).unwrap();
+            let dripping = spawn(move || {
+                while open.send(Some(())).is_ok() {
+                    std::thread::sleep(MILLI * 8);
+                }
+            });
+            match ws.recv() {
+                Ok(message) => assert_eq!(message, Message::from(&[7; 100][..])),
+                Err(other) => panic!("given up while bytes came: {other:?}"),
+            }
+            drop(ws);
+            drop(server);
+            drop(dripping);
+        });
+    }
+
+    #[test]
+    fn a_peer_whose_tls_records_come_all_at_once_is_read_without_the_socket() {
+        watchdog(LIMIT, || {
+            let server = tls::upgraded_tls(|peer| {
+                peer.send(&text("x").repeat(3));
+                peer.stall()
+            });
+            let mut ws = tls::builder().connect(&server.url()).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("x"));
+            assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Message::from("x"));
+            assert_eq!(ws.try_recv().unwrap(), Some(Message::from("x")));
+            assert_eq!(ws.try_recv().unwrap(), None);
+            drop(ws);
+            server.join();
+        });
+    }
+}

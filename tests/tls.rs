@@ -1,0 +1,499 @@
+//! `wss://`: who is trusted, who is refused, and how a TLS connection ends.
+
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use landline::{Cause, Error, InvalidInput, Message, TlsError, TlsOptions};
+use rustls::{HandshakeKind, ServerConnection};
+use support::tls::{
+    Ca, accept, ca, config, localhost, serve_tls, trusting, versions, wants_client,
+};
+use support::*;
+
+/// A server that does what a good one does, for one message.
+fn greets(config: rustls::ServerConfig) -> Server<bool> {
+    serve_tls(config, |peer| {
+        let mut first = [0];
+        // The handshake fails here if the client does not like us.
+        if peer.socket().peek(&mut first).is_err() || peer.try_send(b"").is_err() {
+            return false;
+        }
+        peer.upgrade();
+        peer.send(&text("hello"));
+        peer.stall();
+        true
+    })
+}
+
+fn is_greeted(options: TlsOptions, config: rustls::ServerConfig) {
+    is_greeted_at(options, config, |server| server.url());
+}
+
+fn is_greeted_at(
+    options: TlsOptions,
+    config: rustls::ServerConfig,
+    url: impl FnOnce(&Server<bool>) -> String,
+) {
+    let server = greets(config);
+    let mut ws = builder().tls(options).connect(&url(&server)).unwrap();
+    assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+    drop(ws);
+    assert!(server.join());
+}
+
+/// Connects to a server that is refused, and gives why.
+fn refusal(options: TlsOptions, config: rustls::ServerConfig) -> Box<TlsError> {
+    let server = serve(|peer| {
+        let mut tls = accept(config, peer.socket().try_clone().unwrap());
+        let failed = tls.conn.complete_io(&mut tls.sock).err();
+        let _ = std::io::copy(&mut tls.sock, &mut std::io::sink());
+        failed.map(|error| error.to_string())
+    });
+    let url = format!("wss://localhost:{}/", server.addr.port());
+    let builder = builder().tls(options);
+    let refused = promptly(|| error(builder.connect(&url)));
+    drop(builder);
+    assert!(!refused.is_retryable(), "{refused:?}");
+    // The server is told by an alert.
+    let alert = server.join();
+    assert!(alert.as_ref().is_some_and(|alert| alert.contains("alert")), "{alert:?}");
+    match refused {
+        Error::Tls(tls) => tls,
+        other => panic!("not a TLS error: {other:?}"),
+    }
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_is_refused() {
+    watchdog(LIMIT, || {
+        let stranger = Ca::new();
+        let refused = refusal(TlsOptions::new(), localhost());
+        assert!(refused.is_certificate(), "{refused}");
+        let refused = refusal(trusting(), config(&stranger.leaf(&["localhost"])));
+        assert!(refused.is_certificate(), "{refused}");
+        let source = std::error::Error::source(&*refused).unwrap();
+        assert!(source.is::<rustls::Error>(), "{source:?}");
+    });
+}
+
+#[test]
+fn a_server_that_our_authority_vouches_for_is_trusted() {
+    watchdog(LIMIT, || {
+        is_greeted(trusting(), localhost());
+        let file = std::env::temp_dir().join(format!("landline-ca-{}.pem", std::process::id()));
+        let stranger = Ca::new();
+        std::fs::write(&file, format!("{}{}", stranger.pem, ca().pem)).unwrap();
+        is_greeted(TlsOptions::new().ca_pem_file(&file).unwrap(), localhost());
+        std::fs::remove_file(&file).unwrap();
+        // Called again, it adds.
+        let both = TlsOptions::new().ca_pem(stranger.pem.as_bytes()).unwrap();
+        let both = both.ca_pem(ca().pem.as_bytes()).unwrap();
+        is_greeted(both.clone(), localhost());
+        is_greeted(both, config(&stranger.leaf(&["localhost"])));
+    });
+}
+
+#[test]
+fn options_that_do_not_work_are_refused_at_once() {
+    let why = |result: Result<TlsOptions, Error>| match error(result) {
+        Error::InvalidInput(InvalidInput::Tls(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    why(TlsOptions::new().ca_pem(b"no PEM"));
+    why(TlsOptions::new().ca_pem(b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"));
+    assert!(why(TlsOptions::new().ca_pem_file("/does/not/exist.pem")).contains("exist.pem"));
+    let leaf = ca().leaf(&["client"]);
+    why(TlsOptions::new().client_certificate_pem(leaf.pem.as_bytes(), b"no key"));
+    why(TlsOptions::new().client_certificate_pem(b"no chain", leaf.key_pem.as_bytes()));
+    why(TlsOptions::new().client_certificate_files("/no/chain", "/no/key"));
+
+    // What shows only when the configuration is made still shows before any socket is opened.
+    let listener = listener();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+    let other = ca().leaf(&["client"]);
+    let pair =
+        TlsOptions::new().client_certificate_pem(leaf.pem.as_bytes(), other.key_pem.as_bytes());
+    for options in [pair.unwrap(), TlsOptions::new().server_name("not a name!")] {
+        let refused = error(builder().tls(options).connect(&url));
+        assert!(matches!(refused, Error::InvalidInput(InvalidInput::Tls(_))), "{refused:?}");
+    }
+    assert!(listener.accept().is_err());
+}
+
+#[test]
+fn a_server_with_the_wrong_name_is_refused_unless_that_is_the_name_we_want() {
+    watchdog(LIMIT, || {
+        let elsewhere = || config(&ca().leaf(&["elsewhere.example"]));
+        assert!(refusal(trusting(), elsewhere()).is_certificate());
+        is_greeted(trusting().server_name("elsewhere.example"), elsewhere());
+        assert!(refusal(trusting().server_name("else.example"), localhost()).is_certificate());
+        let server = serve_tls(elsewhere(), |peer| peer.upgrade());
+        let stream = TcpStream::connect(server.addr).unwrap();
+        // A dot at the end is no part of the name in a certificate.
+        tls::builder().connect_over("wss://elsewhere.example./", stream).unwrap();
+        server.join();
+    });
+}
+
+#[test]
+fn wildcards_stand_for_one_label() {
+    watchdog(LIMIT, || {
+        let wild = || config(&ca().leaf(&["*.example.com"]));
+        is_greeted(trusting().server_name("a.example.com"), wild());
+        assert!(refusal(trusting().server_name("a.b.example.com"), wild()).is_certificate());
+        assert!(refusal(trusting().server_name("example.com"), wild()).is_certificate());
+    });
+}
+
+#[test]
+fn a_server_at_an_address_needs_that_address_in_its_certificate() {
+    watchdog(LIMIT, || {
+        let at_address = |server: &Server<bool>| format!("wss://{}/", server.addr);
+        is_greeted_at(trusting(), config(&ca().leaf(&["127.0.0.1"])), at_address);
+        is_greeted(trusting().server_name("10.1.2.3"), config(&ca().leaf(&["10.1.2.3"])));
+        is_greeted(trusting().server_name("::1"), config(&ca().leaf(&["::1"])));
+        assert!(
+            refusal(trusting().server_name("127.0.0.1"), config(&ca().leaf(&["localhost"])))
+                .is_certificate()
+        );
+    });
+}
+
+#[test]
+fn danger_switches_accept_what_they_say_and_no_more() {
+    watchdog(LIMIT, || {
+        let stranger = Ca::new();
+        let anybody = TlsOptions::new().danger_accept_any_certificate();
+        is_greeted(anybody, config(&stranger.leaf(&["elsewhere.example"])));
+        let any_name = || trusting().danger_accept_any_name();
+        is_greeted(any_name(), config(&ca().leaf(&["elsewhere.example"])));
+        is_greeted(any_name(), localhost());
+        let refused = refusal(any_name(), config(&stranger.leaf(&["localhost"])));
+        assert!(refused.is_certificate());
+    });
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_gets_the_right_one() {
+    watchdog(LIMIT, || {
+        let clients = Ca::new();
+        let leaf = clients.leaf(&["client"]);
+        let server = || wants_client(&ca().leaf(&["localhost"]), &clients);
+        let shown = |leaf: &tls::Leaf| {
+            trusting().client_certificate_pem(leaf.pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap()
+        };
+        is_greeted(shown(&leaf), server());
+        is_greeted(shown(&leaf).tls13_only(), server());
+    });
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() {
+    watchdog(LIMIT, || {
+        let clients = Ca::new();
+        let wrong = ca().leaf(&["client"]);
+        let wrong = trusting()
+            .client_certificate_pem(wrong.pem.as_bytes(), wrong.key_pem.as_bytes())
+            .unwrap();
+        for options in [trusting(), wrong] {
+            let config = wants_client(&ca().leaf(&["localhost"]), &clients);
+            let server = serve(move |peer| {
+                let mut tls = accept(config, peer.socket().try_clone().unwrap());
+                assert!(tls.conn.complete_io(&mut tls.sock).is_err());
+                let _ = tls.conn.write_tls(&mut tls.sock);
+                peer.fin();
+                let _ = std::io::copy(&mut tls.sock, &mut std::io::sink());
+            });
+            let url = format!("wss://localhost:{}/", server.addr.port());
+            let builder = builder().tls(options);
+            let refused = promptly(|| error(builder.connect(&url)));
+            drop(builder);
+            server.join();
+            // In TLS 1.3 the handshake is over for the client before the server has looked.
+            let Error::Tls(tls) = &refused else { panic!("not a TLS error: {refused:?}") };
+            let source = std::error::Error::source(&**tls).unwrap();
+            let source = source.downcast_ref::<rustls::Error>();
+            assert!(matches!(source, Some(rustls::Error::AlertReceived(_))), "{refused:?}");
+            assert!(!refused.is_retryable());
+        }
+    });
+}
+
+#[test]
+fn a_server_of_tls_1_2_is_understood_unless_only_1_3_will_do() {
+    watchdog(LIMIT, || {
+        let old = || versions(&ca().leaf(&["localhost"]), &[&rustls::version::TLS12]);
+        let new = || versions(&ca().leaf(&["localhost"]), &[&rustls::version::TLS13]);
+        is_greeted(trusting(), old());
+        is_greeted(trusting(), new());
+        is_greeted(trusting().tls13_only(), new());
+        let server = serve(move |peer| {
+            let mut tls = accept(old(), peer.socket().try_clone().unwrap());
+            assert!(tls.conn.complete_io(&mut tls.sock).is_err());
+            let _ = tls.conn.write_tls(&mut tls.sock);
+        });
+        let url = format!("wss://localhost:{}/", server.addr.port());
+        let refused = error(builder().tls(trusting().tls13_only()).connect(&url));
+        assert!(matches!(refused, Error::Tls(_)), "{refused:?}");
+        server.join();
+    });
+}
+
+/// Accepts as many connections, one after the other, and says how each handshake went.
+fn kinds(count: usize) -> (String, Joined<Vec<HandshakeKind>>) {
+    let listener = listener();
+    let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+    let config = Arc::new(localhost());
+    let serving = spawn(move || {
+        (0..count)
+            .map(|_| {
+                let (stream, _) = listener.accept().unwrap();
+                let connection = ServerConnection::new(config.clone()).unwrap();
+                let mut tls = rustls::StreamOwned::new(connection, stream);
+                tls.conn.complete_io(&mut tls.sock).unwrap();
+                let kind = tls.conn.handshake_kind().unwrap();
+                let mut peer = Peer::new(tls);
+                peer.upgrade();
+                peer.send(&text("hello"));
+                peer.stall();
+                kind
+            })
+            .collect()
+    });
+    (url, serving)
+}
+
+#[test]
+fn a_second_connection_of_one_builder_or_its_clone_resumes_the_session() {
+    watchdog(LIMIT, || {
+        let (url, serving) = kinds(3);
+        let builder = tls::builder();
+        for builder in [builder.clone(), builder.clone(), builder.open_timeout(PROMPT)] {
+            let mut ws = builder.connect(&url).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+        }
+        let kinds = serving.join();
+        assert_eq!(kinds[0], HandshakeKind::Full);
+        assert_eq!(kinds[1..], [HandshakeKind::Resumed, HandshakeKind::Resumed]);
+    });
+}
+
+#[test]
+fn other_options_do_not_resume_a_session_that_they_would_not_have_made() {
+    watchdog(LIMIT, || {
+        let (url, serving) = kinds(2);
+        for options in [trusting(), trusting()] {
+            let mut ws = builder().tls(options).connect(&url).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+        }
+        assert_eq!(serving.join(), [HandshakeKind::Full, HandshakeKind::Full]);
+    });
+}
+
+#[test]
+fn a_configuration_of_rustls_is_taken_as_it_is() {
+    watchdog(LIMIT, || {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(ca().roots())
+            .with_no_client_auth();
+        let options = TlsOptions::from_rustls(Arc::new(config));
+        is_greeted(options.clone(), localhost());
+        let elsewhere = tls::config(&ca().leaf(&["elsewhere.example"]));
+        is_greeted(options.server_name("elsewhere.example"), elsewhere);
+    });
+}
+
+#[test]
+fn a_server_sees_http_1_1_as_the_only_protocol_and_the_name() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            let mut stream = peer.socket().try_clone().unwrap();
+            let mut acceptor = rustls::server::Acceptor::default();
+            loop {
+                acceptor.read_tls(&mut stream).unwrap();
+                if let Some(accepted) = acceptor.accept().map_err(|(error, _)| error).unwrap() {
+                    let hello = accepted.client_hello();
+                    let protocols: Vec<_> = hello.alpn().unwrap().map(<[u8]>::to_vec).collect();
+                    return (protocols, hello.server_name().map(str::to_owned));
+                }
+            }
+        });
+        let url = format!("wss://localhost:{}/", server.addr.port());
+        let _ = error(tls::builder().connect(&url));
+        let (protocols, name) = server.join();
+        assert_eq!(protocols, [b"http/1.1"]);
+        assert_eq!(name.as_deref(), Some("localhost"));
+    });
+}
+
+#[test]
+fn a_server_that_chooses_http_2_is_refused_and_http_1_1_is_fine() {
+    watchdog(LIMIT, || {
+        let mut http1 = localhost();
+        http1.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        is_greeted(trusting(), http1);
+        let server = serve(|peer| {
+            let mut http2 = localhost();
+            http2.alpn_protocols = vec![b"h2".to_vec()];
+            let mut tls = accept(http2, peer.socket().try_clone().unwrap());
+            assert!(tls.conn.complete_io(&mut tls.sock).is_err());
+            let _ = tls.conn.write_tls(&mut tls.sock);
+        });
+        let url = format!("wss://localhost:{}/", server.addr.port());
+        let refused = error(tls::builder().connect(&url));
+        assert!(matches!(refused, Error::Tls(_)), "{refused:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn no_provider_for_the_whole_process_is_needed_or_made() {
+    watchdog(LIMIT, || {
+        is_greeted(trusting(), localhost());
+        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    });
+}
+
+/// A server that says hello and then ends the connection in its own way.
+fn ends(end: impl FnOnce(&mut tls::TlsStream) + Send + 'static) -> Server<()> {
+    let mut server = serve(|peer| {
+        let tls = accept(localhost(), peer.socket().try_clone().unwrap());
+        let socket = peer.socket().try_clone().unwrap();
+        let mut inner = Peer::new(tls);
+        inner.upgrade();
+        inner.send(&text("hello"));
+        inner.with_tls(end);
+        let _ = std::io::copy(&mut &socket, &mut std::io::sink());
+    });
+    server.secure = true;
+    server
+}
+
+#[test]
+fn a_server_that_ends_tls_without_a_close_frame_ends_uncleanly() {
+    watchdog(LIMIT, || {
+        let notify = |tls: &mut tls::TlsStream| {
+            tls.conn.send_close_notify();
+            tls.conn.write_tls(&mut tls.sock).unwrap();
+        };
+        let server = ends(notify);
+        let mut ws = tls::builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+        for _ in 0..2 {
+            let closed = promptly(|| error(ws.recv())).closed().cloned().unwrap();
+            assert!(matches!(closed.cause(), Cause::Eof), "{closed:?}");
+            assert_eq!((closed.code().value(), closed.is_clean()), (1006, false));
+        }
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_is_cut_off_ends_uncleanly_and_delivers_no_part() {
+    watchdog(LIMIT, || {
+        for bytes in [&b""[..], b"\x81\x0ahalf"] {
+            let server = ends(move |tls| {
+                tls.write_all(bytes).unwrap();
+                tls.flush().unwrap();
+                tls.sock.shutdown(std::net::Shutdown::Write).unwrap();
+            });
+            let mut ws = tls::builder().connect(&server.url()).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+            let closed = promptly(|| error(ws.recv())).closed().cloned().unwrap();
+            assert!(matches!(closed.cause(), Cause::Eof), "{closed:?}");
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_server_whose_record_is_damaged_is_dead_but_what_came_before_is_delivered() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            let socket = peer.socket().try_clone().unwrap();
+            let mut inner = Peer::new(accept(localhost(), peer.socket().try_clone().unwrap()));
+            inner.upgrade();
+            inner.expect(TEXT, b"ready");
+            // A good record, and a damaged one, in the same segment.
+            inner.with_tls(|tls| {
+                let mut records = Vec::new();
+                for payload in ["hello", "damaged"] {
+                    tls.conn.writer().write_all(&text(payload)).unwrap();
+                    tls.conn.write_tls(&mut records).unwrap();
+                }
+                *records.last_mut().unwrap() ^= 1;
+                tls.sock.write_all(&records).unwrap();
+            });
+            let _ = std::io::copy(&mut &socket, &mut std::io::sink());
+        });
+        let url = format!("wss://localhost:{}/", server.addr.port());
+        let mut ws = tls::builder().connect(&url).unwrap();
+        let sender = ws.sender();
+        sender.send("ready").unwrap();
+        let first = ws.recv();
+        for _ in 0..2 {
+            let closed = promptly(|| error(ws.recv())).closed().cloned().unwrap();
+            let Cause::Tls(source) = closed.cause() else { panic!("{closed:?}") };
+            assert!(source.is::<rustls::Error>());
+            assert!(!closed.is_clean());
+        }
+        assert!(error(sender.send("late")).closed().is_some());
+        drop((ws, sender));
+        server.join();
+        assert_eq!(first.unwrap(), Message::from("hello"));
+    });
+}
+
+#[test]
+fn a_server_that_closes_properly_and_cuts_tls_was_clean() {
+    watchdog(LIMIT, || {
+        let server = tls::upgraded_tls(|peer| {
+            peer.send(&close(1000, "bye"));
+            peer.expect_close(1000);
+            // The client says close_notify too: the end is no truncation.
+            peer.expect_end();
+        });
+        let mut ws = tls::builder().connect(&server.url()).unwrap();
+        assert!(error(ws.recv()).closed().unwrap().is_clean());
+        server.join();
+        drop(ws);
+    });
+}
+
+#[test]
+fn a_server_that_asks_for_new_keys_gets_them_and_the_connection_goes_on() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            let mut inner = Peer::new(accept(localhost(), peer.socket().try_clone().unwrap()));
+            inner.upgrade();
+            for n in 0..10 {
+                inner.with_tls(|tls| tls.conn.refresh_traffic_keys().unwrap());
+                inner.send(&text(&n.to_string()));
+                inner.expect(TEXT, n.to_string().as_bytes());
+            }
+            inner.stall();
+        });
+        let url = format!("wss://localhost:{}/", server.addr.port());
+        let mut ws = tls::builder().connect(&url).unwrap();
+        for n in 0..10 {
+            let message = ws.recv_timeout(Duration::from_secs(5)).unwrap();
+            assert_eq!(message.as_text(), Some(&*n.to_string()));
+            ws.send(&message).unwrap();
+        }
+        drop(ws);
+        server.join();
+    });
+}
