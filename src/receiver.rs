@@ -156,7 +156,7 @@ impl Receiver {
             Err(violation) => Err(self.wire.violated(violation)),
             // `next` said that there is data.
             Ok(Some(Step::Ping(_) | Step::Pong(_) | Step::Close(_)) | None) => {
-                Err(Error::Closed(self.wire.snapshot()))
+                Err(Error::Closed(self.wire.ending.snapshot()))
             }
         }
     }
@@ -231,7 +231,7 @@ impl Receiver {
             match self.next(Delivery::Pieces, &mut Patience::endless()) {
                 Ok(Next::Data) => drop(self.decoder.step()),
                 Ok(Next::Ping | Next::Pong) => {}
-                Err(_) => break self.wire.snapshot(),
+                Err(_) => break self.wire.ending.snapshot(),
             }
         };
         if closed.is_clean() {
@@ -246,7 +246,7 @@ impl Receiver {
     fn discard(&mut self, wait: Wait, most: usize) {
         let mut buffer = [0; 4 * 1024];
         let mut len = 0;
-        while len < most && !self.wire.is_aborted() {
+        while len < most && !self.wire.ending.is_aborted() {
             match self.wire.duplex.read(&mut self.half, &mut buffer, wait) {
                 Ok(read @ 1..) => len += read,
                 Err(error) if is_timeout(&error) && matches!(wait, Wait::Until(_)) => {}
@@ -262,7 +262,7 @@ impl Receiver {
     /// The main loop: takes the next step of what has arrived, deals with control frames, pays
     /// what is owed, reads more.
     fn next(&mut self, delivery: Delivery, patience: &mut Patience) -> Result<Next, Error> {
-        if let Some(closed) = self.wire.over() {
+        if let Some(closed) = self.wire.ending.verdict() {
             return Err(closed.clone().into());
         }
         loop {
@@ -329,7 +329,7 @@ impl Receiver {
     /// Reads once, and does what time asks for.
     fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = Instant::now();
-        let close_at = Deadline::at(self.wire.close_at());
+        let close_at = Deadline::at(self.wire.ending.close_at());
         // The peer's Close may have come in time, and wait to be read.
         self.closing.deadline = close_at;
         if self.closing.check().is_err() {
@@ -360,7 +360,7 @@ impl Receiver {
             self.timer.heard(Instant::now());
             dying = false;
         }
-        if self.wire.is_aborted() {
+        if self.wire.ending.is_aborted() {
             return Err(self.wire.lost(Cause::Aborted));
         }
         match read {

@@ -137,7 +137,7 @@ impl Sender {
     /// Whether messages can still be sent, as far as is known here.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.wire.is_open()
+        self.wire.ending.is_open()
     }
 
     /// The server's answer to the opening handshake.

@@ -1,4 +1,5 @@
-//! What the receiver and the senders share: the wire lock, what is owed, and how it ended.
+//! What the receiver and the senders share: the wire lock, and what is owed. How it ends is in
+//! `ending.rs`.
 //!
 //! A frame is written under the wire lock (`out`); a whole message, of several frames perhaps,
 //! under the message order (`order`), which is taken first. The receiver never waits for the wire:
@@ -8,10 +9,11 @@
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Cause, Closed, Error, InvalidInput, Side, Timeout};
+use crate::ending::Ending;
+use crate::error::{Cause, Error, InvalidInput, Side, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Wait, WriteHalf};
 use crate::proto::Violation;
@@ -44,9 +46,8 @@ pub(crate) struct Wire {
     order: Mutex<()>,
     out: Mutex<Out>,
     owed: Mutex<Owed>,
-    fate: Mutex<Fate>,
-    /// The end; set once, by the receiver.
-    over: OnceLock<Closed>,
+    /// How it ends.
+    pub(crate) ending: Ending,
     /// The last round-trip time in nanoseconds; the greatest number is none yet.
     latency: AtomicU64,
     /// A keepalive ping is owed, or not written yet.
@@ -100,18 +101,6 @@ impl Control {
     }
 }
 
-/// What is known about how it ends.
-#[derive(Debug, Default)]
-struct Fate {
-    local: Option<CloseFrame>,
-    remote: Option<CloseFrame>,
-    initiator: Option<Side>,
-    /// When the closing handshake must be over.
-    close_at: Option<Instant>,
-    aborted: bool,
-    write_failed: Option<Cause>,
-}
-
 /// What became of paying without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paid {
@@ -146,8 +135,7 @@ impl Wire {
             order: Mutex::default(),
             out: Mutex::new(out),
             owed: Mutex::default(),
-            fate: Mutex::default(),
-            over: OnceLock::new(),
+            ending: Ending::default(),
             latency: AtomicU64::new(u64::MAX),
             ping_waits: AtomicBool::new(false),
         }
@@ -232,11 +220,11 @@ impl Wire {
         if !close.is_sendable() {
             return Err(InvalidInput::Close.into());
         }
-        if let Some(closed) = self.over.get() {
+        if let Some(closed) = self.ending.verdict() {
             return Err(Error::Closed(closed.clone()));
         }
         if !self.request_close(close, Side::Local) {
-            return Err(Error::Closed(self.snapshot()));
+            return Err(Error::Closed(self.ending.snapshot()));
         }
         if let Some(mut out) = self.try_lock_out() {
             self.stage_owed(&mut out);
@@ -248,18 +236,18 @@ impl Wire {
     }
 
     fn check(&self, out: &Out) -> Result<(), Error> {
-        if let Some(closed) = self.over.get() {
+        if let Some(closed) = self.ending.verdict() {
             return Err(Error::Closed(closed.clone()));
         }
         if out.broken || out.encoder.is_closed() {
-            return Err(Error::Closed(self.snapshot()));
+            return Err(Error::Closed(self.ending.snapshot()));
         }
         Ok(())
     }
 
     fn refused(&self, refused: Refused) -> Error {
         match refused {
-            Refused::AfterClose => Error::Closed(self.snapshot()),
+            Refused::AfterClose => Error::Closed(self.ending.snapshot()),
             Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
             Refused::InvalidClose => InvalidInput::Close.into(),
             Refused::NoRandom => Error::Io(io::Error::other(refused)),
@@ -269,7 +257,7 @@ impl Wire {
     /// Writes all that is staged, and waits for it.
     pub(crate) fn flush(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
         while !out.broken {
-            let close_at = Deadline::at(self.close_at());
+            let close_at = Deadline::at(self.ending.close_at());
             let until = deadline.min(close_at).min(self.look_around());
             let error = match self.duplex.flush(&mut out.half, Wait::Until(until)) {
                 Ok(()) => {
@@ -289,7 +277,7 @@ impl Wire {
             };
             return Err(self.broken(out, cause));
         }
-        Err(Error::Closed(self.snapshot()))
+        Err(Error::Closed(self.ending.snapshot()))
     }
 
     fn flushed(&self, out: &mut Out) {
@@ -307,10 +295,8 @@ impl Wire {
     fn broken(&self, out: &mut Out, cause: Cause) -> Error {
         out.broken = true;
         out.stuck_since = None; // What is owed then is forgotten, not tried again.
-        let mut fate = lock(&self.fate);
+        self.ending.write_failed(&cause);
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
-        fate.write_failed.get_or_insert_with(|| cause.clone());
-        drop(fate);
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         let ends_by_itself = matches!(&cause, Cause::Io(error)
             if matches!(error.kind(), BrokenPipe | ConnectionReset));
@@ -318,10 +304,10 @@ impl Wire {
             // Who knows whether the peer still says something: wake the receiver.
             self.duplex.shutdown();
         }
-        if timed_out && !self.is_aborted() {
+        if timed_out && !self.ending.is_aborted() {
             return Error::Timeout(Timeout::Send);
         }
-        Error::Closed(self.snapshot())
+        Error::Closed(self.ending.snapshot())
     }
 
     fn lock_out(&self) -> MutexGuard<'_, Out> {
@@ -446,8 +432,9 @@ impl Wire {
             self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
             return false;
         }
-        // After both Close frames there is nothing more to say (section 7.1.1).
-        let both = out.encoder.is_closed() && self.is_peer_done();
+        // After our Close, and when the receiver has seen the end, there is nothing more to say
+        // (section 7.1.1).
+        let both = out.encoder.is_closed() && self.ending.verdict().is_some();
         out.finish |= both;
         owed.tls || both || self.duplex.is_staged(&mut out.half)
     }
@@ -460,37 +447,12 @@ impl Wire {
 
 /// How it ends.
 impl Wire {
-    /// The end, once the receiver has seen it.
-    pub(crate) fn over(&self) -> Option<&Closed> {
-        self.over.get()
-    }
-
-    /// When the closing handshake must be over; `None` while there is none, or no limit.
-    pub(crate) fn close_at(&self) -> Option<Instant> {
-        lock(&self.fate).close_at
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        let fate = lock(&self.fate);
-        let ending = fate.local.is_some() || fate.aborted || fate.write_failed.is_some();
-        self.over.get().is_none() && !ending
-    }
-
-    pub(crate) fn is_aborted(&self) -> bool {
-        lock(&self.fate).aborted
-    }
-
-    /// Nothing more is read: the peer said Close, or the receiver gave it up.
-    fn is_peer_done(&self) -> bool {
-        self.over.get().is_some()
-    }
-
     /// The peer's Close frame: it is answered, and the end.
     pub(crate) fn peer_closed(&self, close: CloseFrame) -> Error {
         // Section 5.5.1: the answer has the code that was received.
         let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
         self.request_close(reply, Side::Peer);
-        lock(&self.fate).remote = Some(close);
+        self.ending.peer_closed(close);
         self.end(Cause::Handshake)
     }
 
@@ -502,69 +464,40 @@ impl Wire {
 
     /// The stream ended or failed, or a deadline passed.
     pub(crate) fn lost(&self, cause: Cause) -> Error {
-        let failed = lock(&self.fate).write_failed.clone();
-        let cause = match (failed, cause) {
-            (Some(failed @ Cause::Timeout(_)), _) | (Some(failed), Cause::Eof) => failed,
-            (_, cause) => cause,
-        };
-        if let Cause::Timeout(_) = cause {
-            lock(&self.fate).initiator.get_or_insert(Side::Local);
-        }
-        self.end(cause)
+        self.end(self.ending.why(cause))
     }
 
     /// Ends the connection at once, and wakes whoever blocks in it.
     pub(crate) fn abort(&self) {
-        let mut fate = lock(&self.fate);
-        fate.aborted = true;
-        fate.initiator.get_or_insert(Side::Local);
-        drop(fate);
+        self.ending.abort();
         self.duplex.shutdown();
     }
 
     /// Notes a Close to send, unless there is one already.
     fn request_close(&self, close: CloseFrame, by: Side) -> bool {
-        let mut fate = lock(&self.fate);
-        if fate.local.is_some() || fate.aborted {
-            return false;
+        let first = self.ending.close(&close, by, self.timeouts.close);
+        if first {
+            lock(&self.owed).close = Some(close);
         }
-        fate.local = Some(close.clone());
-        fate.initiator.get_or_insert(by);
-        let timeout = self.timeouts.close;
-        fate.close_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        drop(fate);
-        lock(&self.owed).close = Some(close);
-        true
+        first
     }
 
     fn end(&self, cause: Cause) -> Error {
         let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
-        let closed = self.over.get_or_init(|| self.picture(cause));
-        if says_close && !self.is_aborted() {
+        let closed = self.ending.decide(cause).clone();
+        if says_close && !self.ending.is_aborted() {
             self.settle();
         } else {
             self.duplex.shutdown();
         }
-        closed.clone().into()
-    }
-
-    /// How it stands, for whoever cannot send any more while the receiver still reads.
-    pub(crate) fn snapshot(&self) -> Closed {
-        let failed = lock(&self.fate).write_failed.clone();
-        self.over.get().cloned().unwrap_or_else(|| self.picture(failed.unwrap_or(Cause::Handshake)))
-    }
-
-    fn picture(&self, cause: Cause) -> Closed {
-        let fate = lock(&self.fate);
-        let cause = if fate.aborted { Cause::Aborted } else { cause };
-        Closed::new(fate.local.clone(), fate.remote.clone(), fate.initiator, cause)
+        closed.into()
     }
 }
 
 impl Drop for Wire {
     /// Says goodbye as far as that takes no waiting.
     fn drop(&mut self) {
-        if self.over.get().is_none() {
+        if self.ending.verdict().is_none() {
             self.request_close(CloseCode::GOING_AWAY.into(), Side::Local);
             self.settle();
         }

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use super::close::CloseCode;
-
 /// The peer broke RFC 6455, or went over one of our limits.
 ///
 /// Each has the [close code](Self::close_code) that is sent before the connection is given up
@@ -50,17 +48,6 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// The code of the Close frame that answers it: 1002, 1007, 1008 or 1009 (section 7.4.1).
-    #[must_use]
-    pub fn close_code(self) -> CloseCode {
-        match self {
-            Self::InvalidUtf8 | Self::CloseReason => CloseCode::INVALID_PAYLOAD,
-            Self::FrameTooBig | Self::MessageTooBig | Self::OutOfMemory => CloseCode::TOO_BIG,
-            Self::TooManyFragments | Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
-            _ => CloseCode::PROTOCOL_ERROR,
-        }
-    }
-
     /// Whether the peer kept to the RFC and only went over a limit of ours.
     #[must_use]
     pub fn is_limit(self) -> bool {

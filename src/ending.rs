@@ -1,0 +1,111 @@
+//! How a connection ends: the facts as they come to be known, and the verdict, which is final.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Cause, Closed, Side};
+use crate::proto::close::CloseFrame;
+
+/// Shared by the receiver, which gives the verdict, and everybody who must know.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    facts: Mutex<Facts>,
+    verdict: OnceLock<Closed>,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    /// The Close that we sent, or must send.
+    local: Option<CloseFrame>,
+    remote: Option<CloseFrame>,
+    initiator: Option<Side>,
+    /// When the closing handshake must be over.
+    close_at: Option<Instant>,
+    aborted: bool,
+    write_failed: Option<Cause>,
+}
+
+impl Ending {
+    /// The verdict, if there is one.
+    pub(crate) fn verdict(&self) -> Option<&Closed> {
+        self.verdict.get()
+    }
+
+    /// Gives the verdict, unless there is one.
+    pub(crate) fn decide(&self, cause: Cause) -> &Closed {
+        self.verdict.get_or_init(|| self.picture(cause))
+    }
+
+    /// How it stands, for whoever cannot send any more while the receiver still reads.
+    pub(crate) fn snapshot(&self) -> Closed {
+        let failed = self.facts().write_failed.clone();
+        let now = || self.picture(failed.unwrap_or(Cause::Handshake));
+        self.verdict().cloned().unwrap_or_else(now)
+    }
+
+    /// Whether nothing of an end is known.
+    pub(crate) fn is_open(&self) -> bool {
+        let facts = self.facts();
+        let ending = facts.local.is_some() || facts.aborted || facts.write_failed.is_some();
+        self.verdict().is_none() && !ending
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.facts().aborted
+    }
+
+    /// When the closing handshake must be over; `None` while there is none, or no limit.
+    pub(crate) fn close_at(&self) -> Option<Instant> {
+        self.facts().close_at
+    }
+
+    /// Notes the Close to send, and says whether it is the first.
+    pub(crate) fn close(&self, close: &CloseFrame, by: Side, timeout: Option<Duration>) -> bool {
+        let mut facts = self.facts();
+        let first = facts.local.is_none() && !facts.aborted;
+        if first {
+            facts.local = Some(close.clone());
+            facts.initiator.get_or_insert(by);
+            facts.close_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        }
+        first
+    }
+
+    pub(crate) fn peer_closed(&self, close: CloseFrame) {
+        self.facts().remote = Some(close);
+    }
+
+    pub(crate) fn abort(&self) {
+        let mut facts = self.facts();
+        facts.aborted = true;
+        facts.initiator.get_or_insert(Side::Local);
+    }
+
+    pub(crate) fn write_failed(&self, cause: &Cause) {
+        self.facts().write_failed.get_or_insert_with(|| cause.clone());
+    }
+
+    /// Why the reading end failed, in the light of how the writing end did.
+    pub(crate) fn why(&self, cause: Cause) -> Cause {
+        let mut facts = self.facts();
+        let cause = match (&facts.write_failed, cause) {
+            (Some(failed @ Cause::Timeout(_)), _) | (Some(failed), Cause::Eof) => failed.clone(),
+            (_, cause) => cause,
+        };
+        if let Cause::Timeout(_) = cause {
+            facts.initiator.get_or_insert(Side::Local);
+        }
+        cause
+    }
+
+    fn picture(&self, cause: Cause) -> Closed {
+        let facts = self.facts();
+        let cause = if facts.aborted { Cause::Aborted } else { cause };
+        Closed::new(facts.local.clone(), facts.remote.clone(), facts.initiator, cause)
+    }
+
+    /// Nothing is half noted when a thread panics.
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
