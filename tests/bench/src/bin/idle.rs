@@ -1,0 +1,102 @@
+//! Heap bytes of an idle plain connection, counted by the allocator, on this thread only.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+
+use landline_bench::server;
+
+/// As the design says.
+const GOAL: isize = 8 * 1024;
+const CONNECTIONS: usize = 100;
+
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // The thread may be ending.
+    let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
+}
+
+// SAFETY: all is done by `System`.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size.cast_signed() - layout.size().cast_signed());
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn tcp(address: SocketAddr) -> TcpStream {
+    TcpStream::connect(address).unwrap()
+}
+
+/// Heap bytes for each of what `connect` makes, after `warm` did something with it.
+fn measure<T>(connect: impl Fn() -> T, warm: impl Fn(&mut T)) -> isize {
+    // What is made once, TLS options for example, does not count.
+    drop(connect());
+    let mut all = Vec::with_capacity(CONNECTIONS);
+    let before = LIVE.get();
+    for _ in 0..CONNECTIONS {
+        let mut connection = connect();
+        warm(&mut connection);
+        all.push(connection);
+    }
+    (LIVE.get() - before) / CONNECTIONS.cast_signed()
+}
+
+fn main() -> ExitCode {
+    let address = server::plain();
+    let idle = format!("ws://{address}/idle");
+    let echo = format!("ws://{address}/echo/16");
+    let landline = |url: &str| landline::Builder::new().connect(url).unwrap();
+
+    let fresh = measure(|| landline(&idle), |_| {});
+    let used = measure(
+        || landline(&echo),
+        |ws| {
+            ws.send([7; 16].as_slice()).unwrap();
+            ws.recv().unwrap();
+        },
+    );
+    let big = measure(
+        || landline(&idle),
+        |ws| {
+            ws.send(vec![7; 1 << 20].as_slice()).unwrap();
+        },
+    );
+    let tungstenite = measure(|| tungstenite::client(&idle[..], tcp(address)).unwrap().0, |_| {});
+
+    println!("heap bytes of a connection");
+    println!("landline, connected            {fresh:>8}");
+    println!("landline, after an echo        {used:>8}");
+    println!("landline, after sending 1 MiB  {big:>8}");
+    println!("tungstenite, connected         {tungstenite:>8}");
+    println!("landline's goal: at most       {GOAL:>8}");
+    if fresh.max(used).max(big) > GOAL { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,154 @@
+//! A server that does nothing but move bytes. After the opening handshake the path says what:
+//!
+//! * `/echo/LEN`: each frame of that payload length is answered with one of the same length;
+//! * `/blast/LEN/COUNT`: waits for any bytes, then sends so many messages;
+//! * `/swallow/BYTES`: reads so many bytes, then sends one empty message;
+//! * anything else: reads until the end.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use crate::wire::{frame_len, header};
+
+/// How much is read and written at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Serves plain connections, one thread each; says where.
+pub fn plain() -> SocketAddr {
+    listen(serve)
+}
+
+/// Serves TLS connections; says where, and how to trust it.
+pub fn tls() -> (SocketAddr, Arc<ClientConfig>) {
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
+    let certificate = signed.cert.der().clone();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key.into())
+        .unwrap();
+    let server = Arc::new(server);
+
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+
+    let address = listen(move |stream| {
+        let connection = ServerConnection::new(server.clone()).map_err(io::Error::other)?;
+        serve(StreamOwned::new(connection, stream))
+    });
+    (address, Arc::new(client))
+}
+
+fn listen(
+    serve: impl Fn(TcpStream) -> io::Result<()> + Clone + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            // The client hangs up when it has seen enough: that is no error.
+            thread::spawn(move || stream.set_nodelay(true).and_then(|()| serve(stream)));
+        }
+    });
+    address
+}
+
+fn serve(mut stream: impl Read + Write) -> io::Result<()> {
+    let path = shake_hands(&mut stream)?;
+    let mut words = path.split('/').skip(1);
+    let task = words.next().unwrap_or_default().to_owned();
+    let mut number = || words.next().and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
+    match &task[..] {
+        "echo" => echo(&mut stream, number())?,
+        "blast" => blast(&mut stream, number(), number())?,
+        "swallow" => swallow(&mut stream, number())?,
+        _ => {}
+    }
+    stream.flush()?;
+    io::copy(&mut stream, &mut io::sink())?;
+    Ok(())
+}
+
+/// Answers the opening handshake; returns the path.
+fn shake_hands(stream: &mut (impl Read + Write)) -> io::Result<String> {
+    let mut head = Vec::with_capacity(1024);
+    // The client says nothing more before it has the answer.
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut bytes = [0; 1024];
+        match stream.read(&mut bytes)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            len => head.extend_from_slice(&bytes[..len]),
+        }
+    }
+    let head = String::from_utf8(head).map_err(io::Error::other)?;
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let key = head.lines().filter_map(|line| line.split_once(": "));
+    let key = key.filter(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Key"));
+    let key = key.map(|(_, value)| value).next().unwrap_or_default();
+    let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    let accept = BASE64.encode(digest.digest().bytes());
+    write!(
+        stream,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )?;
+    stream.flush()?;
+    Ok(path)
+}
+
+fn echo(stream: &mut (impl Read + Write), len: usize) -> io::Result<()> {
+    let mut request = vec![0; frame_len(len, true)];
+    let mut answer = header(len, false);
+    answer.resize(answer.len() + len, 0);
+    loop {
+        stream.read_exact(&mut request)?;
+        if request[0] & 0x0F != 2 {
+            return Ok(());
+        }
+        stream.write_all(&answer)?;
+        stream.flush()?;
+    }
+}
+
+fn blast(stream: &mut (impl Read + Write), len: usize, count: usize) -> io::Result<()> {
+    let mut message = header(len, false);
+    message.resize(message.len() + len, 0);
+    let _ = stream.read(&mut [0; 1024])?;
+    // Small messages go out many at a time.
+    let many = (CHUNK / message.len()).clamp(1, count);
+    let chunk = message.repeat(many);
+    for _ in 0..count / many {
+        stream.write_all(&chunk)?;
+    }
+    for _ in 0..count % many {
+        stream.write_all(&message)?;
+    }
+    Ok(())
+}
+
+fn swallow(stream: &mut (impl Read + Write), bytes: usize) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            len => left = left.saturating_sub(len),
+        }
+    }
+    stream.write_all(&header(0, false))
+}
