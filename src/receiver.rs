@@ -370,6 +370,7 @@ impl Receiver {
                 Ok(())
             }
             Err(error) if is_timeout(&error) => {
+                self.decoder.shrink();
                 if dying {
                     Err(self.wire.lost(Cause::Timeout(Timeout::Pong)))
                 } else if close_at.is_past() {
@@ -377,7 +378,6 @@ impl Receiver {
                 } else if deadline.is_past() {
                     Err(Error::Timeout(Timeout::Recv))
                 } else {
-                    self.decoder.shrink();
                     Ok(())
                 }
             }

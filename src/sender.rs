@@ -88,6 +88,7 @@ impl Sender {
             _turn: self.wire.order(),
             kind,
             utf8: Utf8::default(),
+            checked: String::new(),
             buffer: Vec::new(),
             begun: false,
             finished: false,
@@ -183,6 +184,8 @@ pub struct MessageWriter<'a> {
     _turn: MutexGuard<'a, ()>,
     kind: Kind,
     utf8: Utf8,
+    /// What the check gives, and nobody needs.
+    checked: String,
     buffer: Vec<u8>,
     begun: bool,
     finished: bool,
@@ -216,8 +219,8 @@ impl io::Write for MessageWriter<'_> {
         let room = PIECE - self.buffer.len();
         let bytes = &bytes[..bytes.len().min(room)];
         if self.kind == Kind::Text {
-            let mut checked = String::new();
-            self.utf8.push(bytes, &mut checked).map_err(|_| not_utf8())?;
+            self.checked.clear();
+            self.utf8.push(bytes, &mut self.checked).map_err(|_| not_utf8())?;
         }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() == PIECE {

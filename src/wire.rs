@@ -18,7 +18,7 @@ use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Wait, WriteHalf};
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
-use crate::proto::frame::Opcode;
+use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
 
@@ -198,13 +198,22 @@ impl Wire {
     ) -> Result<(), Error> {
         trace_frame("sent", opcode, payload.len());
         let len = payload.len() as u64;
+        if self.duplex.stage(&mut out.half).len() >= PIECE {
+            self.flush(out, deadline)?; // Empty messages fill it too.
+        }
         let stage = self.duplex.stage(&mut out.half);
+        if payload.len() > PIECE / 4 {
+            // Exactly: twice as much would be given back to the system each time.
+            stage.reserve_exact((PIECE + MAX_HEADER).saturating_sub(stage.len()));
+        }
         let begun = out.encoder.begin(opcode, fin, len, stage);
         let mut body = begun.map_err(|refused| self.refused(refused))?;
         let mut rest = payload;
         loop {
             let stage = self.duplex.stage(&mut out.half);
-            let room = PIECE.saturating_sub(stage.len()).min(rest.len());
+            // A header more if that is the end, so that it is not left to a system call of its own.
+            let fits = stage.len() + rest.len() <= PIECE + MAX_HEADER;
+            let room = if fits { rest.len() } else { PIECE.saturating_sub(stage.len()) };
             let (piece, later) = rest.split_at(room);
             body.append(piece, stage);
             rest = later;

@@ -201,9 +201,7 @@ impl Decoder {
     /// Where the next bytes go; never empty. Take the steps first: it may move what is buffered.
     pub fn space(&mut self) -> &mut [u8] {
         self.release();
-        if self.space == 0 {
-            self.reserve_in_message();
-        }
+        self.reserve_in_message();
         if self.space > 0 {
             let at = self.binary.len() - self.space;
             return &mut self.binary[at..];
@@ -370,8 +368,6 @@ impl Decoder {
         if self.message.is_none() && self.ready.is_none() && self.space == 0 {
             self.text.clear();
             self.binary.clear();
-            self.text.shrink_to(LARGE_BUFFER);
-            self.binary.shrink_to(LARGE_BUFFER);
         }
     }
 
@@ -379,13 +375,22 @@ impl Decoder {
     fn reserve_in_message(&mut self) {
         let (Some(frame), Some(message)) = (self.frame, self.message) else { return };
         let gathers_bytes = message.kind == Kind::Binary || self.unchecked_text;
-        let big = frame.left >= LARGE_BUFFER as u64;
+        // What is left of a big payload that has begun to be read so stays in the same place.
+        let big = self.space > 0 || frame.left >= LARGE_BUFFER as u64;
         if message.delivery == Delivery::Whole && gathers_bytes && big && self.start == self.end {
-            if reserve(&mut self.binary, frame.left).is_err() {
+            // Space that a short read left over is used, so that nothing is zeroed twice; but a
+            // read is worth its system call.
+            let data = self.binary.len() - self.space;
+            let most =
+                usize::try_from(frame.left).map_or(LARGE_BUFFER, |left| left.min(LARGE_BUFFER));
+            if self.space >= most.div_ceil(4) {
+                return;
+            }
+            if reserve(&mut self.binary, data, most, frame.left).is_err() {
                 return; // `gather` will say so when the bytes are there.
             }
-            self.space = LARGE_BUFFER;
-            self.binary.resize(self.binary.len() + LARGE_BUFFER, 0);
+            self.binary.resize(data + most, 0);
+            self.space = most;
         }
     }
 
@@ -497,6 +502,13 @@ impl Decoder {
             // The usual case: all of it is in the buffer, to be lent from there.
             (self.frame, self.message) = (None, None);
             self.ready = Some(Ready::Buffered(message.kind, len));
+            // A big message that was lent out stays for the next big one; this is not one.
+            if self.binary.capacity() > LARGE_BUFFER {
+                self.binary = Vec::new();
+            }
+            if self.text.capacity() > LARGE_BUFFER {
+                self.text = String::new();
+            }
             return Ok(true);
         }
         let payload = &self.buffer[self.start..self.start + len];
@@ -506,7 +518,8 @@ impl Decoder {
             self.text.try_reserve_exact(ahead).map_err(|_| Violation::OutOfMemory)?;
             self.utf8.push(payload, &mut self.text)?;
         } else if len > 0 {
-            reserve(&mut self.binary, frame.left)?;
+            let data = self.binary.len();
+            reserve(&mut self.binary, data, LARGE_BUFFER, frame.left)?;
             self.binary.extend_from_slice(payload);
         }
         self.start += len;
@@ -557,13 +570,16 @@ impl Decoder {
     }
 }
 
-/// Makes room for more of a frame: as much again as there is, at least a buffer, at most what the
-/// frame still has. So memory follows the bytes that came, and never the length that was claimed.
-fn reserve(bytes: &mut Vec<u8>, left: u64) -> Result<(), Violation> {
-    if bytes.capacity() - bytes.len() >= LARGE_BUFFER {
+/// Makes room for more of a frame after `data` bytes, at least for the `least` that come next: as
+/// much again as there is, at least a buffer, at most what the frame still has. So memory follows
+/// the bytes that came, and never the length that was claimed.
+fn reserve(bytes: &mut Vec<u8>, data: usize, least: usize, left: u64) -> Result<(), Violation> {
+    if bytes.capacity() - data >= least {
         return Ok(());
     }
-    let more = left.min(bytes.len().max(LARGE_BUFFER) as u64);
+    let more = left.min(data.max(LARGE_BUFFER) as u64);
     let more = usize::try_from(more).map_err(|_| Violation::OutOfMemory)?;
+    // Of what is in `bytes`, some may be space.
+    let more = more - (bytes.len() - data).min(more);
     bytes.try_reserve_exact(more).map_err(|_| Violation::OutOfMemory)
 }
