@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("binary:     {}", describe(&mut ws)?);
 
     let sender = ws.sender();
-    let mut writer = sender.writer(Kind::Text);
+    let mut writer = sender.writer(Kind::Text)?;
     for part in ["in ", "three ", "fragments"] {
         writer.write_all(part.as_bytes())?;
         writer.flush()?; // Ends a fragment.

@@ -16,6 +16,8 @@ use crate::net::duplex::{Duplex, Stream};
 use crate::net::target::Target;
 #[cfg(feature = "tls")]
 use crate::net::tls::{self, TlsOptions};
+#[cfg(unix)]
+use crate::net::unix;
 use crate::net::{Opened, Request, tcp, upgrade};
 use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
 use crate::proto::keepalive::{Keepalive, Timer};
@@ -48,7 +50,7 @@ pub struct Builder {
     subprotocols: Vec<String>,
     origin: Option<String>,
     cookie: Option<String>,
-    authorization: Option<String>,
+    authorization: Option<Authorization>,
     user_agent: Option<String>,
     host: Option<String>,
     open_timeout: Option<Duration>,
@@ -146,24 +148,32 @@ impl Builder {
     }
 
     /// Sends `Authorization: Basic` with this user and password (RFC 7617). Default: those in the
-    /// URL, if there are any.
+    /// URL, if there are any. Connecting fails with [`InvalidInput::Header`] if the user has a
+    /// colon, which Basic cannot carry.
     #[must_use]
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.authorization = Some(basic(user, password));
+        self.authorization = Some(Authorization::Basic(user.to_owned(), password.to_owned()));
         self
     }
 
     /// Sends `Authorization: Bearer` with this token (RFC 6750). Default: not sent.
     #[must_use]
     pub fn bearer_auth(mut self, token: &str) -> Self {
-        self.authorization = Some(format!("Bearer {token}"));
+        self.authorization = Some(Authorization::Bearer(token.to_owned()));
         self
     }
 
-    /// Sends `User-Agent`; `None` sends none. Default: `landline/VERSION`.
+    /// Sends this `User-Agent`. Default: `landline/VERSION`.
     #[must_use]
-    pub fn user_agent(mut self, agent: impl Into<Option<String>>) -> Self {
-        self.user_agent = agent.into();
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.user_agent = Some(agent.into());
+        self
+    }
+
+    /// Sends no `User-Agent`.
+    #[must_use]
+    pub fn no_user_agent(mut self) -> Self {
+        self.user_agent = None;
         self
     }
 
@@ -195,6 +205,9 @@ impl Builder {
 
     /// How long one call that sends may take, counted from when its turn comes; for very big
     /// messages over slow links raise it. When it passes, the connection is over. Default: 30 s.
+    ///
+    /// With `None`, a peer that stops reading in the middle of a message is never given up, not
+    /// by keepalive either: its ping waits behind the message.
     #[must_use]
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeouts.write = timeout.into();
@@ -245,10 +258,18 @@ impl Builder {
     }
 
     /// The most frames of a message that is received; more is answered with Close 1008.
-    /// Default: 131,072. Empty ones that do not end it may be 1,024 in a row.
+    /// Default: 131,072.
     #[must_use]
     pub fn max_fragments(mut self, frames: impl Into<Option<u32>>) -> Self {
         self.limits.max_fragments = frames.into();
+        self
+    }
+
+    /// The most empty frames in a row that do not end their message; more is answered with Close
+    /// 1008. Default: 1,024.
+    #[must_use]
+    pub fn max_empty_fragments(mut self, frames: impl Into<Option<u32>>) -> Self {
+        self.limits.max_empty_fragments = frames.into();
         self
     }
 
@@ -342,7 +363,7 @@ impl Builder {
         url: &str,
     ) -> Result<WebSocket, Error> {
         let attempt = self.prepare(url)?;
-        let stream = std::os::unix::net::UnixStream::connect(path).map_err(Error::Io)?;
+        let stream = unix::connect(path.as_ref(), attempt.deadline, &self.abort)?;
         self.open(attempt, Arc::new(stream))
     }
 
@@ -432,10 +453,13 @@ impl Builder {
                 lines.push((name.to_owned(), value.clone()));
             }
         };
-        let credentials = target.credentials.as_ref().map(|(user, password)| basic(user, password));
+        let url = target.credentials.clone();
+        let url = url.map(|(user, password)| Authorization::Basic(user, password));
+        let authorization = self.authorization.as_ref().or(url.as_ref());
+        let authorization = authorization.map(Authorization::value).transpose()?;
         ours("Origin", &self.origin);
         ours("User-Agent", &self.user_agent);
-        ours("Authorization", &self.authorization.clone().or(credentials));
+        ours("Authorization", &authorization);
         ours("Cookie", &self.cookie);
         lines.extend(self.headers.iter().cloned());
 
@@ -497,8 +521,26 @@ fn is_reserved(name: &str) -> bool {
         || begins("Proxy-")
 }
 
-fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
+/// The credentials of a request.
+#[derive(Clone)]
+enum Authorization {
+    Basic(String, String),
+    Bearer(String),
+}
+
+impl Authorization {
+    fn value(&self) -> Result<String, InvalidInput> {
+        match self {
+            // RFC 7617 section 2: the first colon ends the user.
+            Self::Basic(user, _) if user.contains(':') => {
+                Err(InvalidInput::Header("Authorization".into()))
+            }
+            Self::Basic(user, password) => {
+                Ok(format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
+            }
+            Self::Bearer(token) => Ok(format!("Bearer {token}")),
+        }
+    }
 }
 
 impl fmt::Debug for Builder {

@@ -13,6 +13,7 @@ use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait};
 #[cfg(feature = "tls")]
 use crate::net::tls;
+use crate::proto::close::CloseFrame;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
@@ -83,7 +84,8 @@ impl Receiver {
     }
 
     /// As [`recv`](Self::recv), but waits no longer than `timeout` in all. Nothing is lost when it
-    /// passes, not even in the middle of a frame: call again.
+    /// passes, not even in the middle of a frame: call again. Zero takes what has arrived. While a
+    /// peer sends without a pause it may take 20 ms longer.
     ///
     /// # Errors
     /// Also [`Timeout::Recv`].
@@ -141,7 +143,10 @@ impl Receiver {
         let mut patience = Patience::until(deadline);
         loop {
             match self.next(delivery, &mut patience)? {
-                Next::Ping => return Ok(Event::Ping(self.control.as_bytes())),
+                Next::Ping => {
+                    self.settle();
+                    return Ok(Event::Ping(self.control.as_bytes()));
+                }
                 Next::Pong => return Ok(Event::Pong(self.control.as_bytes())),
                 // The rest of a message that was begun in pieces is skipped.
                 Next::Data if !fragments && self.decoder.is_piece() => drop(self.decoder.step()),
@@ -202,6 +207,13 @@ impl Receiver {
         }
     }
 
+    /// How the connection ended, with both Close frames: also when `recv` says
+    /// [`Error::Protocol`] or [`Error::Timeout`]. `None` while it has not.
+    #[must_use]
+    pub fn closed(&self) -> Option<&Closed> {
+        self.wire.ending.verdict()
+    }
+
     /// The server's answer to the opening handshake.
     #[must_use]
     pub fn response(&self) -> &Response {
@@ -220,6 +232,11 @@ impl Receiver {
         self.wire.latency()
     }
 
+    /// Notes a Close to send: [`finish`](Self::finish) does it, and reads meanwhile.
+    pub(crate) fn ask_close(&self, close: CloseFrame) -> Result<(), Error> {
+        self.wire.ask_close(close)
+    }
+
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.wire.duplex.stream().peer_addr()
     }
@@ -227,6 +244,7 @@ impl Receiver {
     /// Sees a closing handshake through that has begun: discards what still arrives, waits for
     /// the peer's Close until `close_timeout`, and a little for the end of the stream.
     pub(crate) fn finish(&mut self) -> Closed {
+        self.unpaid = true;
         let closed = loop {
             match self.next(Delivery::Pieces, &mut Patience::endless()) {
                 Ok(Next::Data) => drop(self.decoder.step()),
@@ -284,7 +302,10 @@ impl Receiver {
                             Next::Data
                         }
                     };
-                    self.settle();
+                    // Pongs are gathered until there is nothing more to take.
+                    if !matches!(next, Next::Ping) {
+                        self.settle();
+                    }
                     return Ok(next);
                 }
             }
@@ -335,6 +356,10 @@ impl Receiver {
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
+        if close_at != Deadline::NEVER {
+            // Another thread may have asked for the Close, and not been able to write it.
+            self.unpaid = self.wire.settle() == Paid::NotYet;
+        }
         let mut until = deadline.min(close_at).min(self.wire.look_around());
         let mut dying = false;
         if self.wire.is_ping_waiting() {
@@ -356,7 +381,7 @@ impl Receiver {
         // A peer is dead only if nothing is waiting to be read.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
         let read = self.wire.duplex.read(&mut self.half, self.decoder.space(), wait);
-        if self.timer.is_waiting() && std::mem::take(&mut self.half.heard) {
+        if std::mem::take(&mut self.half.heard) && self.timer.is_waiting() {
             self.timer.heard(Instant::now());
             dying = false;
         }
@@ -390,18 +415,18 @@ impl Receiver {
 }
 
 /// How long a call waits. What has arrived is taken even when the time is up; but a peer that
-/// never stops sending cannot stretch that for ever.
+/// never stops sending cannot stretch that.
 struct Patience {
     deadline: Deadline,
-    late_reads: u32,
+    late_since: Option<Instant>,
 }
 
 impl Patience {
-    /// At most 4 MiB, then: a read is 64 KiB.
-    const LATE_READS: u32 = 64;
+    /// For what has arrived.
+    const GRACE: Duration = Duration::from_millis(20);
 
     fn until(deadline: Deadline) -> Self {
-        Self { deadline, late_reads: 0 }
+        Self { deadline, late_since: None }
     }
 
     fn endless() -> Self {
@@ -410,8 +435,8 @@ impl Patience {
 
     fn check(&mut self) -> Result<(), Error> {
         if self.deadline.is_past() {
-            self.late_reads += 1;
-            if self.late_reads > Self::LATE_READS {
+            let since = *self.late_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > Self::GRACE {
                 return Err(Error::Timeout(Timeout::Recv));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, InvalidInput};
@@ -12,12 +12,12 @@ use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
 use crate::proto::recv::Kind;
 use crate::proto::utf8::Utf8;
-use crate::wire::{PIECE, Wire};
+use crate::wire::{PIECE, Turn, Wire};
 
 /// The sending half of a connection. Clone it, and send from any thread, also while another one
 /// receives: messages go out whole, one after the other.
 ///
-/// `write_timeout` bounds each call, counted from when its turn comes. A call that fails or times
+/// `write_timeout` bounds each call, from when its turn comes, and how long that takes. A call that fails or times
 /// out half-way ends the connection: whatever is sent later fails, and nothing is swallowed.
 #[derive(Clone)]
 pub struct Sender {
@@ -36,10 +36,11 @@ impl Sender {
     ///
     /// # Errors
     /// [`Error::Closed`] when the connection is over, or is being closed;
-    /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take it in time.
+    /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take it in time: then it is
+    /// over; or when its turn does not come in time: then nothing was sent, and it goes on.
     pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
         let message = message.into();
-        let _turn = self.wire.order();
+        let _turn = self.wire.turn()?;
         self.wire.write(|out, deadline| {
             self.wire.put(out, opcode(message.kind()), true, message.as_bytes(), deadline)
         })
@@ -62,7 +63,7 @@ impl Sender {
     {
         // The iterator is the caller's: it must not run while the wire is locked.
         let messages: Vec<_> = messages.into_iter().map(Into::into).collect();
-        let _turn = self.wire.order();
+        let _turn = self.wire.turn()?;
         self.wire.write(|out, deadline| {
             messages.iter().try_for_each(|message: &MessageRef<'_>| {
                 self.wire.put(out, opcode(message.kind()), true, message.as_bytes(), deadline)
@@ -71,28 +72,32 @@ impl Sender {
     }
 
     /// Begins a message that is written piece by piece, as fragments. Other messages wait until
-    /// it is finished; pings, pongs and Close go between its fragments.
+    /// it is finished, also those of the same thread; pings, pongs and Close go between its
+    /// fragments.
     ///
     /// ```no_run
     /// # use std::io::Write as _;
     /// # let ws = landline::connect("ws://localhost")?;
     /// # let sender = ws.sender();
-    /// let mut writer = sender.writer(landline::Kind::Text);
+    /// let mut writer = sender.writer(landline::Kind::Text)?;
     /// write!(writer, "as much as {}", "you like").unwrap();
     /// writer.finish()?;
     /// # Ok::<(), landline::Error>(())
     /// ```
-    pub fn writer(&self, kind: Kind) -> MessageWriter<'_> {
-        MessageWriter {
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn writer(&self, kind: Kind) -> Result<MessageWriter<'_>, Error> {
+        Ok(MessageWriter {
             wire: &self.wire,
-            _turn: self.wire.order(),
+            _turn: self.wire.turn()?,
             kind,
             utf8: Utf8::default(),
             checked: String::new(),
             buffer: Vec::new(),
             begun: false,
             finished: false,
-        }
+        })
     }
 
     /// Sends a Ping. The Pong comes as an [`Event`](crate::Event).
@@ -181,7 +186,7 @@ fn opcode(kind: Kind) -> Opcode {
 #[must_use]
 pub struct MessageWriter<'a> {
     wire: &'a Wire,
-    _turn: MutexGuard<'a, ()>,
+    _turn: Turn<'a>,
     kind: Kind,
     utf8: Utf8,
     /// What the check gives, and nobody needs.
@@ -220,7 +225,10 @@ impl io::Write for MessageWriter<'_> {
         let bytes = &bytes[..bytes.len().min(room)];
         if self.kind == Kind::Text {
             self.checked.clear();
-            self.utf8.push(bytes, &mut self.checked).map_err(|_| not_utf8())?;
+            // Bytes that are refused are as if they had not been written.
+            let mut utf8 = self.utf8.clone();
+            utf8.push(bytes, &mut self.checked).map_err(|_| not_utf8())?;
+            self.utf8 = utf8;
         }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() == PIECE {
@@ -245,7 +253,8 @@ impl Drop for MessageWriter<'_> {
     fn drop(&mut self) {
         if self.begun && !self.finished {
             // It is closed already if this fails.
-            let _ = self.wire.close((CloseCode::INTERNAL_ERROR, "message abandoned").into());
+            let _ = self.wire.ask_close((CloseCode::INTERNAL_ERROR, "message abandoned").into());
+            self.wire.settle();
         }
     }
 }

@@ -116,7 +116,7 @@ impl WebSocket {
     /// [`InvalidInput::Close`](crate::InvalidInput::Close) for a code or reason that must not be
     /// sent: nothing happens then.
     pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
-        match self.sender.close(close) {
+        match self.receiver.ask_close(close.into()) {
             Err(error @ Error::InvalidInput(_)) => Err(error),
             Ok(()) | Err(_) => Ok(self.receiver.finish()),
         }
@@ -125,6 +125,12 @@ impl WebSocket {
     /// Ends the connection at once; see [`Sender::abort`].
     pub fn abort(&self) {
         self.sender.abort();
+    }
+
+    /// How the connection ended; see [`Receiver::closed`].
+    #[must_use]
+    pub fn closed(&self) -> Option<&Closed> {
+        self.receiver.closed()
     }
 
     /// The server's answer to the opening handshake.

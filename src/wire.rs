@@ -9,7 +9,7 @@
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::ending::Ending;
@@ -43,7 +43,9 @@ pub(crate) struct Wire {
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
     timeouts: Timeouts,
-    order: Mutex<()>,
+    order: Mutex<Order>,
+    /// Told when a message is finished, and when the connection ends.
+    next: Condvar,
     out: Mutex<Out>,
     owed: Mutex<Owed>,
     /// How it ends.
@@ -67,6 +69,27 @@ pub(crate) struct Out {
     /// Since when the receiver cannot pay because the peer does not read.
     stuck_since: Option<Instant>,
     ping_staged: bool,
+}
+
+/// The message order: a message is written whole, in one frame or several, before the next begins.
+#[derive(Debug, Default)]
+struct Order {
+    taken: bool,
+    waiting: usize,
+}
+
+/// The right to write a message; given on when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(&'a Wire);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut order = lock(&self.0.order);
+        order.taken = false;
+        if order.waiting > 0 {
+            self.0.next.notify_one();
+        }
+    }
 }
 
 /// What must be sent as soon as the wire is free.
@@ -133,6 +156,7 @@ impl Wire {
             subprotocol,
             timeouts,
             order: Mutex::default(),
+            next: Condvar::new(),
             out: Mutex::new(out),
             owed: Mutex::default(),
             ending: Ending::default(),
@@ -162,9 +186,33 @@ impl Wire {
 
 /// Sending.
 impl Wire {
-    /// The message order: held while the fragments of one message are written.
-    pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
-        lock(&self.order)
+    /// Waits for the turn to write a message.
+    pub(crate) fn turn(&self) -> Result<Turn<'_>, Error> {
+        let mut order = lock(&self.order);
+        let deadline = Deadline::after(self.timeouts.write.filter(|_| order.taken));
+        while order.taken {
+            if !self.ending.is_open() {
+                return Err(Error::Closed(self.ending.snapshot()));
+            }
+            if deadline.is_past() {
+                return Err(Error::Timeout(Timeout::Send));
+            }
+            order.waiting += 1;
+            let remaining = deadline.remaining(Instant::now()).unwrap_or(Duration::MAX);
+            let woken = self.next.wait_timeout(order, remaining);
+            order = woken.unwrap_or_else(PoisonError::into_inner).0;
+            order.waiting -= 1;
+        }
+        order.taken = true;
+        Ok(Turn(self))
+    }
+
+    /// Whoever waits for a turn is told that it ends.
+    fn tell_all(&self) {
+        let order = lock(&self.order);
+        if order.waiting > 0 {
+            self.next.notify_all();
+        }
     }
 
     /// Writes frames: `write` puts them, this flushes, pays and unlocks.
@@ -196,7 +244,6 @@ impl Wire {
         payload: &[u8],
         deadline: Deadline,
     ) -> Result<(), Error> {
-        trace_frame("sent", opcode, payload.len());
         let len = payload.len() as u64;
         if self.duplex.stage(&mut out.half).len() >= PIECE {
             self.flush(out, deadline)?; // Empty messages fill it too.
@@ -208,6 +255,7 @@ impl Wire {
         }
         let begun = out.encoder.begin(opcode, fin, len, stage);
         let mut body = begun.map_err(|refused| self.refused(refused))?;
+        trace_frame("sent", opcode, payload.len());
         let mut rest = payload;
         loop {
             let stage = self.duplex.stage(&mut out.half);
@@ -226,6 +274,18 @@ impl Wire {
 
     /// Asks for a closing handshake; the Close goes out as soon as the wire is free.
     pub(crate) fn close(&self, close: CloseFrame) -> Result<(), Error> {
+        self.ask_close(close)?;
+        if let Some(mut out) = self.try_lock_out() {
+            self.stage_owed(&mut out);
+            // A failure shows in `recv`, and in the next call.
+            let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
+            self.release(out);
+        }
+        Ok(())
+    }
+
+    /// Notes a Close to send; whoever pays next sends it.
+    pub(crate) fn ask_close(&self, close: CloseFrame) -> Result<(), Error> {
         if !close.is_sendable() {
             return Err(InvalidInput::Close.into());
         }
@@ -234,12 +294,6 @@ impl Wire {
         }
         if !self.request_close(close, Side::Local) {
             return Err(Error::Closed(self.ending.snapshot()));
-        }
-        if let Some(mut out) = self.try_lock_out() {
-            self.stage_owed(&mut out);
-            // A failure shows in `recv`, and in the next call.
-            let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
-            self.release(out);
         }
         Ok(())
     }
@@ -303,8 +357,10 @@ impl Wire {
     /// A frame may be half on the wire: nothing can be sent any more.
     fn broken(&self, out: &mut Out, cause: Cause) -> Error {
         out.broken = true;
+        self.ping_waits.store(false, Ordering::Relaxed);
         out.stuck_since = None; // What is owed then is forgotten, not tried again.
         self.ending.write_failed(&cause);
+        self.tell_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         let ends_by_itself = matches!(&cause, Cause::Io(error)
@@ -381,10 +437,8 @@ impl Wire {
         loop {
             // Whoever has the wire pays when letting go of it.
             let Some(mut out) = self.try_lock_out() else { return Paid::Yes };
-            if out.stuck_since.is_none() {
-                self.stage_owed(&mut out);
-            }
-            let paid = self.flush_now(&mut out);
+            let due = out.stuck_since.is_some() || self.stage_owed(&mut out);
+            let paid = if due { self.flush_now(&mut out) } else { Paid::Yes };
             drop(out);
             if paid == Paid::NotYet || !self.is_owing() {
                 return paid;
@@ -394,10 +448,6 @@ impl Wire {
 
     fn flush_now(&self, out: &mut Out) -> Paid {
         if out.broken {
-            return Paid::Yes;
-        }
-        if !self.duplex.is_staged(&mut out.half) && !out.finish {
-            out.stuck_since = None;
             return Paid::Yes;
         }
         match self.duplex.flush(&mut out.half, Wait::Not) {
@@ -420,6 +470,7 @@ impl Wire {
     fn stage_owed(&self, out: &mut Out) -> bool {
         let owed = mem::take(&mut *lock(&self.owed));
         if out.broken {
+            self.ping_waits.store(false, Ordering::Relaxed);
             return false;
         }
         let stage = self.duplex.stage(&mut out.half);
@@ -479,6 +530,7 @@ impl Wire {
     /// Ends the connection at once, and wakes whoever blocks in it.
     pub(crate) fn abort(&self) {
         self.ending.abort();
+        self.tell_all();
         self.duplex.shutdown();
     }
 
@@ -487,6 +539,7 @@ impl Wire {
         let first = self.ending.close(&close, by, self.timeouts.close);
         if first {
             lock(&self.owed).close = Some(close);
+            self.tell_all();
         }
         first
     }
@@ -494,6 +547,7 @@ impl Wire {
     fn end(&self, cause: Cause) -> Error {
         let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
         let closed = self.ending.decide(cause).clone();
+        self.tell_all();
         if says_close && !self.ending.is_aborted() {
             self.settle();
         } else {

@@ -280,7 +280,7 @@ fn a_message_is_written_piece_by_piece() {
         });
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text);
+        let mut writer = sender.writer(Kind::Text).unwrap();
         writer.write_all("grü".as_bytes()).unwrap();
         writer.flush().unwrap();
         writer.flush().unwrap();
@@ -288,7 +288,7 @@ fn a_message_is_written_piece_by_piece() {
         writer.flush().unwrap();
         writer.write_all(b"\x9fe").unwrap();
         writer.finish().unwrap();
-        sender.writer(Kind::Binary).finish().unwrap();
+        sender.writer(Kind::Binary).unwrap().finish().unwrap();
         drop((ws, sender));
         let frame = |opcode, fin, payload: &[u8]| Frame { opcode, fin, payload: payload.to_vec() };
         let expected = [
@@ -307,11 +307,11 @@ fn a_text_that_is_not_utf8_is_not_written() {
         let server = upgraded(|peer| peer.stall());
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text);
+        let mut writer = sender.writer(Kind::Text).unwrap();
         let refused = writer.write_all(b"\xff").unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
         drop(writer);
-        let mut writer = sender.writer(Kind::Text);
+        let mut writer = sender.writer(Kind::Text).unwrap();
         writer.write_all(b"\xc3").unwrap();
         let refused = error(writer.finish());
         assert!(
@@ -446,7 +446,7 @@ fn the_end_is_told_alike_by_everything() {
             error(ws.ping(b"")),
             error(sender.pong(b"")),
             error(sender.batch(["x"])),
-            error(sender.writer(Kind::Text).finish()),
+            error(sender.writer(Kind::Text).unwrap().finish()),
             error(sender.close(CloseCode::NORMAL)),
             Error::Closed(ws.close(CloseCode::NORMAL).unwrap()),
         ];

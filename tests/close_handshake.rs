@@ -466,7 +466,7 @@ fn a_message_that_is_abandoned_closes_with_1011() {
         });
         let mut ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text);
+        let mut writer = sender.writer(Kind::Text).unwrap();
         writer.write_all(b"the beginn").unwrap();
         writer.flush().unwrap();
         writer.write_all(b"ing").unwrap();
@@ -486,7 +486,7 @@ fn a_message_that_has_not_begun_may_be_abandoned() {
         });
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text);
+        let mut writer = sender.writer(Kind::Text).unwrap();
         writer.write_all(b"never sent").unwrap();
         drop(writer);
         sender.send("whole").unwrap();

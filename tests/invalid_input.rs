@@ -319,7 +319,7 @@ fn options_become_headers() {
             .origin("https://example.com")
             .cookie("a=1; b=2")
             .bearer_auth("token")
-            .user_agent(None)
+            .no_user_agent()
             .host("virtual.example:99");
         let request = request_of(&builder, plain);
         assert_eq!(values(&request, "Origin"), ["https://example.com"]);

@@ -33,7 +33,7 @@ fn heads_and_frames_are_logged_without_secrets() {
     log::set_max_level(log::LevelFilter::Trace);
     let server = serve(|peer| {
         peer.read_request();
-        let answer = peer.good_answer("Set-Cookie: session=s3cret\r\nX-Tab: a\tb\r\n");
+        let answer = peer.good_answer("Set-Cookie: session=s3cret\r\nServer: a\tb\r\n");
         peer.send(&answer);
         peer.expect(TEXT, b"s3cret message");
         peer.send(&support::ping(b"s3cret ping"));
@@ -43,8 +43,11 @@ fn heads_and_frames_are_logged_without_secrets() {
         peer.send(&support::close(1000, ""));
         peer.stall();
     });
-    let builder = Builder::new().basic_auth("user", "s3cret").cookie("id=s3cret");
-    let mut ws = builder.connect(&server.url()).unwrap();
+    let builder = Builder::new()
+        .basic_auth("user", "s3cret")
+        .cookie("id=s3cret")
+        .header("X-Api-Key", "s3cret");
+    let mut ws = builder.connect(&(server.url() + "feed?token=s3cret")).unwrap();
     ws.send("s3cret message").unwrap();
     assert!(matches!(ws.next_event().unwrap(), landline::Event::Ping(b"s3cret ping")));
     ws.close(CloseCode::NORMAL).unwrap();
@@ -52,12 +55,12 @@ fn heads_and_frames_are_logged_without_secrets() {
 
     let lines = LINES.0.lock().unwrap().join("\n");
     for expected in [
-        "request: GET / HTTP/1.1",
+        "request: GET /feed?***",
         "request: Authorization: ***",
         "request: Cookie: ***",
         "response: HTTP/1.1 101 Switching Protocols",
         "response: Set-Cookie: ***",
-        r"response: X-Tab: a\tb",
+        r"response: Server: a\tb",
         "sent Text, 14 bytes",
         "received Ping, 11 bytes",
         "sent Pong, 11 bytes",

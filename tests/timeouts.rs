@@ -467,7 +467,7 @@ fn writing_piecewise_to_a_peer_that_does_not_read_times_out() {
         });
         let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(landline::Kind::Binary);
+        let mut writer = sender.writer(landline::Kind::Binary).unwrap();
         let failed = loop {
             if let Err(error) = writer.write_all(&[1; 64 * 1024]) {
                 break error;

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -436,6 +436,9 @@ fn a_server_whose_record_is_damaged_is_dead_but_what_came_before_is_delivered() 
                 }
                 *records.last_mut().unwrap() ^= 1;
                 tls.sock.write_all(&records).unwrap();
+                // The client says what it did not like.
+                let alert = tls.read(&mut [0; 64]).unwrap_err();
+                assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
             });
             let _ = std::io::copy(&mut &socket, &mut std::io::sink());
         });

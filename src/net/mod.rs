@@ -7,6 +7,8 @@ pub(crate) mod target;
 pub(crate) mod tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(unix)]
+pub(crate) mod unix;
 
 use std::io;
 use std::time::Duration;
@@ -154,19 +156,45 @@ fn refused(problem: HandshakeProblem, response: Option<Response>) -> Error {
     Error::Handshake(Box::new(HandshakeError { problem, response }))
 }
 
-/// Logs a head, a line each, with secrets hidden and control characters escaped.
+/// Logs a head, a line each, control characters escaped: of headers that may hold a secret the
+/// name only, of the resource no query.
 #[cfg(feature = "log")]
 fn log_head(what: &str, head: &[u8]) {
     for line in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii) {
         let line = String::from_utf8_lossy(line);
-        match line.split_once(':') {
-            Some((name, _)) if crate::proto::http::is_secret(name) => {
-                log::debug!("{what}: {name}: ***");
-            }
+        match line.split_once(": ") {
             _ if line.is_empty() => {}
-            _ => log::debug!("{what}: {}", line.escape_debug()),
+            Some((name, _)) if !is_public(name) => log::debug!("{what}: {name}: ***"),
+            Some(_) => log::debug!("{what}: {}", line.escape_debug()),
+            None => match line.split_once('?') {
+                Some((path, _)) => log::debug!("{what}: {}?***", path.escape_debug()),
+                None => log::debug!("{what}: {}", line.escape_debug()),
+            },
         }
     }
+}
+
+/// Headers that never hold a secret.
+#[cfg(feature = "log")]
+fn is_public(name: &str) -> bool {
+    const PUBLIC: &[&str] = &[
+        "Host",
+        "Upgrade",
+        "Connection",
+        "Origin",
+        "User-Agent",
+        "Server",
+        "Date",
+        "Content-Type",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Retry-After",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Extensions",
+    ];
+    PUBLIC.iter().any(|public| name.eq_ignore_ascii_case(public))
 }
 
 #[cfg(not(feature = "log"))]

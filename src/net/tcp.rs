@@ -148,12 +148,12 @@ fn try_address(address: SocketAddr, deadline: Deadline, sender: Sender<News>) ->
     })
 }
 
-fn spawn(name: &str, job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+pub(crate) fn spawn(name: &str, job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let builder = thread::Builder::new().name(name.into()).stack_size(256 * 1024);
     builder.spawn(job).map_err(Error::Io).map(drop)
 }
 
-fn wait(news: &Receiver<News>, deadline: Deadline, phase: Timeout) -> Result<News, Error> {
+pub(crate) fn wait<T>(news: &Receiver<T>, deadline: Deadline, phase: Timeout) -> Result<T, Error> {
     let timed_out = Error::Timeout(phase);
     match deadline.remaining(Instant::now()) {
         Some(remaining) => news.recv_timeout(remaining).map_err(|error| match error {

@@ -35,6 +35,8 @@ pub struct TlsOptions {
     settings: Settings,
     /// Made at the first connection.
     config: Arc<OnceLock<Arc<ClientConfig>>>,
+    /// It was given, and stays as it is.
+    given: bool,
 }
 
 #[derive(Clone, Default)]
@@ -75,7 +77,11 @@ impl TlsOptions {
     /// then of no effect. WebSocket needs HTTP/1.1, so offer no other ALPN protocol.
     #[must_use]
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
-        Self { settings: Settings::default(), config: Arc::new(OnceLock::from(config)) }
+        Self {
+            settings: Settings::default(),
+            config: Arc::new(OnceLock::from(config)),
+            given: true,
+        }
     }
 
     /// Trusts these certificates instead of Mozilla's: PEM, one or several. Called again, it adds.
@@ -168,6 +174,9 @@ impl TlsOptions {
 
     /// A changed configuration is not the one that the clones share.
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        if self.given {
+            return self;
+        }
         change(&mut self.settings);
         self.config = Arc::default();
         self
@@ -368,7 +377,10 @@ pub(crate) fn handshake(
         }
         let mut received = &buffer[..len];
         while !received.is_empty() {
-            tls.read_tls(&mut received).map_err(tls_error)?;
+            // After close_notify rustls takes no more.
+            if tls.read_tls(&mut received).map_err(tls_error)? == 0 {
+                break;
+            }
             if let Err(error) = tls.process_new_packets() {
                 // An alert tells the server why.
                 let _ = tls.write_tls(socket.stage(&mut writing));

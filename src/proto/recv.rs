@@ -515,7 +515,7 @@ impl Decoder {
         if message.kind == Kind::Text && !self.unchecked_text {
             let ahead = frame.left.min(self.text.len().max(len) as u64);
             let ahead = usize::try_from(ahead).map_err(|_| Violation::OutOfMemory)?;
-            self.text.try_reserve_exact(ahead).map_err(|_| Violation::OutOfMemory)?;
+            self.text.try_reserve(ahead).map_err(|_| Violation::OutOfMemory)?;
             self.utf8.push(payload, &mut self.text)?;
         } else if len > 0 {
             let data = self.binary.len();
@@ -581,5 +581,5 @@ fn reserve(bytes: &mut Vec<u8>, data: usize, least: usize, left: u64) -> Result<
     let more = usize::try_from(more).map_err(|_| Violation::OutOfMemory)?;
     // Of what is in `bytes`, some may be space.
     let more = more - (bytes.len() - data).min(more);
-    bytes.try_reserve_exact(more).map_err(|_| Violation::OutOfMemory)
+    bytes.try_reserve(more).map_err(|_| Violation::OutOfMemory)
 }

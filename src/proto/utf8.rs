@@ -28,7 +28,10 @@ impl Utf8 {
                     text.push_str(complete);
                     self.len = 0;
                 }
-                Err(error) if error.error_len().is_some() => return Err(Violation::InvalidUtf8),
+                Err(error) if error.error_len().is_some() => {
+                    self.len = 0;
+                    return Err(Violation::InvalidUtf8);
+                }
                 Err(_) => {}
             }
         }

@@ -181,7 +181,7 @@ fn fragments_from_us(peer: &Peer) -> Outcome {
     let mut ws = peer.connect("/echo")?;
     let sender = ws.sender();
     for kind in [Kind::Text, Kind::Binary] {
-        let mut writer = sender.writer(kind);
+        let mut writer = sender.writer(kind)?;
         // The first cut is in the middle of a character, which a fragment may be.
         for fragment in [&b"gr\xc3"[..], b"\xbc\xc3\x9f", b" Gott"] {
             writer.write_all(fragment)?;
