@@ -450,7 +450,7 @@ fn is_timeout(error: &io::Error) -> bool {
 
 fn transport_failed(error: io::Error) -> Cause {
     #[cfg(feature = "tls")]
-    let error = match tls::unwrap(error) {
+    let error = match tls::error_within(error) {
         Ok(error) => return Cause::Tls(Arc::new(error)),
         Err(error) => error,
     };

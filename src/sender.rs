@@ -124,9 +124,9 @@ impl Sender {
     }
 
     /// Begins the closing handshake: sends Close, after the frame that is being written if there
-    /// is one. Whoever is in `recv` sees it through, and is told the end; after `close_timeout`
-    /// the connection is cut. To do both here, use
-    /// [`WebSocket::close`](crate::WebSocket::close).
+    /// is one. Whoever is in `recv` sees it through, is told the end, and cuts the connection
+    /// after `close_timeout`; if the receiver is gone, it ends when the last sender is dropped. To
+    /// do both here, use [`WebSocket::close`](crate::WebSocket::close).
     ///
     /// # Errors
     /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.

@@ -145,7 +145,7 @@ fn failed(error: io::Error, deadline: Deadline) -> Error {
         return Error::Timeout(Timeout::Handshake);
     }
     #[cfg(feature = "tls")]
-    let error = match tls::unwrap(error) {
+    let error = match tls::error_within(error) {
         Ok(error) => return tls::tls_error(error),
         Err(error) => error,
     };

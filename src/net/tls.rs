@@ -393,7 +393,7 @@ pub(crate) fn handshake(
 }
 
 /// TLS errors travel inside of I/O errors: gives either.
-pub(crate) fn unwrap(error: io::Error) -> Result<rustls::Error, io::Error> {
+pub(crate) fn error_within(error: io::Error) -> Result<rustls::Error, io::Error> {
     error.downcast()
 }
 
