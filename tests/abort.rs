@@ -216,3 +216,33 @@ fn an_abort_within_the_socket_hook_is_noticed() {
         server.join();
     });
 }
+
+#[test]
+fn who_waits_behind_a_message_that_is_being_written_is_woken_by_an_abort() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let builder = builder().write_timeout(None);
+        let sender = builder.connect(&server.url()).unwrap().sender();
+        let writer = sender.writer(landline::Kind::Text).unwrap();
+        let (inside, is_inside) = channel();
+        let jobs: [fn(&landline::Sender) -> Error; 3] = [
+            |sender| error(sender.send("behind it")),
+            |sender| error(sender.batch(["behind", "it"])),
+            |sender| error(sender.writer(landline::Kind::Binary)),
+        ];
+        let waiting = jobs.map(|job| {
+            let (sender, inside) = (sender.clone(), inside.clone());
+            spawn(move || {
+                inside.send(()).unwrap();
+                job(&sender)
+            })
+        });
+        for _ in &waiting {
+            is_inside.recv().unwrap();
+        }
+        sender.abort();
+        promptly(|| waiting.map(|waiting| is_aborted(&waiting.join())));
+        drop(writer);
+        assert_eq!(server.join(), []);
+    });
+}

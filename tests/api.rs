@@ -479,3 +479,27 @@ fn is_open_says_what_is_known_here() {
         server.join();
     });
 }
+
+#[test]
+fn a_text_goes_on_after_refused_bytes_as_if_they_had_not_been_written() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, "a€b".as_bytes());
+            peer.expect_close(1001);
+        });
+        let ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text).unwrap();
+        writer.write_all(b"a\xe2").unwrap();
+        for refused in [&b"A"[..], b"\x82A", b"\xff", b"B", b"\x82\xac\xff", b"C", b"D"] {
+            let refused = writer.write(refused).unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
+        }
+        writer.write_all(b"\x82").unwrap();
+        assert!(writer.write(b"E").is_err());
+        writer.write_all(b"\xacb").unwrap();
+        writer.finish().unwrap();
+        drop((ws, sender));
+        server.join();
+    });
+}

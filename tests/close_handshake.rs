@@ -5,10 +5,14 @@
 mod support;
 
 use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{Cause, CloseCode, CloseFrame, Error, Kind, Message, Side};
+use support::streams::Call;
 use support::*;
 
 #[test]
@@ -514,6 +518,42 @@ fn a_peer_that_answered_our_close_in_time_was_clean_however_late_we_look() {
         assert!(closed.is_clean(), "{closed:?}");
         assert_eq!(closed.reason(), "in time");
         drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_before_it_has_said_all_gets_our_close_anyway() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"begin");
+            peer.send(&binary(&[7; 4 << 20]));
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+        });
+        // Nothing can be written from then on until most of the big message is read.
+        let (full, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (is_full, count) = (full.clone(), reads.clone());
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let stream = streams::Judged::new(stream, 64 * 1024, move |_, call| {
+            if is_full.load(Ordering::SeqCst) {
+                match call {
+                    Call::Read => drop(count.fetch_add(1, Ordering::SeqCst)),
+                    Call::Write if count.load(Ordering::SeqCst) < 32 => {
+                        return Err(std::io::ErrorKind::WouldBlock.into());
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        });
+        let builder = builder().write_timeout(Duration::from_secs(2));
+        let mut ws = builder.connect_over("ws://full/", stream).unwrap();
+        ws.send("begin").unwrap();
+        full.store(true, Ordering::SeqCst);
+        let closed = ws.close(CloseCode::NORMAL).unwrap();
+        assert!(closed.is_clean(), "{closed:?}");
+        assert!(reads.load(Ordering::SeqCst) >= 32);
         server.join();
     });
 }

@@ -408,3 +408,46 @@ fn a_peer_that_sends_its_frames_a_byte_at_a_time_is_understood() {
         server.join();
     });
 }
+
+#[test]
+fn a_peer_whose_empty_fragments_are_more_than_was_set_gets_1008() {
+    watchdog(LIMIT, || {
+        let empty = |count: usize| [b"\x01\x00".to_vec(), b"\x00\x00".repeat(count - 1)].concat();
+        let two = builder().max_empty_fragments(2);
+        violates(two.clone(), &empty(3), Violation::TooManyEmptyFragments, 1008);
+        for (builder, count) in [(two, 2), (builder().max_empty_fragments(None), 5000)] {
+            let message = [&empty(count)[..], b"\x80\x01a"].concat();
+            let server = upgraded(move |peer| {
+                peer.send(&message);
+                peer.expect_close(1001);
+            });
+            let mut ws = builder.connect(&server.url()).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("a"));
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_broke_the_protocol_leaves_both_close_frames_to_be_seen() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&[&text("before")[..], &[0x83, 0]].concat());
+            peer.expect_close(1002);
+            peer.expect_end();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("before"));
+        assert!(ws.closed().is_none());
+        assert!(matches!(error(ws.recv()), Error::Protocol(Violation::ReservedOpcode(3))));
+        let closed = ws.closed().unwrap();
+        assert!(matches!(closed.cause(), Cause::Protocol(Violation::ReservedOpcode(3))));
+        assert_eq!(closed.local().and_then(|close| close.code).map(u16::from), Some(1002));
+        assert_eq!(closed.remote(), None);
+        assert!(!closed.is_clean());
+        let (receiver, _sender) = ws.split();
+        assert_eq!(receiver.closed().unwrap().initiator(), Some(Side::Local));
+        server.join();
+    });
+}

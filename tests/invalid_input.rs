@@ -416,3 +416,14 @@ fn secrets_are_in_no_diagnostic() {
         assert!(!shown.contains("canary"), "{shown}");
     });
 }
+
+#[test]
+fn a_user_with_a_colon_is_refused_and_not_shown() {
+    let server = Unvisited::new();
+    let plain = format!("ws://{}/", server.authority());
+    let inside = format!("ws://can%3Aary:p@{}/", server.authority());
+    for (builder, url) in [(builder().basic_auth("can:ary", "p"), plain), (builder(), inside)] {
+        let refused = server.refused(&builder, &url);
+        assert_eq!(refused, InvalidInput::Header("Authorization".into()));
+    }
+}

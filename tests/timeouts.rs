@@ -6,6 +6,9 @@
 mod support;
 
 use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -478,6 +481,128 @@ fn writing_piecewise_to_a_peer_that_does_not_read_times_out() {
         drop(writer);
         assert!(error(sender.send("more")).closed().is_some());
         drop(done);
+        server.join();
+    });
+}
+
+/// A server that floods with pings, and reads all that comes back.
+fn floods_with_pings() -> Server<()> {
+    upgraded(|peer| {
+        let mut socket = peer.socket().try_clone().unwrap();
+        let reading = spawn(move || drop(std::io::copy(&mut socket, &mut std::io::sink())));
+        let pings = ping(b"").repeat(32 * 1024);
+        peer.socket().set_write_timeout(Some(SHORT * 4)).unwrap();
+        while peer.try_send(&pings).is_ok() {}
+        reading.join();
+    })
+}
+
+#[test]
+fn a_peer_that_floods_with_pings_and_reads_the_pongs_cannot_stretch_a_timeout() {
+    watchdog(LIMIT, || {
+        let server = floods_with_pings();
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        takes(SHORT, || timed_out(ws.recv_timeout(SHORT), Timeout::Recv));
+        promptly(|| assert_eq!(ws.try_recv().unwrap(), None));
+        let closed = takes(SHORT, || ws.close(CloseCode::NORMAL).unwrap());
+        assert!(matches!(closed.cause(), Cause::Timeout(Timeout::Close)), "{closed:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_sends_many_pings_at_once_gets_the_pongs_in_few_writes() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let pings: Vec<_> = (0..1000_u16).flat_map(|n| ping(&n.to_be_bytes())).collect();
+            peer.send(&[pings, text("hi")].concat());
+            peer.stall()
+        });
+        let writes = Arc::new(AtomicUsize::new(0));
+        let count = writes.clone();
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let stream = streams::Judged::new(stream, usize::MAX, move |_, call| {
+            if call == streams::Call::Write {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        let mut ws = builder().connect_over("ws://pings/", stream).unwrap();
+        let before = writes.load(Ordering::SeqCst);
+        assert_eq!(ws.recv().unwrap(), Message::from("hi"));
+        let writes = writes.load(Ordering::SeqCst) - before;
+        assert!((1..=50).contains(&writes), "{writes} writes");
+        drop(ws);
+        // The latest has been answered when the message is here.
+        let frames = server.join();
+        let last = frames.iter().rfind(|frame| frame.opcode == PONG).unwrap();
+        assert_eq!(last.payload, 999_u16.to_be_bytes());
+    });
+}
+
+#[test]
+fn a_peer_that_said_something_before_it_went_silent_has_no_more_time_for_it() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("hi"));
+            peer.stall()
+        });
+        let timeout = Duration::from_secs(2);
+        let builder = builder().keepalive(keepalive(MILLI * 50, timeout)).close_timeout(None);
+        let mut ws = builder.connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("hi"));
+        // Not twice as long.
+        takes_at_most(timeout * 19 / 10, || timed_out(ws.recv(), Timeout::Pong));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_peer_that_reads_no_more_and_is_silent_is_given_up_by_keepalive() {
+    use std::os::unix::net::UnixStream;
+    watchdog(LIMIT, || {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (done, hold) = channel::<()>();
+        let server = spawn(move || {
+            streams::upgrade(&mut theirs);
+            theirs.shutdown(std::net::Shutdown::Read).unwrap();
+            let _ = hold.recv();
+        });
+        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 100));
+        let mut ws = builder.connect_over("ws://unix/", ours).unwrap();
+        promptly(|| error(ws.recv()));
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_waits_too_long_behind_another_times_out_and_breaks_nothing() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"whole");
+            peer.expect(TEXT, b"after it");
+            peer.expect_close(1001);
+        });
+        let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(landline::Kind::Text).unwrap();
+        writer.write_all(b"who").unwrap();
+        let other = ws.sender();
+        let waiting = spawn(move || {
+            takes(SHORT, || timed_out(other.send("never sent"), Timeout::Send));
+            takes(SHORT, || timed_out(other.batch(["never", "sent"]), Timeout::Send));
+            takes(SHORT, || timed_out(other.writer(landline::Kind::Text), Timeout::Send));
+        });
+        waiting.join();
+        assert!(sender.is_open());
+        writer.write_all(b"le").unwrap();
+        writer.finish().unwrap();
+        sender.send("after it").unwrap();
+        drop((ws, sender));
         server.join();
     });
 }

@@ -500,3 +500,49 @@ fn a_server_that_asks_for_new_keys_gets_them_and_the_connection_goes_on() {
         server.join();
     });
 }
+
+#[test]
+fn a_given_rustls_config_stays_as_it_is_whatever_is_set_besides() {
+    watchdog(LIMIT, || {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(ca().roots())
+            .with_no_client_auth();
+        let given = TlsOptions::from_rustls(Arc::new(config));
+        is_greeted(given.clone().key_log(), localhost());
+        is_greeted(given.clone().tls13_only(), localhost());
+        is_greeted(given.ca_pem(Ca::new().pem.as_bytes()).unwrap(), localhost());
+    });
+}
+
+#[test]
+fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
+    watchdog(LIMIT, || {
+        let mut config = localhost();
+        config.send_half_rtt_data = true;
+        let server = serve(move |peer| {
+            let mut socket = peer.socket();
+            let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+            while !tls.wants_write() {
+                tls.read_tls(&mut socket).unwrap();
+                tls.process_new_packets().unwrap();
+            }
+            tls.send_close_notify();
+            let mut flight = Vec::new();
+            while tls.wants_write() {
+                tls.write_tls(&mut flight).unwrap();
+            }
+            // More than rustls takes at once.
+            flight.resize(flight.len() + 8 * 1024, 0x17);
+            socket.write_all(&flight).unwrap();
+            let _ = std::io::copy(&mut socket, &mut std::io::sink());
+        });
+        let url = format!("wss://localhost:{}/", server.addr.port());
+        let builder = builder().tls(trusting()).open_timeout(SHORT);
+        takes_at_most(SHORT + PROMPT, || error(builder.connect(&url)));
+        drop(builder);
+        server.join();
+    });
+}

@@ -115,6 +115,26 @@ mod the_streaming_check {
     }
 
     #[test]
+    fn it_does_not_panic_after_an_error() {
+        for begun in SEQUENCES {
+            let (mut utf8, mut text) = (Utf8::default(), String::new());
+            let _ = utf8.push(begun, &mut text);
+            for piece in [&b"A"[..], b"\xe2", b"A", b"\xf0\x90", b"\xff", b"\x80", b"a longer one"]
+            {
+                for _ in 0..5 {
+                    let _ = utf8.push(piece, &mut text);
+                }
+            }
+            let _ = utf8.finish();
+        }
+        let (mut utf8, mut text) = (Utf8::default(), String::new());
+        utf8.push(b"\xe2", &mut text).unwrap();
+        assert_eq!(utf8.push(b"A", &mut text), Err(Violation::InvalidUtf8));
+        utf8.push("grün".as_bytes(), &mut text).unwrap();
+        assert_eq!(text, "grün");
+    }
+
+    #[test]
     fn it_agrees_with_std_on_all_sequences_of_two_bytes() {
         for first in 0..=255 {
             for second in 0..=255 {

@@ -85,6 +85,28 @@ impl Stream for Judged {
     }
 }
 
+/// The opening handshake of a server over any stream.
+pub fn upgrade(stream: &mut (impl io::Read + io::Write)) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        request.push(byte[0]);
+    }
+    stream.write_all(answer(request).as_bytes()).unwrap();
+}
+
+fn answer(request: Vec<u8>) -> String {
+    let request = String::from_utf8(request).unwrap();
+    let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap();
+    let key = key.split("\r\n").next().unwrap();
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+}
+
 /// A good server in memory, which after the handshake never stops saying the same, and takes
 /// whatever it is told.
 #[derive(Debug, Default)]
@@ -131,14 +153,7 @@ impl Stream for Endless {
         if !state.request.ends_with(b"\r\n\r\n") {
             state.request.extend_from_slice(buf);
             if state.request.ends_with(b"\r\n\r\n") {
-                let request = String::from_utf8(state.request.clone()).unwrap();
-                let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap();
-                let key = key.split("\r\n").next().unwrap();
-                let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-                let answer = format!(
-                    "HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                     Sec-WebSocket-Accept: {accept}\r\n\r\n"
-                );
+                let answer = answer(state.request.clone());
                 state.unread = [answer.as_bytes(), &self.first].concat();
             }
         }
