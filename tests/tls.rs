@@ -546,3 +546,30 @@ fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
         server.join();
     });
 }
+
+/// `SSLKEYLOGFILE` is read by a process of its own: this test, run again with the variable set.
+#[test]
+fn the_secrets_are_logged_only_when_it_is_asked_for() {
+    const CHILD: &str = "LANDLINE_TEST_KEY_LOG";
+    if let Ok(asked) = std::env::var(CHILD) {
+        let options = if asked == "yes" { trusting().key_log() } else { trusting() };
+        is_greeted(options, localhost());
+        return;
+    }
+    watchdog(LIMIT, || {
+        for asked in ["yes", "no"] {
+            let name = format!("landline-key-log-{}-{asked}", std::process::id());
+            let file = std::env::temp_dir().join(name);
+            let child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "the_secrets_are_logged_only_when_it_is_asked_for"])
+                .env(CHILD, asked)
+                .env("SSLKEYLOGFILE", &file)
+                .output()
+                .unwrap();
+            assert!(child.status.success(), "{child:?}");
+            let logged = std::fs::read_to_string(&file).unwrap_or_default();
+            let _ = std::fs::remove_file(&file);
+            assert_eq!(logged.contains("CLIENT_TRAFFIC_SECRET_0"), asked == "yes", "{logged:?}");
+        }
+    });
+}
