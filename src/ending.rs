@@ -89,7 +89,10 @@ impl Ending {
     pub(crate) fn why(&self, cause: Cause) -> Cause {
         let mut facts = self.facts();
         let cause = match (&facts.write_failed, cause) {
-            (Some(failed @ Cause::Timeout(_)), _) | (Some(failed), Cause::Eof) => failed.clone(),
+            // What failed first is why; the other end of the stream fails because of it.
+            (Some(failed @ Cause::Timeout(_)), _) | (Some(failed), Cause::Eof | Cause::Io(_)) => {
+                failed.clone()
+            }
             (_, cause) => cause,
         };
         if let Cause::Timeout(_) = cause {
