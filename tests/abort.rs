@@ -7,8 +7,15 @@ mod support;
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
 
+use std::time::Duration;
+
 use landline::{AbortHandle, Builder, Cause, Error, Side};
 use support::*;
+
+/// An abort wakes whoever blocks within 100 ms.
+fn at_once<T>(action: impl FnOnce() -> T) -> T {
+    takes_at_most(Duration::from_millis(100), action)
+}
 
 fn is_aborted(error: &Error) {
     let closed = error.closed().unwrap_or_else(|| panic!("not an abort: {error:?}"));
@@ -29,7 +36,7 @@ fn aborts_connecting(
     let connecting = spawn(move || error(builder.connect(&url)));
     let _ = when.recv();
     abort.abort();
-    is_aborted(&promptly(|| connecting.join()));
+    is_aborted(&at_once(|| connecting.join()));
     assert!(abort.is_aborted());
 }
 
@@ -110,7 +117,7 @@ fn a_peer_that_is_silent_is_left_at_an_abort_by_the_handle() {
         });
         is_inside.recv().unwrap();
         abort.abort();
-        is_aborted(&promptly(|| receiving.join()));
+        is_aborted(&at_once(|| receiving.join()));
         is_aborted(&error(sender.send("late")));
         is_aborted(&error(sender.close(landline::CloseCode::NORMAL)));
         assert!(!sender.is_open());
@@ -131,7 +138,7 @@ fn a_peer_that_is_silent_is_left_at_an_abort_by_a_sender() {
         });
         is_inside.recv().unwrap();
         sender.abort();
-        is_aborted(&promptly(|| receiving.join()));
+        is_aborted(&at_once(|| receiving.join()));
         server.join();
     });
 }
@@ -157,9 +164,9 @@ fn a_peer_that_does_not_read_is_left_at_an_abort() {
         let waiting = spawn(move || error(third.send("behind the big one")));
         let receiving = spawn(move || error(receiver.recv()));
         sender.abort();
-        is_aborted(&promptly(|| sending.join()));
-        is_aborted(&promptly(|| waiting.join()));
-        is_aborted(&promptly(|| receiving.join()));
+        is_aborted(&at_once(|| sending.join()));
+        is_aborted(&at_once(|| waiting.join()));
+        is_aborted(&at_once(|| receiving.join()));
         drop(done);
         server.join();
     });
@@ -179,7 +186,7 @@ fn an_abort_ends_close_too() {
         let thread = spawn(move || ws.close(landline::CloseCode::NORMAL).unwrap());
         is_closing.recv().unwrap();
         sender.abort();
-        let closed = promptly(|| thread.join());
+        let closed = at_once(|| thread.join());
         assert!(matches!(closed.cause(), Cause::Aborted), "{closed:?}");
         server.join();
     });
@@ -212,7 +219,7 @@ fn an_abort_within_the_socket_hook_is_noticed() {
             Ok(())
         };
         let builder = builder().abort_handle(abort).on_socket(hook);
-        is_aborted(&promptly(|| error(builder.connect(&server.url()))));
+        is_aborted(&at_once(|| error(builder.connect(&server.url()))));
         server.join();
     });
 }
@@ -241,7 +248,7 @@ fn who_waits_behind_a_message_that_is_being_written_is_woken_by_an_abort() {
             is_inside.recv().unwrap();
         }
         sender.abort();
-        promptly(|| waiting.map(|waiting| is_aborted(&waiting.join())));
+        at_once(|| waiting.map(|waiting| is_aborted(&waiting.join())));
         drop(writer);
         assert_eq!(server.join(), []);
     });
