@@ -6,29 +6,21 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
-use crate::error::{Error, InvalidInput, Timeout};
+use crate::dial::Attempt;
+use crate::error::Error;
 use crate::net::abort::AbortHandle;
-use crate::net::deadline::Deadline;
-use crate::net::duplex::{Duplex, Stream};
-use crate::net::target::Target;
+use crate::net::duplex::Stream;
 #[cfg(feature = "tls")]
-use crate::net::tls::{self, TlsOptions};
-#[cfg(unix)]
-use crate::net::unix;
-use crate::net::{Opened, Request, tcp, upgrade};
-use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
-use crate::proto::keepalive::{Keepalive, Timer};
-use crate::proto::recv::{Decoder, Limits};
-use crate::receiver::{Options, Receiver};
-use crate::sender::Sender;
+use crate::net::tls::TlsOptions;
+use crate::proto::keepalive::Keepalive;
+use crate::proto::recv::Limits;
+use crate::receiver::Options;
+use crate::request::Authorization;
 use crate::websocket::WebSocket;
-use crate::wire::{Timeouts, Wire};
+use crate::wire::Timeouts;
 
 /// What the caller may do to a socket before it is used.
-type SocketHook = Arc<dyn Fn(&TcpStream) -> io::Result<()> + Send + Sync>;
+pub(crate) type SocketHook = Arc<dyn Fn(&TcpStream) -> io::Result<()> + Send + Sync>;
 
 /// How to connect. Every option has a default; a builder can be used again and cloned.
 ///
@@ -46,24 +38,24 @@ type SocketHook = Arc<dyn Fn(&TcpStream) -> io::Result<()> + Send + Sync>;
 /// Durations and limits take `None` for "no limit".
 #[derive(Clone)]
 pub struct Builder {
-    headers: Vec<(String, String)>,
-    subprotocols: Vec<String>,
-    origin: Option<String>,
-    cookie: Option<String>,
-    authorization: Option<Authorization>,
-    user_agent: Option<String>,
-    host: Option<String>,
-    open_timeout: Option<Duration>,
-    timeouts: Timeouts,
-    keepalive: Keepalive,
-    limits: Limits,
-    receive: Options,
-    unchecked_text: bool,
-    nodelay: bool,
-    on_socket: Option<SocketHook>,
-    abort: AbortHandle,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) origin: Option<String>,
+    pub(crate) cookie: Option<String>,
+    pub(crate) authorization: Option<Authorization>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) open_timeout: Option<Duration>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) keepalive: Keepalive,
+    pub(crate) limits: Limits,
+    pub(crate) receive: Options,
+    pub(crate) unchecked_text: bool,
+    pub(crate) nodelay: bool,
+    pub(crate) on_socket: Option<SocketHook>,
+    pub(crate) abort: AbortHandle,
     #[cfg(feature = "tls")]
-    tls: TlsOptions,
+    pub(crate) tls: TlsOptions,
 }
 
 impl Default for Builder {
@@ -113,10 +105,11 @@ impl Builder {
     ///
     /// `Host`, `Origin`, `User-Agent`, `Authorization` and `Cookie` replace the ones that other
     /// options would write. Connecting fails, before any socket is opened, with
-    /// [`InvalidInput::Header`] for a name that is no token or a value with control characters,
-    /// and with [`InvalidInput::ReservedHeader`] for what the handshake writes itself:
-    /// `Connection`, `Upgrade`, `Sec-WebSocket-*`, `Content-Length`, `Transfer-Encoding`,
-    /// `Proxy-*`.
+    /// [`InvalidInput::Header`](crate::InvalidInput::Header) for a name that is no token or a
+    /// value with control characters, and with
+    /// [`InvalidInput::ReservedHeader`](crate::InvalidInput::ReservedHeader) for what the
+    /// handshake writes itself: `Connection`, `Upgrade`, `Sec-WebSocket-*`, `Content-Length`,
+    /// `Transfer-Encoding`, `Proxy-*`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -148,8 +141,9 @@ impl Builder {
     }
 
     /// Sends `Authorization: Basic` with this user and password (RFC 7617). Default: those in the
-    /// URL, if there are any. Connecting fails with [`InvalidInput::Header`] if the user has a
-    /// colon, which Basic cannot carry.
+    /// URL, if there are any. Connecting fails with
+    /// [`InvalidInput::Header`](crate::InvalidInput::Header) if the user has a colon, which Basic
+    /// cannot carry.
     #[must_use]
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
         self.authorization = Some(Authorization::Basic(user.to_owned(), password.to_owned()));
@@ -274,7 +268,7 @@ impl Builder {
     }
 
     /// Whether Pings are answered. Default: yes, as RFC 6455 section 5.5.2 asks; if not, answer
-    /// them with [`Sender::pong`].
+    /// them with [`Sender::pong`](crate::Sender::pong).
     #[must_use]
     pub fn auto_pong(mut self, yes: bool) -> Self {
         self.receive.auto_pong = yes;
@@ -330,14 +324,9 @@ impl Builder {
     /// [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase that
     /// `open_timeout` passed in; [`Error::Closed`] if it was aborted.
     pub fn connect(&self, url: &str) -> Result<WebSocket, Error> {
-        let attempt = self.prepare(url)?;
-        let stream =
-            tcp::connect(&attempt.target.host, attempt.target.port, attempt.deadline, &self.abort)?;
-        stream.set_nodelay(self.nodelay).map_err(Error::Io)?;
-        if let Some(hook) = &self.on_socket {
-            hook(&stream).map_err(Error::Io)?;
-        }
-        self.open(attempt, Arc::new(stream))
+        let attempt = Attempt::new(self, url)?;
+        let stream = attempt.reach()?;
+        attempt.open(stream)
     }
 
     /// Connects over a stream that is connected already: through a tunnel, from a bound socket,
@@ -347,9 +336,9 @@ impl Builder {
     /// # Errors
     /// As [`connect`](Self::connect), less [`Error::Connect`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
-        let attempt = self.prepare(url)?;
+        let attempt = Attempt::new(self, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
-        self.open(attempt, Arc::new(stream))
+        attempt.open(Arc::new(stream))
     }
 
     /// Connects to a Unix socket, otherwise as [`connect_over`](Self::connect_over).
@@ -362,184 +351,9 @@ impl Builder {
         path: impl AsRef<std::path::Path>,
         url: &str,
     ) -> Result<WebSocket, Error> {
-        let attempt = self.prepare(url)?;
-        let stream = unix::connect(path.as_ref(), attempt.deadline, &self.abort)?;
-        self.open(attempt, Arc::new(stream))
-    }
-
-    /// Checks everything that can be checked without a socket.
-    fn prepare(&self, url: &str) -> Result<Attempt, Error> {
-        let target = Target::parse(url)?;
-        let headers = self.header_lines(&target)?;
-        #[cfg(feature = "tls")]
-        let tls = if target.secure { Some(tls::prepare(&self.tls, &target.host)?) } else { None };
-        #[cfg(not(feature = "tls"))]
-        if target.secure {
-            return Err(InvalidInput::Url("wss needs the feature \"tls\"".into()).into());
-        }
-        let deadline = Deadline::after(self.open_timeout);
-        if self.abort.is_aborted() {
-            return Err(Error::aborted());
-        }
-        if deadline.is_past() {
-            return Err(Error::Timeout(Timeout::Connect));
-        }
-        Ok(Attempt {
-            target,
-            headers,
-            deadline,
-            #[cfg(feature = "tls")]
-            tls,
-        })
-    }
-
-    /// TLS and the opening handshake, over a connected stream.
-    fn open(&self, attempt: Attempt, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
-        self.abort.wake_stream(&stream);
-        let opened = self.handshake(attempt, stream);
-        // Whatever the socket said when it was shut down here, that is why.
-        let opened = opened
-            .map_err(|error| if self.abort.is_aborted() { Error::aborted() } else { error })?;
-
-        let Opened { duplex, reading, response, subprotocol, rest } = opened;
-        let wire = Arc::new(Wire::new(duplex, response, subprotocol, self.timeouts));
-        let weak = Arc::downgrade(&wire);
-        self.abort.wake_with(move || {
-            if let Some(wire) = weak.upgrade() {
-                wire.abort();
-            }
-        });
-        let mut decoder = Decoder::new(self.limits);
-        if self.unchecked_text {
-            decoder.leave_text_unchecked();
-        }
-        let mut rest = &rest[..];
-        while !rest.is_empty() {
-            rest = &rest[decoder.feed(rest)..];
-        }
-        let timer = Timer::new(self.keepalive, std::time::Instant::now());
-        let receiver = Receiver::new(wire.clone(), reading, decoder, timer, self.receive);
-        Ok(WebSocket::new(receiver, Sender::new(wire)))
-    }
-
-    fn handshake(&self, attempt: Attempt, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
-        let Attempt {
-            target,
-            headers,
-            deadline,
-            #[cfg(feature = "tls")]
-            tls,
-        } = attempt;
-        let url_host = target.host_header();
-        let request = Request {
-            resource: &target.resource,
-            host: headers.host.as_deref().unwrap_or(&url_host),
-            subprotocols: &self.subprotocols,
-            headers: &headers.lines,
-        };
-        #[cfg(feature = "tls")]
-        if let Some(tls) = tls {
-            return upgrade(tls::handshake(stream, tls, deadline)?, &request, deadline);
-        }
-        upgrade(Duplex::plain(stream), &request, deadline)
-    }
-
-    /// All header lines but those of the handshake itself, checked.
-    fn header_lines(&self, target: &Target) -> Result<HeaderLines, Error> {
-        let given = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let mut lines = Vec::new();
-        let mut ours = |name: &str, value: &Option<String>| {
-            if let (Some(value), false) = (value, given(name)) {
-                lines.push((name.to_owned(), value.clone()));
-            }
-        };
-        let url = target.credentials.clone();
-        let url = url.map(|(user, password)| Authorization::Basic(user, password));
-        let authorization = self.authorization.as_ref().or(url.as_ref());
-        let authorization = authorization.map(Authorization::value).transpose()?;
-        ours("Origin", &self.origin);
-        ours("User-Agent", &self.user_agent);
-        ours("Authorization", &authorization);
-        ours("Cookie", &self.cookie);
-        lines.extend(self.headers.iter().cloned());
-
-        let mut host = self.host.clone();
-        for (name, value) in &lines {
-            if !is_token(name) || !is_field_value(value) {
-                return Err(InvalidInput::Header(name.escape_debug().to_string().into()).into());
-            }
-            if is_reserved(name) {
-                return Err(InvalidInput::ReservedHeader(name.as_str().into()).into());
-            }
-            if name.eq_ignore_ascii_case("Host") {
-                host = Some(value.clone());
-            }
-        }
-        if host.as_deref().is_some_and(|host| !is_field_value(host)) {
-            return Err(InvalidInput::Header("Host".into()).into());
-        }
-        lines.retain(|(name, _)| !name.eq_ignore_ascii_case("Host"));
-        for (at, name) in self.subprotocols.iter().enumerate() {
-            if !is_token(name) || self.subprotocols[..at].contains(name) {
-                return Err(InvalidInput::Subprotocol(name.as_str().into()).into());
-            }
-        }
-        let subprotocols = self.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
-        let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-        let host_size = host.as_ref().map_or(0, String::len);
-        if size + subprotocols + host_size + target.resource.len() > MAX_HEAD {
-            return Err(InvalidInput::RequestTooLarge.into());
-        }
-        Ok(HeaderLines { host, lines })
-    }
-}
-
-/// One attempt to connect, checked, and not begun.
-struct Attempt {
-    target: Target,
-    headers: HeaderLines,
-    deadline: Deadline,
-    #[cfg(feature = "tls")]
-    tls: Option<rustls::ClientConnection>,
-}
-
-struct HeaderLines {
-    /// Instead of the URL's.
-    host: Option<String>,
-    lines: Vec<(String, String)>,
-}
-
-/// Whether the handshake, or HTTP below it, writes the header itself.
-fn is_reserved(name: &str) -> bool {
-    let begins = |prefix: &str| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"]
-        .iter()
-        .any(|reserved| name.eq_ignore_ascii_case(reserved))
-        || begins("Sec-WebSocket-")
-        || begins("Proxy-")
-}
-
-/// The credentials of a request.
-#[derive(Clone)]
-enum Authorization {
-    Basic(String, String),
-    Bearer(String),
-}
-
-impl Authorization {
-    fn value(&self) -> Result<String, InvalidInput> {
-        match self {
-            // RFC 7617 section 2: the first colon ends the user.
-            Self::Basic(user, _) if user.contains(':') => {
-                Err(InvalidInput::Header("Authorization".into()))
-            }
-            Self::Basic(user, password) => {
-                Ok(format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
-            }
-            Self::Bearer(token) => Ok(format!("Bearer {token}")),
-        }
+        let attempt = Attempt::new(self, url)?;
+        let stream = attempt.reach_unix(path.as_ref())?;
+        attempt.open(stream)
     }
 }
 

@@ -63,12 +63,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
+mod dial;
 mod ending;
 mod error;
 mod message;
 mod net;
 pub mod proto;
 mod receiver;
+mod request;
 mod sender;
 mod websocket;
 mod wire;

@@ -17,8 +17,9 @@ use crate::wire::{PIECE, Turn, Wire};
 /// The sending half of a connection. Clone it, and send from any thread, also while another one
 /// receives: messages go out whole, one after the other.
 ///
-/// `write_timeout` bounds each call, from when its turn comes, and how long that takes. A call that fails or times
-/// out half-way ends the connection: whatever is sent later fails, and nothing is swallowed.
+/// `write_timeout` bounds each call, from when its turn comes, and how long that takes. A call
+/// that fails or times out half-way ends the connection: whatever is sent later fails, and
+/// nothing is swallowed.
 #[derive(Clone)]
 pub struct Sender {
     wire: Arc<Wire>,
