@@ -21,6 +21,7 @@ use crate::proto::http::{HeadError, Response};
 /// | `Protocol` | the server broke RFC 6455 or went over a limit | while receiving |
 /// | `Timeout` | the variant says what took too long | any time |
 /// | `Closed` | the connection is over, cleanly or not | while sending and receiving |
+/// | `Handler` | the caller's | in an [`App`](crate::App) |
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -41,6 +42,9 @@ pub enum Error {
     Closed(Closed),
     /// The connection failed while it was opened.
     Io(io::Error),
+    /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), gave this
+    /// error.
+    Handler(Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
@@ -66,7 +70,7 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::InvalidInput(_) | Self::Protocol(_) => false,
+            Self::InvalidInput(_) | Self::Protocol(_) | Self::Handler(_) => false,
             Self::Connect(_) | Self::Timeout(_) | Self::Io(_) => true,
             Self::Tls(tls) => tls.is_retryable(),
             Self::Handshake(handshake) => match &handshake.problem {
@@ -99,6 +103,7 @@ impl fmt::Display for Error {
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Closed(closed) => closed.fmt(f),
             Self::Io(error) => write!(f, "connection failed while opening: {error}"),
+            Self::Handler(error) => write!(f, "the handler failed: {error}"),
         }
     }
 }
@@ -113,6 +118,7 @@ impl StdError for Error {
             Self::Protocol(violation) => Some(violation),
             Self::Closed(closed) => closed.source(),
             Self::Io(error) => Some(error),
+            Self::Handler(error) => Some(&**error),
         }
     }
 }

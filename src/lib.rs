@@ -62,12 +62,17 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod app;
+mod backoff;
 mod builder;
 mod dial;
 mod ending;
 mod error;
+mod handle;
+mod handler;
 mod message;
 mod net;
+mod outbox;
 pub mod proto;
 mod receiver;
 mod request;
@@ -75,16 +80,21 @@ mod sender;
 mod websocket;
 mod wire;
 
+pub use app::{App, AppThread, Attempt, Exit};
+pub use backoff::{Backoff, Exponential, Failure, Fixed, Never};
 pub use builder::Builder;
 pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, Side,
     Timeout, TlsError,
 };
+pub use handle::{Delivery, Handle, SendError, SendProblem};
+pub use handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
 pub use message::{Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::duplex::Stream;
 #[cfg(feature = "tls")]
 pub use net::tls::TlsOptions;
+pub use outbox::{Outbox, WhenFull};
 pub use proto::Violation;
 pub use proto::close::{CloseCode, CloseFrame};
 pub use proto::handshake::Mismatch;

@@ -237,6 +237,10 @@ impl Receiver {
         self.wire.ask_close(close)
     }
 
+    pub(crate) fn ending(&self) -> Closed {
+        self.wire.ending.snapshot()
+    }
+
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.wire.duplex.stream().peer_addr()
     }

@@ -133,6 +133,11 @@ impl WebSocket {
         self.receiver.closed()
     }
 
+    /// How it ended, or how it stands.
+    pub(crate) fn ending(&self) -> Closed {
+        self.receiver.ending()
+    }
+
     /// The server's answer to the opening handshake.
     #[must_use]
     pub fn response(&self) -> &Response {

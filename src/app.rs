@@ -1,0 +1,475 @@
+//! One connection for ever: connects, delivers, keeps alive, connects again, until it is told to
+//! stop.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::backoff::{Backoff, Exponential, Failure, Lived, Streak};
+use crate::builder::Builder;
+use crate::error::{Closed, Error, Side};
+use crate::handle::{Handle, Shared};
+use crate::handler::{Handler, Open};
+use crate::message::{Event, MessageRef};
+use crate::outbox::Outbox;
+use crate::proto::close::CloseCode;
+use crate::sender::Sender;
+use crate::websocket::WebSocket;
+
+type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
+type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
+
+/// Runs one connection on one thread: connects, calls the [`Handler`], keeps the connection alive
+/// as the [`Builder`] says, and connects again as the [`Backoff`] says, until it is stopped, the
+/// server closes for good, or a failure is final.
+///
+/// ```no_run
+/// use landline::{App, Callbacks};
+///
+/// let callbacks = Callbacks::new().on_message(|_, message| println!("{message:?}"));
+/// let exit = App::new("wss://example.com/feed", callbacks).run_forever()?;
+/// println!("{exit}");
+/// # Ok::<(), landline::Error>(())
+/// ```
+///
+/// For who comes from Python's websocket-client:
+///
+/// | `WebSocketApp` | here |
+/// |---|---|
+/// | `on_open`, `on_reconnect` | [`on_open`](Handler::on_open), with [`Open::reconnected`] |
+/// | `on_message`, `on_data` | [`on_message`](Handler::on_message): text or binary |
+/// | `on_cont_message` | [`on_fragment`](Handler::on_fragment), with [`Builder::fragments`] |
+/// | `on_ping`, `on_pong` | the same |
+/// | `on_error` | [`on_error`](Handler::on_error), for every attempt that fails |
+/// | `on_close(code, reason)` | [`on_close`](Handler::on_close), once for each `on_open` |
+/// | `run_forever()` -> `bool` | [`run_forever`](Self::run_forever) -> [`Exit`] |
+/// | `reconnect=5` | `backoff(Fixed(..))`; default [`Exponential`] |
+/// | `ping_interval`, `ping_timeout`, `ping_payload` | [`Builder::keepalive`]; the payload is ours |
+/// | `header`, `cookie`, `subprotocols`, `host`, `origin` | the [`Builder`]; `header` as a callable: [`connect_with`](Self::connect_with) |
+/// | `sslopt`, `sockopt`, `skip_utf8_validation` | `Builder::tls`, [`Builder::on_socket`], [`Builder::unchecked_text`] |
+/// | `socket`, `dispatcher` | [`connect_with`](Self::connect_with); a thread: [`spawn`](Self::spawn) |
+/// | `send`, `send_text`, `send_bytes` | [`Handle::send`]; in callbacks also [`Sender::send`] |
+/// | `close()`, `keep_running = False` | [`Handle::close`], [`Handle::abort`] |
+pub struct App<H> {
+    url: String,
+    handler: H,
+    builder: Builder,
+    backoff: Box<dyn Backoff + Send>,
+    connect_with: ConnectWith,
+    retry_if: Option<RetryIf>,
+    after_normal_close: bool,
+    stable_after: Duration,
+    name: String,
+    stack_size: Option<usize>,
+    shared: Owner,
+}
+
+impl<H: Handler> App<H> {
+    /// An App with all defaults.
+    #[must_use]
+    pub fn new(url: impl Into<String>, handler: H) -> Self {
+        Self {
+            url: url.into(),
+            handler,
+            builder: Builder::new(),
+            backoff: Box::new(Exponential::new()),
+            connect_with: Box::new(|attempt| attempt.builder.connect(attempt.url)),
+            retry_if: None,
+            after_normal_close: false,
+            stable_after: Duration::from_secs(30),
+            name: "landline-app".to_owned(),
+            stack_size: None,
+            shared: Owner::default(),
+        }
+    }
+
+    /// How to connect, keep alive and receive. Its abort handle is replaced: use
+    /// [`Handle::abort`]. Default: [`Builder::new`].
+    #[must_use]
+    pub fn builder(mut self, builder: Builder) -> Self {
+        self.builder = builder;
+        self
+    }
+
+    /// When to connect again. Default: [`Exponential::new`]; [`Never`](crate::Never) connects
+    /// once.
+    #[must_use]
+    pub fn backoff(mut self, backoff: impl Backoff + Send + 'static) -> Self {
+        self.backoff = Box::new(backoff);
+        self
+    }
+
+    /// Makes each attempt in its own way: with another URL, with a fresh token, over another
+    /// stream. Use the attempt's builder, which stopping can interrupt.
+    ///
+    /// ```
+    /// # use landline::{App, Callbacks};
+    /// # fn fresh_token() -> String { String::new() }
+    /// let urls = ["wss://one.example.com/", "wss://two.example.com/"];
+    /// let app = App::new("", Callbacks::new()).connect_with(move |attempt| {
+    ///     let url = urls[attempt.number as usize % urls.len()];
+    ///     attempt.builder.bearer_auth(&fresh_token()).connect(url)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn connect_with(
+        mut self,
+        connect: impl FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send + 'static,
+    ) -> Self {
+        self.connect_with = Box::new(connect);
+        self
+    }
+
+    /// Which failures are retried; the others end the App. Default:
+    /// [`Failure::is_retryable`].
+    #[must_use]
+    pub fn retry_if(mut self, retry_if: impl FnMut(&Failure<'_>) -> bool + Send + 'static) -> Self {
+        self.retry_if = Some(Box::new(retry_if));
+        self
+    }
+
+    /// Whether to connect again after the server closed with 1000, or without a code. Default: no.
+    /// Of no effect beside [`retry_if`](Self::retry_if).
+    #[must_use]
+    pub fn reconnect_after_normal_close(mut self, yes: bool) -> Self {
+        self.after_normal_close = yes;
+        self
+    }
+
+    /// How long a connection on which nothing was received must stay open before the attempts are
+    /// counted from one again. Default: 30 s.
+    ///
+    /// A server that accepts connections and drops them at once is thus left in peace more and
+    /// more.
+    #[must_use]
+    pub fn stable_after(mut self, time: Duration) -> Self {
+        self.stable_after = time;
+        self
+    }
+
+    /// Keeps what is sent while there is no connection. Default: nothing is kept.
+    ///
+    /// It is sent by a thread of its own, which lives no longer than there is something to send:
+    /// two peers that only send would never end.
+    #[must_use]
+    pub fn outbox(self, outbox: Outbox) -> Self {
+        self.shared.0.set_outbox(outbox);
+        self
+    }
+
+    /// The name of the thread of [`spawn`](Self::spawn). Default: `landline-app`.
+    #[must_use]
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The stack of the thread of [`spawn`](Self::spawn), in bytes, also for the handler. Default:
+    /// the standard library's, 2 MiB of address space, of which only what is used takes memory.
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// For sending and stopping from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(&self.shared.0)
+    }
+
+    /// Runs on a thread of its own.
+    ///
+    /// # Errors
+    /// The system's, if there can be no such thread.
+    pub fn spawn(mut self) -> io::Result<AppThread>
+    where
+        H: Send + 'static,
+    {
+        let handle = self.handle();
+        let mut thread = thread::Builder::new().name(std::mem::take(&mut self.name));
+        if let Some(bytes) = self.stack_size {
+            thread = thread.stack_size(bytes);
+        }
+        Ok(AppThread { handle, thread: thread.spawn(move || self.run_forever())? })
+    }
+
+    /// Runs on this thread, until it is over.
+    ///
+    /// # Errors
+    /// The failure that is final: wrong input, a refusal such as 401, a certificate that is not
+    /// valid, a server that breaks the protocol, an error of the handler.
+    pub fn run_forever(mut self) -> Result<Exit, Error> {
+        let shared = self.shared.0.clone();
+        shared.begin();
+        let mut streak = Streak::new(self.stable_after, Instant::now());
+        let mut reconnecting = false;
+        loop {
+            let number = streak.next();
+            let ended = match self.connect(number, reconnecting) {
+                Ok(ws) => {
+                    let ended = self.session(ws, number, reconnecting);
+                    reconnecting = true;
+                    ended
+                }
+                Err(error) => Ended { error, lived: None },
+            };
+            let Ended { error, lived } = ended;
+            let by_handler = matches!(error, Error::Handler(_));
+            if by_handler || lived.is_none() && !shared.is_stopping() {
+                self.handler.on_error(&error).map_err(Error::Handler)?;
+            }
+            if shared.is_stopping() && !by_handler {
+                return Ok(Exit::Stopped);
+            }
+            let failure = streak.failed(&error, lived, Instant::now());
+            if !self.retries(&failure) {
+                return match error {
+                    _ if failure.is_local() => Ok(Exit::Stopped),
+                    Error::Closed(closed) => Ok(Exit::Closed(closed)),
+                    error => Err(error),
+                };
+            }
+            let asked = failure.retry_after().unwrap_or_default();
+            let Some(delay) = self.backoff.delay(&failure) else {
+                return Ok(Exit::GaveUp { attempts: failure.attempts(), error });
+            };
+            if !shared.wait(delay.max(asked)) {
+                return Ok(Exit::Stopped);
+            }
+        }
+    }
+
+    fn connect(&mut self, number: u32, reconnecting: bool) -> Result<WebSocket, Error> {
+        let shared = &self.shared.0;
+        if shared.is_stopping() {
+            return Err(Error::aborted());
+        }
+        let builder = self.builder.clone().abort_handle(shared.abort.clone());
+        (self.connect_with)(Attempt { url: &self.url, builder, number, reconnecting })
+    }
+
+    /// All that happens between `on_open` and `on_close`, both included.
+    fn session(&mut self, mut ws: WebSocket, attempt: u32, reconnected: bool) -> Ended {
+        let sender = ws.sender();
+        let shared = self.shared.0.clone();
+        let Some(mut up) = Up::new(&shared, &sender) else {
+            return Ended { error: Error::aborted(), lived: None };
+        };
+        let since = Instant::now();
+        let mut heard = false;
+        let open = Open { attempt, reconnected, response: sender.response() };
+        let opened = self.handler.on_open(&sender, &open);
+        let delivered = opened.and_then(|()| {
+            up.send_outbox()?;
+            self.deliver(&mut ws, &sender, &mut heard)
+        });
+        let error = match delivered {
+            Ok(error) => error,
+            Err(error) => {
+                // It cannot fail: 1011 may be sent. How it ends is read below.
+                let _ = ws.close(CloseCode::INTERNAL_ERROR);
+                Error::Handler(error)
+            }
+        };
+        let lived = Some(Lived { lasted: since.elapsed(), heard });
+        up.down();
+        let closed = ws.ending();
+        let closing = self.handler.on_close(&closed);
+        if closed.is_clean() {
+            // RFC 6455 section 7.1.1: the server ends the stream first. Nor can this fail.
+            let _ = ws.close(CloseCode::NORMAL);
+        }
+        match (error, closing) {
+            (error @ Error::Handler(_), _) | (error, Ok(())) => Ended { error, lived },
+            (_, Err(error)) => Ended { error: Error::Handler(error), lived },
+        }
+    }
+
+    /// Hands out what comes, until the connection is over: gives why, or the handler's error.
+    fn deliver(
+        &mut self,
+        ws: &mut WebSocket,
+        sender: &Sender,
+        heard: &mut bool,
+    ) -> Result<Error, Box<dyn StdError + Send + Sync>> {
+        loop {
+            let event = match ws.next_event() {
+                Ok(event) => event,
+                Err(error) => return Ok(error),
+            };
+            *heard = true;
+            let handler = &mut self.handler;
+            match event {
+                Event::Text(text) => handler.on_message(sender, MessageRef::Text(text)),
+                Event::Binary(bytes) | Event::RawText(bytes) => {
+                    handler.on_message(sender, MessageRef::Binary(bytes))
+                }
+                Event::Fragment(fragment) => handler.on_fragment(sender, fragment),
+                Event::Ping(payload) => handler.on_ping(sender, payload),
+                Event::Pong(payload) => handler.on_pong(sender, payload),
+            }?;
+        }
+    }
+
+    fn retries(&mut self, failure: &Failure<'_>) -> bool {
+        match &mut self.retry_if {
+            Some(retry_if) => retry_if(failure),
+            None => {
+                let normal = self.after_normal_close
+                    && failure.closed().is_some_and(|closed| {
+                        let code = closed.code();
+                        closed.is_clean()
+                            && closed.initiator() == Some(Side::Peer)
+                            && (code == CloseCode::NORMAL || code == CloseCode::NO_STATUS)
+                    });
+                normal || failure.is_retryable()
+            }
+        }
+    }
+}
+
+impl<H> fmt::Debug for App<H> {
+    /// Not the URL: it may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("builder", &self.builder).finish_non_exhaustive()
+    }
+}
+
+/// An attempt that [`App::connect_with`] makes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Attempt<'a> {
+    /// The URL given to [`App::new`].
+    pub url: &'a str,
+    /// The App's builder; stopping the App interrupts it.
+    pub builder: Builder,
+    /// How many attempts there were since the last stable connection, this one included.
+    pub number: u32,
+    /// Whether there was a connection before.
+    pub reconnecting: bool,
+}
+
+/// Why an [`App`] ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Exit {
+    /// It was stopped on this side: by a [`Handle`], or by [`Sender::close`] or
+    /// [`Sender::abort`] in a callback.
+    Stopped,
+    /// The server closed the connection, and that is not to be retried.
+    Closed(Closed),
+    /// The [`Backoff`] gave up.
+    #[non_exhaustive]
+    GaveUp {
+        /// How many attempts in a row gave no stable connection.
+        attempts: u32,
+        /// Why the last one failed, or how its connection ended.
+        error: Error,
+    },
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("stopped here"),
+            Self::Closed(closed) => closed.fmt(f),
+            Self::GaveUp { attempts: 1, error } => write!(f, "gave up after one attempt: {error}"),
+            Self::GaveUp { attempts, error } => {
+                write!(f, "gave up after {attempts} attempts: {error}")
+            }
+        }
+    }
+}
+
+/// An [`App`] on a thread of its own. Dropping it leaves the thread running: stop it with its
+/// [`handle`](Self::handle).
+#[derive(Debug)]
+pub struct AppThread {
+    handle: Handle,
+    thread: JoinHandle<Result<Exit, Error>>,
+}
+
+impl AppThread {
+    /// For sending and stopping from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Whether the App is over.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the end, and gives what [`run_forever`](App::run_forever) gives.
+    ///
+    /// # Errors
+    /// As [`run_forever`](App::run_forever).
+    ///
+    /// # Panics
+    /// If the handler did.
+    pub fn join(self) -> Result<Exit, Error> {
+        self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// How an attempt, or the connection that it opened, ended.
+struct Ended {
+    error: Error,
+    /// Of the connection, if there was one.
+    lived: Option<Lived>,
+}
+
+/// When it is dropped, by a panic too, no connection comes any more.
+#[derive(Default)]
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.over();
+    }
+}
+
+/// A connection that handles may use; no more when it is dropped, by a panic too.
+struct Up<'a> {
+    shared: &'a Arc<Shared>,
+    sender: &'a Sender,
+    outbox: Option<JoinHandle<()>>,
+}
+
+impl<'a> Up<'a> {
+    /// `None` if it comes too late.
+    fn new(shared: &'a Arc<Shared>, sender: &'a Sender) -> Option<Self> {
+        shared.open(sender).then_some(Self { shared, sender, outbox: None })
+    }
+
+    /// Lets others send, after what waits in the outbox.
+    fn send_outbox(&mut self) -> io::Result<()> {
+        if self.shared.opened() {
+            let (shared, sender) = (self.shared.clone(), self.sender.clone());
+            let thread = thread::Builder::new().name("landline-outbox".to_owned());
+            self.outbox = Some(thread.spawn(move || shared.empty_outbox(&sender))?);
+        }
+        Ok(())
+    }
+
+    fn down(&self) {
+        self.shared.down();
+    }
+}
+
+impl Drop for Up<'_> {
+    fn drop(&mut self) {
+        self.down();
+        if let Some(outbox) = self.outbox.take() {
+            self.sender.abort(); // It may block in sending.
+            let _ = outbox.join();
+        }
+    }
+}

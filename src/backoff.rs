@@ -1,0 +1,301 @@
+//! When to connect again.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::error::{Cause, Closed, Error, Side};
+
+/// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Decides how long to wait before the next attempt to connect; `None` gives up. Closures do it
+/// too:
+///
+/// ```
+/// use std::time::Duration;
+/// use landline::{App, Callbacks, Failure};
+///
+/// let app = App::new("wss://example.com/feed", Callbacks::new())
+///     .backoff(|failure: &Failure<'_>| match failure.attempts() {
+///         1 => Some(Duration::ZERO),
+///         2..10 => Some(Duration::from_secs(5)),
+///         _ => None,
+///     });
+/// ```
+///
+/// It is asked only about failures that are to be retried, and a server's `Retry-After` is waited
+/// for even if the answer is shorter.
+pub trait Backoff {
+    /// How long to wait after this failure.
+    fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration>;
+}
+
+impl<F: FnMut(&Failure<'_>) -> Option<Duration>> Backoff for F {
+    fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration> {
+        self(failure)
+    }
+}
+
+/// Connects once, and never again.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs)] // There is nothing to add.
+pub struct Never;
+
+impl Backoff for Never {
+    fn delay(&mut self, _: &Failure<'_>) -> Option<Duration> {
+        None
+    }
+}
+
+/// Waits the same time after each failure, for ever. Many clients that lose a server at the same
+/// moment come back at the same moment: see [`Exponential`].
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)] // Users write it down.
+pub struct Fixed(
+    /// How long.
+    pub Duration,
+);
+
+impl Backoff for Fixed {
+    fn delay(&mut self, _: &Failure<'_>) -> Option<Duration> {
+        Some(self.0)
+    }
+}
+
+/// Waits a random time, uniform between zero and a limit that grows with each failure in a row:
+/// `base`, `base * factor`, `base * factor²`, ... up to `cap`. This is exponential backoff with
+/// full jitter; the randomness is the operating system's.
+///
+/// What that means for a server that `n` clients lose at the same moment: in the first `base`
+/// they make at most `1.5 n` attempts together, evenly spread; after an outage that is longer than
+/// a few times `cap`, about `2 n / cap` attempts arrive per second, evenly. With the defaults and
+/// 10,000 clients these are at most 15,000 in the first second and about 333 a second later.
+#[derive(Clone, Copy, Debug)]
+pub struct Exponential {
+    base: Duration,
+    factor: f64,
+    cap: Duration,
+    max_attempts: Option<u32>,
+    max_elapsed: Option<Duration>,
+}
+
+impl Default for Exponential {
+    fn default() -> Self {
+        Self {
+            base: Duration::from_secs(1),
+            factor: 2.0,
+            cap: Duration::from_secs(60),
+            max_attempts: None,
+            max_elapsed: None,
+        }
+    }
+}
+
+impl Exponential {
+    /// All defaults: limits of 1 s, 2 s, 4 s, ... 60 s, for ever.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The limit of the first wait. Default: 1 s.
+    #[must_use]
+    pub fn base(mut self, base: Duration) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// How much the limit grows with each failure; below 1 counts as 1. Default: 2.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// The greatest limit. Default: 60 s.
+    #[must_use]
+    pub fn cap(mut self, cap: Duration) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// Gives up after so many failures in a row. Default: `None`, never.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
+        self.max_attempts = attempts.into();
+        self
+    }
+
+    /// Gives up when the next attempt would come later than this after the connection was last
+    /// good. Default: `None`, never.
+    #[must_use]
+    pub fn max_elapsed(mut self, elapsed: impl Into<Option<Duration>>) -> Self {
+        self.max_elapsed = elapsed.into();
+        self
+    }
+
+    /// The longest wait after so many failures in a row.
+    fn limit(&self, attempts: u32) -> Duration {
+        let steps = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
+        let grown = self.base.as_secs_f64() * self.factor.max(1.0).powi(steps);
+        // Not a number, when zero grows without end, is less than nothing.
+        Duration::try_from_secs_f64(grown.min(self.cap.as_secs_f64())).unwrap_or(self.cap)
+    }
+}
+
+impl Backoff for Exponential {
+    fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration> {
+        if self.max_attempts.is_some_and(|most| failure.attempts >= most) {
+            return None;
+        }
+        let delay = self.limit(failure.attempts).mul_f64(random_fraction());
+        let elapsed = failure.down_for.saturating_add(delay);
+        if self.max_elapsed.is_some_and(|most| elapsed > most) {
+            return None;
+        }
+        Some(delay)
+    }
+}
+
+/// From 0 to 1; 1, the longest wait, if the system has no randomness.
+fn random_fraction() -> f64 {
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    f64::from(random) / f64::from(u32::MAX)
+}
+
+/// Why there is no connection: an attempt failed, or an open connection ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure<'a> {
+    error: &'a Error,
+    attempts: u32,
+    down_for: Duration,
+}
+
+impl<'a> Failure<'a> {
+    /// A failure, for the tests of a [`Backoff`].
+    #[must_use]
+    pub fn new(error: &'a Error, attempts: u32, down_for: Duration) -> Self {
+        Self { error, attempts, down_for }
+    }
+
+    /// Why: what connecting said, or how the connection ended.
+    #[must_use]
+    pub fn error(&self) -> &'a Error {
+        self.error
+    }
+
+    /// How the connection ended; `None` if there was none, or if it ended by a violation or by a
+    /// timeout, which [`error`](Self::error) tells.
+    #[must_use]
+    pub fn closed(&self) -> Option<&'a Closed> {
+        self.error.closed()
+    }
+
+    /// How many attempts in a row gave no stable connection, this one included; 1 after a stable
+    /// connection.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How long there has been no stable connection: since the last one ended, or since the first
+    /// attempt began.
+    #[must_use]
+    pub fn down_for(&self) -> Duration {
+        self.down_for
+    }
+
+    /// How long the server asks to wait (`Retry-After` of a 429 or 503), at most one hour.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Error::Handshake(handshake) = self.error else { return None };
+        let response = handshake.response()?;
+        matches!(response.status(), 429 | 503).then_some(())?;
+        let seconds = response.headers().get("Retry-After")?;
+        if seconds.is_empty() || !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let asked = seconds.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs);
+        Some(asked.min(MAX_RETRY_AFTER))
+    }
+
+    /// Whether an [`App`](crate::App) connects again unless it is told otherwise:
+    ///
+    /// | failure | again |
+    /// |---|---|
+    /// | name lookup, TCP, a reset, an end without Close, a timeout | yes |
+    /// | status 408, 429, 5xx | yes |
+    /// | any other status, an answer that is no WebSocket's | no |
+    /// | a certificate that is not valid, any failure of TLS but a lost connection | no |
+    /// | the peer closed with 1001, 1011, 1012, 1013 | yes |
+    /// | the peer closed with 1000 or any other code | no |
+    /// | the peer broke the protocol | no |
+    /// | closed or aborted on this side | no |
+    /// | wrong input, an error of a handler | no |
+    ///
+    /// [`App::retry_if`](crate::App::retry_if) replaces it, and
+    /// [`App::reconnect_after_normal_close`](crate::App::reconnect_after_normal_close) changes
+    /// the row of 1000.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.error.is_retryable() && !self.is_local()
+    }
+
+    /// Whether the connection was ended on this side, by its user.
+    pub(crate) fn is_local(&self) -> bool {
+        self.closed().is_some_and(|closed| match closed.cause() {
+            Cause::Aborted => true,
+            Cause::Protocol(_) => false,
+            _ => closed.local().is_some() && closed.initiator() == Some(Side::Local),
+        })
+    }
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attempt {}: {}", self.attempts, self.error)
+    }
+}
+
+/// Counts the attempts in a row without a stable connection. Time is an argument.
+#[derive(Debug)]
+pub(crate) struct Streak {
+    attempts: u32,
+    down_since: Instant,
+    stable_after: Duration,
+}
+
+/// A connection that was open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lived {
+    pub(crate) lasted: Duration,
+    /// Whether anything but a Close was received.
+    pub(crate) heard: bool,
+}
+
+impl Streak {
+    pub(crate) fn new(stable_after: Duration, now: Instant) -> Self {
+        Self { attempts: 0, down_since: now, stable_after }
+    }
+
+    /// Which attempt the next one is.
+    pub(crate) fn next(&self) -> u32 {
+        self.attempts.saturating_add(1)
+    }
+
+    /// An attempt failed, or the connection that it opened has ended.
+    pub(crate) fn failed<'a>(
+        &mut self,
+        error: &'a Error,
+        lived: Option<Lived>,
+        now: Instant,
+    ) -> Failure<'a> {
+        if lived.is_some_and(|lived| lived.heard || lived.lasted >= self.stable_after) {
+            self.attempts = 0;
+            self.down_since = now;
+        }
+        self.attempts = self.next();
+        let down_for = now.saturating_duration_since(self.down_since);
+        Failure { error, attempts: self.attempts, down_for }
+    }
+}

@@ -1,0 +1,303 @@
+//! What an `App` calls: a `Handler`, or closures.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::error::{Closed, Error};
+use crate::message::MessageRef;
+use crate::proto::http::Response;
+use crate::proto::recv::Piece;
+use crate::sender::Sender;
+
+/// What a handler's method gives. An error ends the connection with Close 1011; it comes to
+/// [`on_error`](Handler::on_error) as [`Error::Handler`], and ends the
+/// [`App`](crate::App) unless [`retry_if`](crate::App::retry_if) says otherwise.
+pub type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
+
+/// What happens to an [`App`](crate::App)'s connections. All methods do nothing unless you write
+/// them, and all run on the App's thread, one at a time, in this order:
+///
+/// ```text
+/// ( on_error | on_open ( on_message | on_fragment | on_ping | on_pong )* on_close )*
+/// ```
+///
+/// While a method runs nothing is received, and pings are not answered; a peer is not given up
+/// for what it sent meanwhile. To stop, call [`Sender::close`], or keep a
+/// [`Handle`](crate::Handle). A panic ends the connection, and goes on to whoever called
+/// [`run_forever`](crate::App::run_forever) or [`join`](crate::AppThread::join).
+///
+/// `&mut H` is a handler too, so that its state can be looked at afterwards.
+pub trait Handler {
+    /// A connection is open: the first one or a later one. Subscribe here, with `sender`: nobody
+    /// else sends before this returns.
+    ///
+    /// # Errors
+    /// Yours.
+    fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
+        let _ = (sender, open);
+        Ok(())
+    }
+
+    /// A whole message, borrowed from the receive buffer. Text comes as binary after
+    /// [`unchecked_text`](crate::Builder::unchecked_text).
+    ///
+    /// # Errors
+    /// Yours.
+    fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
+        let _ = (sender, message);
+        Ok(())
+    }
+
+    /// A part of a message, instead of [`on_message`](Self::on_message), after
+    /// [`Builder::fragments`](crate::Builder::fragments).
+    ///
+    /// # Errors
+    /// Yours.
+    fn on_fragment(&mut self, sender: &Sender, fragment: Piece<'_>) -> HandlerResult {
+        let _ = (sender, fragment);
+        Ok(())
+    }
+
+    /// A Ping. It is answered already, unless [`auto_pong`](crate::Builder::auto_pong) is off.
+    ///
+    /// # Errors
+    /// Yours.
+    fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        let _ = (sender, payload);
+        Ok(())
+    }
+
+    /// A Pong; those that answer keepalive pings too.
+    ///
+    /// # Errors
+    /// Yours.
+    fn on_pong(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        let _ = (sender, payload);
+        Ok(())
+    }
+
+    /// The connection has ended: once for each [`on_open`](Self::on_open).
+    ///
+    /// # Errors
+    /// Yours.
+    fn on_close(&mut self, closed: &Closed) -> HandlerResult {
+        let _ = closed;
+        Ok(())
+    }
+
+    /// An attempt to connect failed, or another method did ([`Error::Handler`]).
+    ///
+    /// # Errors
+    /// Yours. It ends the App, and nothing is called after it.
+    fn on_error(&mut self, error: &Error) -> HandlerResult {
+        let _ = error;
+        Ok(())
+    }
+}
+
+impl<H: Handler + ?Sized> Handler for &mut H {
+    fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
+        (**self).on_open(sender, open)
+    }
+
+    fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
+        (**self).on_message(sender, message)
+    }
+
+    fn on_fragment(&mut self, sender: &Sender, fragment: Piece<'_>) -> HandlerResult {
+        (**self).on_fragment(sender, fragment)
+    }
+
+    fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        (**self).on_ping(sender, payload)
+    }
+
+    fn on_pong(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        (**self).on_pong(sender, payload)
+    }
+
+    fn on_close(&mut self, closed: &Closed) -> HandlerResult {
+        (**self).on_close(closed)
+    }
+
+    fn on_error(&mut self, error: &Error) -> HandlerResult {
+        (**self).on_error(error)
+    }
+}
+
+/// A connection that has just opened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Open<'a> {
+    /// How many attempts it took since the last stable connection: 1 if the first one worked.
+    pub attempt: u32,
+    /// Whether there was a connection before.
+    pub reconnected: bool,
+    /// The server's answer to the opening handshake.
+    pub response: &'a Response,
+}
+
+/// What a closure may give: nothing, or a `Result` of any error, for `?`.
+pub trait CallbackResult {
+    /// As a handler's method gives it.
+    ///
+    /// # Errors
+    /// The closure's.
+    fn into_result(self) -> HandlerResult;
+}
+
+impl CallbackResult for () {
+    fn into_result(self) -> HandlerResult {
+        Ok(())
+    }
+}
+
+impl<E: Into<Box<dyn StdError + Send + Sync>>> CallbackResult for Result<(), E> {
+    fn into_result(self) -> HandlerResult {
+        self.map_err(Into::into)
+    }
+}
+
+type OnOpen<'a> = Box<dyn FnMut(&Sender, &Open<'_>) -> HandlerResult + Send + 'a>;
+type OnMessage<'a> = Box<dyn FnMut(&Sender, MessageRef<'_>) -> HandlerResult + Send + 'a>;
+type OnFragment<'a> = Box<dyn FnMut(&Sender, Piece<'_>) -> HandlerResult + Send + 'a>;
+type OnControl<'a> = Box<dyn FnMut(&Sender, &[u8]) -> HandlerResult + Send + 'a>;
+type OnClose<'a> = Box<dyn FnMut(&Closed) -> HandlerResult + Send + 'a>;
+type OnError<'a> = Box<dyn FnMut(&Error) -> HandlerResult + Send + 'a>;
+
+/// A [`Handler`] made of closures, for scripts. Each takes what the method of the same name
+/// takes, and gives nothing or a `Result`.
+///
+/// ```no_run
+/// use landline::{App, Callbacks};
+///
+/// let callbacks = Callbacks::new()
+///     .on_open(|ws, _| ws.send("subscribe"))
+///     .on_message(|_, message| println!("{message:?}"));
+/// App::new("wss://example.com/feed", callbacks).run_forever()?;
+/// # Ok::<(), landline::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Callbacks<'a> {
+    open: Option<OnOpen<'a>>,
+    message: Option<OnMessage<'a>>,
+    fragment: Option<OnFragment<'a>>,
+    ping: Option<OnControl<'a>>,
+    pong: Option<OnControl<'a>>,
+    close: Option<OnClose<'a>>,
+    error: Option<OnError<'a>>,
+}
+
+impl<'a> Callbacks<'a> {
+    /// Callbacks that do nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// See [`Handler::on_open`].
+    #[must_use]
+    pub fn on_open<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, &Open<'_>) -> R + Send + 'a,
+    ) -> Self {
+        self.open = Some(Box::new(move |sender, open| call(sender, open).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_message`].
+    #[must_use]
+    pub fn on_message<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, MessageRef<'_>) -> R + Send + 'a,
+    ) -> Self {
+        self.message = Some(Box::new(move |sender, message| call(sender, message).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_fragment`].
+    #[must_use]
+    pub fn on_fragment<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, Piece<'_>) -> R + Send + 'a,
+    ) -> Self {
+        self.fragment = Some(Box::new(move |sender, piece| call(sender, piece).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_ping`].
+    #[must_use]
+    pub fn on_ping<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, &[u8]) -> R + Send + 'a,
+    ) -> Self {
+        self.ping = Some(Box::new(move |sender, payload| call(sender, payload).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_pong`].
+    #[must_use]
+    pub fn on_pong<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, &[u8]) -> R + Send + 'a,
+    ) -> Self {
+        self.pong = Some(Box::new(move |sender, payload| call(sender, payload).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_close`].
+    #[must_use]
+    pub fn on_close<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Closed) -> R + Send + 'a,
+    ) -> Self {
+        self.close = Some(Box::new(move |closed| call(closed).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_error`].
+    #[must_use]
+    pub fn on_error<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Error) -> R + Send + 'a,
+    ) -> Self {
+        self.error = Some(Box::new(move |error| call(error).into_result()));
+        self
+    }
+}
+
+impl Handler for Callbacks<'_> {
+    fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
+        self.open.as_mut().map_or(Ok(()), |call| call(sender, open))
+    }
+
+    fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
+        self.message.as_mut().map_or(Ok(()), |call| call(sender, message))
+    }
+
+    fn on_fragment(&mut self, sender: &Sender, fragment: Piece<'_>) -> HandlerResult {
+        self.fragment.as_mut().map_or(Ok(()), |call| call(sender, fragment))
+    }
+
+    fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        self.ping.as_mut().map_or(Ok(()), |call| call(sender, payload))
+    }
+
+    fn on_pong(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        self.pong.as_mut().map_or(Ok(()), |call| call(sender, payload))
+    }
+
+    fn on_close(&mut self, closed: &Closed) -> HandlerResult {
+        self.close.as_mut().map_or(Ok(()), |call| call(closed))
+    }
+
+    fn on_error(&mut self, error: &Error) -> HandlerResult {
+        self.error.as_mut().map_or(Ok(()), |call| call(error))
+    }
+}
+
+impl fmt::Debug for Callbacks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callbacks").finish_non_exhaustive()
+    }
+}
