@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::{Backoff, Exponential, Failure, Lived, Streak};
 use crate::builder::Builder;
-use crate::error::{Closed, Error, Side};
+use crate::error::{Closed, Error, Side, Timeout};
 use crate::handle::{Handle, Shared};
-use crate::handler::{Handler, Open};
+use crate::handler::{Handler, HandlerResult, Open};
 use crate::message::{Event, MessageRef};
 use crate::outbox::Outbox;
 use crate::proto::close::CloseCode;
@@ -21,6 +21,7 @@ use crate::sender::Sender;
 use crate::websocket::WebSocket;
 
 type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
+type BoxedError = Box<dyn StdError + Send + Sync>;
 type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 
 /// Runs one connection on one thread: connects, calls the [`Handler`], keeps the connection alive
@@ -209,7 +210,7 @@ impl<H: Handler> App<H> {
         let mut streak = Streak::new(self.stable_after, Instant::now());
         let mut reconnecting = false;
         loop {
-            let number = streak.next();
+            let number = streak.attempt();
             let ended = match self.connect(number, reconnecting) {
                 Ok(ws) => {
                     let ended = self.session(ws, number, reconnecting);
@@ -263,7 +264,7 @@ impl<H: Handler> App<H> {
         let since = Instant::now();
         let mut heard = false;
         let open = Open { attempt, reconnected, response: sender.response() };
-        let opened = self.handler.on_open(&sender, &open);
+        let opened = unless_over(self.handler.on_open(&sender, &open), &sender);
         let delivered = opened.and_then(|()| {
             up.send_outbox()?;
             self.deliver(&mut ws, &sender, &mut heard)
@@ -296,7 +297,7 @@ impl<H: Handler> App<H> {
         ws: &mut WebSocket,
         sender: &Sender,
         heard: &mut bool,
-    ) -> Result<Error, Box<dyn StdError + Send + Sync>> {
+    ) -> Result<Error, BoxedError> {
         loop {
             let event = match ws.next_event() {
                 Ok(event) => event,
@@ -304,7 +305,7 @@ impl<H: Handler> App<H> {
             };
             *heard = true;
             let handler = &mut self.handler;
-            match event {
+            let handled = match event {
                 Event::Text(text) => handler.on_message(sender, MessageRef::Text(text)),
                 Event::Binary(bytes) | Event::RawText(bytes) => {
                     handler.on_message(sender, MessageRef::Binary(bytes))
@@ -312,7 +313,8 @@ impl<H: Handler> App<H> {
                 Event::Fragment(fragment) => handler.on_fragment(sender, fragment),
                 Event::Ping(payload) => handler.on_ping(sender, payload),
                 Event::Pong(payload) => handler.on_pong(sender, payload),
-            }?;
+            };
+            unless_over(handled, sender)?;
         }
     }
 
@@ -424,6 +426,22 @@ struct Ended {
     error: Error,
     /// Of the connection, if there was one.
     lived: Option<Lived>,
+}
+
+/// A handler that only passes on that the connection is over has not failed: how it ended will be
+/// received.
+fn unless_over(handled: HandlerResult, sender: &Sender) -> HandlerResult {
+    let Err(error) = handled else { return Ok(()) };
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
+    while let Some(error) = cause {
+        let over =
+            matches!(error.downcast_ref(), Some(Error::Closed(_) | Error::Timeout(Timeout::Send)));
+        if over && !sender.is_open() {
+            return Ok(());
+        }
+        cause = error.source();
+    }
+    Err(error)
 }
 
 /// When it is dropped, by a panic too, no connection comes any more.

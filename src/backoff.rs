@@ -191,8 +191,8 @@ impl<'a> Failure<'a> {
         self.error.closed()
     }
 
-    /// How many attempts in a row gave no stable connection, this one included; 1 after a stable
-    /// connection.
+    /// How many attempts in a row gave no stable connection, this one included. The end of a
+    /// stable connection is the first.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -257,9 +257,12 @@ impl fmt::Display for Failure<'_> {
     }
 }
 
-/// Counts the attempts in a row without a stable connection. Time is an argument.
+/// Counts what failed in a row, without a stable connection. Time is an argument.
 #[derive(Debug)]
 pub(crate) struct Streak {
+    /// The end of the last stable connection is the first failure.
+    failures: u32,
+    /// Attempts since then.
     attempts: u32,
     down_since: Instant,
     stable_after: Duration,
@@ -275,12 +278,13 @@ pub(crate) struct Lived {
 
 impl Streak {
     pub(crate) fn new(stable_after: Duration, now: Instant) -> Self {
-        Self { attempts: 0, down_since: now, stable_after }
+        Self { failures: 0, attempts: 0, down_since: now, stable_after }
     }
 
-    /// Which attempt the next one is.
-    pub(crate) fn next(&self) -> u32 {
-        self.attempts.saturating_add(1)
+    /// Counts an attempt that begins, and says which it is.
+    pub(crate) fn attempt(&mut self) -> u32 {
+        self.attempts = self.attempts.saturating_add(1);
+        self.attempts
     }
 
     /// An attempt failed, or the connection that it opened has ended.
@@ -291,11 +295,11 @@ impl Streak {
         now: Instant,
     ) -> Failure<'a> {
         if lived.is_some_and(|lived| lived.heard || lived.lasted >= self.stable_after) {
-            self.attempts = 0;
+            (self.failures, self.attempts) = (0, 0);
             self.down_since = now;
         }
-        self.attempts = self.next();
+        self.failures = self.failures.saturating_add(1);
         let down_for = now.saturating_duration_since(self.down_since);
-        Failure { error, attempts: self.attempts, down_for }
+        Failure { error, attempts: self.failures, down_for }
     }
 }

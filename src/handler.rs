@@ -11,7 +11,8 @@ use crate::sender::Sender;
 
 /// What a handler's method gives. An error ends the connection with Close 1011; it comes to
 /// [`on_error`](Handler::on_error) as [`Error::Handler`], and ends the
-/// [`App`](crate::App) unless [`retry_if`](crate::App::retry_if) says otherwise.
+/// [`App`](crate::App) unless [`retry_if`](crate::App::retry_if) says otherwise. An error that
+/// only says that the connection is over, such as the one of `sender.send(..)?`, does neither.
 pub type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 
 /// What happens to an [`App`](crate::App)'s connections. All methods do nothing unless you write

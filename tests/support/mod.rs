@@ -22,6 +22,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub mod apps;
 pub mod streams;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -202,7 +203,7 @@ impl Io for TcpStream {
 pub struct Server<T> {
     pub addr: SocketAddr,
     pub secure: bool,
-    script: Joined<T>,
+    pub(crate) script: Joined<T>,
 }
 
 impl<T> Server<T> {

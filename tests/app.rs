@@ -1,0 +1,390 @@
+//! App: what is called, in which order, for every way a connection can end.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use landline::{
+    App, Callbacks, Cause, CloseCode, Error, Exit, Failure, Handler, HandshakeProblem,
+    InvalidInput, Keepalive, Mismatch, Never, Timeout, Violation,
+};
+use support::apps::{Recorder, serve_times, upgraded_times};
+use support::*;
+
+/// Runs an App with this handler against `url`, once, and gives how it ended.
+fn run_once(url: &str, recorder: &mut Recorder<'_>) -> Result<Exit, Error> {
+    app(url, recorder).backoff(Never).run_forever()
+}
+
+fn app<H: Handler>(url: &str, handler: H) -> App<H> {
+    App::new(url, handler).builder(builder().close_timeout(SHORT))
+}
+
+/// Tries again at once, so many times in a row.
+fn at_once(most: u32) -> impl FnMut(&Failure<'_>) -> Option<Duration> + Send {
+    move |failure| (failure.attempts() < most).then_some(Duration::ZERO)
+}
+
+/// What a script does to a connection, and what an App makes of it.
+fn ends(
+    script: impl FnOnce(&mut Peer) + Send + 'static,
+    log: &[&str],
+    check: impl FnOnce(Result<Exit, Error>) + Send + 'static,
+) {
+    let log: Vec<_> = log.iter().map(|&line| line.to_owned()).collect();
+    watchdog(LIMIT, move || {
+        let server = upgraded(script);
+        let mut recorder = Recorder::default();
+        let exit = run_once(&server.url(), &mut recorder);
+        assert_eq!(recorder.log, log);
+        check(exit);
+        server.join();
+    });
+}
+
+/// The error that an App gave up with.
+fn given_up(exit: Result<Exit, Error>) -> Error {
+    match exit {
+        Ok(Exit::GaveUp { attempts: 1, error, .. }) => error,
+        other => panic!("not given up after one attempt: {other:?}"),
+    }
+}
+
+fn lost(exit: Result<Exit, Error>, is: fn(&Cause) -> bool) {
+    let error = given_up(exit);
+    let closed = error.closed().unwrap_or_else(|| panic!("not closed: {error:?}"));
+    assert!(is(closed.cause()), "{closed:?}");
+}
+
+#[test]
+fn a_server_that_closes_normally_ends_the_app() {
+    ends(
+        |peer| {
+            peer.send(&text("hello"));
+            peer.send(&ping(b"are you there"));
+            peer.send(&binary(&[1, 2]));
+            peer.send(&frame(PONG, true, b"unasked"));
+            peer.send(&close(1000, "bye"));
+            peer.expect(PONG, b"are you there");
+            peer.expect_close(1000);
+        },
+        &[
+            "open 101, attempt 1",
+            "text hello",
+            "ping are you there",
+            "binary [1, 2]",
+            "pong unasked",
+            "close 1000 \"bye\" by the peer, clean",
+        ],
+        |exit| match exit.unwrap() {
+            Exit::Closed(closed) => assert_eq!(closed.code(), CloseCode::NORMAL),
+            other => panic!("{other:?}"),
+        },
+    );
+}
+
+#[test]
+fn a_server_that_closes_with_a_code_of_its_own_ends_the_app() {
+    ends(
+        |peer| {
+            peer.send(&close(4001, "no more"));
+            peer.expect_close(4001);
+        },
+        &["open 101, attempt 1", "close 4001 \"no more\" by the peer, clean"],
+        |exit| match exit.unwrap() {
+            Exit::Closed(closed) => assert_eq!(closed.reason(), "no more"),
+            other => panic!("{other:?}"),
+        },
+    );
+}
+
+#[test]
+fn a_server_that_goes_away_is_to_be_tried_again() {
+    ends(
+        |peer| {
+            peer.send(&close(1001, ""));
+            peer.expect_close(1001);
+        },
+        &["open 101, attempt 1", "close 1001 \"\" by the peer, clean"],
+        |exit| assert_eq!(given_up(exit).closed().unwrap().code(), CloseCode::GOING_AWAY),
+    );
+}
+
+#[test]
+fn a_server_that_ends_the_stream_without_a_close_is_to_be_tried_again() {
+    ends(
+        |peer| peer.fin(),
+        &["open 101, attempt 1", "close 1006 \"\" by nobody, eof"],
+        |exit| lost(exit, |cause| matches!(cause, Cause::Eof)),
+    );
+}
+
+#[test]
+fn a_server_that_resets_the_connection_is_to_be_tried_again() {
+    ends(
+        |peer| peer.rst(),
+        &["open 101, attempt 1", "close 1006 \"\" by nobody, io"],
+        |exit| lost(exit, |cause| matches!(cause, Cause::Io(_))),
+    );
+}
+
+#[test]
+fn a_server_that_breaks_the_protocol_ends_the_app_with_an_error() {
+    ends(
+        |peer| {
+            peer.send(&text("good"));
+            peer.send(&[0x83, 0]);
+            peer.expect_close(1002);
+        },
+        &["open 101, attempt 1", "text good", "close 1006 \"\" by us, protocol"],
+        |exit| assert!(matches!(exit, Err(Error::Protocol(Violation::ReservedOpcode(3))))),
+    );
+}
+
+#[test]
+fn a_server_that_does_not_answer_pings_is_to_be_tried_again() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
+        let mut recorder = Recorder::default();
+        let app = App::new(server.url(), &mut recorder).builder(builder().keepalive(keepalive));
+        let exit = app.backoff(Never).run_forever();
+        assert!(matches!(given_up(exit), Error::Timeout(Timeout::Pong)));
+        let log = ["open 101, attempt 1", "close 1006 \"\" by us, timeout(pong)"];
+        assert_eq!(recorder.log, log);
+        server.join();
+    });
+}
+
+#[test]
+fn a_close_in_a_callback_stops_the_app() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("enough"));
+            let close = peer.expect_close(1000);
+            peer.send(&text("too late"));
+            peer.send(&frame(CLOSE, true, &close.payload));
+        });
+        let mut recorder = Recorder::default().when("text enough", |sender| {
+            Ok(sender.unwrap().close((CloseCode::NORMAL, "enough"))?)
+        });
+        // The policy is not asked: it would connect again.
+        let exit = app(&server.url(), &mut recorder).backoff(at_once(9)).run_forever();
+        assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
+        let log = [
+            "open 101, attempt 1",
+            "text enough",
+            "text too late",
+            "close 1000 \"enough\" by us, clean",
+        ];
+        assert_eq!(recorder.log, log);
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_a_close_is_left_after_close_timeout() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let mut recorder = Recorder::default()
+            .when("open", |sender| Ok(sender.unwrap().close(CloseCode::NORMAL)?));
+        let exit = takes(SHORT, || run_once(&server.url(), &mut recorder));
+        assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
+        assert_eq!(recorder.log[1], "close 1006 \"\" by us, timeout(close)");
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_refuses_is_reported_for_every_attempt() {
+    watchdog(LIMIT, || {
+        let server = serve_times(4, |nth, peer| {
+            peer.read_request();
+            match nth {
+                0 => peer.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
+                1 => peer.send(b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n"),
+                2 => {
+                    let answer = peer.good_answer("");
+                    peer.send(&answer);
+                    peer.fin();
+                    peer.expect_end();
+                }
+                _ => peer.send(b"HTTP/1.1 401 Who are you\r\nContent-Length: 0\r\n\r\n"),
+            }
+        });
+        let mut recorder = Recorder::default();
+        let exit = app(&server.url(), &mut recorder).backoff(at_once(9)).run_forever();
+        let Err(Error::Handshake(refused)) = exit else { panic!("{exit:?}") };
+        assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+        let log = [
+            "error status 503",
+            "error status 429",
+            "open 101, attempt 3",
+            "close 1006 \"\" by nobody, eof",
+            "error status 401",
+        ];
+        assert_eq!(recorder.log, log);
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_speaks_something_else_ends_the_app() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            peer.send(b"SSH-2.0-OpenSSH\r\n\r\n");
+        });
+        let mut recorder = Recorder::default();
+        let exit = app(&server.url(), &mut recorder).backoff(at_once(9)).run_forever();
+        assert!(matches!(exit, Err(Error::Handshake(_))), "{exit:?}");
+        assert_eq!(recorder.log.len(), 1);
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_is_not_there_is_tried_as_often_as_the_policy_says() {
+    watchdog(LIMIT, || {
+        let addr = listener().local_addr().unwrap();
+        let mut recorder = Recorder::default();
+        let (seen, policy) = channel();
+        let exit = app(&format!("ws://{addr}"), &mut recorder)
+            .backoff(move |failure: &Failure<'_>| {
+                seen.send(failure.attempts()).unwrap();
+                (failure.attempts() < 4).then_some(Duration::ZERO)
+            })
+            .run_forever();
+        assert_eq!(policy.iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(recorder.log, ["error connect"; 4]);
+        match exit.unwrap() {
+            exit @ Exit::GaveUp { attempts: 4, .. } => {
+                assert!(exit.to_string().starts_with("gave up after 4 attempts: cannot connect"));
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn a_wrong_url_fails_at_once_and_no_policy_is_asked() {
+    watchdog(LIMIT, || {
+        let mut recorder = Recorder::default();
+        let exit = app("http://localhost/", &mut recorder)
+            .backoff(|_: &Failure<'_>| panic!("it would be the same again"))
+            .run_forever();
+        assert!(matches!(exit, Err(Error::InvalidInput(InvalidInput::Url(_)))), "{exit:?}");
+        assert_eq!(recorder.log, ["error input"]);
+    });
+}
+
+#[test]
+fn a_connection_after_another_says_so() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(3, |nth, peer| {
+            peer.send(&text(&format!("connection {nth}")));
+            if nth < 2 {
+                peer.fin();
+                peer.expect_end();
+            } else {
+                peer.send(&close(1000, ""));
+                peer.expect_close(1000);
+            }
+        });
+        let mut recorder = Recorder::default();
+        let exit = app(&server.url(), &mut recorder).backoff(at_once(2)).run_forever();
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        // Each proved stable: something was received.
+        let log = [
+            "open 101, attempt 1",
+            "text connection 0",
+            "close 1006 \"\" by nobody, eof",
+            "open 101, attempt 1 again",
+            "text connection 1",
+            "close 1006 \"\" by nobody, eof",
+            "open 101, attempt 1 again",
+            "text connection 2",
+            "close 1000 \"\" by the peer, clean",
+        ];
+        assert_eq!(recorder.log, log);
+        server.join();
+    });
+}
+
+#[test]
+fn fragments_are_handed_out_on_request() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&frame(BINARY, false, &[1]));
+            peer.send(&frame(0, true, &[2]));
+            peer.send(&close(1000, ""));
+            peer.expect_close(1000);
+        });
+        let mut recorder = Recorder::default();
+        let app = App::new(server.url(), &mut recorder).builder(builder().fragments(true));
+        app.run_forever().unwrap();
+        let pieces: Vec<_> =
+            recorder.log.iter().filter(|line| line.starts_with("fragment")).collect();
+        let bytes: String = pieces.iter().map(|line| line.as_str()).collect();
+        assert!(bytes.contains('1') && bytes.contains('2'), "{bytes}");
+        assert_eq!(bytes.matches("the last").count(), 1, "{bytes}");
+        assert!(!recorder.log.iter().any(|line| line.starts_with("binary")));
+        server.join();
+    });
+}
+
+#[test]
+fn closures_borrow_from_their_surroundings() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"subscribe");
+            peer.send(&text("one"));
+            peer.send(&text("two"));
+            peer.send(&ping(b"p"));
+            peer.send(&frame(PONG, true, b"q"));
+            peer.send(&close(1000, ""));
+            peer.expect(PONG, b"p");
+            peer.expect_close(1000);
+        });
+        let (mut texts, mut others) = (Vec::new(), std::sync::Mutex::new(String::new()));
+        let callbacks = Callbacks::new()
+            .on_open(|ws, open| {
+                assert!(!open.reconnected);
+                ws.send("subscribe")
+            })
+            .on_message(|_, message| texts.push(message.as_bytes().to_vec()))
+            .on_ping(|_, _| others.lock().unwrap().push_str("ping "))
+            .on_pong(|_, _| others.lock().unwrap().push_str("pong "))
+            .on_close(|closed| {
+                others.lock().unwrap().push_str(&closed.code().value().to_string());
+            });
+        App::new(server.url(), callbacks).run_forever().unwrap();
+        assert_eq!(texts, [b"one", b"two"]);
+        assert_eq!(others.get_mut().unwrap(), "ping pong 1000");
+        server.join();
+    });
+}
+
+#[test]
+fn a_url_with_secrets_is_not_shown() {
+    let app = App::new("ws://user:canary@localhost/?token=canary", Callbacks::new());
+    assert!(!format!("{app:?} {:?}", app.handle()).contains("canary"));
+}
+
+#[test]
+fn a_server_that_never_accepts_is_a_timeout_and_tried_again() {
+    watchdog(LIMIT, || {
+        let (listener, waiting) = full_backlog();
+        let url = format!("ws://{}", TcpListener::local_addr(&listener).unwrap());
+        let mut recorder = Recorder::default();
+        let app = App::new(url, &mut recorder).builder(builder().open_timeout(SHORT));
+        let exit = app.backoff(at_once(2)).run_forever();
+        assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 2, .. })), "{exit:?}");
+        assert_eq!(recorder.log, ["error Timeout(Connect)"; 2]);
+        drop((listener, waiting));
+    });
+}

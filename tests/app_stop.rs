@@ -1,0 +1,361 @@
+//! App: stopping it in every state, and handlers that fail or panic in every callback.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use landline::{
+    App, Callbacks, CloseCode, Error, Exit, Failure, Fixed, Handle, InvalidInput, Never,
+    SendProblem,
+};
+use support::apps::{Recorder, serve_times, upgraded_times};
+use support::*;
+
+const AT_ONCE: Duration = Duration::from_millis(100);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn stopped(exit: Result<Exit, Error>) {
+    assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
+}
+
+/// Both ways to stop that need no answer.
+fn both(check: fn(fn(&Handle))) {
+    watchdog(LIMIT, move || {
+        check(|handle| handle.abort());
+        check(|handle| handle.close(CloseCode::NORMAL).unwrap());
+    });
+}
+
+/// Stops an App that is in the state that `ready` tells of.
+fn stops_at_once(app: App<Callbacks<'static>>, ready: impl FnOnce(), stop: fn(&Handle)) {
+    let running = app.spawn().unwrap();
+    ready();
+    let handle = running.handle();
+    takes_at_most(AT_ONCE, || {
+        stop(&handle);
+        stopped(running.join());
+    });
+    assert!(!handle.is_open());
+    let error = handle.send("too late").unwrap_err();
+    assert!(matches!(error.problem(), SendProblem::Stopped));
+    assert_eq!(error.into_message(), "too late".into());
+}
+
+#[test]
+fn before_it_runs() {
+    both(|stop| {
+        let listener = listener();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let mut recorder = Recorder::default();
+        let app = App::new(url, &mut recorder);
+        stop(&app.handle());
+        stopped(app.run_forever());
+        assert_eq!(recorder.log, [""; 0]);
+        assert!(listener.accept().is_err(), "it connected");
+    });
+}
+
+#[test]
+fn while_it_waits_for_a_connection() {
+    both(|stop| {
+        let (listener, waiting) = full_backlog();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        stops_at_once(App::new(url, Callbacks::new()), || (), stop);
+        drop((listener, waiting));
+    });
+}
+
+#[test]
+fn while_the_server_is_silent_in_the_opening_handshake() {
+    both(|stop| {
+        let (ready, when) = channel();
+        let server = serve(move |peer| {
+            peer.read_request();
+            ready.send(()).unwrap();
+            peer.expect_end();
+        });
+        let callbacks = Callbacks::new().on_error(|error| -> () { panic!("{error}") });
+        stops_at_once(App::new(server.url(), callbacks), || when.recv().unwrap(), stop);
+        server.join();
+    });
+}
+
+#[test]
+fn while_it_waits_to_try_again() {
+    both(|stop| {
+        let addr = listener().local_addr().unwrap();
+        let (ready, when) = channel();
+        let app =
+            App::new(format!("ws://{addr}"), Callbacks::new()).backoff(move |_: &Failure<'_>| {
+                ready.send(()).unwrap();
+                Some(HOUR)
+            });
+        stops_at_once(app, || when.recv().unwrap(), stop);
+    });
+}
+
+#[test]
+fn while_it_receives_nothing() {
+    both(|stop| {
+        let (ready, when) = channel();
+        let server = upgraded(|peer| {
+            // Aborted, there is none.
+            if let Some(close) = peer.next_frame() {
+                peer.send(&frame(CLOSE, true, &close.payload));
+            }
+        });
+        let callbacks = Callbacks::new().on_open(move |_, _| ready.send(()));
+        stops_at_once(App::new(server.url(), callbacks), || when.recv().unwrap(), stop);
+        server.join();
+    });
+}
+
+#[test]
+fn while_a_callback_sends_to_a_peer_that_does_not_read() {
+    watchdog(LIMIT, || {
+        let (ready, when) = channel();
+        let (until, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+        });
+        let callbacks = Callbacks::new().on_open(move |ws, _| {
+            ready.send(()).unwrap();
+            ws.send(&vec![0; 64 << 20])
+        });
+        let app = App::new(server.url(), callbacks).backoff(Never);
+        let running = app.spawn().unwrap();
+        when.recv().unwrap();
+        let handle = running.handle();
+        let exit = takes_at_most(AT_ONCE * 5, || {
+            handle.abort();
+            running.join()
+        });
+        // That it could not send is no failure of the handler.
+        stopped(exit);
+        drop(until);
+        server.join();
+    });
+}
+
+#[test]
+fn from_its_own_callback() {
+    watchdog(LIMIT, || {
+        for abort in [false, true] {
+            let server = upgraded(move |peer| {
+                peer.send(&text("stop"));
+                if !abort {
+                    peer.expect_close(1001);
+                    peer.send(&close(1001, ""));
+                }
+                peer.expect_end();
+            });
+            let slot = std::sync::Arc::new(std::sync::OnceLock::<Handle>::new());
+            let handle = slot.clone();
+            let callbacks = Callbacks::new().on_message(move |_, _| match abort {
+                true => Ok(handle.get().unwrap().abort()),
+                false => handle.get().unwrap().close(CloseCode::GOING_AWAY),
+            });
+            let app = App::new(server.url(), callbacks);
+            slot.set(app.handle()).unwrap();
+            stopped(app.run_forever());
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_stop_leaves_no_time_for_another_connection() {
+    watchdog(LIMIT, || {
+        for _ in 0..50 {
+            let server = upgraded_times(1, |_, peer| peer.fin());
+            let (closed, when) = channel();
+            let callbacks = Callbacks::new().on_close(move |_| closed.send(()));
+            // Nothing listens any more: an attempt would be an error.
+            let callbacks = callbacks.on_error(|error| -> () { panic!("{error}") });
+            let app = App::new(server.url(), callbacks).backoff(Fixed(Duration::from_millis(50)));
+            let running = app.spawn().unwrap();
+            when.recv().unwrap();
+            running.handle().abort();
+            stopped(running.join());
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_close_that_must_not_be_sent_is_refused_and_stops_nothing() {
+    watchdog(LIMIT, || {
+        let app = App::new("ws://localhost", Callbacks::new());
+        let error = app.handle().close(CloseCode::ABNORMAL).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput(InvalidInput::Close)));
+        let error = app.handle().send("x").unwrap_err();
+        assert!(matches!(error.problem(), SendProblem::NotOpen), "{error}");
+    });
+}
+
+#[test]
+fn an_app_that_is_dropped_takes_no_messages() {
+    let app = App::new("ws://localhost", Callbacks::new());
+    let handle = app.handle();
+    drop(app);
+    assert!(matches!(handle.send("x").unwrap_err().problem(), SendProblem::Stopped));
+}
+
+/// A server on which every callback of a connection is called.
+fn everything() -> Server<Vec<Frame>> {
+    upgraded(|peer| {
+        for bytes in [text("x"), ping(b"x"), frame(PONG, true, b"x")] {
+            peer.send(&bytes);
+        }
+        let mut frames = vec![peer.next_frame().expect("nothing came")];
+        if frames[0].opcode == PONG {
+            peer.send(&close(1000, ""));
+        }
+        frames.extend(peer.stall());
+        frames
+    })
+}
+
+const CALLBACKS: [(&str, &str); 6] = [
+    ("open", "open 101, attempt 1"),
+    ("text", "text x"),
+    ("ping", "ping x"),
+    ("pong", "pong x"),
+    ("close", "close"),
+    ("error", "error handler"),
+];
+
+#[test]
+fn a_handler_that_fails_ends_the_connection_and_the_app() {
+    watchdog(LIMIT, || {
+        for (nth, (begins, line)) in CALLBACKS.into_iter().enumerate().take(5) {
+            let server = everything();
+            let mut recorder = Recorder::default().when(begins, |_| Err("no".into()));
+            let exit = App::new(server.url(), &mut recorder)
+                .builder(builder().close_timeout(SHORT))
+                .backoff(|_: &Failure<'_>| panic!("a handler's error is final"))
+                .run_forever();
+            assert!(matches!(&exit, Err(Error::Handler(error)) if error.to_string() == "no"));
+            let log = &recorder.log;
+            assert_eq!(log.last().unwrap(), "error handler no");
+            assert_eq!(log.iter().filter(|line| line.starts_with("open")).count(), 1);
+            assert_eq!(log.iter().filter(|line| line.starts_with("close")).count(), 1);
+            assert!(log[nth].starts_with(line), "{log:?}");
+            let close = server.join().into_iter().find(|frame| frame.opcode == CLOSE).unwrap();
+            let code = if begins == "close" { 1000 } else { 1011 };
+            assert_eq!(close.close_code(), Some(code), "in {begins}");
+        }
+    });
+}
+
+#[test]
+fn a_handler_that_cannot_send_because_the_peer_is_gone_has_not_failed() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |nth, peer| match nth {
+            0 => {
+                peer.send(&text("x"));
+                peer.rst();
+            }
+            _ => peer.send(&close(1000, "")),
+        });
+        let mut recorder = Recorder::default().when("text", |sender| {
+            loop {
+                sender.unwrap().send("y")?;
+            }
+        });
+        let exit = App::new(server.url(), &mut recorder)
+            .backoff(|_: &Failure<'_>| Some(Duration::ZERO))
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert_eq!(recorder.log[2], "close 1006 \"\" by nobody, io");
+        server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_fails_in_on_error_is_called_no_more() {
+    watchdog(LIMIT, || {
+        let addr = listener().local_addr().unwrap();
+        let mut recorder = Recorder::default().when("error", |_| Err("worse".into()));
+        let exit = App::new(format!("ws://{addr}"), &mut recorder).run_forever();
+        assert!(matches!(&exit, Err(Error::Handler(error)) if error.to_string() == "worse"));
+        assert_eq!(recorder.log, ["error connect"]);
+    });
+}
+
+#[test]
+fn a_handler_that_fails_is_tried_again_if_that_is_wanted() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |_, peer| {
+            peer.send(&text("x"));
+            peer.expect_close(1011);
+            peer.send(&close(1011, ""));
+            peer.expect_end();
+        });
+        let mut recorder = Recorder::default().when("text", |_| Err("no".into()));
+        let exit = App::new(server.url(), &mut recorder)
+            .retry_if(|failure| matches!(failure.error(), Error::Handler(_)))
+            .backoff({
+                let mut left = 1;
+                move |_: &Failure<'_>| {
+                    left -= 1;
+                    (left >= 0).then_some(Duration::ZERO)
+                }
+            })
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::GaveUp { error: Error::Handler(_), .. })), "{exit:?}");
+        assert_eq!(recorder.log.len(), 8);
+        server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_panics_leaves_nothing_behind() {
+    watchdog(LIMIT, || {
+        for (begins, _) in CALLBACKS.into_iter().take(5) {
+            let server = everything();
+            let mut recorder = Recorder::default().when(begins, |_| panic!("in {begins}"));
+            let app = App::new(server.url(), &mut recorder).backoff(Never);
+            let handle = app.handle();
+            let panic = catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
+            assert_eq!(panic.downcast_ref::<String>().unwrap(), &format!("in {begins}"));
+            assert!(matches!(handle.send("x").unwrap_err().problem(), SendProblem::Stopped));
+            server.join(); // The socket is closed, or this would not end.
+        }
+    });
+}
+
+#[test]
+fn a_handler_that_panics_on_a_thread_panics_at_the_join() {
+    watchdog(LIMIT, || {
+        let server = serve_times(1, |_, peer| {
+            peer.upgrade();
+            peer.send(&text("x"));
+            peer.stall();
+        });
+        let callbacks = Callbacks::new().on_message(|_, _| -> () { panic!("at the join") });
+        let running = App::new(server.url(), callbacks).thread_name("mine").spawn().unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| running.join())).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"at the join"));
+        server.join();
+    });
+}
+
+#[test]
+fn the_thread_has_the_name_and_the_stack_that_are_asked_for() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.send(&close(1000, "")));
+        let callbacks = Callbacks::new()
+            .on_open(|_, _| assert_eq!(std::thread::current().name(), Some("quotes")));
+        let app = App::new(server.url(), callbacks).thread_name("quotes").stack_size(512 << 10);
+        let running = app.spawn().unwrap();
+        assert!(matches!(running.join(), Ok(Exit::Closed(_))));
+        server.join();
+    });
+}

@@ -1,0 +1,343 @@
+//! App's outbox: what is sent while there is no connection.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use landline::{
+    App, Callbacks, Delivery, Exit, Fixed, Handle, Message, Outbox, SendProblem, WhenFull,
+};
+use support::apps::upgraded_times;
+use support::*;
+
+/// An App that has no server yet, and waits.
+fn app(outbox: Outbox) -> App<Callbacks<'static>> {
+    App::new("ws://localhost", Callbacks::new()).outbox(outbox)
+}
+
+fn queued(handle: &Handle, message: &str) -> usize {
+    match handle.send(message).unwrap() {
+        Delivery::Queued { dropped, .. } => dropped,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rejected(handle: &Handle, message: &str) -> String {
+    let error = handle.send(message).unwrap_err();
+    let problem = format!("{:?}", error.problem());
+    assert_eq!(error.into_message(), Message::from(message), "it is given back");
+    problem
+}
+
+fn waiting(handle: &Handle) -> Vec<String> {
+    let text = |message: Message| message.as_text().unwrap().to_owned();
+    handle.take_unsent().into_iter().map(text).collect()
+}
+
+#[test]
+fn without_one_a_message_is_given_back() {
+    let app = App::new("ws://localhost", Callbacks::new());
+    assert_eq!(rejected(&app.handle(), "x"), "NotOpen");
+    assert_eq!(waiting(&app.handle()), [""; 0]);
+}
+
+#[test]
+fn too_many_messages_are_rejected() {
+    let app = app(Outbox::new().max_messages(2));
+    let handle = app.handle();
+    assert_eq!((queued(&handle, "a"), queued(&handle, "b")), (0, 0));
+    assert_eq!(rejected(&handle, "c"), "Full");
+    assert_eq!(waiting(&handle), ["a", "b"]);
+    assert_eq!(queued(&handle, "d"), 0);
+    assert_eq!(waiting(&handle), ["d"]);
+}
+
+#[test]
+fn too_many_bytes_are_rejected() {
+    let app = app(Outbox::new().max_bytes(10));
+    let handle = app.handle();
+    queued(&handle, "12345");
+    assert_eq!(rejected(&handle, "123456"), "Full");
+    queued(&handle, "12345");
+    queued(&handle, ""); // Nothing more to hold.
+    assert_eq!(rejected(&handle, "1"), "Full");
+    assert_eq!(rejected(&handle, "12345678901"), "TooLarge");
+    assert_eq!(waiting(&handle), ["12345", "12345", ""]);
+}
+
+#[test]
+fn the_oldest_make_room_if_that_is_wanted() {
+    let outbox = Outbox::new().max_messages(3).max_bytes(10).when_full(WhenFull::DropOldest);
+    let app = app(outbox);
+    let handle = app.handle();
+    for message in ["1", "22", "333"] {
+        assert_eq!(queued(&handle, message), 0);
+    }
+    assert_eq!(queued(&handle, "4"), 1);
+    assert_eq!(queued(&handle, "55555"), 1);
+    assert_eq!(queued(&handle, "6666666666"), 3);
+    assert_eq!(rejected(&handle, "77777777777"), "TooLarge");
+    assert_eq!(waiting(&handle), ["6666666666"]);
+}
+
+#[test]
+fn what_waits_is_sent_in_order_after_on_open() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"subscribe");
+            for nth in 0..100 {
+                peer.expect(TEXT, nth.to_string().as_bytes());
+            }
+            peer.send(&close(1000, ""));
+            peer.expect_close(1000);
+        });
+        let callbacks = Callbacks::new().on_open(|ws, _| ws.send("subscribe"));
+        let app = App::new(server.url(), callbacks).outbox(Outbox::new());
+        let handle = app.handle();
+        for nth in 0..50 {
+            queued(&handle, &nth.to_string());
+        }
+        let running = app.spawn().unwrap();
+        for nth in 50..100 {
+            handle.send(nth.to_string()).unwrap();
+        }
+        assert!(matches!(running.join(), Ok(Exit::Closed(_))));
+        server.join();
+    });
+}
+
+#[test]
+fn nobody_sends_before_on_open_is_over() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"subscribe");
+            peer.expect(TEXT, b"first, from the callback");
+            peer.expect(TEXT, b"from another thread");
+            peer.send(&close(1000, ""));
+            peer.expect_close(1000);
+        });
+        let (opening, when) = channel();
+        let (go_on, wait) = channel::<()>();
+        let slot = std::sync::Arc::new(std::sync::OnceLock::<Handle>::new());
+        let own = slot.clone();
+        let callbacks = Callbacks::new().on_open(move |ws, _| {
+            opening.send(()).unwrap();
+            wait.recv().unwrap();
+            ws.send("subscribe").unwrap();
+            let own = own.get().unwrap();
+            assert!(own.is_open());
+            assert_eq!(own.send("first, from the callback").unwrap(), Delivery::Sent);
+        });
+        let app = App::new(server.url(), callbacks).outbox(Outbox::new());
+        slot.set(app.handle()).unwrap();
+        let running = app.spawn().unwrap();
+        when.recv().unwrap();
+        assert!(!running.handle().is_open());
+        queued(&running.handle(), "from another thread");
+        go_on.send(()).unwrap();
+        assert!(matches!(running.join(), Ok(Exit::Closed(_))));
+        server.join();
+    });
+}
+
+#[test]
+fn a_full_outbox_blocks_until_there_is_room() {
+    watchdog(LIMIT, || {
+        let app = app(Outbox::new().max_messages(1).when_full(WhenFull::Block));
+        let handle = app.handle();
+        queued(&handle, "first");
+        let other = handle.clone();
+        let blocked = spawn(move || queued(&other, "second"));
+        assert_eq!(waiting(&handle), ["first"]);
+        assert_eq!(blocked.join(), 0);
+        assert_eq!(waiting(&handle), ["second"]);
+    });
+}
+
+#[test]
+fn a_full_outbox_blocks_until_the_app_is_over() {
+    watchdog(LIMIT, || {
+        for abort in [true, false] {
+            let app = app(Outbox::new().max_messages(1).when_full(WhenFull::Block));
+            let handle = app.handle();
+            queued(&handle, "first");
+            let other = handle.clone();
+            let blocked = spawn(move || rejected(&other, "second"));
+            if abort {
+                handle.abort();
+                assert_eq!(blocked.join(), "Stopped");
+            } else {
+                drop(app);
+                assert_eq!(blocked.join(), "Stopped");
+            }
+            assert_eq!(waiting(&handle), ["first"]);
+        }
+    });
+}
+
+#[test]
+fn a_full_outbox_does_not_block_the_apps_own_thread() {
+    watchdog(LIMIT, || {
+        let addr = listener().local_addr().unwrap();
+        let slot = std::sync::Arc::new(std::sync::OnceLock::<Handle>::new());
+        let own = slot.clone();
+        let callbacks = Callbacks::new().on_error(move |_| {
+            let own = own.get().unwrap();
+            queued(own, "first");
+            assert_eq!(rejected(own, "second"), "Full");
+            own.abort();
+        });
+        let outbox = Outbox::new().max_messages(1).when_full(WhenFull::Block);
+        let app = App::new(format!("ws://{addr}"), callbacks).outbox(outbox);
+        slot.set(app.handle()).unwrap();
+        assert!(matches!(app.run_forever(), Ok(Exit::Stopped)));
+        assert_eq!(waiting(slot.get().unwrap()), ["first"]);
+    });
+}
+
+#[test]
+fn a_server_that_is_killed_and_restarted_100_times_gets_every_message_in_order() {
+    const TIMES: u32 = 100;
+    const EACH: u32 = 20;
+    watchdog(LIMIT, || {
+        let (got, delivered) = channel();
+        let server = upgraded_times(TIMES as usize, move |_, peer| {
+            for _ in 0..EACH {
+                let frame = peer.next_frame().expect("the client is gone");
+                got.send(String::from_utf8(frame.payload).unwrap()).unwrap();
+            }
+            peer.rst();
+        });
+        let (closed, down) = channel();
+        let callbacks = Callbacks::new().on_close(move |_| closed.send(()));
+        let app = App::new(server.url(), callbacks).outbox(Outbox::new());
+        // So that the server's end is noticed before more is sent into the void.
+        let app = app.backoff(Fixed(Duration::ZERO));
+        let handle = app.handle();
+        let queue = |round: u32| {
+            for nth in 0..EACH {
+                handle.send((round * EACH + nth).to_string()).unwrap();
+            }
+        };
+        queue(0);
+        let running = app.spawn().unwrap();
+        for round in 1..TIMES {
+            down.recv().unwrap();
+            queue(round);
+        }
+        down.recv().unwrap();
+        handle.abort();
+        assert!(matches!(running.join(), Ok(Exit::Stopped)));
+        let expected = (0..TIMES * EACH).map(|nth| nth.to_string());
+        assert!(delivered.into_iter().eq(expected), "something was lost, or out of order");
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_is_killed_in_the_middle_gets_nothing_twice_and_all_that_was_kept() {
+    const ALL: u32 = 2000;
+    watchdog(LIMIT, || {
+        let (got, delivered) = channel();
+        let server = upgraded_times(5, move |nth, peer| {
+            let most = if nth < 4 { 200 } else { ALL };
+            for _ in 0..most {
+                let Some(frame) = peer.next_frame() else { break };
+                let number: u32 = String::from_utf8(frame.payload).unwrap().parse().unwrap();
+                got.send((nth, number)).unwrap();
+                if number == ALL - 1 {
+                    peer.send(&close(1000, ""));
+                    peer.expect_close(1000);
+                    break;
+                }
+            }
+            if nth < 4 {
+                peer.rst();
+            }
+        });
+        let app = App::new(server.url(), Callbacks::new());
+        let app =
+            app.outbox(Outbox::new().max_messages(ALL as usize)).backoff(Fixed(Duration::ZERO));
+        for nth in 0..ALL {
+            app.handle().send(format!("{nth:01000}")).unwrap();
+        }
+        let handle = app.handle();
+        assert!(matches!(app.run_forever(), Ok(Exit::Closed(_))));
+        assert_eq!(handle.take_unsent(), []);
+        let got: Vec<_> = delivered.iter().collect();
+        assert!(got.is_sorted_by(|(_, one), (_, next)| one < next), "twice, or out of order");
+        let last: Vec<_> = got.iter().filter(|(nth, _)| *nth == 4).map(|(_, n)| *n).collect();
+        // What the system had taken when the server was killed is gone; what was kept is not.
+        assert_eq!(last, (last[0]..ALL).collect::<Vec<_>>());
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_the_system_took_only_in_part_is_sent_again() {
+    watchdog(LIMIT, || {
+        let listener = small_listener();
+        let addr = listener.local_addr().unwrap();
+        let (open, is_open) = channel();
+        let (kill, when) = channel();
+        let server = spawn(move || {
+            let mut first = Peer::new(listener.accept().unwrap().0);
+            first.upgrade();
+            // It does not read, so that most of the message stays on the other side.
+            first.hold_open(&when);
+            first.rst();
+            let mut second = Peer::new(listener.accept().unwrap().0);
+            second.upgrade();
+            let frame = second.next_frame().unwrap();
+            second.send(&close(1000, ""));
+            second.expect_close(1000);
+            frame
+        });
+        let big = vec![7; 32 << 20];
+        let callbacks = Callbacks::new().on_open(move |_, _| open.send(()));
+        let app = App::new(format!("ws://{addr}"), callbacks)
+            .outbox(Outbox::new().max_bytes(64 << 20))
+            .backoff(Fixed(Duration::ZERO));
+        let (handle, message) = (app.handle(), big.clone());
+        let running = app.spawn().unwrap();
+        is_open.recv().unwrap();
+        let sending = spawn(move || handle.send(message).unwrap());
+        kill.send(()).unwrap();
+        // On the second connection it may be sent at once, or by way of the outbox.
+        sending.join();
+        let frame = server.join();
+        assert_eq!((frame.opcode, frame.payload.len()), (BINARY, big.len()));
+        assert!(frame.payload == big);
+        assert!(matches!(running.join(), Ok(Exit::Closed(_))));
+    });
+}
+
+#[test]
+fn a_full_outbox_and_a_server_that_writes_before_it_reads_end() {
+    watchdog(LIMIT, || {
+        const EACH: usize = 16 << 20;
+        let server = upgraded(|peer| {
+            for _ in 0..16 {
+                peer.send(&binary(&vec![1; EACH / 16]));
+            }
+            let mut got = 0;
+            while got < EACH {
+                got += peer.next_frame().expect("the client is gone").payload.len();
+            }
+            peer.send(&close(1000, ""));
+            peer.expect_close(1000);
+        });
+        let mut got = 0;
+        let callbacks = Callbacks::new().on_message(|_, message| got += message.as_bytes().len());
+        let app = App::new(server.url(), callbacks).outbox(Outbox::new().max_bytes(EACH));
+        for _ in 0..16 {
+            app.handle().send(vec![2; EACH / 16]).unwrap();
+        }
+        assert!(matches!(app.run_forever(), Ok(Exit::Closed(_))));
+        assert_eq!(got, EACH);
+        server.join();
+    });
+}
