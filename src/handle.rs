@@ -155,7 +155,6 @@ pub enum Delivery {
 }
 
 /// A message that was not sent, and why.
-#[derive(Debug)]
 pub struct SendError {
     message: Message,
     problem: SendProblem,
@@ -188,6 +187,16 @@ impl SendError {
     #[must_use]
     pub fn into_message(self) -> Message {
         self.message
+    }
+}
+
+impl fmt::Debug for SendError {
+    /// Of the message the length only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("len", &self.message.as_bytes().len())
+            .field("problem", &self.problem)
+            .finish()
     }
 }
 

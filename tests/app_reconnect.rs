@@ -1,0 +1,412 @@
+//! App: when it connects again, how, and after how long.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use landline::{
+    App, Backoff, Callbacks, CloseCode, Error, Exit, Exponential, Failure, Fixed, Keepalive, Never,
+    Timeout,
+};
+use support::apps::{Recorder, serve_times, upgraded_times};
+use support::*;
+
+/// Runs an App against a server until the policy has been asked so often, and gives what it was
+/// told: attempts in a row, each time.
+fn attempts(url: &str, most: usize, stable_after: Duration) -> Vec<u32> {
+    let (seen, told) = channel();
+    let mut left = most;
+    let exit = App::new(url, Callbacks::new())
+        .builder(builder())
+        .stable_after(stable_after)
+        .backoff(move |failure: &Failure<'_>| {
+            seen.send(failure.attempts()).unwrap();
+            left -= 1;
+            (left > 0).then_some(Duration::ZERO)
+        })
+        .run_forever();
+    assert!(matches!(exit, Ok(Exit::GaveUp { .. })), "{exit:?}");
+    told.iter().collect()
+}
+
+#[test]
+fn a_server_that_accepts_and_drops_counts_as_one_that_fails() {
+    watchdog(LIMIT, || {
+        for script in [
+            (|peer| peer.fin()) as fn(&mut Peer),
+            |peer| peer.rst(),
+            |peer| peer.send(&close(1001, "")),
+            |peer| peer.send(&close(1012, "")),
+            |peer| peer.send(&close(1013, "")),
+        ] {
+            let server = upgraded_times(4, move |_, peer| script(peer));
+            assert_eq!(attempts(&server.url(), 4, Duration::from_secs(3600)), [1, 2, 3, 4]);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_says_something_proves_stable() {
+    watchdog(LIMIT, || {
+        for bytes in [text("x"), binary(b"x"), ping(b"x"), frame(PONG, true, b"x")] {
+            let server = upgraded_times(4, move |nth, peer| {
+                if nth == 2 {
+                    peer.send(&bytes);
+                }
+                peer.fin();
+                peer.stall();
+            });
+            assert_eq!(attempts(&server.url(), 4, Duration::from_secs(3600)), [1, 2, 1, 2]);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_stays_open_proves_stable() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(3, |_, peer| peer.fin());
+        assert_eq!(attempts(&server.url(), 3, Duration::ZERO), [1, 1, 1]);
+        server.join();
+    });
+}
+
+#[test]
+fn the_policy_is_told_how_long_it_is_down() {
+    watchdog(LIMIT, || {
+        let addr = listener().local_addr().unwrap();
+        let (seen, told) = channel();
+        let pause = Duration::from_millis(30);
+        let exit = App::new(format!("ws://{addr}"), Callbacks::new())
+            .backoff(move |failure: &Failure<'_>| {
+                seen.send(failure.down_for()).unwrap();
+                (failure.attempts() < 3).then_some(pause)
+            })
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::GaveUp { .. })));
+        let told: Vec<_> = told.iter().collect();
+        assert!(told[1] >= told[0] + pause && told[2] >= told[1] + pause, "{told:?}");
+    });
+}
+
+#[test]
+fn a_server_that_asks_to_wait_is_waited_for() {
+    watchdog(LIMIT, || {
+        for status in [429, 503] {
+            let server = serve_times(2, move |nth, peer| {
+                peer.read_request();
+                let after = if nth == 0 { "Retry-After: 1\r\n" } else { "" };
+                let head = format!("HTTP/1.1 {status} No\r\n{after}Content-Length: 0\r\n\r\n");
+                peer.send(head.as_bytes());
+            });
+            let app = App::new(server.url(), Callbacks::new());
+            let mut left = 2;
+            let app = app.backoff(move |failure: &Failure<'_>| {
+                left -= 1;
+                let asked = if left == 1 { Some(Duration::from_secs(1)) } else { None };
+                assert_eq!(failure.retry_after(), asked);
+                (left > 0).then_some(Duration::ZERO)
+            });
+            let exit = takes(Duration::from_secs(1), || app.run_forever());
+            assert!(matches!(exit, Ok(Exit::GaveUp { .. })), "{exit:?}");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_asks_to_wait_for_ages_is_not_obeyed() {
+    watchdog(LIMIT, || {
+        let hour = Some(Duration::from_secs(3600));
+        for (value, obeyed) in [
+            ("7200", hour),
+            ("18446744073709551616", hour),
+            ("99999999999999999999999999999999999999", hour),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+            ("0", Some(Duration::ZERO)),
+        ] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                let head = format!("HTTP/1.1 503 No\r\nRetry-After: {value}\r\n\r\n");
+                peer.send(head.as_bytes());
+                peer.fin();
+                peer.stall();
+            });
+            let app = App::new(server.url(), Callbacks::new()).backoff(Never);
+            let Ok(Exit::GaveUp { error, .. }) = app.run_forever() else { panic!("{value}") };
+            let failure = Failure::new(&error, 1, Duration::ZERO);
+            assert_eq!(failure.retry_after(), obeyed, "{value}");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_refusal_is_final_or_not_by_its_status() {
+    watchdog(LIMIT, || {
+        for (status, again) in [
+            (200, false),
+            (400, false),
+            (401, false),
+            (403, false),
+            (404, false),
+            (408, true),
+            (426, false),
+            (429, true),
+            (500, true),
+            (502, true),
+            (503, true),
+            (504, true),
+        ] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                peer.send(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes());
+            });
+            let exit = App::new(server.url(), Callbacks::new()).backoff(Never).run_forever();
+            match exit {
+                Ok(Exit::GaveUp { .. }) => assert!(again, "{status}"),
+                Err(Error::Handshake(_)) => assert!(!again, "{status}"),
+                other => panic!("{status}: {other:?}"),
+            }
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_close_is_final_or_not_by_its_code() {
+    watchdog(LIMIT, || {
+        for (code, again) in [
+            (1000, false),
+            (1001, true),
+            (1002, false),
+            (1003, false),
+            (1007, false),
+            (1008, false),
+            (1009, false),
+            (1010, false),
+            (1011, true),
+            (1012, true),
+            (1013, true),
+            (1014, false),
+            (3000, false),
+            (4999, false),
+        ] {
+            let server = upgraded(move |peer| {
+                peer.send(&close(code, ""));
+                peer.expect_close(code);
+            });
+            let exit = App::new(server.url(), Callbacks::new()).backoff(Never).run_forever();
+            match exit {
+                Ok(Exit::GaveUp { .. }) => assert!(again, "{code}"),
+                Ok(Exit::Closed(closed)) => {
+                    assert!(!again, "{code}");
+                    assert_eq!(closed.code().value(), code);
+                }
+                other => panic!("{code}: {other:?}"),
+            }
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_closes_normally_is_tried_again_if_that_is_wanted() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(3, |nth, peer| {
+            // Without a code is as good as 1000.
+            let bytes = [close(1000, ""), frame(CLOSE, true, &[]), close(4000, "")];
+            peer.send(&bytes[nth]);
+            peer.stall();
+        });
+        let mut recorder = Recorder::default();
+        let exit = App::new(server.url(), &mut recorder)
+            .reconnect_after_normal_close(true)
+            .backoff(Fixed(Duration::ZERO))
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert_eq!(recorder.log.len(), 6);
+        server.join();
+    });
+}
+
+#[test]
+fn what_is_final_can_be_decided_otherwise() {
+    watchdog(LIMIT, || {
+        let server = serve_times(3, |nth, peer| {
+            peer.read_request();
+            let status = if nth < 2 { 401 } else { 500 };
+            peer.send(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes());
+        });
+        let exit = App::new(server.url(), Callbacks::new())
+            .retry_if(|failure| failure.error().to_string().contains("401"))
+            .backoff(Fixed(Duration::ZERO))
+            .run_forever();
+        assert!(matches!(exit, Err(Error::Handshake(_))), "{exit:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn each_attempt_may_go_elsewhere_with_another_token() {
+    watchdog(LIMIT, || {
+        let script = |nth: usize, peer: &mut Peer| {
+            peer.read_request();
+            assert_eq!(peer.header("Authorization"), [format!("Bearer token {nth}")]);
+            peer.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+        };
+        let one = serve_times(1, move |_, peer| script(1, peer));
+        let two = serve_times(1, move |_, peer| script(2, peer));
+        let urls = [one.url(), two.url()];
+        let exit = App::new("ws://unused", Callbacks::new())
+            .connect_with(move |attempt| {
+                assert_eq!(attempt.url, "ws://unused");
+                assert!(!attempt.reconnecting);
+                let token = format!("token {}", attempt.number);
+                let url = &urls[attempt.number as usize - 1];
+                attempt.builder.bearer_auth(&token).connect(url)
+            })
+            .backoff(|failure: &Failure<'_>| (failure.attempts() < 2).then_some(Duration::ZERO))
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 2, .. })), "{exit:?}");
+        one.join();
+        two.join();
+    });
+}
+
+#[test]
+fn a_token_that_cannot_be_had_is_a_failure_of_the_hook() {
+    watchdog(LIMIT, || {
+        let mut recorder = Recorder::default();
+        let exit = App::new("ws://unused", &mut recorder)
+            .connect_with(|_| Err(Error::Handler("no token".into())))
+            .run_forever();
+        assert!(matches!(exit, Err(Error::Handler(_))), "{exit:?}");
+        assert_eq!(recorder.log, ["error handler no token"]);
+    });
+}
+
+#[test]
+fn a_connection_begins_its_keepalive_anew() {
+    watchdog(LIMIT, || {
+        let (opened, at) = channel();
+        let server = upgraded_times(2, move |nth, peer| {
+            let open: Instant = at.recv().unwrap();
+            let first = peer.next_frame().unwrap();
+            assert_eq!(first.opcode, PING);
+            // Not what the connection before owed.
+            assert!(open.elapsed() + Duration::from_millis(15) >= SHORT * 2);
+            if nth == 0 {
+                peer.fin(); // Its ping stays unanswered.
+                peer.stall();
+            } else {
+                peer.send(&frame(PONG, true, b"stale"));
+                peer.send(&frame(PONG, true, &first.payload));
+                peer.send(&close(1000, ""));
+                peer.stall();
+            }
+        });
+        let keepalive = Keepalive { interval: Some(SHORT * 2), timeout: Some(SHORT) };
+        let mut latency = Vec::new();
+        let callbacks = Callbacks::new()
+            .on_open(move |_, _| opened.send(Instant::now()))
+            .on_pong(|ws, _| latency.push(ws.latency().is_some()));
+        let exit = App::new(server.url(), callbacks)
+            .builder(landline::Builder::new().keepalive(keepalive))
+            .backoff(Fixed(Duration::ZERO))
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert_eq!(latency, [false, true], "a stale pong measures nothing");
+        server.join();
+    });
+}
+
+#[test]
+fn a_slow_callback_does_not_make_a_live_peer_dead() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let first = peer.next_frame().unwrap();
+            assert_eq!(first.opcode, PING);
+            // The pong is in time, behind a message that takes its reader long.
+            peer.send(&text("slow"));
+            peer.send(&frame(PONG, true, &first.payload));
+            while peer.next_frame().is_some_and(|frame| frame.opcode == PING) {
+                peer.send(&text("stop"));
+            }
+            peer.send(&close(1000, ""));
+        });
+        let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
+        let callbacks = Callbacks::new().on_message(|ws, message| {
+            if message.as_bytes() == b"stop" {
+                return ws.close(CloseCode::NORMAL);
+            }
+            std::thread::sleep(SHORT * 4); // The callback that is slow.
+            Ok(())
+        });
+        let exit = App::new(server.url(), callbacks)
+            .builder(landline::Builder::new().keepalive(keepalive))
+            .backoff(Never)
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
+        server.join();
+    });
+}
+
+/// A failure to ask a policy about.
+fn failure(error: &Error, attempts: u32, down_for: Duration) -> Failure<'_> {
+    Failure::new(error, attempts, down_for)
+}
+
+#[test]
+fn exponential_waits_grow_up_to_the_cap_and_are_spread_evenly() {
+    let error = Error::Timeout(Timeout::Connect);
+    let seconds = Duration::from_secs;
+    let mut policy = Exponential::new().base(seconds(2)).factor(3.0).cap(seconds(50));
+    for (attempts, limit) in [(1, 2), (2, 6), (3, 18), (4, 50), (5, 50), (u32::MAX, 50)] {
+        let draws: Vec<_> = (0..10_000)
+            .map(|_| policy.delay(&failure(&error, attempts, Duration::ZERO)).unwrap())
+            .collect();
+        assert!(draws.iter().all(|delay| *delay <= seconds(limit)));
+        let mean = draws.iter().sum::<Duration>().as_secs_f64() / 10_000.0;
+        // Ten standard deviations of the mean of uniform draws.
+        assert!((mean / limit as f64 - 0.5).abs() < 0.03, "{attempts}: {mean}");
+    }
+}
+
+#[test]
+fn exponential_gives_up_by_count_and_by_time() {
+    let error = Error::Timeout(Timeout::Connect);
+    let mut policy = Exponential::new().max_attempts(3);
+    let mut delay = |attempts| policy.delay(&failure(&error, attempts, Duration::ZERO));
+    assert!(delay(2).is_some() && delay(3).is_none() && delay(4).is_none());
+
+    let hour = Duration::from_secs(3600);
+    let mut policy = Exponential::new().max_elapsed(hour);
+    let mut delay = |down_for| policy.delay(&failure(&error, 1, down_for));
+    assert!(delay(hour - Duration::from_secs(2)).is_some());
+    assert!(delay(hour + Duration::from_nanos(1)).is_none());
+    assert!(delay(Duration::MAX).is_none());
+}
+
+#[test]
+fn exponential_takes_any_numbers() {
+    let error = Error::Timeout(Timeout::Connect);
+    for base in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        for factor in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, 1.0, 1e300] {
+            for cap in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+                let mut policy = Exponential::new().base(base).factor(factor).cap(cap);
+                for attempts in [0, 1, 2, 1000, u32::MAX] {
+                    let delay = policy.delay(&failure(&error, attempts, Duration::ZERO));
+                    assert!(delay.unwrap() <= cap, "{base:?} {factor} {cap:?} {attempts}");
+                }
+            }
+        }
+    }
+}
