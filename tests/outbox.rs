@@ -7,7 +7,7 @@ mod support;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{App, Callbacks, Delivery, Exit, Fixed, Handle, Message, Outbox, WhenFull};
+use landline::{App, Builder, Callbacks, Delivery, Exit, Fixed, Handle, Message, Outbox, WhenFull};
 use support::apps::upgraded_times;
 use support::*;
 
