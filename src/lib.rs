@@ -39,12 +39,26 @@
 //! **The end is a value**: [`Error::Closed`] holds both Close frames, who began, and whether it
 //! was clean.
 //!
+//! **For ever**: [`App`] connects, calls your [`Handler`] or closures, and connects again with a
+//! [`Backoff`] until a [`Handle`] stops it.
+//!
+//! ```no_run
+//! use landline::{App, Callbacks};
+//!
+//! let callbacks = Callbacks::new().on_message(|_, message| println!("{message:?}"));
+//! App::new("wss://example.com/feed", callbacks).run_forever()?;
+//! # Ok::<(), landline::Error>(())
+//! ```
+//!
 //! | to | use |
 //! |---|---|
 //! | connect | [`connect`], [`Builder`] |
 //! | use one thread | [`WebSocket`] |
 //! | use several | [`Receiver`], [`Sender`] |
 //! | stop from outside | [`AbortHandle`] |
+//! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
+//! | choose when to connect again | [`Backoff`], [`Exponential`], [`Failure`] |
+//! | send while the connection is down | [`Handle`], [`Outbox`] |
 //! | trust other certificates | `TlsOptions` |
 //! | bring a stream | [`Stream`] |
 //! | drive the protocol yourself, fuzz it | [`proto`] |
@@ -52,7 +66,7 @@
 //! # What it does not do
 //!
 //! Be a server, run on an async runtime, compress (permessage-deflate), go through a proxy,
-//! follow redirects, keep cookies, reconnect by itself.
+//! follow redirects, keep cookies.
 //!
 //! # Features
 //!

@@ -157,9 +157,13 @@ fn from_its_own_callback() {
             });
             let slot = std::sync::Arc::new(std::sync::OnceLock::<Handle>::new());
             let handle = slot.clone();
-            let callbacks = Callbacks::new().on_message(move |_, _| match abort {
-                true => Ok(handle.get().unwrap().abort()),
-                false => handle.get().unwrap().close(CloseCode::GOING_AWAY),
+            let callbacks = Callbacks::new().on_message(move |_, _| {
+                let handle = handle.get().unwrap();
+                if abort {
+                    handle.abort();
+                } else {
+                    handle.close(CloseCode::GOING_AWAY).unwrap();
+                }
             });
             let app = App::new(server.url(), callbacks);
             slot.set(app.handle()).unwrap();

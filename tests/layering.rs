@@ -152,6 +152,20 @@ fn receiving_and_sending_share_only_types() {
 }
 
 #[test]
+fn nothing_below_uses_app() {
+    const APP: [&str; 5] = ["app", "backoff", "handle", "handler", "outbox"];
+    keep("only app.rs and its parts know of them", |file, line| {
+        let own = APP.iter().any(|module| file == format!("{module}.rs")) || file == "lib.rs";
+        let named = named(line, "crate::");
+        !own && named.iter().any(|path| APP.iter().any(|module| is_in(path, module)))
+    });
+    keep("backoff.rs and outbox.rs know nothing of the App", |file, line| {
+        let uses = |module| named(line, "crate::").iter().any(|path| is_in(path, module));
+        matches!(file, "backoff.rs" | "outbox.rs") && (uses("app") || uses("handle"))
+    });
+}
+
+#[test]
 fn net_uses_only_errors_and_the_http_of_proto() {
     keep("src/net may use net, error, proto::http and proto::handshake", |file, line| {
         let modules = ["net", "error", "proto::http", "proto::handshake"];
