@@ -336,6 +336,19 @@ fn a_handler_that_panics_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_handler_that_panics_in_on_error_leaves_nothing_behind() {
+    watchdog(LIMIT, || {
+        let addr = listener().local_addr().unwrap();
+        let mut recorder = Recorder::default().when("error", |_| panic!("in on_error"));
+        let app = App::new(format!("ws://{addr}"), &mut recorder);
+        let handle = app.handle();
+        let panic = catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"in on_error"));
+        assert!(matches!(handle.send("x").unwrap_err().problem(), SendProblem::Stopped));
+    });
+}
+
+#[test]
 fn a_handler_that_panics_on_a_thread_panics_at_the_join() {
     watchdog(LIMIT, || {
         let server = serve_times(1, |_, peer| {
