@@ -946,3 +946,76 @@ mod space_for_the_next_read {
         assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
     }
 }
+
+/// The limits of a user may allow more than the machine has. Then the connection fails, and the
+/// process goes on.
+#[cfg(target_os = "linux")]
+mod memory_that_is_not_there {
+    use std::process::Command;
+
+    use landline::proto::Violation;
+    use landline::proto::recv::{Decoder, Delivery};
+    use landline::proto::utf8::Utf8;
+
+    use crate::proto_support::{announce, limits};
+
+    /// Set in a process that may have 200 MB of address space, and how it says that it was there.
+    const POOR: &str = "LANDLINE_TEST_IS_POOR";
+
+    /// Runs the calling test again in a process that is poor; `true` in that process.
+    fn is_poor(test: &str) -> bool {
+        if std::env::var_os(POOR).is_some() {
+            return true;
+        }
+        let limited = "ulimit -v 200000 && exec \"$0\" \"$@\"";
+        let module = module_path!().split_once("::").unwrap().1;
+        let name = format!("{module}::{test}");
+        let output = Command::new("sh")
+            .args(["-c", limited])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--nocapture", "--test-threads=1"])
+            .env(POOR, "1")
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && shown.contains("1 passed"), "{output:?}");
+        false
+    }
+
+    #[test]
+    fn the_peer_sends_more_than_there_is_memory_and_we_fail_the_connection() {
+        if !is_poor("the_peer_sends_more_than_there_is_memory_and_we_fail_the_connection") {
+            return;
+        }
+        let unlimited = limits(|limits| {
+            limits.max_frame_size = None;
+            limits.max_message_size = None;
+        });
+        for first in [0x81, 0x82] {
+            let mut decoder = Decoder::new(unlimited);
+            decoder.feed(&announce(first, 1 << 40));
+            let mut fed = 0;
+            let violation = loop {
+                if let Err(violation) = decoder.advance(Delivery::Whole) {
+                    break violation;
+                }
+                fed += decoder.feed(&[b'x'; 65_536]);
+                assert!(fed < 200 << 20, "more than there is");
+            };
+            assert_eq!(violation, Violation::OutOfMemory, "{first:02x} after {fed}");
+            assert!(fed > 10 << 20, "{first:02x}: only {fed}");
+            assert_eq!(violation.close_code().value(), 1009);
+        }
+    }
+
+    #[test]
+    fn a_piece_of_text_does_not_fit_and_the_text_is_as_it_was() {
+        if !is_poor("a_piece_of_text_does_not_fit_and_the_text_is_as_it_was") {
+            return;
+        }
+        let piece = vec![b'x'; 100 << 20];
+        let mut text = "before".to_owned();
+        assert_eq!(Utf8::default().push(&piece, &mut text), Err(Violation::OutOfMemory));
+        assert_eq!(text, "before");
+    }
+}
