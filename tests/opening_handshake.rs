@@ -711,6 +711,18 @@ mod rfc_9112_section_6_body_of_a_refusal {
     }
 
     #[test]
+    fn every_other_response_has_one() {
+        for status in [200, 201, 203, 205, 303, 305, 400, 407, 999] {
+            let mut response =
+                response(&format!("HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n"));
+            assert!(!response.is_body_complete(b"Hell"), "{status}");
+            assert!(response.is_body_complete(b"Hello"), "{status}");
+            response.keep_body(b"Hello");
+            assert_eq!(response.body(), b"Hello", "{status}");
+        }
+    }
+
+    #[test]
     fn the_peer_sends_a_coding_that_we_do_not_know_and_the_body_goes_on_to_the_end() {
         for headers in
             ["Transfer-Encoding: gzip\r\n", "Transfer-Encoding:\r\nContent-Length: 2\r\n"]
