@@ -261,3 +261,29 @@ mod section_7_1_7_fail_the_connection {
         }
     }
 }
+
+mod what_the_values_say {
+    use landline::proto::Violation;
+    use landline::proto::close::{CloseCode, CloseFrame};
+
+    #[test]
+    fn a_close_frame_of_a_code_and_a_reason_has_both() {
+        let close = CloseFrame::from((CloseCode::new(4999), "private"));
+        assert_eq!((close.code, &*close.reason), (Some(CloseCode::new(4999)), "private"));
+        assert_eq!(close, CloseFrame::new(CloseCode::new(4999), "private"));
+        assert_eq!(CloseFrame::empty(), CloseFrame::default());
+    }
+
+    #[test]
+    fn a_code_shows_its_number() {
+        assert_eq!(format!("{:?}", CloseCode::NORMAL), "CloseCode(1000)");
+        assert_eq!(format!("{:>6}", CloseCode::new(4999)), "  4999");
+    }
+
+    #[test]
+    fn a_violation_shows_the_value_that_the_peer_sent() {
+        assert_eq!(Violation::ReservedOpcode(0xb).to_string(), "reserved opcode 0xb");
+        let code = Violation::CloseCode(1005).to_string();
+        assert_eq!(code, "close code 1005 is not allowed in a frame");
+    }
+}

@@ -186,3 +186,45 @@ mod section_5_5_2_ping_and_5_5_3_pong {
         assert_eq!(shown, [(0x01, "Hel".into()), (0x89, String::new()), (0x80, "lo".into())]);
     }
 }
+
+mod what_the_encoder_refuses {
+    use landline::proto::close::CloseFrame;
+    use landline::proto::frame::Opcode;
+    use landline::proto::send::Refused;
+
+    use crate::proto_support::encoder;
+
+    #[test]
+    fn we_are_asked_to_fragment_a_control_frame_and_write_nothing() {
+        let mut encoder = encoder([0; 4]);
+        let mut out = Vec::new();
+        for opcode in [Opcode::Close, Opcode::Ping, Opcode::Pong] {
+            for (fin, len) in [(false, 0), (false, 125), (false, 126), (true, 126)] {
+                let begun = encoder.begin(opcode, fin, len, &mut out).map(|_| ());
+                assert_eq!(begun, Err(Refused::ControlTooLong), "{opcode:?} {fin} {len}");
+            }
+        }
+        assert_eq!((&*out, encoder.is_closed()), (&[][..], false));
+    }
+
+    #[test]
+    fn a_reason_without_a_code_is_refused() {
+        let mut close = CloseFrame::empty();
+        close.reason = "why".into();
+        let mut out = Vec::new();
+        assert_eq!(encoder([0; 4]).close(&close, &mut out), Err(Refused::InvalidClose));
+        assert_eq!(out, []);
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        for (refused, shown) in [
+            (Refused::AfterClose, "nothing may follow a Close frame"),
+            (Refused::ControlTooLong, "a control payload may have at most 125 bytes"),
+            (Refused::InvalidClose, "a close code that must not be sent, or too long a reason"),
+            (Refused::NoRandom, "the operating system gave no random bytes"),
+        ] {
+            assert_eq!(refused.to_string(), shown);
+        }
+    }
+}

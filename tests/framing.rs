@@ -652,3 +652,370 @@ mod many_frames_in_one_read {
         assert!(steps.events == [Binary(payload), Text("next".into())]);
     }
 }
+
+/// What the decoder asks for, in bytes: little for an idle peer, much for a busy one, and a big
+/// binary payload goes straight to its message.
+mod space_for_the_next_read {
+    use landline::proto::frame::Opcode;
+    use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
+
+    use crate::proto_support::{announce, frame, hex};
+
+    const SMALL: usize = 4_096;
+    const LARGE: usize = 65_536;
+
+    /// Reads `len` bytes of `byte`, which is all or a part of the space.
+    fn read(decoder: &mut Decoder, byte: u8, len: usize) {
+        decoder.space()[..len].fill(byte);
+        decoder.filled(len);
+    }
+
+    /// Reads all of `bytes` at once.
+    fn feed(decoder: &mut Decoder, bytes: &[u8]) {
+        assert_eq!(decoder.feed(bytes), bytes.len());
+    }
+
+    /// Fills the space with empty text messages, and takes those that are whole.
+    fn fill_with_messages(decoder: &mut Decoder, offset: usize) {
+        for (at, byte) in decoder.space().iter_mut().enumerate() {
+            *byte = [0x81, 0x00][(at + offset) % 2];
+        }
+        let len = decoder.space().len();
+        decoder.filled(len);
+        while decoder.advance(Delivery::Whole).unwrap() {
+            assert_eq!(decoder.step(), Ok(Some(Step::Text(""))));
+        }
+    }
+
+    /// A decoder that has seen the header of a data frame.
+    fn begun(first: u8, len: u64, delivery: Delivery) -> Decoder {
+        let mut decoder = Decoder::new(Limits::default());
+        feed(&mut decoder, &announce(first, len));
+        assert_eq!(decoder.advance(delivery), Ok(false));
+        decoder
+    }
+
+    /// Takes the message that must be whole now: its bytes, and how many it has room for.
+    fn taken(decoder: &mut Decoder) -> (Vec<u8>, usize) {
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+        match decoder.take_message() {
+            Ok(Some(Owned::Binary(bytes))) => {
+                let room = bytes.capacity();
+                (bytes, room)
+            }
+            Ok(Some(Owned::Text(text))) => {
+                let room = text.capacity();
+                (text.into_bytes(), room)
+            }
+            other => panic!("not a message: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn it_grows_when_a_read_filled_it_and_only_then() {
+        let mut decoder = Decoder::new(Limits::default());
+        for _ in 0..3 {
+            assert_eq!(decoder.space().len(), SMALL);
+            read(&mut decoder, 0x81, 1);
+            assert_eq!(decoder.space().len(), SMALL - 1, "of a frame one byte is there");
+            read(&mut decoder, 0x00, 1);
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+            assert_eq!(decoder.step(), Ok(Some(Step::Text(""))));
+        }
+        for expected in [SMALL, 4 * SMALL, LARGE, LARGE] {
+            assert_eq!(decoder.space().len(), expected);
+            assert_eq!(decoder.space().len(), expected, "asked again");
+            fill_with_messages(&mut decoder, 0);
+        }
+    }
+
+    #[test]
+    fn it_grows_around_the_part_of_a_frame_that_is_kept() {
+        let mut decoder = Decoder::new(Limits::default());
+        read(&mut decoder, 0x81, 1);
+        fill_with_messages(&mut decoder, 1);
+        assert_eq!(decoder.space().len(), 4 * SMALL);
+        read(&mut decoder, 0x81, 1);
+        fill_with_messages(&mut decoder, 1);
+        assert_eq!(decoder.space().len(), LARGE);
+    }
+
+    #[test]
+    fn shrinking_gives_it_back_unless_a_part_of_a_frame_is_in_it() {
+        let mut decoder = Decoder::new(Limits::default());
+        for _ in 0..3 {
+            fill_with_messages(&mut decoder, 0);
+        }
+        read(&mut decoder, 0x81, 1);
+        decoder.shrink();
+        assert_eq!(decoder.space().len(), LARGE - 1);
+        read(&mut decoder, 0x00, 1);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+        decoder.shrink();
+        assert_eq!(decoder.step(), Ok(Some(Step::Text(""))), "a step that was not taken is kept");
+        decoder.shrink();
+        assert_eq!(decoder.space().len(), SMALL);
+    }
+
+    #[test]
+    fn shrinking_after_a_read_that_filled_it_gives_it_back_too() {
+        let mut decoder = Decoder::new(Limits::default());
+        for _ in 0..3 {
+            fill_with_messages(&mut decoder, 0);
+        }
+        decoder.shrink();
+        assert_eq!(decoder.space().len(), SMALL);
+        fill_with_messages(&mut decoder, 0);
+        decoder.shrink();
+        assert_eq!(decoder.space().len(), SMALL);
+    }
+
+    #[test]
+    fn shrinking_keeps_a_gathered_message_that_was_not_taken() {
+        for fragments in [hex("01 01 61 80 01 62"), hex("02 01 61 80 01 62")] {
+            let mut decoder = Decoder::new(Limits::default());
+            feed(&mut decoder, &fragments);
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+            decoder.shrink();
+            assert_eq!(taken(&mut decoder).0, b"ab");
+        }
+    }
+
+    #[test]
+    fn a_binary_payload_of_64_kib_is_read_into_its_message_and_a_smaller_one_is_not() {
+        let whole = Delivery::Whole;
+        for (first, len, delivery, expected) in [
+            (0x82, 65_535, whole, SMALL),
+            (0x82, 65_536, whole, LARGE),
+            (0x82, 200_000, whole, LARGE),
+            (0x02, 200_000, whole, LARGE),
+            (0x82, 100, whole, SMALL),
+            (0x81, 200_000, whole, SMALL),
+            (0x82, 200_000, Delivery::Pieces, SMALL),
+        ] {
+            let mut decoder = begun(first, len, delivery);
+            assert_eq!(decoder.space().len(), expected, "{first:02x} {len} {delivery:?}");
+        }
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.leave_text_unchecked();
+        feed(&mut decoder, &announce(0x81, 200_000));
+        assert_eq!(decoder.advance(whole), Ok(false));
+        assert_eq!(decoder.space().len(), LARGE, "text that is not checked is bytes");
+    }
+
+    #[test]
+    fn the_rest_of_a_big_payload_is_all_that_is_asked_for() {
+        let mut decoder = begun(0x82, 200_000, Delivery::Whole);
+        for (byte, len) in [(1, LARGE), (2, LARGE), (3, LARGE), (4, 200_000 - 3 * LARGE)] {
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.space().len(), if byte == 4 { SMALL } else { LARGE });
+            read(&mut decoder, byte, len);
+        }
+        let expected = [1, 2, 3].map(|byte| vec![byte; LARGE]).concat();
+        let (bytes, _) = taken(&mut decoder);
+        assert!(bytes[..3 * LARGE] == expected && bytes[3 * LARGE..] == [4; 200_000 - 3 * LARGE]);
+    }
+
+    #[test]
+    fn space_that_a_short_read_left_over_is_used_until_it_is_under_a_quarter() {
+        let mut decoder = begun(0x82, 1_000_000, Delivery::Whole);
+        assert_eq!(decoder.space().len(), LARGE);
+        for (len, left) in [(100, LARGE - 100), (LARGE - 16_384 - 100, 16_384), (1, LARGE)] {
+            read(&mut decoder, 7, len);
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.space().len(), left);
+        }
+    }
+
+    #[test]
+    fn what_is_ready_is_told_of_each_kind() {
+        let mut decoder = Decoder::new(Limits::default());
+        feed(&mut decoder, &hex("01 02 61 62 80 01 63 82 04 61 62 63 64 01 01 65 80 00 89 01 66"));
+        let whole = Delivery::Whole;
+        for (delivery, ready, is_piece) in [
+            (whole, (Opcode::Text, 3), false),
+            (whole, (Opcode::Binary, 4), false),
+            (Delivery::Pieces, (Opcode::Text, 1), true),
+            (whole, (Opcode::Text, 0), true),
+            (whole, (Opcode::Ping, 1), false),
+        ] {
+            assert_eq!((decoder.ready(), decoder.is_piece()), (None, false));
+            assert_eq!(decoder.advance(delivery), Ok(true));
+            assert_eq!((decoder.ready(), decoder.is_piece()), (Some(ready), is_piece));
+            decoder.step().unwrap();
+        }
+    }
+
+    #[test]
+    fn unchecked_text_is_moved_out_as_bytes() {
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.leave_text_unchecked();
+        feed(&mut decoder, &hex("81 01 ff 01 01 fe 80 01 fd 82 01 fc 02 01 fb 80 01 fa"));
+        for expected in [&b"\xff"[..], b"\xfe\xfd", b"\xfc", b"\xfb\xfa"] {
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+            assert_eq!(decoder.take_message(), Ok(Some(Owned::Binary(expected.to_vec()))));
+        }
+    }
+
+    /// Reads a message of one frame and this length, and gives the room that it was given.
+    fn room(decoder: &mut Decoder, first: u8, len: usize, step: usize) -> usize {
+        let bytes = frame(first, &vec![b'x'; len]);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            rest = &rest[decoder.feed(&rest[..rest.len().min(step)])..];
+        }
+        let (bytes, room) = taken(decoder);
+        assert_eq!(bytes.len(), len);
+        room
+    }
+
+    #[test]
+    fn a_message_is_given_at_most_twice_the_room_that_it_needs() {
+        for first in [0x81, 0x82] {
+            for step in [1_000, 4_096, 65_536, usize::MAX] {
+                for len in [5_000, 1 << 16, 70_000, 1 << 18, 300_000, 1_000_000] {
+                    let room = room(&mut Decoder::new(Limits::default()), first, len, step);
+                    assert!((len..=2 * len).contains(&room), "{first:02x} {step} {len}: {room}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_big_binary_message_of_a_power_of_two_is_given_exactly_the_room_that_it_needs() {
+        for step in [1_000, 4_096, 65_536, usize::MAX] {
+            for len in [1 << 16, 1 << 17, 1 << 18, 1 << 20] {
+                let mut decoder = Decoder::new(Limits::default());
+                assert_eq!(room(&mut decoder, 0x82, len, step), len, "by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_room_of_a_big_message_that_was_lent_is_kept_until_a_small_one_comes() {
+        const BIG: usize = 1 << 20;
+        for first in [0x81, 0x82] {
+            for small in [None, Some(hex("81 01 61"))] {
+                let mut decoder = Decoder::new(Limits::default());
+                feed_all(&mut decoder, &frame(first, &vec![b'x'; BIG]));
+                decoder.step().unwrap().unwrap();
+                if let Some(small) = &small {
+                    feed_all(&mut decoder, small);
+                    assert_eq!(decoder.step(), Ok(Some(Step::Text("a"))));
+                }
+                let room = room(&mut decoder, first, BIG / 8, usize::MAX);
+                assert_eq!(room >= BIG, small.is_none(), "{first:02x} {small:?}: {room}");
+                assert!(room >= BIG || room <= BIG / 4, "{first:02x} {small:?}: {room}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_room_of_a_message_up_to_64_kib_is_kept_when_a_small_one_comes() {
+        for first in [0x01, 0x02] {
+            let mut decoder = Decoder::new(Limits::default());
+            feed_all(&mut decoder, &frame(0x80 | first, &[b'x'; 65_536]));
+            decoder.step().unwrap().unwrap();
+            feed_all(&mut decoder, &hex("81 01 61"));
+            decoder.step().unwrap().unwrap();
+            feed_all(&mut decoder, &[frame(first, b"x"), frame(0x80, b"y")].concat());
+            let (bytes, room) = taken(&mut decoder);
+            assert_eq!((&*bytes, room), (&b"xy"[..], 65_536), "{first:02x}");
+        }
+    }
+
+    #[test]
+    fn shrinking_gives_the_room_of_a_big_message_back() {
+        for first in [0x81, 0x82] {
+            let mut decoder = Decoder::new(Limits::default());
+            feed_all(&mut decoder, &frame(first, &vec![b'x'; 1 << 20]));
+            decoder.step().unwrap().unwrap();
+            decoder.shrink();
+            assert!(room(&mut decoder, first, 1 << 17, usize::MAX) <= 1 << 18, "{first:02x}");
+        }
+    }
+
+    /// Feeds a whole message, in as many reads as it takes.
+    fn feed_all(decoder: &mut Decoder, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            rest = &rest[decoder.feed(rest)..];
+        }
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+    }
+}
+
+/// The limits of a user may allow more than the machine has. Then the connection fails, and the
+/// process goes on.
+#[cfg(target_os = "linux")]
+mod memory_that_is_not_there {
+    use std::process::Command;
+
+    use landline::proto::Violation;
+    use landline::proto::recv::{Decoder, Delivery};
+    use landline::proto::utf8::Utf8;
+
+    use crate::proto_support::{announce, limits};
+
+    /// Set in a process that may have 200 MB of address space, and how it says that it was there.
+    const POOR: &str = "LANDLINE_TEST_IS_POOR";
+
+    /// Runs the calling test again in a process that is poor; `true` in that process.
+    fn is_poor(test: &str) -> bool {
+        if std::env::var_os(POOR).is_some() {
+            return true;
+        }
+        let limited = "ulimit -v 200000 && exec \"$0\" \"$@\"";
+        let module = module_path!().split_once("::").unwrap().1;
+        let name = format!("{module}::{test}");
+        let output = Command::new("sh")
+            .args(["-c", limited])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--nocapture", "--test-threads=1"])
+            .env(POOR, "1")
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && shown.contains("1 passed"), "{output:?}");
+        false
+    }
+
+    #[test]
+    fn the_peer_sends_more_than_there_is_memory_and_we_fail_the_connection() {
+        if !is_poor("the_peer_sends_more_than_there_is_memory_and_we_fail_the_connection") {
+            return;
+        }
+        let unlimited = limits(|limits| {
+            limits.max_frame_size = None;
+            limits.max_message_size = None;
+        });
+        for first in [0x81, 0x82] {
+            let mut decoder = Decoder::new(unlimited);
+            decoder.feed(&announce(first, 1 << 40));
+            let mut fed = 0;
+            let violation = loop {
+                if let Err(violation) = decoder.advance(Delivery::Whole) {
+                    break violation;
+                }
+                fed += decoder.feed(&[b'x'; 65_536]);
+                assert!(fed < 200 << 20, "more than there is");
+            };
+            assert_eq!(violation, Violation::OutOfMemory, "{first:02x} after {fed}");
+            assert!(fed > 10 << 20, "{first:02x}: only {fed}");
+            assert_eq!(violation.close_code().value(), 1009);
+        }
+    }
+
+    #[test]
+    fn a_piece_of_text_does_not_fit_and_the_text_is_as_it_was() {
+        if !is_poor("a_piece_of_text_does_not_fit_and_the_text_is_as_it_was") {
+            return;
+        }
+        let piece = vec![b'x'; 100 << 20];
+        let mut text = "before".to_owned();
+        assert_eq!(Utf8::default().push(&piece, &mut text), Err(Violation::OutOfMemory));
+        assert_eq!(text, "before");
+    }
+}

@@ -250,3 +250,30 @@ mod latency {
         assert_eq!(timer.latency(), Some(Duration::ZERO));
     }
 }
+
+mod a_ping_that_waits_for_the_wire {
+    use super::*;
+
+    #[test]
+    fn its_time_begins_when_it_goes_out() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let payload = ping(&mut timer, open + seconds(20));
+        timer.postpone(open + seconds(23));
+        assert!(timer.is_waiting());
+        assert_eq!(timer.deadline(), Some(open + seconds(33)));
+        assert_eq!(timer.due(open + seconds(33) - NANOSECOND), Due::Nothing);
+        timer.pong(&payload, open + seconds(24));
+        assert_eq!(timer.latency(), Some(seconds(1)));
+        assert_eq!(timer.deadline(), Some(open + seconds(43)));
+    }
+
+    #[test]
+    fn the_peer_is_dead_when_it_stays_silent_after_it() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        ping(&mut timer, open + seconds(20));
+        timer.postpone(open + seconds(23));
+        assert_eq!(timer.due(open + seconds(33)), Due::Dead);
+    }
+}

@@ -709,6 +709,45 @@ mod rfc_9112_section_6_body_of_a_refusal {
             assert_eq!(response.body(), b"", "{status}");
         }
     }
+
+    #[test]
+    fn every_other_response_has_one() {
+        for status in [200, 201, 203, 205, 303, 305, 400, 407, 999] {
+            let mut response =
+                response(&format!("HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n"));
+            assert!(!response.is_body_complete(b"Hell"), "{status}");
+            assert!(response.is_body_complete(b"Hello"), "{status}");
+            response.keep_body(b"Hello");
+            assert_eq!(response.body(), b"Hello", "{status}");
+        }
+    }
+
+    #[test]
+    fn the_peer_sends_a_coding_that_we_do_not_know_and_the_body_goes_on_to_the_end() {
+        for headers in
+            ["Transfer-Encoding: gzip\r\n", "Transfer-Encoding:\r\nContent-Length: 2\r\n"]
+        {
+            assert_eq!(kept(headers, b"Hello"), (b"Hello".to_vec(), false), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_peer_sends_exactly_64_kib_and_that_is_all_that_is_kept() {
+        let most = vec![b'x'; MAX_BODY];
+        for headers in ["", "Content-Length: 1000000\r\n"] {
+            assert!(kept(headers, &most) == (most.clone(), true), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_peer_never_ends_the_size_of_a_chunk_and_we_stop_after_1024_bytes() {
+        for (len, complete) in [(1_023, false), (1_024, false), (1_025, true)] {
+            let line = [b"5;", &vec![b'a'; len - 2][..]].concat();
+            assert_eq!(kept(CHUNKED, &line), (vec![], complete), "{len}");
+            let after = [b"2\r\nok\r\n", &line[..]].concat();
+            assert_eq!(kept(CHUNKED, &after), (b"ok".to_vec(), complete), "{len}");
+        }
+    }
 }
 
 mod rfc_9110_section_5_fields {
@@ -741,5 +780,39 @@ mod rfc_9110_section_5_fields {
             assert!(is_secret(name));
         }
         assert!(!is_secret("Server") && !is_secret(""));
+    }
+}
+
+mod what_the_errors_say {
+    use super::*;
+
+    #[test]
+    fn a_mismatch_names_what_does_not_match() {
+        for (mismatch, shown) in [
+            (Mismatch::Status, "the status is not 101"),
+            (Mismatch::Version, "a 101 that is not HTTP/1.1"),
+            (Mismatch::Upgrade, "Upgrade is missing or not \"websocket\""),
+            (Mismatch::Connection, "Connection does not say Upgrade"),
+            (Mismatch::Accept, "Sec-WebSocket-Accept is missing or wrong"),
+            (Mismatch::Extension, "the server uses an extension that was not offered"),
+            (Mismatch::Subprotocol, "the server chose a subprotocol that was not offered"),
+        ] {
+            assert_eq!(mismatch.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_bad_head_is_told_with_the_limit_that_it_broke() {
+        for (error, shown) in [
+            (HeadError::NotHttp, "the answer is not HTTP (is it a TLS port, or another service?)"),
+            (HeadError::BadStatusLine, "malformed status line"),
+            (HeadError::BadHeader, "malformed header line"),
+            (HeadError::BadLineEnd, "a line does not end in CR LF"),
+            (HeadError::LineTooLong, "a header line is longer than 8 KiB"),
+            (HeadError::TooManyLines, "more than 128 header lines"),
+            (HeadError::HeadTooLarge, "the response head is larger than 64 KiB"),
+        ] {
+            assert_eq!(error.to_string(), shown);
+        }
     }
 }

@@ -109,8 +109,8 @@ impl CloseFrame {
 
     /// A Close frame without a payload.
     #[must_use]
-    pub fn empty() -> Self {
-        Self::default()
+    pub const fn empty() -> Self {
+        Self { code: None, reason: String::new() }
     }
 
     /// The most bytes that a reason may have: a control payload less the code.

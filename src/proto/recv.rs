@@ -116,8 +116,6 @@ pub struct Decoder {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The last read filled all the space: the next one gets more.
-    full: bool,
     /// The data frame whose payload is being read.
     frame: Option<Frame>,
     message: Option<Message>,
@@ -179,7 +177,6 @@ impl Decoder {
             buffer: Vec::new(),
             start: 0,
             end: 0,
-            full: false,
             frame: None,
             message: None,
             utf8: Utf8::default(),
@@ -206,15 +203,16 @@ impl Decoder {
             let at = self.binary.len() - self.space;
             return &mut self.binary[at..];
         }
+        // The last read filled all the space: the next one gets more.
+        let full = self.end == self.buffer.len();
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
         if self.buffer.is_empty() {
             self.buffer = vec![0; SMALL_BUFFER];
-        } else if (self.full || self.end == self.buffer.len()) && self.buffer.len() < LARGE_BUFFER {
+        } else if full && self.buffer.len() < LARGE_BUFFER {
             self.buffer.resize(self.buffer.len() * 4, 0);
         }
-        self.full = false;
         &mut self.buffer[self.end..]
     }
 
@@ -233,7 +231,6 @@ impl Decoder {
         } else {
             assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
             self.end += len;
-            self.full = self.end == self.buffer.len();
         }
     }
 
@@ -352,9 +349,10 @@ impl Decoder {
     /// Gives back the memory that an idle connection does not need. What is received stays.
     pub fn shrink(&mut self) {
         self.release();
-        if self.start == self.end && self.buffer.len() > SMALL_BUFFER {
+        if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            self.buffer = vec![0; SMALL_BUFFER];
+            self.buffer.truncate(SMALL_BUFFER);
+            self.buffer.shrink_to_fit();
         }
         if self.message.is_none() && self.ready.is_none() {
             self.text = String::new();
