@@ -22,6 +22,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+pub mod process;
 pub mod streams;
 #[cfg(feature = "tls")]
 pub mod tls;
