@@ -33,7 +33,7 @@ fn answer(config: ServerConfig, name: &str) -> Result<(), Box<TlsError>> {
     let connected = builder.connect(&url);
     drop(builder);
     let verdict = match connected {
-        Ok(ws) => Ok(drop(ws)),
+        Ok(_) => Ok(()),
         Err(Error::Tls(tls)) => Err(tls),
         Err(other) => panic!("not a TLS error: {other:?}"),
     };
