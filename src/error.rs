@@ -265,6 +265,8 @@ impl StdError for ConnectError {
 pub struct TlsError {
     pub(crate) source: Box<dyn StdError + Send + Sync>,
     pub(crate) certificate: bool,
+    /// What the server said looks like another protocol.
+    pub(crate) is_not_tls: bool,
 }
 
 impl TlsError {
@@ -282,13 +284,33 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS failed: {}", self.source)
+        write!(f, "TLS failed: {}", Quoted(&*self.source))?;
+        if self.is_not_tls {
+            f.write_str(" (the server does not speak TLS)")?;
+        }
+        Ok(())
     }
 }
 
 impl StdError for TlsError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.source)
+    }
+}
+
+/// An error that may quote the peer, names in its certificate for example: cut, and with
+/// everything escaped that could confuse a terminal.
+struct Quoted<'a>(&'a dyn fmt::Display);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for letter in self.0.to_string().chars().take(256) {
+            match letter {
+                '"' | '\'' | '\\' => write!(f, "{letter}")?,
+                _ => write!(f, "{}", letter.escape_debug())?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -478,7 +500,9 @@ impl fmt::Display for Closed {
             Cause::Handshake => {}
             Cause::Eof => return f.write_str("the peer ended the connection without a Close"),
             Cause::Io(error) => return write!(f, "connection lost: {error}"),
-            Cause::Tls(error) => return write!(f, "connection lost: TLS failed: {error}"),
+            Cause::Tls(error) => {
+                return write!(f, "connection lost: TLS failed: {}", Quoted(&**error));
+            }
             Cause::Protocol(violation) => {
                 return write!(f, "closed after a violation: {violation}");
             }

@@ -502,7 +502,6 @@ impl Iterator for Messages<'_> {
 
 /// Reads one message as it arrives: [`Receiver::reader`]. Dropped before the end, the rest of the
 /// message is skipped.
-#[derive(Debug)]
 pub struct MessageReader<'a> {
     receiver: &'a mut Receiver,
     kind: Kind,
@@ -516,6 +515,12 @@ impl MessageReader<'_> {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+}
+
+impl fmt::Debug for MessageReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageReader").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 

@@ -275,6 +275,30 @@ fn a_server_that_refuses_sees_the_connection_end_although_the_builder_lives() {
 }
 
 #[test]
+fn a_server_that_wants_an_older_version_is_quoted_and_not_asked_again() {
+    watchdog(LIMIT, || {
+        let listener = listener();
+        let again = listener.try_clone().unwrap();
+        let server = serve_on(listener, |peer| {
+            peer.read_request();
+            assert_eq!(peer.header("Sec-WebSocket-Version"), ["13"]);
+            peer.send(
+                b"HTTP/1.1 426 No\r\nSec-WebSocket-Version: 8, 7\r\nContent-Length: 0\r\n\r\n",
+            );
+            peer.expect_end();
+        });
+        let said = refusal(builder(), server);
+        assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Status));
+        let Error::Handshake(refused) = &said else { unreachable!() };
+        let response = refused.response().unwrap();
+        assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("8, 7"));
+        assert!(!said.is_retryable());
+        again.set_nonblocking(true).unwrap();
+        assert_eq!(again.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
 fn a_server_that_refuses_in_chunks_is_quoted_too() {
     watchdog(LIMIT, || {
         let answer = "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";

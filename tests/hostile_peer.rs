@@ -256,10 +256,14 @@ fn a_peer_that_announces_much_and_sends_little_delivers_nothing() {
 #[test]
 fn a_peer_that_ends_the_stream_anywhere_in_a_frame_delivers_no_part_of_it() {
     watchdog(LIMIT, || {
-        let whole = [&b"\x82\x7e\x00\x80"[..], &[7; 128]].concat();
-        for cut in [0, 1, 2, 3, 4, 5, 131] {
+        let short = [&b"\x82\x7e\x00\x80"[..], &[7; 128]].concat();
+        let long = [&b"\x82\x7f\0\0\0\0\0\x01\0\0"[..], &[7; 65_536]].concat();
+        let cuts =
+            [&short, &long].map(|whole| (0..=14).chain([whole.len() - 1]).map(|cut| &whole[..cut]));
+        for part in cuts.into_iter().flatten() {
+            let cut = part.len();
             for reset in [false, true] {
-                let bytes = [text("whole"), whole[..cut].to_vec()].concat();
+                let bytes = [text("whole"), part.to_vec()].concat();
                 let server = upgraded(move |peer| {
                     peer.send(&bytes);
                     peer.expect(TEXT, b"got it");

@@ -94,6 +94,12 @@ fn a_url_whose_host_makes_no_sense_is_refused() {
             "ws://exa mple/",
             "ws://[1.2.3.4]/",
             "ws://256.1.1.1/",
+            // Labels that are no names: an A-label of nothing, joiners where none belong.
+            "ws://xn--example-.org/",
+            "ws://xn--a/",
+            "ws://a\u{200d}b.example/",
+            "ws://\u{200d}/",
+            "ws://\u{ad}/",
             &long_label,
             &long_name,
         ],
@@ -363,6 +369,15 @@ fn host_has_the_port_unless_it_is_the_default_and_brackets_for_ipv6() {
             ("ws://127.1:81/", "127.0.0.1:81"),
             ("ws://0x7f.1/", "127.0.0.1"),
             ("ws://bücher.example/", "xn--bcher-kva.example"),
+            ("ws://BÜCHER.example/", "xn--bcher-kva.example"),
+            ("ws://xn--bcher-kva.example/", "xn--bcher-kva.example"),
+            ("ws://ｅｘａｍｐｌｅ.com/", "example.com"),
+            ("ws://１２７.1/", "127.0.0.1"),
+            ("ws://a。b．c｡example/", "a.b.c.example"),
+            ("ws://exam\u{ad}ple.com/", "example.com"),
+            ("ws://exam\u{200b}ple.com/", "example.com"),
+            ("ws://ex%61mple.com/", "example.com"),
+            ("ws://example.com./", "example.com."),
         ] {
             let server = upgraded(|peer| peer.header("Host")[0].to_owned());
             let stream = std::net::TcpStream::connect(server.addr).unwrap();

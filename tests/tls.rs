@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landline::{Cause, Error, InvalidInput, Message, TlsError, TlsOptions};
-use rustls::{HandshakeKind, ServerConnection};
+use rustls::{AlertDescription, HandshakeKind, ServerConnection};
 use support::tls::{
     Ca, accept, ca, config, localhost, serve_tls, trusting, versions, wants_client,
 };
@@ -68,6 +68,14 @@ fn refusal(options: TlsOptions, config: rustls::ServerConfig) -> Box<TlsError> {
         Error::Tls(tls) => tls,
         other => panic!("not a TLS error: {other:?}"),
     }
+}
+
+/// The server said why, in an alert.
+fn is_alert(refused: &Error, expected: AlertDescription) {
+    let Error::Tls(tls) = refused else { panic!("not a TLS error: {refused:?}") };
+    let source = std::error::Error::source(&**tls).unwrap();
+    assert_eq!(source.downcast_ref(), Some(&rustls::Error::AlertReceived(expected)));
+    assert!(!refused.is_retryable());
 }
 
 #[test]
@@ -241,8 +249,8 @@ fn a_server_of_tls_1_2_is_understood_unless_only_1_3_will_do() {
             let _ = tls.conn.write_tls(&mut tls.sock);
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
-        let refused = error(builder().tls(trusting().tls13_only()).connect(&url));
-        assert!(matches!(refused, Error::Tls(_)), "{refused:?}");
+        let refused = promptly(|| error(builder().tls(trusting().tls13_only()).connect(&url)));
+        is_alert(&refused, AlertDescription::ProtocolVersion);
         server.join();
     });
 }
@@ -351,8 +359,8 @@ fn a_server_that_chooses_http_2_is_refused_and_http_1_1_is_fine() {
             let _ = tls.conn.write_tls(&mut tls.sock);
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
-        let refused = error(tls::builder().connect(&url));
-        assert!(matches!(refused, Error::Tls(_)), "{refused:?}");
+        let refused = promptly(|| error(tls::builder().connect(&url)));
+        is_alert(&refused, AlertDescription::NoApplicationProtocol);
         server.join();
     });
 }
@@ -541,7 +549,9 @@ fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
         let builder = builder().tls(trusting()).open_timeout(SHORT);
-        takes_at_most(SHORT + PROMPT, || error(builder.connect(&url)));
+        let said = promptly(|| error(builder.connect(&url)));
+        let Error::Handshake(handshake) = &said else { panic!("{said:?}") };
+        assert_eq!(handshake.problem(), landline::HandshakeProblem::Eof);
         drop(builder);
         server.join();
     });

@@ -228,7 +228,12 @@ impl Duplex {
                 if rest.is_empty() {
                     break;
                 }
-                cipher.start += tls.read_tls(&mut rest)?;
+                let taken = tls.read_tls(&mut rest).map_err(|error| {
+                    // A message that never ends, for example.
+                    let error = rustls::Error::General(error.to_string());
+                    io::Error::new(io::ErrorKind::InvalidData, error)
+                });
+                cipher.start += taken?;
                 let processed = tls.process_new_packets();
                 half.owes_tls |= tls.wants_write();
                 if let Err(error) = processed {

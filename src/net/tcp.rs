@@ -164,3 +164,108 @@ pub(crate) fn wait<T>(news: &Receiver<T>, deadline: Deadline, phase: Timeout) ->
         None => news.recv().map_err(|_| Error::aborted()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(150);
+    const PROMPT: Duration = Duration::from_secs(2);
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// Nobody listens there, and nobody else can.
+    fn closed() -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
+    /// Who connects there waits for ever, as for an address that swallows all packets.
+    fn black_hole() -> (Socket, Vec<Socket>, SocketAddr) {
+        let (socket, address) = closed();
+        socket.listen(0).unwrap();
+        let waiting = (0..8).map(|_| {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            let _ = client.connect(&address.into());
+            client
+        });
+        let waiting = waiting.collect();
+        (socket, waiting, address)
+    }
+
+    fn raced(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStream, Error> {
+        let (sender, news) = channel();
+        let host = Host::Domain("several.example".to_owned());
+        race(&host, addresses, Deadline::after(Some(timeout)), &sender, &news)
+    }
+
+    #[test]
+    fn of_a_thousand_addresses_eight_are_tried_the_families_in_turn() {
+        let v4 = |n: u16| {
+            let [high, low] = n.to_be_bytes();
+            SocketAddr::from((Ipv4Addr::new(127, 0, high, low), 80))
+        };
+        let v6 = |n: u16| SocketAddr::from((Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, n), 80));
+        let all: Vec<_> = (0..500).map(v6).chain((0..500).map(v4)).collect();
+        let turns = interleave(all.clone());
+        assert_eq!(turns, [v6(0), v4(0), v6(1), v4(1), v6(2), v4(2), v6(3), v4(3)]);
+        let turns = interleave(all.into_iter().rev().collect());
+        assert_eq!(turns[..3], [v4(499), v6(499), v4(498)]);
+        assert_eq!(interleave((0..3).map(v4).collect()), [v4(0), v4(1), v4(2)]);
+        assert_eq!(interleave(vec![v4(0), v6(0), v6(1)]), [v4(0), v6(0), v6(1)]);
+    }
+
+    #[test]
+    fn an_address_that_refuses_is_passed_over_at_once() {
+        let ((_closed, refusing), (_listener, good)) = (closed(), listener());
+        let start = Instant::now();
+        let stream = raced(&[refusing, refusing, good], PROMPT * 5).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert!(start.elapsed() < PROMPT, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn an_address_that_swallows_everything_has_a_quarter_of_a_second() {
+        let ((_socket, _waiting, hole), (_listener, good)) = (black_hole(), listener());
+        let start = Instant::now();
+        let stream = raced(&[hole, good], PROMPT * 5).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let took = start.elapsed();
+        assert!((STAGGER..STAGGER + PROMPT).contains(&took), "{took:?}");
+    }
+
+    #[test]
+    fn addresses_that_all_refuse_are_all_listed() {
+        let all = [closed(), closed(), closed()];
+        let addresses = all.each_ref().map(|(_, address)| *address);
+        let start = Instant::now();
+        let Err(Error::Connect(refused)) = raced(&addresses, PROMPT * 5) else { panic!() };
+        assert!(start.elapsed() < PROMPT, "{:?}", start.elapsed());
+        let attempts: Vec<_> =
+            refused.attempts().iter().map(|(at, error)| (*at, error.kind())).collect();
+        assert_eq!(attempts, addresses.map(|at| (at, io::ErrorKind::ConnectionRefused)));
+        let shown = refused.to_string();
+        assert!(addresses.iter().all(|address| shown.contains(&address.to_string())), "{shown}");
+    }
+
+    #[test]
+    fn addresses_that_all_swallow_everything_have_one_deadline_together() {
+        let (_socket, _waiting, hole) = black_hole();
+        let start = Instant::now();
+        let said = raced(&[hole; 8], SHORT * 3);
+        assert!(matches!(said, Err(Error::Timeout(Timeout::Connect))), "{said:?}");
+        let took = start.elapsed();
+        assert!((SHORT * 3..SHORT * 3 + PROMPT).contains(&took), "{took:?}");
+    }
+}

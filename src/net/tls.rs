@@ -12,8 +12,8 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage,
+    RootCertStore, SignatureScheme,
 };
 use url::Host;
 
@@ -403,7 +403,11 @@ pub(crate) fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync
         source.downcast_ref(),
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
     );
-    Error::Tls(Box::new(TlsError { source, certificate }))
+    let is_not_tls = matches!(
+        source.downcast_ref(),
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType))
+    );
+    Error::Tls(Box::new(TlsError { source, certificate, is_not_tls }))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {

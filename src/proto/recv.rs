@@ -381,14 +381,16 @@ impl Decoder {
             let data = self.binary.len() - self.space;
             let most =
                 usize::try_from(frame.left).map_or(LARGE_BUFFER, |left| left.min(LARGE_BUFFER));
-            if self.space >= most.div_ceil(4) {
+            let least = most.div_ceil(4);
+            if self.space >= least {
                 return;
             }
-            if reserve(&mut self.binary, data, most, frame.left).is_err() {
+            // Room that there is comes before more memory.
+            if reserve(&mut self.binary, data, least, frame.left).is_err() {
                 return; // `gather` will say so when the bytes are there.
             }
-            self.binary.resize(data + most, 0);
-            self.space = most;
+            self.space = most.min(self.binary.capacity() - data);
+            self.binary.resize(data + self.space, 0);
         }
     }
 
@@ -511,9 +513,11 @@ impl Decoder {
         }
         let payload = &self.buffer[self.start..self.start + len];
         if message.kind == Kind::Text && !self.unchecked_text {
-            let ahead = frame.left.min(self.text.len().max(len) as u64);
-            let ahead = usize::try_from(ahead).map_err(|_| Violation::OutOfMemory)?;
-            self.text.try_reserve(ahead).map_err(|_| Violation::OutOfMemory)?;
+            if self.text.capacity() - self.text.len() < len {
+                let ahead = frame.left.min(self.text.len().max(len) as u64);
+                let ahead = usize::try_from(ahead).map_err(|_| Violation::OutOfMemory)?;
+                self.text.try_reserve(ahead).map_err(|_| Violation::OutOfMemory)?;
+            }
             self.utf8.push(payload, &mut self.text)?;
         } else if len > 0 {
             let data = self.binary.len();

@@ -23,6 +23,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub mod apps;
+#[cfg(target_os = "linux")]
+pub mod process;
 pub mod streams;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -107,8 +107,8 @@ fn answer(request: Vec<u8>) -> String {
     )
 }
 
-/// A good server in memory, which after the handshake never stops saying the same, and takes
-/// whatever it is told.
+/// A good server in memory, which after the handshake says something, then the same for ever, and
+/// takes whatever it is told. It allocates nothing once the connection is open.
 #[derive(Debug, Default)]
 pub struct Endless {
     first: Vec<u8>,
@@ -119,13 +119,19 @@ pub struct Endless {
 #[derive(Debug, Default)]
 struct State {
     request: Vec<u8>,
+    /// The answer and what is said first, and how much of it is read.
     unread: Vec<u8>,
+    read: usize,
+    /// How much is read of the round that is said now.
+    round: usize,
     over: bool,
 }
 
 impl Endless {
+    /// With nothing to say again it is silent, and never blocks.
     pub fn new(first: &[u8], again: &[u8]) -> Self {
-        let again = again.repeat(4096 / again.len() + 1);
+        let again =
+            if again.is_empty() { Vec::new() } else { again.repeat(4096 / again.len() + 1) };
         Self { first: first.to_vec(), again, state: Mutex::default() }
     }
 }
@@ -136,12 +142,18 @@ impl Stream for Endless {
         if state.over {
             return Ok(0);
         }
-        if state.unread.is_empty() {
-            state.unread = self.again.clone();
+        let is_first = state.read < state.unread.len();
+        let rest = if is_first { &state.unread[state.read..] } else { &self.again[state.round..] };
+        if rest.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
-        let len = buf.len().min(state.unread.len());
-        buf[..len].copy_from_slice(&state.unread[..len]);
-        state.unread.drain(..len);
+        let len = buf.len().min(rest.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        if is_first {
+            state.read += len;
+        } else {
+            state.round = (state.round + len) % self.again.len();
+        }
         Ok(len)
     }
 

@@ -4,10 +4,10 @@ use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
 
 use landline::TlsOptions;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::crypto::ring;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Io, Peer, Server, listener, spawn};
@@ -29,11 +29,20 @@ pub struct Leaf {
 
 impl Ca {
     pub fn new() -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let params = authority();
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Self { pem, der, issuer: Issuer::new(params, key) }
+    }
+
+    /// An authority that this one vouches for; `change` may limit it.
+    pub fn authority(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = authority();
+        params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let (pem, der) = (certificate.pem(), certificate.der().clone());
         Self { pem, der, issuer: Issuer::new(params, key) }
     }
@@ -52,6 +61,21 @@ impl Ca {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         roots
+    }
+}
+
+fn authority() -> CertificateParams {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+impl Leaf {
+    /// Shows these authorities' certificates after its own.
+    pub fn chain<'a>(mut self, authorities: impl IntoIterator<Item = &'a Ca>) -> Self {
+        self.chain.extend(authorities.into_iter().map(|ca| ca.der.clone()));
+        self
     }
 }
 
@@ -79,7 +103,15 @@ pub fn versions(
     leaf: &Leaf,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> ServerConfig {
-    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    with_provider(leaf, ring::default_provider(), versions)
+}
+
+pub fn with_provider(
+    leaf: &Leaf,
+    provider: CryptoProvider,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ServerConfig {
+    ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
@@ -92,9 +124,23 @@ pub fn versions(
 
 /// A server that wants a certificate of the client.
 pub fn wants_client(leaf: &Leaf, clients: &Ca) -> ServerConfig {
+    asks_client(leaf, clients, |verifier| verifier)
+}
+
+/// A server that asks for a certificate of the client, and may do without.
+pub fn may_want_client(leaf: &Leaf, clients: &Ca) -> ServerConfig {
+    asks_client(leaf, clients, ClientCertVerifierBuilder::allow_unauthenticated)
+}
+
+fn asks_client(
+    leaf: &Leaf,
+    clients: &Ca,
+    change: impl FnOnce(ClientCertVerifierBuilder) -> ClientCertVerifierBuilder,
+) -> ServerConfig {
     let provider = Arc::new(ring::default_provider());
     let roots = Arc::new(clients.roots());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+    let verifier = change(verifier);
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -1,0 +1,213 @@
+//! What is shown of errors and values: no secret, and nothing that a peer could use against a
+//! terminal or a log.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::fmt::{Debug, Display};
+use std::io::Write as _;
+use std::sync::mpsc::channel;
+
+use landline::{AbortHandle, CloseCode, Error, HandshakeProblem, Keepalive, Kind, Mismatch};
+use support::*;
+
+/// All that can be shown of a value.
+fn shown(value: impl Debug) -> String {
+    format!("{value:?} {value:#?}")
+}
+
+/// All that can be shown of an error, and of what it holds.
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut all = format!("{error} {error:?} {error:#?}");
+    let mut source = error.source();
+    while let Some(inner) = source {
+        all += &format!(" {inner} {inner:?}");
+        source = inner.source();
+    }
+    all
+}
+
+fn hides_the_canary(shown: &str) {
+    assert!(!shown.contains("canary"), "{shown}");
+    // Nor as a list of bytes, in one line or in several.
+    let bytes: String = shown.split_whitespace().collect();
+    assert!(!bytes.contains("99,97,110,97,114,121"), "{shown}");
+}
+
+/// Nothing that moves a cursor, breaks a line, or turns the direction of writing.
+fn is_harmless(shown: &impl Display) {
+    let shown = shown.to_string();
+    let harmful = |letter: char| {
+        letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+    };
+    assert!(!shown.contains(harmful), "{shown:?}");
+}
+
+#[test]
+fn what_is_received_and_sent_is_shown_by_no_connection() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = upgraded(move |peer| {
+            peer.send(&[text("canary one"), frame(TEXT, false, b"canary two")].concat());
+            peer.hold_open(&hold);
+        });
+        let abort = AbortHandle::new();
+        let builder = builder().abort_handle(abort.clone()).cookie("canary");
+        let mut ws = builder.connect(&server.url()).unwrap();
+        ws.send("canary three").unwrap();
+        hides_the_canary(&shown(&ws));
+        let mut reader = ws.reader().unwrap();
+        let mut some = [0; 3];
+        std::io::Read::read_exact(&mut reader, &mut some).unwrap();
+        hides_the_canary(&shown(&reader));
+        drop(reader);
+        hides_the_canary(&shown(ws.messages()));
+        let (receiver, sender) = ws.split();
+        let mut writer = sender.writer(Kind::Text).unwrap();
+        writer.write_all(b"canary four").unwrap();
+        hides_the_canary(&shown(&writer));
+        drop(writer);
+        hides_the_canary(&shown((&receiver, &sender, &abort, &builder, sender.response())));
+        hides_the_canary(&shown((Keepalive::OFF, receiver.closed())));
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn credentials_are_in_no_error_however_connecting_ends() {
+    watchdog(LIMIT, || {
+        let builder = builder()
+            .open_timeout(SHORT)
+            .header("X-Token", "canary")
+            .bearer_auth("canary")
+            .cookie("session=canary")
+            .origin("https://canary@origin");
+        // Silent, refused, ended, no HTTP, another protocol, a redirect, wrong in each way.
+        let answers: [&[u8]; 9] = [
+            b"",
+            b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nContent-Length: 6\r\n\r\ncanary",
+            b"HTTP/1.1 302 There\r\nSet-Cookie: canary\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 101 OK\r\nSet-Cookie: canary\r\n\r\n",
+            b"HTTP/1.1 101 OK\r\nSet-Cookie: canary\r\nUpgrade: websocket\r\n\r\n",
+            b"HTTP/1.1 101 OK\r\nSet-Cookie canary\r\n\r\n",
+            b"HTTP/1.0 101 OK\r\nAuthorization: canary\r\n\r\n",
+            b"canary",
+            b"\x15\x03\x03\x00\x02\x02\x28",
+        ];
+        for answer in answers {
+            let server = serve(move |peer| {
+                peer.read_request();
+                assert!(peer.request.contains("canary"));
+                let _ = peer.try_send(answer);
+                if !answer.is_empty() {
+                    peer.fin();
+                }
+                peer.stall();
+            });
+            let url = format!("ws://canary:canary@{}/canary?canary=canary", server.addr);
+            let said = error(builder.connect(&url));
+            hides_the_canary(&told(&said));
+            server.join();
+        }
+        for url in ["ws://canary:canary@127.0.0.1:1/", "ws://c:canary@name.invalid/canary"] {
+            hides_the_canary(&told(&error(builder.connect(url))));
+        }
+    });
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn private_keys_are_shown_by_nothing() {
+    watchdog(LIMIT, || {
+        let leaf = tls::ca().leaf(&["localhost"]);
+        let secret: Vec<_> = leaf.key_pem.lines().filter(|line| !line.contains("---")).collect();
+        let pair = (leaf.pem.as_bytes(), leaf.key_pem.as_bytes());
+        let options = tls::trusting().client_certificate_pem(pair.0, pair.1).unwrap();
+        let builder = builder().tls(options.clone());
+        let server = tls::upgraded_tls(|peer| drop(peer.stall()));
+        let mut all = shown((&options, &builder));
+        let ws = builder.connect(&server.url()).unwrap();
+        all += &shown((&ws, &builder));
+        drop(ws);
+        server.join();
+        let key = [leaf.key_pem.as_bytes(), b"trailing"].concat();
+        let broken = String::from_utf8(key).unwrap().replace("PRIVATE KEY", "ENCRYPTED KEY");
+        let refused = tls::trusting().client_certificate_pem(pair.0, broken.as_bytes());
+        all += &told(&refused.unwrap_err());
+        let other = tls::ca().leaf(&["another"]);
+        let wrong = tls::trusting().client_certificate_pem(other.pem.as_bytes(), pair.1).unwrap();
+        all += &told(&error(support::builder().tls(wrong).connect("wss://localhost:1/")));
+        assert!(secret.iter().all(|line| !line.is_empty() && !all.contains(line)), "{all}");
+    });
+}
+
+#[test]
+fn a_server_that_gives_a_hostile_reason_is_quoted_escaped_and_cut() {
+    watchdog(LIMIT, || {
+        let hostile = ["\t\u{9b}31m", "\u{202e}evil", "\u{2028}", "\u{200b}", "\"\\", "ok"];
+        for reason in hostile.map(|part| part.repeat(2000 / part.len())) {
+            let answer = format!("HTTP/1.1 403 {reason}\r\nContent-Length: 0\r\n\r\n");
+            let server = serve(move |peer| {
+                peer.read_request();
+                peer.send(answer.as_bytes());
+                peer.stall();
+            });
+            let said = error(builder().connect(&server.url()));
+            let Error::Handshake(refused) = &said else { panic!("{said:?}") };
+            assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+            assert_eq!(refused.response().unwrap().reason(), reason);
+            is_harmless(&said);
+            is_harmless(&format!("{said:?}"));
+            // 256 characters, each of which may take ten to escape.
+            assert!(said.to_string().len() < 2700, "{}", said.to_string().len());
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_closes_with_a_hostile_reason_is_quoted_escaped() {
+    watchdog(LIMIT, || {
+        for reason in ["\u{1b}]0;evil\u{7}\r\n", "\u{202e}\u{2028}\u{200b}", "\u{85}\u{9b}31m"] {
+            let server = upgraded(move |peer| {
+                peer.send(&close(4000, reason));
+                peer.stall();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            let said = error(ws.recv());
+            let closed = said.closed().unwrap();
+            assert_eq!((closed.code(), closed.reason()), (CloseCode::new(4000), reason));
+            is_harmless(&said);
+            is_harmless(&closed);
+            is_harmless(&closed.remote().unwrap());
+            is_harmless(&format!("{said:?} {:?}", ws.closed()));
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_caller_that_is_given_hostile_input_is_shown_it_escaped() {
+    for url in ["ws://\u{1b}[2J/", "ws://h\u{202e}/", "\u{1b}://h/", "ws://h/\u{9b}", "ws://h:\n/"]
+    {
+        if let Err(said) = builder().open_timeout(SHORT / 150).connect(url) {
+            is_harmless(&said);
+            is_harmless(&format!("{said:?}"));
+        }
+    }
+    let others = [
+        builder().header("\u{1b}[2J", "x"),
+        builder().header("Connection\u{202e}", "x"),
+        builder().subprotocols(["\u{1b}[2J"]),
+        builder().subprotocols(["\u{202e}"]),
+    ];
+    for builder in others {
+        let said = error(builder.connect("ws://127.0.0.1:1/"));
+        assert!(matches!(said, Error::InvalidInput(_)), "{said:?}");
+        is_harmless(&said);
+        is_harmless(&format!("{said:?}"));
+    }
+}

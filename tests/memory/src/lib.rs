@@ -1,0 +1,123 @@
+//! An allocator that counts what each thread asks for. It is why this is a crate of its own: an
+//! allocator needs `unsafe`, which landline forbids itself and its tests.
+//!
+//! Counted is the thread that measures, so that the scripted peers, which run in threads of their
+//! own, are not; landline does all its work on the caller's thread.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+/// What the calling thread asked for while something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The most bytes that were alive at once, beyond those at the beginning.
+    pub peak: usize,
+    /// The bytes that are still alive; negative when older ones were given back.
+    pub left: isize,
+    /// The bytes of all allocations together; of one that grew, what it grew by.
+    pub total: usize,
+    /// How many allocations were made or changed their size.
+    pub calls: usize,
+}
+
+/// Does something, and says what it took.
+pub fn measure<T>(action: impl FnOnce() -> T) -> (T, Used) {
+    let before = COUNTS.get();
+    COUNTS.set(Counts { peak: before.live, ..before });
+    let value = action();
+    let after = COUNTS.get();
+    COUNTS.set(Counts { peak: after.peak.max(before.peak), ..after });
+    let used = Used {
+        peak: after.peak.abs_diff(before.live),
+        left: after.live - before.live,
+        total: after.total - before.total,
+        calls: after.calls - before.calls,
+    };
+    (value, used)
+}
+
+/// The bytes that the calling thread has asked for and not given back.
+pub fn live() -> isize {
+    COUNTS.get().live
+}
+
+/// The bytes that are alive in the whole process.
+pub fn live_everywhere() -> isize {
+    EVERYWHERE.load(Ordering::SeqCst)
+}
+
+#[derive(Clone, Copy)]
+struct Counts {
+    live: isize,
+    peak: isize,
+    total: usize,
+    calls: usize,
+}
+
+thread_local! {
+    static COUNTS: Cell<Counts> = const { Cell::new(Counts { live: 0, peak: 0, total: 0, calls: 0 }) };
+}
+
+static EVERYWHERE: AtomicIsize = AtomicIsize::new(0);
+
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn count(change: isize, calls: usize) {
+    EVERYWHERE.fetch_add(change, Ordering::SeqCst);
+    // The thread may be ending.
+    let _ = COUNTS.try_with(|counts| {
+        let Counts { live, peak, total, calls: before } = counts.get();
+        let live = live + change;
+        let total = total + usize::try_from(change).unwrap_or(0);
+        counts.set(Counts { live, peak: peak.max(live), total, calls: before + calls });
+    });
+}
+
+// SAFETY: all of it is the system's allocator; counting neither allocates nor panics, for a
+// layout's size fits into an `isize`, and the counters hold nothing that is dropped.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed(), 1);
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed(), 0);
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed(), 1);
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size.cast_signed() - layout.size().cast_signed(), 1);
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[test]
+fn what_is_allocated_is_counted_and_what_is_given_back_too() {
+    let (kept, used) = measure(|| {
+        let kept = vec![1_u8; 1000];
+        drop(vec![0_u8; 5000]);
+        let mut grown: Vec<u8> = Vec::with_capacity(100);
+        grown.reserve_exact(300);
+        kept
+    });
+    assert_eq!(used, Used { peak: 6000, left: 1000, total: 6300, calls: 4 });
+    assert_eq!(measure(|| drop(kept)).1, Used { peak: 0, left: -1000, total: 0, calls: 0 });
+    let other = std::thread::spawn(|| measure(|| vec![0_u8; 1 << 20]).1.peak);
+    let (peak, used) = measure(|| other.join().unwrap());
+    assert_eq!(peak, 1 << 20);
+    assert!(used.peak < 1000, "{used:?}");
+}

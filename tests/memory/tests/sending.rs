@@ -1,0 +1,95 @@
+//! Sending takes the same memory, whatever the size of the message.
+
+#[path = "../../support/mod.rs"]
+mod support;
+
+use std::io::{Read as _, Write as _};
+
+use landline::{Builder, Kind, WebSocket};
+use landline_memory::{Used, live, measure};
+use support::*;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// A peer that reads whatever comes.
+fn reads(peer: &mut Peer) {
+    let mut buffer = vec![0; 256 * KIB];
+    let mut socket = peer.socket();
+    while let Ok(1..) = socket.read(&mut buffer) {}
+}
+
+#[test]
+fn a_message_of_64_mib_is_sent_from_one_piece() {
+    watchdog(LIMIT * 2, || {
+        let big = vec![7; 64 * MIB];
+        let server = upgraded(reads);
+        let ws = builder().connect(&server.url()).unwrap();
+        let start = live();
+        let ((), used) = measure(|| ws.send(&big).unwrap());
+        println!("64 MiB sent: {used:?}");
+        assert!(used.peak <= 128 * KIB, "{used:?}");
+        assert!(live() - start <= 4 << 10, "{} bytes stay", live() - start);
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_of_64_mib_is_sent_from_few_pieces_over_tls() {
+    watchdog(LIMIT * 2, || {
+        let big = vec![7; 64 * MIB];
+        let server = tls::upgraded_tls(|peer| {
+            peer.with_tls(|tls| std::io::copy(tls, &mut std::io::sink())).ok();
+        });
+        let ws = tls::builder().connect(&server.url()).unwrap();
+        let start = live();
+        let ((), used) = measure(|| ws.send(&big).unwrap());
+        println!("64 MiB sent over TLS: {used:?}");
+        assert!(used.peak <= 512 * KIB, "{used:?}");
+        assert!(live() - start <= 8 << 10, "{} bytes stay", live() - start);
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_is_written_piece_by_piece_takes_two_pieces() {
+    watchdog(LIMIT, || {
+        let server = upgraded(reads);
+        let ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let ((), used) = measure(|| {
+            let mut writer = sender.writer(Kind::Text).unwrap();
+            for _ in 0..16 * 1024 {
+                writer.write_all(&[b'x'; KIB]).unwrap();
+            }
+            writer.finish().unwrap();
+        });
+        println!("16 MiB written: {used:?}");
+        assert!(used.peak <= 256 * KIB, "{used:?}");
+        drop((ws, sender));
+        server.join();
+    });
+}
+
+fn sends_without_an_allocation(builder: &Builder, server: Server<()>) {
+    let ws: WebSocket = builder.connect(&server.url()).unwrap();
+    let some = |count: usize| {
+        for _ in 0..count {
+            ws.send("some message").unwrap();
+            ws.send(b"and some bytes").unwrap();
+        }
+        ws.sender().ping(b"?").unwrap();
+    };
+    some(100);
+    let ((), used) = measure(|| some(5000));
+    assert_eq!(used, Used { peak: 0, left: 0, total: 0, calls: 0 });
+    drop(ws);
+    server.join();
+}
+
+#[test]
+fn small_messages_are_sent_without_an_allocation() {
+    watchdog(LIMIT, || sends_without_an_allocation(&builder(), upgraded(reads)));
+}

@@ -1,0 +1,315 @@
+//! What the system may do to the whole process: no files, no memory, signals; and what a child
+//! gets of a connection. The tests run themselves again, in a process of their own.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::fs::File;
+use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use landline::{CloseCode, Error, Message, Timeout, Violation};
+use process::{again, passed, value};
+use support::*;
+
+/// A server that echoes until it is closed.
+fn echoes() -> Server<()> {
+    upgraded(|peer| {
+        while let Some(frame) = peer.next_frame() {
+            let answer = support::frame(frame.opcode, true, &frame.payload);
+            if peer.try_send(&answer).is_err() || frame.opcode == CLOSE {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_process_without_free_files_gets_an_error_and_connects_when_there_are_some() {
+    const TEST: &str =
+        "a_process_without_free_files_gets_an_error_and_connects_when_there_are_some";
+    let Some(url) = value() else {
+        return watchdog(LIMIT, || {
+            let server = echoes();
+            passed(&again(TEST, "ulimit -n 64", &server.url()).output().unwrap());
+            server.join();
+        });
+    };
+    let mut files = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        files.push(file);
+    }
+    for _ in 0..100 {
+        let said = promptly(|| error(builder().connect(&url)));
+        let Error::Connect(refused) = &said else { panic!("{said:?}") };
+        const EMFILE: i32 = 24;
+        assert_eq!(refused.attempts()[0].1.raw_os_error(), Some(EMFILE), "{said:?}");
+        assert!(said.is_retryable());
+    }
+    // The lookup of a name needs files, too.
+    let said = promptly(|| error(builder().connect("ws://localhost:1/")));
+    assert!(matches!(said, Error::Connect(_)) && said.is_retryable(), "{said:?}");
+    drop(files);
+    let mut ws = builder().connect(&url).unwrap();
+    ws.send("still here").unwrap();
+    assert_eq!(ws.recv().unwrap(), Message::from("still here"));
+    assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+}
+
+#[test]
+fn a_peer_that_sends_more_than_there_is_memory_gets_1009_and_the_process_lives() {
+    const TEST: &str =
+        "a_peer_that_sends_more_than_there_is_memory_gets_1009_and_the_process_lives";
+    let Some(url) = value() else {
+        return watchdog(LIMIT * 2, || {
+            for opcode in [TEXT, BINARY] {
+                for announced in [false, true] {
+                    let server = upgraded(move |peer| {
+                        let piece = vec![b'x'; 1 << 20];
+                        let mut sent = match announced {
+                            // One frame of 2^40 bytes, or one of a MiB after the other.
+                            true => peer.try_send(&[0x80 | opcode, 127, 0, 0, 1, 0, 0, 0, 0, 0]),
+                            false => peer.try_send(&frame(opcode, false, b"")),
+                        };
+                        let fragment = frame(0, false, &piece);
+                        let again = if announced { &piece } else { &fragment };
+                        peer.socket().set_write_timeout(Some(LIMIT / 4)).unwrap();
+                        while sent.is_ok() {
+                            sent = peer.try_send(again);
+                        }
+                        // Whatever it sent too much may have cost it our Close; what is left says.
+                        peer.stall();
+                    });
+                    let child = again(TEST, "ulimit -v 200000", &server.url()).output().unwrap();
+                    passed(&child);
+                    server.join();
+                }
+            }
+        });
+    };
+    let builder = builder().max_message_size(None).max_frame_size(None);
+    let mut ws = builder.connect(&url).unwrap();
+    let said = error(ws.recv());
+    assert!(matches!(said, Error::Protocol(Violation::OutOfMemory)), "{said:?}");
+    let closed = ws.closed().unwrap();
+    assert_eq!(closed.local().unwrap().code, Some(CloseCode::TOO_BIG));
+    drop(ws);
+}
+
+/// Stops a process and lets it go on, again and again: whatever call it is in is interrupted.
+fn interrupted(mut child: Child) -> (bool, usize) {
+    let pid = child.id().to_string();
+    let mut times = 0;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return (status.success(), times);
+        }
+        let kill = format!("kill -STOP {pid}; kill -CONT {pid}; sleep 0.002");
+        let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
+        times += 1;
+    }
+}
+
+#[test]
+fn a_process_that_is_stopped_again_and_again_loses_nothing_and_keeps_its_deadlines() {
+    const TEST: &str =
+        "a_process_that_is_stopped_again_and_again_loses_nothing_and_keeps_its_deadlines";
+    let Some(url) = value() else {
+        return watchdog(LIMIT * 2, || {
+            let server = echoes();
+            let mut again = again(TEST, ":", &server.url());
+            let (success, times) = interrupted(again.stdout(Stdio::null()).spawn().unwrap());
+            assert!(success, "see above; interrupted {times} times");
+            assert!(times > 20, "only {times} times");
+            server.join();
+        });
+    };
+    let mut ws = builder().write_timeout(LIMIT).connect(&url).unwrap();
+    let sender = ws.sender();
+    for _ in 0..4 {
+        // Blocked in a read that has a timeout, which is not begun anew by each signal.
+        let said = takes(SHORT, || error(ws.recv_timeout(SHORT)));
+        assert!(matches!(said, Error::Timeout(Timeout::Recv)), "{said:?}");
+        let big: Vec<u8> = (0..4 << 20).map(|n: u32| n.to_be_bytes()[3]).collect();
+        let sending = {
+            let (sender, big) = (sender.clone(), big.clone());
+            spawn(move || sender.send(&big).unwrap())
+        };
+        assert!(ws.recv().unwrap().as_bytes() == big);
+        sending.join();
+    }
+    assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+}
+
+#[test]
+fn a_peer_that_is_silent_while_the_process_is_stopped_is_pinged_once_after_it() {
+    const TEST: &str = "a_peer_that_is_silent_while_the_process_is_stopped_is_pinged_once_after_it";
+    const INTERVAL: Duration = Duration::from_millis(50);
+    let Some(url) = value() else {
+        return watchdog(LIMIT, || {
+            let (open, is_open) = std::sync::mpsc::channel();
+            let (stopped, was_stopped) = std::sync::mpsc::channel::<()>();
+            let server = upgraded(move |peer| {
+                open.send(()).unwrap();
+                was_stopped.recv().unwrap();
+                let mut pings = 0;
+                while peer.next_frame().is_some_and(|frame| frame.opcode == PING) {
+                    pings += 1;
+                }
+                pings
+            });
+            let mut child = again(TEST, ":", &server.url());
+            let child = child.stdout(Stdio::null()).spawn().unwrap();
+            is_open.recv().unwrap();
+            let kill = |signal: &str| {
+                let pid = child.id().to_string();
+                assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+            };
+            kill("-STOP");
+            std::thread::sleep(INTERVAL * 20); // So long it is gone; nothing is awaited by it.
+            kill("-CONT");
+            stopped.send(()).unwrap();
+            assert!(child.wait_with_output().unwrap().status.success());
+            // One before it was stopped perhaps, one after.
+            let pings = server.join();
+            assert!((1..=3).contains(&pings), "{pings} pings");
+        });
+    };
+    let keepalive = landline::Keepalive { interval: Some(INTERVAL), timeout: Some(INTERVAL * 2) };
+    let mut ws = builder().keepalive(keepalive).connect(&url).unwrap();
+    let said = error(ws.recv());
+    assert!(matches!(said, Error::Timeout(Timeout::Pong)), "{said:?}");
+}
+
+#[test]
+fn a_child_that_is_started_while_connected_gets_no_socket_of_ours() {
+    watchdog(LIMIT, || {
+        let server = echoes();
+        let socket = Arc::new(Mutex::new(String::new()));
+        let seen = socket.clone();
+        let builder = builder().on_socket(move |stream: &TcpStream| {
+            let link = std::fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd()))?;
+            *seen.lock().unwrap() = link.to_string_lossy().into_owned();
+            Ok(())
+        });
+        let mut ws = builder.connect(&server.url()).unwrap();
+        let ours = socket.lock().unwrap().clone();
+        assert!(ours.starts_with("socket:["), "{ours}");
+        let listing = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+        let listing = String::from_utf8(listing.stdout).unwrap();
+        assert!(listing.contains("/dev/null") || listing.contains("pipe:"), "{listing}");
+        assert!(!listing.contains(&ours), "{ours} in {listing}");
+        assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+        server.join();
+    });
+}
+
+#[test]
+fn a_process_with_little_stack_for_its_threads_can_do_everything() {
+    watchdog(LIMIT, || {
+        let server = echoes();
+        let url = server.url();
+        let live = std::thread::Builder::new().stack_size(96 * 1024).spawn(move || {
+            let mut ws = builder().connect(&url).unwrap();
+            let big = vec![7; 1 << 20];
+            ws.send(&big).unwrap();
+            assert_eq!(ws.recv().unwrap().as_bytes().len(), big.len());
+            ws.sender().batch(["one", "two"]).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("one"));
+            assert!(matches!(ws.next_event().unwrap(), landline::Event::Text("two")));
+            assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+        });
+        live.unwrap().join().unwrap();
+        server.join();
+    });
+}
+
+#[test]
+fn a_connection_needs_no_thread_and_one_file() {
+    const TEST: &str = "a_connection_needs_no_thread_and_one_file";
+    let Some(url) = value() else {
+        return watchdog(LIMIT, || {
+            let listener = listener();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let over = Arc::new(AtomicBool::new(false));
+            let is_over = over.clone();
+            let serving = spawn(move || {
+                let mut peers = Vec::new();
+                loop {
+                    let (stream, _) = listener.accept().unwrap();
+                    if is_over.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let mut peer = Peer::new(stream);
+                    peer.upgrade();
+                    peers.push(peer);
+                }
+            });
+            let child = again(TEST, ":", &url).output().unwrap();
+            over.store(true, Ordering::SeqCst);
+            drop(TcpStream::connect(url.trim_start_matches("ws://").trim_end_matches('/')));
+            serving.join();
+            passed(&child);
+        });
+    };
+    let (files, threads) = (process::open_files(), process::threads());
+    let all: Vec<_> = (0..200).map(|_| builder().connect(&url).unwrap()).collect();
+    assert_eq!(process::open_files() - files, all.len());
+    // The threads that connected are ending.
+    let start = Instant::now();
+    while process::threads() > threads && start.elapsed() < PROMPT {
+        std::thread::yield_now();
+    }
+    assert_eq!(process::threads(), threads);
+    drop(all);
+    assert_eq!(process::open_files(), files);
+}
+
+#[test]
+fn two_thousand_connections_leave_no_file_and_no_thread_behind() {
+    const TEST: &str = "two_thousand_connections_leave_no_file_and_no_thread_behind";
+    let Some(count) = value() else {
+        return watchdog(LIMIT * 3, || passed(&again(TEST, ":", "2000").output().unwrap()));
+    };
+    let cycle = |at: usize| {
+        let server = upgraded(|peer| {
+            if peer.next_frame().is_some_and(|frame| frame.close_code() == Some(1000)) {
+                peer.send(&close(1000, ""));
+            }
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        match at % 4 {
+            0 => assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean()),
+            1 => ws.abort(),
+            2 => drop(ws.split().1),
+            _ => drop(ws),
+        }
+        server.join();
+        // Refusals leave nothing either.
+        if at % 10 == 0 {
+            let server = serve(|peer| peer.rst());
+            error(builder().connect(&server.url()));
+            server.join();
+        }
+    };
+    (0..20).for_each(cycle);
+    let settled = |most: (usize, usize)| {
+        let start = Instant::now();
+        loop {
+            let now = (process::open_files(), process::threads());
+            if (now.0 <= most.0 && now.1 <= most.1) || start.elapsed() > PROMPT {
+                return now;
+            }
+            std::thread::yield_now();
+        }
+    };
+    let before = settled((0, 0));
+    (0..count.parse().unwrap()).for_each(cycle);
+    assert_eq!(settled(before), before, "files and threads");
+}

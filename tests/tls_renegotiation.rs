@@ -1,0 +1,129 @@
+//! TLS 1.2 lets a server ask to begin anew, which a client must not (RFC 9325 section 3.5).
+
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use landline::{Cause, Message};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::cipher::{
+    InboundOpaqueMessage, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
+};
+use rustls::crypto::ring;
+use rustls::{
+    ConnectionTrafficSecrets, ContentType, PeerMisbehaved, ProtocolVersion, ServerConfig,
+    ServerConnection, SupportedCipherSuite,
+};
+
+use support::tls::{builder, ca, serve_tls};
+use support::*;
+
+const SUITE: SupportedCipherSuite =
+    ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
+
+/// The server's end of a TLS 1.2 connection, without the library that would keep it honest.
+struct Bare {
+    socket: TcpStream,
+    encrypter: Box<dyn MessageEncrypter>,
+    decrypter: Box<dyn MessageDecrypter>,
+    sent: u64,
+    received: u64,
+}
+
+impl Bare {
+    fn new(peer: &mut Peer) -> Self {
+        peer.upgrade();
+        peer.with_tls(|tls| {
+            let socket = tls.sock.try_clone().unwrap();
+            let ended = ServerConnection::new(config().into()).unwrap();
+            let tls = std::mem::replace(&mut tls.conn, ended);
+            let secrets = tls.dangerous_extract_secrets().unwrap();
+            let SupportedCipherSuite::Tls12(suite) = SUITE else { unreachable!() };
+            let (sent, ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets.tx else {
+                unreachable!()
+            };
+            let encrypter = suite.aead_alg.encrypter(key, iv.as_ref(), &[]);
+            let (received, ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets.rx
+            else {
+                unreachable!()
+            };
+            let decrypter = suite.aead_alg.decrypter(key, iv.as_ref());
+            Self { socket, encrypter, decrypter, sent, received }
+        })
+    }
+
+    fn send(&mut self, typ: ContentType, body: &[u8]) {
+        let version = ProtocolVersion::TLSv1_2;
+        let payload = OutboundChunks::Single(body);
+        let message = OutboundPlainMessage { typ, version, payload };
+        let record = self.encrypter.encrypt(message, self.sent).unwrap().encode();
+        self.sent += 1;
+        // The client may have left.
+        let _ = self.socket.write_all(&record);
+    }
+
+    fn receive(&mut self) -> (u8, Vec<u8>) {
+        let mut header = [0; 5];
+        self.socket.read_exact(&mut header).unwrap();
+        let mut body = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+        self.socket.read_exact(&mut body).unwrap();
+        let kind = ContentType::from(header[0]);
+        let message = InboundOpaqueMessage::new(kind, ProtocolVersion::TLSv1_2, &mut body);
+        let plain = self.decrypter.decrypt(message, self.received).unwrap().payload.to_vec();
+        self.received += 1;
+        (header[0], plain)
+    }
+}
+
+fn config() -> ServerConfig {
+    let provider = CryptoProvider { cipher_suites: vec![SUITE], ..ring::default_provider() };
+    let leaf = ca().leaf(&["localhost"]);
+    let mut config = tls::with_provider(&leaf, provider, &[&rustls::version::TLS12]);
+    config.enable_secret_extraction = true;
+    config
+}
+
+const HELLO_REQUEST: &[u8] = &[0, 0, 0, 0];
+
+#[test]
+fn a_server_that_asks_to_begin_anew_is_told_no_and_the_connection_goes_on() {
+    watchdog(LIMIT, || {
+        let server = serve_tls(config(), |peer| {
+            let mut bare = Bare::new(peer);
+            bare.send(ContentType::Handshake, HELLO_REQUEST);
+            // A warning: no_renegotiation.
+            assert_eq!(bare.receive(), (21, vec![1, 100]));
+            bare.send(ContentType::ApplicationData, &text("as you like"));
+            peer.socket().read_to_end(&mut Vec::new()).unwrap();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(promptly(|| ws.recv().unwrap()), Message::from("as you like"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_asks_again_and_again_to_begin_anew_is_left() {
+    watchdog(LIMIT, || {
+        let server = serve_tls(config(), |peer| {
+            let mut bare = Bare::new(peer);
+            for _ in 0..1000 {
+                bare.send(ContentType::Handshake, HELLO_REQUEST);
+            }
+            let _ = peer.socket().read_to_end(&mut Vec::new());
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let closed = promptly(|| error(ws.recv())).closed().cloned().unwrap();
+        let Cause::Tls(said) = closed.cause() else { panic!("{closed:?}") };
+        let expected = PeerMisbehaved::TooManyRenegotiationRequests;
+        let expected = rustls::Error::PeerMisbehaved(expected);
+        assert_eq!(said.downcast_ref(), Some(&expected));
+        drop(ws);
+        server.join();
+    });
+}
