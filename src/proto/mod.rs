@@ -26,6 +26,7 @@
 //! This module is exempt from semantic versioning until 1.0.
 
 pub mod close;
+pub mod date;
 pub mod error;
 pub mod frame;
 pub mod handshake;
