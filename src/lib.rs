@@ -66,6 +66,7 @@ mod builder;
 mod dial;
 mod ending;
 mod error;
+mod hop;
 mod message;
 mod net;
 pub mod proto;
@@ -80,6 +81,7 @@ pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, Side,
     Timeout, TlsError,
 };
+pub use hop::Hop;
 pub use message::{Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::duplex::Stream;

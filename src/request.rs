@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::builder::Builder;
 use crate::error::{Error, InvalidInput};
-use crate::net::target::Target;
+use crate::hop::{Hop, is_harmless};
 use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
 
 /// All header lines but those of the handshake itself.
@@ -16,8 +16,9 @@ pub(crate) struct HeaderLines {
 }
 
 impl HeaderLines {
-    /// All header lines but those of the handshake itself, checked.
-    pub(crate) fn new(builder: &Builder, target: &Target) -> Result<Self, Error> {
+    /// All header lines but those of the handshake itself, checked. Where a redirect has left the
+    /// first origin, only those that are harmless.
+    pub(crate) fn new(builder: &Builder, hop: &Hop) -> Result<Self, Error> {
         let given =
             |name: &str| builder.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         let mut lines = Vec::new();
@@ -26,7 +27,7 @@ impl HeaderLines {
                 lines.push((name.to_owned(), value.clone()));
             }
         };
-        let url = target.credentials.clone();
+        let url = hop.target.credentials.clone();
         let url = url.map(|(user, password)| Authorization::Basic(user, password));
         let authorization = builder.authorization.as_ref().or(url.as_ref());
         let authorization = authorization.map(Authorization::value).transpose()?;
@@ -35,8 +36,9 @@ impl HeaderLines {
         ours("Authorization", &authorization);
         ours("Cookie", &builder.cookie);
         lines.extend(builder.headers.iter().cloned());
+        lines.retain(|(name, _)| hop.is_first_origin() || is_harmless(name));
 
-        let mut host = builder.host.clone();
+        let mut host = builder.host.clone().filter(|_| hop.is_first_origin());
         for (name, value) in &lines {
             if !is_token(name) || !is_field_value(value) {
                 return Err(InvalidInput::Header(name.escape_debug().to_string().into()).into());
@@ -60,7 +62,7 @@ impl HeaderLines {
         let subprotocols = builder.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
         let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
         let host_size = host.as_ref().map_or(0, String::len);
-        if size + subprotocols + host_size + target.resource.len() > MAX_HEAD {
+        if size + subprotocols + host_size + hop.target.resource.len() > MAX_HEAD {
             return Err(InvalidInput::RequestTooLarge.into());
         }
         Ok(Self { host, lines })

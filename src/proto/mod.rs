@@ -32,6 +32,7 @@ pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod keepalive;
+pub mod location;
 pub mod mask;
 pub mod recv;
 pub mod send;
