@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cookie::CookieStore;
 use crate::dial::{self, Attempt};
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
@@ -42,6 +43,7 @@ pub struct Builder {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) origin: Option<String>,
     pub(crate) cookie: Option<String>,
+    pub(crate) cookie_store: Option<Arc<dyn CookieStore>>,
     pub(crate) authorization: Option<Authorization>,
     pub(crate) user_agent: Option<String>,
     pub(crate) host: Option<String>,
@@ -66,6 +68,7 @@ impl Default for Builder {
             subprotocols: Vec::new(),
             origin: None,
             cookie: None,
+            cookie_store: None,
             authorization: None,
             user_agent: Some(concat!("landline/", env!("CARGO_PKG_VERSION")).to_owned()),
             host: None,
@@ -106,7 +109,7 @@ impl Builder {
     /// Adds a header line to the request.
     ///
     /// `Host`, `Origin`, `User-Agent`, `Authorization` and `Cookie` replace the ones that other
-    /// options would write. Connecting fails, before any socket is opened, with
+    /// options would write; several `Cookie` lines become one. Connecting fails, before any socket is opened, with
     /// [`InvalidInput::Header`](crate::InvalidInput::Header) for a name that is no token or a
     /// value with control characters, and with
     /// [`InvalidInput::ReservedHeader`](crate::InvalidInput::ReservedHeader) for what the
@@ -139,6 +142,18 @@ impl Builder {
     #[must_use]
     pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
         self.cookie = Some(cookie.into());
+        self
+    }
+
+    /// Keeps the cookies that servers set, and sends them where they belong: a
+    /// [`CookieJar`](crate::CookieJar) or a store of your own. Default: none are kept.
+    ///
+    /// `Set-Cookie` is taken from the answer that opens the connection, from redirects and from
+    /// refusals. What [`cookie`](Self::cookie) or a `Cookie` header gives is sent too, after the
+    /// store's, in the same line; where both have a name, only theirs is sent.
+    #[must_use]
+    pub fn cookie_store(mut self, store: Arc<dyn CookieStore>) -> Self {
+        self.cookie_store = Some(store);
         self
     }
 

@@ -1,7 +1,7 @@
 //! From a URL to an open connection: check, reach the server, TLS, opening handshake.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::builder::Builder;
 use crate::error::HandshakeProblem::UnfollowedRedirect;
@@ -114,8 +114,13 @@ impl<'a> Attempt<'a> {
         builder.abort.wake_stream(&stream);
         let url = self.hop.target.url.clone();
         let mut opened = self.handshake(stream);
+        let opened_well = opened.is_ok();
         if let Some(response) = answer(&mut opened) {
             response.set_url(&url);
+            // A 101 that failed a check may be the answer to somebody else.
+            if opened_well || response.status() >= 200 {
+                keep_cookies(builder, response);
+            }
         }
         // Whatever the socket said when it was shut down here, that is why.
         let opened = opened
@@ -166,5 +171,14 @@ fn answer(opened: &mut Result<Opened, Error>) -> Option<&mut Response> {
         Ok(opened) => Some(&mut opened.response),
         Err(Error::Handshake(refused)) => refused.response.as_mut(),
         Err(_) => None,
+    }
+}
+
+/// Gives the cookies of an answer to the store.
+fn keep_cookies(builder: &Builder, response: &Response) {
+    let Some(store) = &builder.cookie_store else { return };
+    let lines: Vec<&[u8]> = response.headers().all("Set-Cookie").collect();
+    if !lines.is_empty() {
+        store.store(response.url(), &lines, SystemTime::now());
     }
 }

@@ -63,6 +63,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
+mod cookie;
 mod dial;
 mod ending;
 mod error;
@@ -77,6 +78,7 @@ mod websocket;
 mod wire;
 
 pub use builder::Builder;
+pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
 pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, Side,
     Timeout, TlsError,
