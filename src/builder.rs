@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dial::Attempt;
+use crate::cookie::CookieStore;
+use crate::dial::{self, Attempt};
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
@@ -42,9 +43,11 @@ pub struct Builder {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) origin: Option<String>,
     pub(crate) cookie: Option<String>,
+    pub(crate) cookie_store: Option<Arc<dyn CookieStore>>,
     pub(crate) authorization: Option<Authorization>,
     pub(crate) user_agent: Option<String>,
     pub(crate) host: Option<String>,
+    pub(crate) max_redirects: u32,
     pub(crate) open_timeout: Option<Duration>,
     pub(crate) timeouts: Timeouts,
     pub(crate) keepalive: Keepalive,
@@ -65,9 +68,11 @@ impl Default for Builder {
             subprotocols: Vec::new(),
             origin: None,
             cookie: None,
+            cookie_store: None,
             authorization: None,
             user_agent: Some(concat!("landline/", env!("CARGO_PKG_VERSION")).to_owned()),
             host: None,
+            max_redirects: 3,
             open_timeout: Some(Duration::from_secs(30)),
             timeouts: Timeouts {
                 write: Some(Duration::from_secs(30)),
@@ -104,7 +109,7 @@ impl Builder {
     /// Adds a header line to the request.
     ///
     /// `Host`, `Origin`, `User-Agent`, `Authorization` and `Cookie` replace the ones that other
-    /// options would write. Connecting fails, before any socket is opened, with
+    /// options would write; several `Cookie` lines become one. Connecting fails, before any socket is opened, with
     /// [`InvalidInput::Header`](crate::InvalidInput::Header) for a name that is no token or a
     /// value with control characters, and with
     /// [`InvalidInput::ReservedHeader`](crate::InvalidInput::ReservedHeader) for what the
@@ -137,6 +142,18 @@ impl Builder {
     #[must_use]
     pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
         self.cookie = Some(cookie.into());
+        self
+    }
+
+    /// Keeps the cookies that servers set, and sends them where they belong: a
+    /// [`CookieJar`](crate::CookieJar) or a store of your own. Default: none are kept.
+    ///
+    /// `Set-Cookie` is taken from the answer that opens the connection, from redirects and from
+    /// refusals. What [`cookie`](Self::cookie) or a `Cookie` header gives is sent too, after the
+    /// store's, in the same line; where both have a name, only theirs is sent.
+    #[must_use]
+    pub fn cookie_store(mut self, store: Arc<dyn CookieStore>) -> Self {
+        self.cookie_store = Some(store);
         self
     }
 
@@ -178,6 +195,25 @@ impl Builder {
         self
     }
 
+    /// How many redirects (301, 302, 303, 307, 308) are followed; one more fails with
+    /// [`TooManyRedirects`](crate::HandshakeProblem::TooManyRedirects). Default: 3. With 0 a
+    /// redirect is a refusal like any other.
+    ///
+    /// `http` in `Location` stands for `ws`, `https` for `wss`; from `wss` to `ws` is never
+    /// followed ([`InsecureRedirect`](crate::HandshakeProblem::InsecureRedirect)). User and
+    /// password in it are left out. All hops share `open_timeout`.
+    ///
+    /// What is meant for the first server goes no further: to another origin (scheme, host or
+    /// port), and back from there, no credentials of any kind are sent, no `Cookie` but a
+    /// [store's](Self::cookie_store), no client certificate, no [`host`](Self::host), no server
+    /// name of the TLS options, and of the headers only `Accept`, `Accept-Language`, `Origin` and
+    /// `User-Agent`. The subprotocols are offered to every server: do not put a token there.
+    #[must_use]
+    pub fn max_redirects(mut self, redirects: u32) -> Self {
+        self.max_redirects = redirects;
+        self
+    }
+
     /// How TLS is spoken and whom it trusts. Default: [`TlsOptions::new`].
     #[cfg(feature = "tls")]
     #[must_use]
@@ -189,8 +225,8 @@ impl Builder {
 
 /// Time.
 impl Builder {
-    /// How long connecting may take in all: name lookup, TCP, TLS and the opening handshake. A
-    /// server that sends a byte now and then cannot stretch it. Default: 30 s.
+    /// How long connecting may take in all: name lookup, TCP, TLS, the opening handshake and all
+    /// that of each redirect. A server that sends a byte now and then cannot stretch it. Default: 30 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.open_timeout = timeout.into();
@@ -324,19 +360,20 @@ impl Builder {
     /// [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase that
     /// `open_timeout` passed in; [`Error::Closed`] if it was aborted.
     pub fn connect(&self, url: &str) -> Result<WebSocket, Error> {
-        let attempt = Attempt::new(self, url)?;
-        let stream = attempt.reach()?;
-        attempt.open(stream)
+        dial::connect(self, url)
     }
 
     /// Connects over a stream that is connected already: through a tunnel, from a bound socket,
     /// in memory. With a `wss://` URL TLS is spoken over it; for one that has TLS already, use
     /// `ws://`. Apart from that the URL gives the path and `Host`.
     ///
+    /// A redirect cannot be followed: it fails with
+    /// [`UnfollowedRedirect`](crate::HandshakeProblem::UnfollowedRedirect).
+    ///
     /// # Errors
     /// As [`connect`](Self::connect), less [`Error::Connect`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
-        let attempt = Attempt::new(self, url)?;
+        let attempt = Attempt::only(self, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
         attempt.open(Arc::new(stream))
     }
@@ -351,7 +388,7 @@ impl Builder {
         path: impl AsRef<std::path::Path>,
         url: &str,
     ) -> Result<WebSocket, Error> {
-        let attempt = Attempt::new(self, url)?;
+        let attempt = Attempt::only(self, url)?;
         let stream = attempt.reach_unix(path.as_ref())?;
         attempt.open(stream)
     }
@@ -364,6 +401,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("headers", &headers)
             .field("subprotocols", &self.subprotocols)
+            .field("max_redirects", &self.max_redirects)
             .field("open_timeout", &self.open_timeout)
             .field("timeouts", &self.timeouts)
             .field("keepalive", &self.keepalive)

@@ -1,10 +1,12 @@
 //! From a URL to an open connection: check, reach the server, TLS, opening handshake.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::builder::Builder;
+use crate::error::HandshakeProblem::UnfollowedRedirect;
 use crate::error::{Error, Timeout};
+use crate::hop::Hop;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Stream};
 use crate::net::target::Target;
@@ -13,6 +15,7 @@ use crate::net::tls;
 #[cfg(unix)]
 use crate::net::unix;
 use crate::net::{Opened, Request, tcp, upgrade};
+use crate::proto::http::Response;
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
 use crate::receiver::Receiver;
@@ -21,11 +24,27 @@ use crate::sender::Sender;
 use crate::websocket::WebSocket;
 use crate::wire::Wire;
 
+/// Connects to the URL, and on to where its server redirects, all by one deadline.
+pub(crate) fn connect(builder: &Builder, url: &str) -> Result<WebSocket, Error> {
+    let deadline = Deadline::after(builder.open_timeout);
+    let mut hop = Hop::first(url)?;
+    loop {
+        let attempt = Attempt::new(builder, hop.clone(), deadline)?;
+        let stream = attempt.reach()?;
+        match attempt.open(stream) {
+            Err(Error::Handshake(refused)) if refused.problem == UnfollowedRedirect => {
+                hop = hop.next(refused, builder.max_redirects)?;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// One attempt to connect: all that can be checked without a socket is checked, and the clock
 /// runs.
 pub(crate) struct Attempt<'a> {
     builder: &'a Builder,
-    target: Target,
+    hop: Hop,
     headers: HeaderLines,
     deadline: Deadline,
     #[cfg(feature = "tls")]
@@ -33,17 +52,21 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(builder: &'a Builder, url: &str) -> Result<Self, Error> {
-        let target = Target::parse(url)?;
-        let headers = HeaderLines::new(builder, &target)?;
+    /// The only attempt, over a stream that leads to one server.
+    pub(crate) fn only(builder: &'a Builder, url: &str) -> Result<Self, Error> {
+        let deadline = Deadline::after(builder.open_timeout);
+        Self::new(builder, Hop::first(url)?, deadline)
+    }
+
+    fn new(builder: &'a Builder, hop: Hop, deadline: Deadline) -> Result<Self, Error> {
+        let headers = HeaderLines::new(builder, &hop)?;
         #[cfg(feature = "tls")]
-        let tls = target.secure.then(|| tls::prepare(&builder.tls, &target.host)).transpose()?;
+        let tls = hop.target.secure.then(|| Self::prepare_tls(builder, &hop)).transpose()?;
         #[cfg(not(feature = "tls"))]
-        if target.secure {
+        if hop.target.secure {
             let why = "wss needs the feature \"tls\"";
             return Err(crate::InvalidInput::Url(why.into()).into());
         }
-        let deadline = Deadline::after(builder.open_timeout);
         if builder.abort.is_aborted() {
             return Err(Error::aborted());
         }
@@ -52,7 +75,7 @@ impl<'a> Attempt<'a> {
         }
         Ok(Self {
             builder,
-            target,
+            hop,
             headers,
             deadline,
             #[cfg(feature = "tls")]
@@ -60,9 +83,17 @@ impl<'a> Attempt<'a> {
         })
     }
 
+    #[cfg(feature = "tls")]
+    fn prepare_tls(builder: &Builder, hop: &Hop) -> Result<rustls::ClientConnection, Error> {
+        if hop.is_first_origin() {
+            return tls::prepare(&builder.tls, &hop.target.host);
+        }
+        tls::prepare(&builder.tls.for_stranger(), &hop.target.host)
+    }
+
     /// Connects to the server by TCP.
-    pub(crate) fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
-        let Target { host, port, .. } = &self.target;
+    fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
+        let Target { host, port, .. } = &self.hop.target;
         let stream = tcp::connect(host, *port, self.deadline, &self.builder.abort)?;
         stream.set_nodelay(self.builder.nodelay).map_err(Error::Io)?;
         if let Some(hook) = &self.builder.on_socket {
@@ -81,7 +112,16 @@ impl<'a> Attempt<'a> {
     pub(crate) fn open(self, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
         let builder = self.builder;
         builder.abort.wake_stream(&stream);
-        let opened = self.handshake(stream);
+        let url = self.hop.target.url.clone();
+        let mut opened = self.handshake(stream);
+        let opened_well = opened.is_ok();
+        if let Some(response) = answer(&mut opened) {
+            response.set_url(&url);
+            // A 101 that failed a check may be the answer to somebody else.
+            if opened_well || response.status() >= 200 {
+                keep_cookies(builder, response);
+            }
+        }
         // Whatever the socket said when it was shut down here, that is why.
         let opened = opened
             .map_err(|error| if builder.abort.is_aborted() { Error::aborted() } else { error })?;
@@ -108,12 +148,13 @@ impl<'a> Attempt<'a> {
     }
 
     fn handshake(self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
-        let url_host = self.target.host_header();
+        let url_host = self.hop.target.host_header();
         let request = Request {
-            resource: &self.target.resource,
+            resource: &self.hop.target.resource,
             host: self.headers.host.as_deref().unwrap_or(&url_host),
             subprotocols: &self.builder.subprotocols,
             headers: &self.headers.lines,
+            follow: self.builder.max_redirects > 0,
         };
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls {
@@ -121,5 +162,23 @@ impl<'a> Attempt<'a> {
             return upgrade(duplex, &request, self.deadline);
         }
         upgrade(Duplex::plain(stream), &request, self.deadline)
+    }
+}
+
+/// What the server answered, be it good or bad.
+fn answer(opened: &mut Result<Opened, Error>) -> Option<&mut Response> {
+    match opened {
+        Ok(opened) => Some(&mut opened.response),
+        Err(Error::Handshake(refused)) => refused.response.as_mut(),
+        Err(_) => None,
+    }
+}
+
+/// Gives the cookies of an answer to the store.
+fn keep_cookies(builder: &Builder, response: &Response) {
+    let Some(store) = &builder.cookie_store else { return };
+    let lines: Vec<&[u8]> = response.headers().all("Set-Cookie").collect();
+    if !lines.is_empty() {
+        store.store(response.url(), &lines, SystemTime::now());
     }
 }

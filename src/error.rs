@@ -5,11 +5,13 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::handshake::Mismatch;
 use crate::proto::http::{HeadError, Response};
+use crate::proto::location::BadLocation;
 
 /// The error of everything in this crate.
 ///
@@ -334,6 +336,15 @@ pub enum HandshakeProblem {
     /// The answer fails a check of RFC 6455 section 4.2.2; a refusal is
     /// [`Mismatch::Status`].
     Mismatch(Mismatch),
+    /// One redirect more than [`max_redirects`](crate::Builder::max_redirects).
+    TooManyRedirects,
+    /// A redirect from `wss` to `ws`, which is never followed.
+    InsecureRedirect,
+    /// A redirect without a `Location`, with several, or with one that is no URL for a WebSocket.
+    BadRedirect,
+    /// A redirect of a server that was reached over a given stream or a Unix socket: nothing else
+    /// can be reached that way. The response has the `Location`.
+    UnfollowedRedirect,
 }
 
 impl HandshakeError {
@@ -348,6 +359,14 @@ impl HandshakeError {
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()
+    }
+
+    /// How long the server asks to wait before the next attempt; see
+    /// [`Response::retry_after`]. Reads the clock.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.response.as_ref()?.retry_after(now)
     }
 }
 
@@ -365,6 +384,12 @@ impl fmt::Display for HandshakeError {
                 }
                 _ => mismatch.fmt(f),
             },
+            HandshakeProblem::TooManyRedirects => f.write_str("too many redirects"),
+            HandshakeProblem::InsecureRedirect => BadLocation::Insecure.fmt(f),
+            HandshakeProblem::BadRedirect => BadLocation::Invalid.fmt(f),
+            HandshakeProblem::UnfollowedRedirect => {
+                f.write_str("the server redirects, which cannot be followed over this stream")
+            }
         }
     }
 }
@@ -374,7 +399,7 @@ impl StdError for HandshakeError {
         match &self.problem {
             HandshakeProblem::Head(error) => Some(error),
             HandshakeProblem::Mismatch(mismatch) => Some(mismatch),
-            HandshakeProblem::Eof | HandshakeProblem::TooManyInterim => None,
+            _ => None,
         }
     }
 }

@@ -79,11 +79,13 @@
 mod app;
 mod backoff;
 mod builder;
+mod cookie;
 mod dial;
 mod ending;
 mod error;
 mod handle;
 mod handler;
+mod hop;
 mod message;
 mod net;
 mod outbox;
@@ -97,12 +99,14 @@ mod wire;
 pub use app::{App, AppThread, Attempt, Exit};
 pub use backoff::{Backoff, Exponential, Failure, Fixed, Never};
 pub use builder::Builder;
+pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
 pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, Side,
     Timeout, TlsError,
 };
 pub use handle::{Delivery, Handle, SendError, SendProblem};
 pub use handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
+pub use hop::Hop;
 pub use message::{Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::duplex::Stream;

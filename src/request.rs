@@ -1,11 +1,13 @@
 //! What the request says beside the handshake: its header lines, checked.
 
+use std::time::SystemTime;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::builder::Builder;
 use crate::error::{Error, InvalidInput};
-use crate::net::target::Target;
+use crate::hop::{Hop, is_harmless};
 use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
 
 /// All header lines but those of the handshake itself.
@@ -16,27 +18,32 @@ pub(crate) struct HeaderLines {
 }
 
 impl HeaderLines {
-    /// All header lines but those of the handshake itself, checked.
-    pub(crate) fn new(builder: &Builder, target: &Target) -> Result<Self, Error> {
-        let given =
-            |name: &str| builder.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let mut lines = Vec::new();
-        let mut ours = |name: &str, value: &Option<String>| {
-            if let (Some(value), false) = (value, given(name)) {
-                lines.push((name.to_owned(), value.clone()));
+    /// All header lines but those of the handshake itself, checked. Where a redirect has left the
+    /// first origin, only those that are harmless.
+    pub(crate) fn new(builder: &Builder, hop: &Hop) -> Result<Self, Error> {
+        let mut lines = builder.headers.clone();
+        let ours = [
+            ("Origin", builder.origin.clone()),
+            ("User-Agent", builder.user_agent.clone()),
+            ("Authorization", authorization(builder, hop)?),
+            ("Cookie", builder.cookie.clone()),
+            ("Host", builder.host.clone()),
+        ];
+        for (name, value) in ours {
+            if let (Some(value), false) = (value, lines.iter().any(|line| is(line, name))) {
+                lines.push((name.to_owned(), value));
             }
-        };
-        let url = target.credentials.clone();
-        let url = url.map(|(user, password)| Authorization::Basic(user, password));
-        let authorization = builder.authorization.as_ref().or(url.as_ref());
-        let authorization = authorization.map(Authorization::value).transpose()?;
-        ours("Origin", &builder.origin);
-        ours("User-Agent", &builder.user_agent);
-        ours("Authorization", &authorization);
-        ours("Cookie", &builder.cookie);
-        lines.extend(builder.headers.iter().cloned());
+        }
+        lines.retain(|(name, _)| hop.is_first_origin() || is_harmless(name));
+        let cookies = cookies(builder, hop, &lines);
+        lines.retain(|line| !is(line, "Cookie"));
+        lines.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
 
-        let mut host = builder.host.clone();
+        let subprotocols = builder.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
+        let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+        if size + subprotocols + hop.target.resource.len() > MAX_HEAD {
+            return Err(InvalidInput::RequestTooLarge.into());
+        }
         for (name, value) in &lines {
             if !is_token(name) || !is_field_value(value) {
                 return Err(InvalidInput::Header(name.escape_debug().to_string().into()).into());
@@ -44,27 +51,43 @@ impl HeaderLines {
             if is_reserved(name) {
                 return Err(InvalidInput::ReservedHeader(name.as_str().into()).into());
             }
-            if name.eq_ignore_ascii_case("Host") {
-                host = Some(value.clone());
-            }
         }
-        if host.as_deref().is_some_and(|host| !is_field_value(host)) {
-            return Err(InvalidInput::Header("Host".into()).into());
-        }
-        lines.retain(|(name, _)| !name.eq_ignore_ascii_case("Host"));
+        let host = lines.iter().rfind(|line| is(line, "Host")).map(|(_, value)| value.clone());
+        lines.retain(|line| !is(line, "Host"));
         for (at, name) in builder.subprotocols.iter().enumerate() {
             if !is_token(name) || builder.subprotocols[..at].contains(name) {
                 return Err(InvalidInput::Subprotocol(name.as_str().into()).into());
             }
         }
-        let subprotocols = builder.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
-        let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-        let host_size = host.as_ref().map_or(0, String::len);
-        if size + subprotocols + host_size + target.resource.len() > MAX_HEAD {
-            return Err(InvalidInput::RequestTooLarge.into());
-        }
         Ok(Self { host, lines })
     }
+}
+
+fn authorization(builder: &Builder, hop: &Hop) -> Result<Option<String>, InvalidInput> {
+    let url = hop.target.credentials.clone();
+    let url = url.map(|(user, password)| Authorization::Basic(user, password));
+    builder.authorization.as_ref().or(url.as_ref()).map(Authorization::value).transpose()
+}
+
+/// One line of cookies: those of the store, less those that the caller gives too, then the
+/// caller's as they are.
+fn cookies(builder: &Builder, hop: &Hop, lines: &[(String, String)]) -> Option<String> {
+    let given = lines.iter().filter(|line| is(line, "Cookie")).map(|(_, value)| value.as_str());
+    let given: Vec<&str> = given.filter(|value| !value.is_empty()).collect();
+    let name = |cookie: &str| cookie.split('=').next().map(|name| name.trim().to_owned());
+    let names: Vec<_> = given.iter().flat_map(|line| line.split(';')).map(name).collect();
+    let store = builder.cookie_store.as_ref();
+    let stored = store.and_then(|store| store.cookies(hop.url(), SystemTime::now()));
+    let stored = stored.as_deref().unwrap_or("").split("; ");
+    let stored = stored.filter(|cookie| !cookie.is_empty() && !names.contains(&name(cookie)));
+    let mut all: Vec<_> = stored.collect();
+    all.extend(given);
+    let line = all.join("; ");
+    Some(line).filter(|line| !line.is_empty())
+}
+
+fn is((name, _): &(String, String), other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
 }
 
 /// Whether the handshake, or HTTP below it, writes the header itself.

@@ -43,6 +43,8 @@ pub(crate) struct Request<'a> {
     pub(crate) host: &'a str,
     pub(crate) subprotocols: &'a [String],
     pub(crate) headers: &'a [(String, String)],
+    /// Whether redirects are meant to be followed; then the body of one is not read.
+    pub(crate) follow: bool,
 }
 
 /// Does the opening handshake.
@@ -54,7 +56,7 @@ pub(crate) fn upgrade(
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Error::Io(io::Error::other(error)))?;
     let key = Key::new(random);
-    let Request { resource, host, subprotocols, headers } = request;
+    let Request { resource, host, subprotocols, headers, follow } = request;
     let head = handshake::request(resource, host, &key, subprotocols, headers);
     log_head("request", &head);
     let mut writing = WriteHalf::default();
@@ -73,6 +75,9 @@ pub(crate) fn upgrade(
     let mut rest = bytes.split_off(len);
     match handshake::verify(&response, &key, subprotocols) {
         Ok(subprotocol) => Ok(Opened { duplex, reading, response, subprotocol, rest }),
+        Err(Mismatch::Status) if *follow && is_redirect(response.status()) => {
+            Err(refused(HandshakeProblem::UnfollowedRedirect, Some(response)))
+        }
         Err(mismatch) => {
             if mismatch == Mismatch::Status {
                 let deadline = deadline.min(Deadline::after(Some(BODY_WAIT)));
@@ -85,6 +90,11 @@ pub(crate) fn upgrade(
             Err(refused(HandshakeProblem::Mismatch(mismatch), Some(response)))
         }
     }
+}
+
+/// RFC 9110 section 15.4, those with a `Location` to follow.
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
 /// Reads up to the end of a response head that is not interim.

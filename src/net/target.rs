@@ -14,6 +14,8 @@ pub(crate) struct Target {
     pub(crate) resource: String,
     /// User and password of the URL, decoded.
     pub(crate) credentials: Option<(String, String)>,
+    /// The URL without them.
+    pub(crate) url: String,
 }
 
 /// Longer URLs are refused; a request head of 64 KiB is the most that anybody takes.
@@ -30,7 +32,7 @@ impl Target {
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
             return Err(invalid("it has a space or a control character"));
         }
-        let url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+        let mut url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
         let secure = match url.scheme() {
             "ws" => false,
             "wss" => true,
@@ -69,7 +71,21 @@ impl Target {
             Some((decode(url.username())?, decode(url.password().unwrap_or(""))?))
         };
         let resource = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-        Ok(Self { secure, host, port, resource, credentials })
+        let clean = url.set_username("").is_ok() && url.set_password(None).is_ok();
+        if !clean {
+            return Err(invalid("user and password cannot be taken out"));
+        }
+        Ok(Self { secure, host, port, resource, credentials, url: url.into() })
+    }
+
+    /// RFC 6454 section 5: scheme, host and port.
+    pub(crate) fn is_same_origin(&self, other: &Self) -> bool {
+        (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
+    }
+
+    /// Scheme, host and port, for diagnostics.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", if self.secure { "wss" } else { "ws" }, self.host_header())
     }
 
     /// `Host`: the port is left out only when it is the scheme's default.

@@ -6,11 +6,12 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage,
     RootCertStore, SignatureScheme,
@@ -182,6 +183,24 @@ impl TlsOptions {
         self
     }
 
+    /// For a server that the caller does not know, because a redirect led to it: no client
+    /// certificate, no session that one was shown in, and the name is that of the URL.
+    pub(crate) fn for_stranger(&self) -> Self {
+        let mut options = self.clone();
+        options.settings.server_name = None;
+        if let Some(config) = self.config.get().filter(|_| self.given) {
+            if config.client_auth_cert_resolver.has_certs() {
+                let mut config = (**config).clone();
+                config.client_auth_cert_resolver = Arc::new(NoCertificate);
+                config.resumption = Resumption::disabled();
+                options.config = Arc::new(OnceLock::from(Arc::new(config)));
+            }
+        } else if options.settings.client.take().is_some() {
+            options.config = Arc::default();
+        }
+        options
+    }
+
     fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());
@@ -278,6 +297,20 @@ impl Roots {
         WebPkiServerVerifier::builder_with_provider(Arc::new(self.store()?), provider.clone())
             .build()
             .map_err(|error| invalid(&error.to_string()))
+    }
+}
+
+/// Shows no certificate to anybody.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

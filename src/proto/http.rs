@@ -2,6 +2,9 @@
 //! (RFC 9112), for the opening handshake and for proxies.
 
 use core::fmt;
+use core::time::Duration;
+
+use super::date;
 
 /// The longest line of a response head, in bytes without the line end.
 pub const MAX_LINE: usize = 8 * 1024;
@@ -11,6 +14,8 @@ pub const MAX_LINES: usize = 128;
 pub const MAX_HEAD: usize = 64 * 1024;
 /// The most that is kept of the body of a refusal, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+/// The longest that [`Response::retry_after`] asks for: a server cannot switch a client off.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is wrong with a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,10 +97,10 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// Whether a header's value must not appear in a diagnostic.
+/// Whether a header's value must not appear in a diagnostic. URLs of redirects often carry tokens.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
-    ["authorization", "proxy-authorization", "cookie", "set-cookie"]
+    ["authorization", "proxy-authorization", "cookie", "set-cookie", "location"]
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret))
 }
@@ -108,6 +113,7 @@ pub struct Response {
     reason: String,
     headers: Headers,
     body: Vec<u8>,
+    url: Box<str>,
 }
 
 impl Response {
@@ -139,6 +145,34 @@ impl Response {
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The URL that answered, after redirects: without user, password and fragment. Empty if the
+    /// response was read by hand, with [`HeadReader`].
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn set_url(&mut self, url: &str) {
+        self.url = url.into();
+    }
+
+    /// How long the server asks to wait before the next attempt: `Retry-After`, in seconds or as a
+    /// date (RFC 9110 section 10.2.3), seen from `now`, the time since the start of 1970. At most
+    /// [`MAX_RETRY_AFTER`]; `None` if it says nothing that can be understood.
+    #[must_use]
+    pub fn retry_after(&self, now: Duration) -> Option<Duration> {
+        let text = self.headers.all("Retry-After").next()?;
+        let seconds = if !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
+            let digit = |byte: &u8| u64::from(byte - b'0');
+            text.iter().fold(0u64, |sum, byte| sum.saturating_mul(10).saturating_add(digit(byte)))
+        } else {
+            // A date that has passed asks for no wait.
+            let date = u64::try_from(date::parse(text)?).unwrap_or(0);
+            date.saturating_sub(now.as_secs())
+        };
+        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
     }
 
     /// Looks whether `raw`, what followed the head, is all of the body as far as it is kept.

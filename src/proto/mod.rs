@@ -26,11 +26,13 @@
 //! This module is exempt from semantic versioning until 1.0.
 
 pub mod close;
+pub mod date;
 pub mod error;
 pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod keepalive;
+pub mod location;
 pub mod mask;
 pub mod recv;
 pub mod send;

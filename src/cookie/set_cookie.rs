@@ -1,0 +1,399 @@
+//! One cookie: reading `Set-Cookie` (RFC 6265 section 5.2), and whether a server may set it
+//! (section 5.3).
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use url::{Host, Url};
+
+use crate::proto::date;
+use crate::proto::http::is_field_value;
+
+/// The longest name and value together, in bytes (RFC 6265 section 6.1).
+const MAX_COOKIE: usize = 4096;
+/// Longer attribute values are ignored (RFC 6265bis section 5.6), longer paths refused.
+const MAX_ATTRIBUTE: usize = 1024;
+/// The longest that a cookie is kept, in seconds: 400 days (RFC 6265bis section 5.5).
+const MAX_AGE: i64 = 400 * 24 * 60 * 60;
+/// Second levels under two-letter countries that anybody can register in: `co.uk`, `com.au`.
+const SECOND_LEVELS: [&str; 16] = [
+    "ac", "co", "com", "edu", "firm", "gen", "go", "gob", "gov", "ltd", "mil", "ne", "net", "nom",
+    "or", "org",
+];
+
+/// Why a cookie is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CookieError {
+    /// The URL is none, or has another scheme than `ws`, `wss`, `http` and `https`.
+    Url,
+    /// It has no name, is not UTF-8, or has control characters.
+    Malformed,
+    /// Name and value have more than 4,096 bytes, or the path more than 1,024.
+    TooLarge,
+    /// `Domain` is not the host of the URL, nor above it.
+    ForeignDomain,
+    /// `Domain` is one that anybody can have a name in: `com`, `co.uk`.
+    PublicSuffix,
+    /// It is `Secure`, or would replace one that is, but the URL is not.
+    NotSecure,
+    /// Its name begins with `__Host-` or `__Secure-`, but it is not what that promises.
+    Prefix,
+}
+
+impl fmt::Display for CookieError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Url => "the URL of a cookie is none of ws, wss, http or https",
+            Self::Malformed => "a malformed cookie",
+            Self::TooLarge => "a cookie is too large",
+            Self::ForeignDomain => "a cookie for a foreign domain",
+            Self::PublicSuffix => "a cookie for a domain that is everybody's",
+            Self::NotSecure => "a secure cookie from a URL that is not",
+            Self::Prefix => "a cookie is not what its prefix promises",
+        })
+    }
+}
+
+impl std::error::Error for CookieError {}
+
+/// A cookie as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cookie {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) domain: String,
+    pub(super) host_only: bool,
+    pub(super) path: String,
+    pub(super) secure: bool,
+    pub(super) http_only: bool,
+    /// In seconds since 1970; `None` is the end of the session.
+    pub(super) expires: Option<i64>,
+}
+
+impl Cookie {
+    /// Its name; the case matters.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value, verbatim: quotes and percent signs are part of it.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The host that it goes to, in lower case, IDNA as ASCII, without a dot at either end.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Whether it goes to that host only, and to none below it.
+    #[must_use]
+    pub fn is_host_only(&self) -> bool {
+        self.host_only
+    }
+
+    /// The path that it goes to, and to all below it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether it goes to `wss` and `https` URLs only.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether the server asked to keep it from scripts. It makes no difference here.
+    #[must_use]
+    pub fn is_http_only(&self) -> bool {
+        self.http_only
+    }
+
+    /// When it ends; `None` if it ends with the session, which means with its jar.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        let seconds = self.expires?;
+        let distance = Duration::from_secs(seconds.unsigned_abs());
+        let epoch = SystemTime::UNIX_EPOCH;
+        if seconds < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) }
+    }
+
+    /// A URL from which [`to_set_cookie`](Self::to_set_cookie) sets it again, for keeping it
+    /// elsewhere.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}/", self.domain)
+    }
+
+    /// The `Set-Cookie` value that sets it, secret included.
+    #[must_use]
+    pub fn to_set_cookie(&self) -> String {
+        let Self { name, value, domain, path, .. } = self;
+        let mut line = format!("{name}={value}; Path={path}");
+        if !self.host_only {
+            line += "; Domain=";
+            line += domain;
+        }
+        if let Some(expires) = self.expires {
+            line += "; Expires=";
+            line += &date::format(expires);
+        }
+        line += if self.secure { "; Secure" } else { "" };
+        line += if self.http_only { "; HttpOnly" } else { "" };
+        line
+    }
+
+    /// Reads a `Set-Cookie` from there.
+    pub(super) fn parse(
+        from: &Place,
+        line: &[u8],
+        now: i64,
+        is_public: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, CookieError> {
+        let line = std::str::from_utf8(line).map_err(|_| CookieError::Malformed)?;
+        let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+        let (name, value) = pair.split_once('=').ok_or(CookieError::Malformed)?;
+        let (name, value) = (trim(name), trim(value));
+        if name.len() + value.len() > MAX_COOKIE {
+            return Err(CookieError::TooLarge);
+        }
+        if name.is_empty() || !is_field_value(line) {
+            return Err(CookieError::Malformed);
+        }
+        let attributes = Attributes::parse(attributes, now);
+        let (domain, host_only) = match attributes.domain {
+            None => (from.host.clone(), true),
+            Some(domain) => from.scope(domain, is_public)?,
+        };
+        let path = attributes.path.unwrap_or_else(|| from.default_path());
+        if path.len() > MAX_ATTRIBUTE {
+            return Err(CookieError::TooLarge);
+        }
+        let Attributes { secure, http_only, .. } = attributes;
+        if secure && !from.secure {
+            return Err(CookieError::NotSecure);
+        }
+        // RFC 6265bis section 5.4: servers may not look at the case, so neither do we.
+        let begins = |prefix: &str| {
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let bound_to_host = attributes.domain.is_none() && attributes.path == Some("/");
+        if begins("__Secure-") && !secure || begins("__Host-") && !(secure && bound_to_host) {
+            return Err(CookieError::Prefix);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            domain,
+            host_only,
+            path: path.to_owned(),
+            secure,
+            http_only,
+            expires: attributes.max_age.or(attributes.expires),
+        })
+    }
+
+    /// Whether it is sent there (RFC 6265 section 5.4).
+    pub(super) fn goes_to(&self, place: &Place) -> bool {
+        let domain =
+            if self.host_only { self.domain == place.host } else { place.is_within(&self.domain) };
+        domain && is_path_within(&place.path, &self.path) && (place.secure || !self.secure)
+    }
+
+    /// Whether both cannot be there at once (RFC 6265bis section 5.7).
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.domain == other.domain
+            && self.host_only == other.host_only
+            && self.path == other.path
+    }
+
+    /// Whether a server that is not secure would hide this secure one by setting the other (RFC
+    /// 6265bis section 5.7).
+    pub(super) fn is_overlaid_by(&self, other: &Self) -> bool {
+        self.secure
+            && self.name == other.name
+            && (is_domain_within(&self.domain, &other.domain)
+                || is_domain_within(&other.domain, &self.domain))
+            && is_path_within(&other.path, &self.path)
+    }
+
+    pub(super) fn is_expired(&self, now: i64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+impl fmt::Debug for Cookie {
+    /// Without the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cookie")
+            .field("name", &self.name)
+            .field("value", &format_args!("***"))
+            .field("domain", &self.domain)
+            .field("host_only", &self.host_only)
+            .field("path", &self.path)
+            .field("secure", &self.secure)
+            .field("http_only", &self.http_only)
+            .field("expires", &self.expires.map(date::format))
+            .finish()
+    }
+}
+
+/// What a `Set-Cookie` says after the value. Of repeats the last counts; unknown ones do not.
+#[derive(Default)]
+struct Attributes<'a> {
+    domain: Option<&'a str>,
+    path: Option<&'a str>,
+    max_age: Option<i64>,
+    expires: Option<i64>,
+    secure: bool,
+    http_only: bool,
+}
+
+impl<'a> Attributes<'a> {
+    fn parse(text: &'a str, now: i64) -> Self {
+        let mut found = Self::default();
+        for attribute in text.split(';') {
+            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            let (name, value) = (trim(name), trim(value));
+            if value.len() > MAX_ATTRIBUTE {
+                continue;
+            }
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            if is("Domain") {
+                // RFC 6265bis section 5.6.3: an empty one stands for the host alone.
+                found.domain = Some(value).filter(|domain| !domain.is_empty());
+            } else if is("Path") {
+                found.path = Some(value).filter(|path| path.starts_with('/'));
+            } else if is("Max-Age") {
+                found.max_age = max_age(value, now).or(found.max_age);
+            } else if is("Expires") {
+                let latest = now.saturating_add(MAX_AGE);
+                let date = date::parse(value.as_bytes()).map(|date| date.min(latest));
+                found.expires = date.or(found.expires);
+            } else if is("Secure") {
+                found.secure = true;
+            } else if is("HttpOnly") {
+                found.http_only = true;
+            }
+        }
+        found
+    }
+}
+
+/// When `Max-Age` ends (RFC 6265 section 5.2.2); `None` if it is no number.
+fn max_age(text: &str, now: i64) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if digits.len() < text.len() {
+        return Some(i64::MIN);
+    }
+    // What overflows is as much as there is.
+    let seconds = digits.parse().unwrap_or(i64::MAX).min(MAX_AGE);
+    Some(if seconds == 0 { i64::MIN } else { now.saturating_add(seconds) })
+}
+
+/// RFC 6265 section 5.2 calls only these two white space.
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// What cookies need of a URL.
+pub(super) struct Place {
+    host: String,
+    is_address: bool,
+    path: String,
+    secure: bool,
+}
+
+impl Place {
+    pub(super) fn parse(url: &str) -> Result<Self, CookieError> {
+        let url = Url::parse(url).map_err(|_| CookieError::Url)?;
+        let secure = match url.scheme() {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            _ => return Err(CookieError::Url),
+        };
+        let (host, is_address) = match url.host().ok_or(CookieError::Url)? {
+            // The dot of the root is no other host.
+            Host::Domain(name) => (name.strip_suffix('.').unwrap_or(name).to_owned(), false),
+            address => (address.to_string(), true),
+        };
+        if host.is_empty() {
+            return Err(CookieError::Url);
+        }
+        Ok(Self { host, is_address, path: url.path().to_owned(), secure })
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// RFC 6265 section 5.1.4: the folder of the path.
+    fn default_path(&self) -> &str {
+        let end = self.path.rfind('/').unwrap_or(0);
+        if end == 0 { "/" } else { &self.path[..end] }
+    }
+
+    /// The domain that a cookie from here with this `Domain` is for, and whether it is for that
+    /// host only.
+    fn scope(
+        &self,
+        domain: &str,
+        is_public: &dyn Fn(&str) -> bool,
+    ) -> Result<(String, bool), CookieError> {
+        let domain = domain.strip_prefix('.').unwrap_or(domain);
+        let domain = domain.strip_suffix('.').unwrap_or(domain);
+        // The host of a URL was read in the same way, so both have one form.
+        let domain = match Host::parse(domain).map_err(|_| CookieError::ForeignDomain)? {
+            Host::Domain(name) => name,
+            address => address.to_string(),
+        };
+        if domain == self.host {
+            // An address, or a suffix that is a host itself, has it for itself.
+            let alone = self.is_address || is_public(&domain);
+            return Ok((domain, alone));
+        }
+        if !self.is_within(&domain) {
+            return Err(CookieError::ForeignDomain);
+        }
+        if is_public(&domain) {
+            return Err(CookieError::PublicSuffix);
+        }
+        Ok((domain, false))
+    }
+
+    /// RFC 6265 section 5.1.3.
+    fn is_within(&self, domain: &str) -> bool {
+        self.host == domain || !self.is_address && is_domain_within(&self.host, domain)
+    }
+}
+
+/// Whether a name is a domain or below it.
+fn is_domain_within(name: &str, domain: &str) -> bool {
+    let above = name.strip_suffix(domain);
+    above.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+}
+
+/// RFC 6265 section 5.1.4.
+fn is_path_within(path: &str, above: &str) -> bool {
+    let below = path.strip_prefix(above);
+    below.is_some_and(|below| below.is_empty() || above.ends_with('/') || below.starts_with('/'))
+}
+
+/// Whether a domain is surely one that anybody can have a name in: a single label, or one of the
+/// usual second levels of a country. There are thousands more.
+pub(super) fn is_plainly_public(domain: &str) -> bool {
+    match domain.split_once('.') {
+        None => true,
+        Some((second, top)) => top.len() == 2 && SECOND_LEVELS.contains(&second),
+    }
+}

@@ -1,0 +1,86 @@
+//! Where connecting has got to: the URL that was given, or one that a server redirected to.
+
+use crate::error::{Error, HandshakeError, HandshakeProblem};
+use crate::net::target::Target;
+use crate::proto::http::Response;
+use crate::proto::location::{self, BadLocation};
+
+/// One connection attempt, as [`Builder::headers_with`](crate::Builder::headers_with) sees it: to
+/// the URL that was given, or to the one that a server redirected to.
+#[derive(Clone)]
+pub struct Hop {
+    pub(crate) target: Target,
+    redirects: u32,
+    at_home: bool,
+}
+
+impl Hop {
+    pub(crate) fn first(url: &str) -> Result<Self, Error> {
+        Ok(Self { target: Target::parse(url)?, redirects: 0, at_home: true })
+    }
+
+    /// Where the server sends us on; no further than `max` times.
+    pub(crate) fn next(&self, mut refused: Box<HandshakeError>, max: u32) -> Result<Self, Error> {
+        self.follow(refused.response.as_ref(), max).map_err(|problem| {
+            refused.problem = problem;
+            Error::Handshake(refused)
+        })
+    }
+
+    fn follow(&self, response: Option<&Response>, max: u32) -> Result<Self, HandshakeProblem> {
+        if self.redirects >= max {
+            return Err(HandshakeProblem::TooManyRedirects);
+        }
+        let bad = HandshakeProblem::BadRedirect;
+        let mut locations = response.ok_or(bad)?.headers().all("Location");
+        let (Some(location), None) = (locations.next(), locations.next()) else { return Err(bad) };
+        let url = location::resolve(&self.target.url, location).map_err(|error| match error {
+            BadLocation::Insecure => HandshakeProblem::InsecureRedirect,
+            BadLocation::Invalid => bad,
+        })?;
+        let mut target = Target::parse(&url).map_err(|_| bad)?;
+        // What was dropped on the way is not taken up again on coming back.
+        let at_home = self.at_home && target.is_same_origin(&self.target);
+        if at_home {
+            target.credentials = self.target.credentials.clone();
+        }
+        Ok(Self { target, redirects: self.redirects + 1, at_home })
+    }
+
+    /// The URL: `ws` or `wss`, without user and password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.target.url
+    }
+
+    /// How many redirects led here; 0 for the URL that was given.
+    #[must_use]
+    pub fn redirects(&self) -> u32 {
+        self.redirects
+    }
+
+    /// Whether no redirect has left the origin of the URL that was given: its scheme, host and
+    /// port. If one has, credentials and most headers are not sent any more, on coming back
+    /// neither; see [`Builder::max_redirects`](crate::Builder::max_redirects).
+    #[must_use]
+    pub fn is_first_origin(&self) -> bool {
+        self.at_home
+    }
+}
+
+impl std::fmt::Debug for Hop {
+    /// The origin only: path and query may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hop")
+            .field("origin", &self.target.origin())
+            .field("redirects", &self.redirects)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a header may go to a server that the caller does not know: it holds no secret.
+pub(crate) fn is_harmless(name: &str) -> bool {
+    ["Accept", "Accept-Language", "Origin", "User-Agent"]
+        .iter()
+        .any(|harmless| name.eq_ignore_ascii_case(harmless))
+}

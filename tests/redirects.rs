@@ -1,0 +1,864 @@
+//! Redirects: where they lead, what goes with them, and what does not.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use landline::{
+    AbortHandle, Builder, Cause, Error, HandshakeError, HandshakeProblem, HeadError, Message,
+    Mismatch, WebSocket,
+};
+use support::{
+    Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, error, listener, promptly, serve,
+    serve_on, spawn, takes, takes_at_most, upgraded, watchdog,
+};
+
+fn redirect(location: &str) -> Vec<u8> {
+    format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+}
+
+/// Redirects the peer there, and sees the connection end.
+fn send_on(peer: &mut Peer, location: &str) {
+    peer.read_request();
+    peer.send(&redirect(location));
+    promptly(|| peer.expect_end());
+}
+
+/// A server that redirects one client.
+fn redirects_to(location: impl Into<String>) -> Server<String> {
+    let location = location.into();
+    serve(move |peer| {
+        send_on(peer, &location);
+        peer.request.clone()
+    })
+}
+
+/// A server that is where redirects end: says `here`, and gives the request.
+fn goal() -> Server<String> {
+    upgraded(|peer| {
+        peer.send(&support::text("here"));
+        peer.request.clone()
+    })
+}
+
+fn arrives(ws: Result<WebSocket, Error>) -> WebSocket {
+    let mut ws = ws.unwrap();
+    assert_eq!(ws.recv().unwrap(), Message::from("here"));
+    ws
+}
+
+/// A server for several connections, one after the other: gives the requests.
+fn visited(
+    times: usize,
+    mut script: impl FnMut(usize, &mut Peer) + Send + 'static,
+) -> (SocketAddr, Joined<Vec<String>>) {
+    let listener = listener();
+    let addr = listener.local_addr().unwrap();
+    let visits = spawn(move || serve_visits(&listener, times, &mut script));
+    (addr, visits)
+}
+
+fn serve_visits(
+    listener: &TcpListener,
+    times: usize,
+    script: &mut impl FnMut(usize, &mut Peer),
+) -> Vec<String> {
+    let visit = |at| {
+        let mut peer = Peer::new(listener.accept().unwrap().0);
+        peer.read_request();
+        script(at, &mut peer);
+        peer.request
+    };
+    (0..times).map(visit).collect()
+}
+
+fn refused(error: Error) -> HandshakeError {
+    match error {
+        Error::Handshake(refused) => *refused,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn values<'a>(request: &'a str, name: &str) -> Vec<&'a str> {
+    let lines = request.lines().skip(1).filter_map(|line| line.split_once(": "));
+    lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+}
+
+/// A client with a secret of every kind, and some headers that are none.
+fn laden() -> Builder {
+    builder()
+        .cookie("id=canary")
+        .bearer_auth("canary")
+        .header("X-Api-Key", "canary")
+        .header("X-Trace", "canary")
+        .host("canary.example")
+        .origin("https://page.example")
+        .user_agent("tester/1")
+        .header("Accept-Language", "de")
+        .subprotocols(["chat"])
+}
+
+fn is_laden(request: &str) -> bool {
+    assert_eq!(values(request, "Origin"), ["https://page.example"]);
+    assert_eq!(values(request, "User-Agent"), ["tester/1"]);
+    assert_eq!(values(request, "Accept-Language"), ["de"]);
+    assert_eq!(values(request, "Sec-WebSocket-Protocol"), ["chat"]);
+    let secrets = request.matches("canary").count();
+    assert!(matches!(secrets, 0 | 5), "{request}");
+    secrets == 5
+}
+
+#[test]
+fn a_server_redirects_with_any_of_five_statuses_and_is_followed() {
+    watchdog(LIMIT, || {
+        for status in [301, 302, 303, 307, 308] {
+            let goal = goal();
+            let url = goal.url() + "room?a=b";
+            let start = serve(move |peer| {
+                peer.read_request();
+                let answer = format!("HTTP/1.1 {status} x\r\nLocation: {url}\r\n\r\n");
+                peer.send(answer.as_bytes());
+            });
+            let ws = arrives(builder().connect(&start.url()));
+            start.join();
+            assert_eq!(ws.response().status(), 101);
+            assert_eq!(ws.response().url(), format!("ws://{}/room?a=b", goal.addr));
+            assert!(goal.join().starts_with("GET /room?a=b HTTP/1.1\r\n"), "{status}");
+        }
+    });
+}
+
+#[test]
+fn other_statuses_with_a_location_are_refusals() {
+    watchdog(LIMIT, || {
+        for status in [200, 201, 300, 304, 305, 306, 309, 401, 503] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                let head = format!("HTTP/1.1 {status} x\r\nLocation: ws://127.0.0.1:1/\r\n");
+                peer.send((head + "Content-Length: 0\r\n\r\n").as_bytes());
+            });
+            let refused = refused(error(builder().connect(&server.url())));
+            assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+            assert_eq!(refused.response().unwrap().status(), status);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_redirect_is_a_refusal_with_its_location_and_body_if_none_is_to_be_followed() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            peer.send(
+                b"HTTP/1.1 307 x\r\nLocation: ws://127.0.0.1:1/x\r\nContent-Length: 4\r\n\r\nbody",
+            );
+        });
+        let refused = refused(error(builder().max_redirects(0).connect(&server.url())));
+        assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+        let response = refused.response().unwrap();
+        assert_eq!(response.headers().get("Location"), Some("ws://127.0.0.1:1/x"));
+        assert_eq!(response.body(), b"body");
+        assert_eq!(response.url(), server.url());
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_redirects_to_itself_is_asked_once_more_than_the_limit() {
+    watchdog(LIMIT, || {
+        for (builder, times) in
+            [(builder(), 4), (builder().max_redirects(1), 2), (builder().max_redirects(5), 6)]
+        {
+            let (addr, visits) = visited(times, |at, peer| {
+                peer.send(&redirect(&format!("/{at}")));
+            });
+            let refused = refused(error(builder.connect(&format!("ws://{addr}/"))));
+            assert_eq!(refused.problem(), HandshakeProblem::TooManyRedirects);
+            assert_eq!(refused.to_string(), "opening handshake failed: too many redirects");
+            let response = refused.response().unwrap();
+            assert_eq!(response.headers().get("Location"), Some(&*format!("/{}", times - 1)));
+            assert_eq!(response.url(), format!("ws://{addr}/{}", times - 2));
+            assert!(!Error::Handshake(Box::new(refused)).is_retryable());
+            assert_eq!(visits.join().len(), times);
+        }
+    });
+}
+
+#[test]
+fn as_many_redirects_as_the_limit_are_followed() {
+    watchdog(LIMIT, || {
+        for times in 1..=5usize {
+            let (addr, visits) = visited(times + 1, move |at, peer| {
+                let answer = peer.good_answer("");
+                peer.send(if at == times {
+                    &answer
+                } else {
+                    b"HTTP/1.1 301 x\r\nLocation: ?\r\n\r\n"
+                });
+                if at == times {
+                    peer.send(&support::text("here"));
+                }
+            });
+            let builder = builder().max_redirects(u32::try_from(times).unwrap());
+            arrives(builder.connect(&format!("ws://{addr}/")));
+            visits.join();
+        }
+    });
+}
+
+#[test]
+fn two_servers_that_redirect_to_each_other_are_left() {
+    watchdog(LIMIT, || {
+        let (one, two) = (listener(), listener());
+        let [to_one, to_two] = [&one, &two].map(|to| format!("ws://{}/", to.local_addr().unwrap()));
+        let start = to_one.clone();
+        let visits = [(one, to_two), (two, to_one)].map(|(listener, location)| {
+            spawn(move || {
+                let mut script = |_: usize, peer: &mut Peer| peer.send(&redirect(&location));
+                serve_visits(&listener, 2, &mut script)
+            })
+        });
+        let refused = refused(error(builder().connect(&start)));
+        assert_eq!(refused.problem(), HandshakeProblem::TooManyRedirects);
+        let requests = visits.map(Joined::join);
+        assert_eq!(requests.map(|requests| requests.len()), [2, 2]);
+    });
+}
+
+#[test]
+fn redirects_share_one_open_timeout() {
+    watchdog(LIMIT, || {
+        let (listener, over) = (listener(), Arc::new(AtomicBool::new(false)));
+        let addr = listener.local_addr().unwrap();
+        let is_over = over.clone();
+        let server = spawn(move || {
+            loop {
+                let (stream, _) = listener.accept().unwrap();
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let mut peer = Peer::new(stream);
+                peer.read_request();
+                // Half of the timeout for each: a hop alone is never too slow.
+                peer.drip(b"HTTP/1.1 ", SHORT / 9);
+                let _ = peer.try_send(b"302 x\r\nLocation: /\r\n\r\n");
+            }
+        });
+        let builder = builder().open_timeout(SHORT * 2);
+        let said = takes(SHORT * 2, || error(builder.connect(&format!("ws://{addr}/"))));
+        // With a timeout for each, there would be too many redirects.
+        assert!(said.is_timeout(), "{said:?}");
+        over.store(true, Ordering::SeqCst);
+        drop(std::net::TcpStream::connect(addr).unwrap());
+        server.join();
+    });
+}
+
+#[test]
+fn the_second_hop_can_be_aborted() {
+    watchdog(LIMIT, || {
+        let abort = AbortHandle::new();
+        let aborter = abort.clone();
+        let silent = serve(move |peer| {
+            peer.read_request();
+            aborter.abort();
+            peer.stall().len()
+        });
+        let start = redirects_to(silent.url());
+        let builder = builder().abort_handle(abort);
+        let said = takes_at_most(PROMPT, || error(builder.connect(&start.url())));
+        assert!(matches!(said.closed().unwrap().cause(), Cause::Aborted), "{said:?}");
+        start.join();
+        silent.join();
+    });
+}
+
+#[test]
+fn each_hop_has_a_key_of_its_own_and_its_own_host() {
+    watchdog(LIMIT, || {
+        let goal = goal();
+        let start = redirects_to(goal.url());
+        let (first, second) = (start.addr.to_string(), goal.addr.to_string());
+        arrives(builder().connect(&start.url()));
+        let (start, goal) = (start.join(), goal.join());
+        assert_ne!(values(&start, "Sec-WebSocket-Key"), values(&goal, "Sec-WebSocket-Key"));
+        assert_eq!(
+            (values(&start, "Host"), values(&goal, "Host")),
+            (vec![&*first], vec![&*second])
+        );
+    });
+}
+
+#[test]
+fn a_permanent_redirect_is_not_remembered() {
+    watchdog(LIMIT, || {
+        let (goal, visits) = visited(2, |_, peer| {
+            let answer = peer.good_answer("");
+            peer.send(&answer);
+        });
+        let location = format!("HTTP/1.1 301 x\r\nLocation: ws://{goal}/\r\n\r\n");
+        let (start, starts) = visited(2, move |_, peer| peer.send(location.as_bytes()));
+        let builder = builder();
+        for _ in 0..2 {
+            drop(builder.connect(&format!("ws://{start}/")).unwrap());
+        }
+        assert_eq!((starts.join().len(), visits.join().len()), (2, 2));
+    });
+}
+
+#[test]
+fn a_redirect_within_the_origin_keeps_everything() {
+    watchdog(LIMIT, || {
+        for location in ["/b?c", "b?c", "//ADDR/b?c", "http://ADDR/b?c", "ws://other:one@ADDR/b?c"]
+        {
+            let (addr, visits) = visited(2, move |at, peer| {
+                let host = peer.socket().local_addr().unwrap().to_string();
+                let answer = peer.good_answer("Sec-WebSocket-Protocol: chat\r\n");
+                let away = redirect(&location.replace("ADDR", &host));
+                peer.send(if at == 0 { &away } else { &answer });
+            });
+            drop(laden().connect(&format!("ws://{addr}/a")).unwrap());
+            let requests = visits.join();
+            assert!(requests[1].starts_with("GET /b?c HTTP/1.1\r\n"));
+            assert!(requests.iter().all(|request| is_laden(request)), "{location}");
+        }
+    });
+}
+
+#[test]
+fn the_user_of_the_url_is_kept_within_the_origin_and_nowhere_else() {
+    watchdog(LIMIT, || {
+        let goal = goal();
+        let away = goal.url();
+        let (addr, visits) = visited(2, move |at, peer| {
+            peer.send(&redirect(if at == 0 { "/next" } else { &away }));
+        });
+        arrives(builder().connect(&format!("ws://user:canary@{addr}/")));
+        for request in visits.join() {
+            // base64 of "user:canary".
+            assert_eq!(values(&request, "Authorization"), ["Basic dXNlcjpjYW5hcnk="]);
+        }
+        assert_eq!(values(&goal.join(), "Authorization").len(), 0);
+    });
+}
+
+#[test]
+fn a_redirect_to_another_port_drops_all_that_could_be_a_secret() {
+    watchdog(LIMIT, || {
+        let goal = serve(|peer| {
+            peer.read_request();
+            let answer = peer.good_answer("Sec-WebSocket-Protocol: chat\r\n");
+            peer.send(&answer);
+            peer.request.clone()
+        });
+        let start = redirects_to(goal.url());
+        let host = goal.addr.to_string();
+        drop(laden().connect(&start.url()).unwrap());
+        assert!(is_laden(&start.join()));
+        let request = goal.join();
+        assert!(!is_laden(&request));
+        assert_eq!(values(&request, "Host"), [host]);
+        for name in ["Authorization", "Cookie", "X-Api-Key", "X-Trace"] {
+            assert_eq!(values(&request, name).len(), 0, "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_redirect_to_another_name_of_the_same_server_drops_them_too() {
+    watchdog(LIMIT, || {
+        let (addr, visits) = visited(2, |at, peer| {
+            let port = peer.socket().local_addr().unwrap().port();
+            let answer = peer.good_answer("");
+            let away = redirect(&format!("ws://localhost:{port}/"));
+            peer.send(if at == 0 { &away } else { &answer });
+        });
+        drop(laden().connect(&format!("ws://{addr}/")).unwrap());
+        let requests = visits.join();
+        assert!(is_laden(&requests[0]) && !is_laden(&requests[1]));
+    });
+}
+
+#[test]
+fn headers_that_replace_ours_are_dropped_like_ours() {
+    watchdog(LIMIT, || {
+        let goal = goal();
+        let start = redirects_to(goal.url());
+        let builder = builder()
+            .header("AUTHORIZATION", "canary")
+            .header("cookie", "a=canary")
+            .header("host", "canary.example")
+            .header("user-agent", "tester/2")
+            .basic_auth("other", "canary");
+        arrives(builder.connect(&start.url()));
+        assert_eq!(start.join().matches("canary").count(), 3);
+        let request = goal.join();
+        assert!(!request.contains("canary") && !request.contains("Authorization"), "{request}");
+        assert_eq!(values(&request, "User-Agent"), ["tester/2"]);
+    });
+}
+
+#[test]
+fn what_was_dropped_is_not_sent_again_on_coming_back() {
+    watchdog(LIMIT, || {
+        let abroad = listener();
+        let away = format!("ws://{}/", abroad.local_addr().unwrap());
+        let (addr, visits) = visited(2, move |at, peer| {
+            let answer = peer.good_answer("");
+            peer.send(if at == 0 { redirect(&away) } else { answer }.as_slice());
+        });
+        let back = format!("ws://{addr}/back");
+        let abroad = serve_on(abroad, move |peer| {
+            send_on(peer, &back);
+            peer.request.clone()
+        });
+        let ws = laden().connect(&format!("ws://user:canary@{addr}/")).unwrap();
+        assert_eq!(ws.response().url(), format!("ws://{addr}/back"));
+        let requests = visits.join();
+        assert!(is_laden(&requests[0]));
+        assert!(!is_laden(&abroad.join()));
+        assert!(!is_laden(&requests[1]));
+        assert_eq!(values(&requests[1], "Authorization").len(), 0);
+    });
+}
+
+#[test]
+fn a_redirect_that_leads_nowhere_is_an_error_that_quotes_it() {
+    watchdog(LIMIT, || {
+        for lines in [
+            "",
+            "Location:\r\n",
+            "Location: /a\r\nLocation: /a\r\n",
+            "Location: /a\r\nlocation: /b\r\n",
+            "Location: /a b\r\n",
+            "Location: /a\tb\r\n",
+            "Location: /ä\r\n",
+            "Location: javascript:alert(1)\r\n",
+            "Location: file:///etc/passwd\r\n",
+            "Location: ftp://127.0.0.1/\r\n",
+            "Location: ws:///127.0.0.1/\r\n",
+            "Location: \\\\127.0.0.1\r\n",
+            "Location: ws://\r\n",
+            "Location: ws://[::1/\r\n",
+            "Location: ws://127.0.0.1:0/\r\n",
+            "Location: ws://127.0.0.1:65536/\r\n",
+            "Location: ws://a..b/\r\n",
+            "Location: ws://%0a/\r\n",
+        ] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                peer.send(format!("HTTP/1.1 302 x\r\n{lines}\r\n").as_bytes());
+            });
+            let refused = refused(promptly(|| error(builder().connect(&server.url()))));
+            assert_eq!(refused.problem(), HandshakeProblem::BadRedirect, "{lines:?}");
+            assert_eq!(refused.response().unwrap().status(), 302);
+            assert!(!refused.to_string().contains("127.0.0.1"), "{refused}");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_location_that_is_no_header_value_is_no_http() {
+    watchdog(LIMIT, || {
+        let long = format!("/{}", "a".repeat(9 * 1024));
+        for (location, problem) in [
+            ("/a\rX: y", HeadError::BadLineEnd),
+            ("/a\0", HeadError::BadHeader),
+            ("/a\u{1b}[2J", HeadError::BadHeader),
+            (&long, HeadError::LineTooLong),
+        ] {
+            let answer = redirect(location);
+            let server = serve(move |peer| {
+                peer.read_request();
+                let _ = peer.try_send(&answer);
+            });
+            let refused = refused(error(builder().connect(&server.url())));
+            assert_eq!(refused.problem(), HandshakeProblem::Head(problem), "{location:?}");
+            server.join();
+        }
+        let goal = goal();
+        let path = "a".repeat(8_000);
+        let start = redirects_to(goal.url() + &path);
+        arrives(builder().connect(&start.url()));
+        assert!(goal.join().starts_with(&format!("GET /{path} ")));
+        start.join();
+    });
+}
+
+#[test]
+fn a_user_in_the_location_is_ignored_and_not_shown() {
+    watchdog(LIMIT, || {
+        let goal = goal();
+        let start = redirects_to(format!("ws://user:canary@{}/", goal.addr));
+        let ws = arrives(builder().connect(&start.url()));
+        start.join();
+        assert!(!goal.join().contains("Authorization"));
+        assert_eq!(ws.response().url(), format!("ws://{}/", ws.peer_addr().unwrap()));
+
+        let server = redirects_to("ws://user:canary@[/?canary#canary");
+        let said = error(builder().connect(&server.url()));
+        assert!(!format!("{said} {said:?} {said:#?}").contains("canary"), "{said:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn a_redirect_whose_body_never_ends_is_not_drained() {
+    watchdog(LIMIT, || {
+        let goal = goal();
+        let location = goal.url();
+        let start = serve(move |peer| {
+            peer.read_request();
+            peer.send(format!("HTTP/1.1 302 x\r\nLocation: {location}\r\n\r\n").as_bytes());
+            let started = Instant::now();
+            while peer.try_send(&[b'x'; 4096]).is_ok() {
+                assert!(started.elapsed() < PROMPT, "the redirect is being drained");
+            }
+        });
+        promptly(|| arrives(builder().connect(&start.url())));
+        start.join();
+        goal.join();
+    });
+}
+
+#[test]
+fn a_redirect_whose_body_stalls_is_not_waited_for() {
+    watchdog(LIMIT, || {
+        let goal = goal();
+        let location = goal.url();
+        let start = serve(move |peer| {
+            peer.read_request();
+            let head = format!("HTTP/1.1 302 x\r\nLocation: {location}\r\n");
+            peer.send((head + "Content-Length: 1000\r\n\r\nx").as_bytes());
+            promptly(|| peer.expect_end());
+        });
+        takes_at_most(Duration::from_millis(900), || arrives(builder().connect(&start.url())));
+        start.join();
+        goal.join();
+    });
+}
+
+#[test]
+fn a_redirect_to_where_nobody_listens_says_which_host() {
+    watchdog(LIMIT, || {
+        let nobody = listener().local_addr().unwrap();
+        let start = redirects_to(format!("ws://{nobody}/"));
+        let said = error(builder().connect(&start.url()));
+        let Error::Connect(connect) = &said else { panic!("{said:?}") };
+        assert_eq!(connect.attempts()[0].0, nobody);
+        start.join();
+    });
+}
+
+#[test]
+fn every_hop_goes_through_the_socket_hook() {
+    watchdog(LIMIT, || {
+        let goal = goal();
+        let start = redirects_to(goal.url());
+        let (sender, seen) = std::sync::mpsc::channel();
+        let hook = move |socket: &std::net::TcpStream| {
+            sender.send(socket.peer_addr()?).map_err(std::io::Error::other)
+        };
+        arrives(builder().on_socket(hook).connect(&start.url()));
+        assert_eq!(seen.iter().take(2).collect::<Vec<_>>(), [start.addr, goal.addr]);
+        start.join();
+        goal.join();
+    });
+}
+
+#[test]
+fn a_redirect_over_a_given_stream_is_refused_and_says_so() {
+    watchdog(LIMIT, || {
+        let server = redirects_to("ws://127.0.0.1:1/");
+        let stream = std::net::TcpStream::connect(server.addr).unwrap();
+        let refused = refused(error(builder().connect_over("ws://example.com/", stream)));
+        assert_eq!(refused.problem(), HandshakeProblem::UnfollowedRedirect);
+        let response = refused.response().unwrap();
+        assert_eq!(response.headers().get("Location"), Some("ws://127.0.0.1:1/"));
+        assert_eq!(response.url(), "ws://example.com/");
+        assert!(refused.to_string().contains("cannot be followed over this stream"));
+        server.join();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_redirect_over_a_unix_socket_is_refused_and_says_so() {
+    use std::io::{Read as _, Write as _};
+    watchdog(LIMIT, || {
+        let path = std::env::temp_dir().join(format!("landline-redirect-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let server = spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            stream.write_all(&redirect("ws://127.0.0.1:1/")).unwrap();
+        });
+        let refused = refused(error(builder().connect_unix(&path, "ws://example.com/")));
+        assert_eq!(refused.problem(), HandshakeProblem::UnfollowedRedirect);
+        server.join();
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
+/// Redirects between `ws` and `wss`.
+#[cfg(feature = "tls")]
+mod over_tls {
+    use super::*;
+    use support::tls::{self, Ca, serve_tls, trusting, wants_client};
+
+    fn secure_goal() -> Server<String> {
+        tls::upgraded_tls(|peer| {
+            peer.send(&support::text("here"));
+            peer.request.clone()
+        })
+    }
+
+    #[test]
+    fn a_redirect_from_wss_to_ws_is_refused_and_nothing_is_sent_there() {
+        watchdog(LIMIT, || {
+            for scheme in ["ws", "http", "WS"] {
+                let unvisited = listener();
+                unvisited.set_nonblocking(true).unwrap();
+                let location = format!("{scheme}://{}/", unvisited.local_addr().unwrap());
+                let start = serve_tls(tls::localhost(), move |peer| {
+                    peer.read_request();
+                    peer.send(&redirect(&location));
+                });
+                let refused = refused(error(tls::builder().connect(&start.url())));
+                assert_eq!(refused.problem(), HandshakeProblem::InsecureRedirect);
+                assert!(refused.to_string().contains("from wss to ws"), "{refused}");
+                let visit = unvisited.accept();
+                assert_eq!(visit.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+                start.join();
+            }
+        });
+    }
+
+    #[test]
+    fn a_redirect_from_ws_to_https_is_followed_by_tls_and_drops_the_secrets() {
+        watchdog(LIMIT, || {
+            let goal = serve_tls(tls::localhost(), |peer| {
+                peer.read_request();
+                let answer = peer.good_answer("Sec-WebSocket-Protocol: chat\r\n");
+                peer.send(&answer);
+                peer.request.clone()
+            });
+            let start = redirects_to(goal.url().replace("wss:", "https:"));
+            let ws = laden().tls(trusting()).connect(&start.url()).unwrap();
+            assert_eq!(ws.response().url(), goal.url());
+            assert!(is_laden(&start.join()) && !is_laden(&goal.join()));
+        });
+    }
+
+    #[test]
+    fn a_relative_redirect_stays_in_tls() {
+        watchdog(LIMIT, || {
+            let listener = listener();
+            let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+            let server = spawn(move || {
+                for at in 0..2 {
+                    let (stream, _) = listener.accept().unwrap();
+                    let mut peer = Peer::new(tls::accept(tls::localhost(), stream));
+                    peer.read_request();
+                    let answer = peer.good_answer("");
+                    peer.send(if at == 0 { redirect("/next") } else { answer }.as_slice());
+                }
+            });
+            let ws = tls::builder().connect(&url).unwrap();
+            assert_eq!(ws.response().url(), url + "next");
+            server.join();
+        });
+    }
+
+    #[test]
+    fn a_server_name_is_meant_for_the_first_server_only() {
+        watchdog(LIMIT, || {
+            // The name would hide that the second server is not who its URL says.
+            let config = tls::config(&tls::ca().leaf(&["first.example"]));
+            let impostor = serve_tls(config.clone(), |peer| peer.try_send(b"x").is_err());
+            let location = impostor.url();
+            let start = serve_tls(config, move |peer| {
+                peer.read_request();
+                peer.send(&redirect(&location));
+            });
+            let options = trusting().server_name("first.example");
+            let said = error(builder().tls(options).connect(&start.url()));
+            let Error::Tls(tls) = &said else { panic!("{said:?}") };
+            assert!(tls.is_certificate(), "{said:?}");
+            start.join();
+            impostor.join();
+        });
+    }
+
+    #[test]
+    fn a_client_certificate_is_shown_to_the_first_server_only() {
+        watchdog(LIMIT, || {
+            let clients = Ca::new();
+            let me = clients.leaf(&["me"]);
+            let options = trusting()
+                .client_certificate_pem(me.pem.as_bytes(), me.key_pem.as_bytes())
+                .unwrap();
+            let given = landline::TlsOptions::from_rustls(Arc::new(given_config(&me)));
+            for options in [options, given] {
+                let wants = || wants_client(&tls::ca().leaf(&["localhost"]), &clients);
+                let goal = serve_tls(wants(), |peer| {
+                    peer.upgrade();
+                    peer.send(&support::text("here"));
+                });
+                arrives(builder().tls(options.clone()).connect(&goal.url()));
+                goal.join();
+
+                let goal = serve_tls(wants(), |peer| {
+                    peer.with_tls(|tls| tls.conn.complete_io(&mut tls.sock).is_err())
+                });
+                let location = goal.url();
+                let start = serve_tls(wants(), move |peer| {
+                    peer.read_request();
+                    peer.send(&redirect(&location));
+                });
+                let said = error(builder().tls(options).connect(&start.url()));
+                assert!(matches!(said, Error::Tls(_) | Error::Io(_)), "{said:?}");
+                start.join();
+                assert!(goal.join(), "the second server got a certificate");
+            }
+        });
+    }
+
+    fn given_config(me: &tls::Leaf) -> rustls::ClientConfig {
+        use rustls::pki_types::pem::PemObject as _;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        let chain = vec![CertificateDer::from_pem_slice(me.pem.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(me.key_pem.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(tls::ca().roots())
+            .with_client_auth_cert(chain, key)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_redirect_to_a_server_that_nobody_vouches_for_is_refused() {
+        watchdog(LIMIT, || {
+            let stranger = Ca::new();
+            let goal = serve_tls(tls::config(&stranger.leaf(&["localhost"])), |peer| {
+                peer.try_send(b"x").is_err()
+            });
+            let start = redirects_to(goal.url());
+            let said = error(tls::builder().connect(&start.url()));
+            assert!(matches!(&said, Error::Tls(tls) if tls.is_certificate()), "{said:?}");
+            start.join();
+            goal.join();
+        });
+    }
+
+    #[test]
+    fn a_secure_goal_can_be_reached_by_two_redirects() {
+        watchdog(LIMIT, || {
+            let goal = secure_goal();
+            let second = redirects_to(goal.url());
+            let first = redirects_to(second.url());
+            let ws = arrives(tls::builder().connect(&first.url()));
+            assert_eq!(ws.response().url(), goal.url());
+            first.join();
+            second.join();
+            goal.join();
+        });
+    }
+}
+
+/// `Location` without sockets.
+mod rfc_9110_section_10_2_2_location {
+    use landline::proto::location::{BadLocation, resolve};
+
+    #[test]
+    fn references_are_resolved() {
+        let from = "wss://one.example:8443/a/b?c=d";
+        for (location, url) in [
+            ("/x?y", "wss://one.example:8443/x?y"),
+            ("x", "wss://one.example:8443/a/x"),
+            ("../x", "wss://one.example:8443/x"),
+            ("../../../x", "wss://one.example:8443/x"),
+            ("?e", "wss://one.example:8443/a/b?e"),
+            ("#f", "wss://one.example:8443/a/b?c=d"),
+            ("./a:b", "wss://one.example:8443/a/a:b"),
+            ("//two.example", "wss://two.example/"),
+            ("//two.example:443/x", "wss://two.example/x"),
+            ("https://TWO.example:443/x#f", "wss://two.example/x"),
+            ("HTTPS://two.example:80/x", "wss://two.example:80/x"),
+            ("wss://user:password@two.example/x", "wss://two.example/x"),
+            ("//user@two.example/x", "wss://two.example/x"),
+            ("wss://[::1]:9/", "wss://[::1]:9/"),
+            ("/%0d%0aX:y", "wss://one.example:8443/%0d%0aX:y"),
+        ] {
+            assert_eq!(resolve(from, location.as_bytes()).as_deref(), Ok(url), "{location}");
+        }
+        for (location, url) in [
+            ("http://two.example:80/", "ws://two.example/"),
+            ("https://one.example/", "wss://one.example/"),
+            ("wss://one.example:80/", "wss://one.example:80/"),
+        ] {
+            let resolved = resolve("ws://one.example/", location.as_bytes());
+            assert_eq!(resolved.as_deref(), Ok(url), "{location}");
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_refused() {
+        for location in [
+            "",
+            " ",
+            "a b",
+            "/a\tb",
+            "/a\rb",
+            "/a\0b",
+            "/\u{7f}",
+            "/ä",
+            "//bücher.example/",
+            "\\\\two.example",
+            "/\\two.example",
+            "javascript:alert(1)",
+            "mailto:a@two.example",
+            "data:,x",
+            "file:///etc/passwd",
+            "file://two.example/x",
+            "ftp://two.example/",
+            "wsx://two.example/",
+            "ws:x",
+            "wss:/x",
+            "wss:two.example",
+            "wss://",
+            "wss:///two.example",
+            "//",
+            "///two.example",
+            "wss://[::1",
+            "wss://two.example:x/",
+            "wss://two.example:65536/",
+            "wss://two%20example/",
+            "a:b",
+        ] {
+            let refused = resolve("wss://one.example/", location.as_bytes());
+            assert_eq!(refused, Err(BadLocation::Invalid), "{location:?}");
+        }
+        assert_eq!(resolve("wss://one.example/", b"/\xff"), Err(BadLocation::Invalid));
+        assert_eq!(resolve("not a URL", b"/"), Err(BadLocation::Invalid));
+    }
+
+    #[test]
+    fn a_downgrade_is_refused() {
+        for location in ["ws://one.example/", "http://one.example/", "ws://two.example:443/"] {
+            let refused = resolve("wss://one.example/", location.as_bytes());
+            assert_eq!(refused, Err(BadLocation::Insecure), "{location}");
+        }
+    }
+}
