@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::dial::Attempt;
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
+use crate::net::tcp::SocketOptions;
 #[cfg(feature = "tls")]
 use crate::net::tls::TlsOptions;
 use crate::proto::keepalive::Keepalive;
@@ -18,9 +19,6 @@ use crate::receiver::Options;
 use crate::request::Authorization;
 use crate::websocket::WebSocket;
 use crate::wire::Timeouts;
-
-/// What the caller may do to a socket before it is used.
-pub(crate) type SocketHook = Arc<dyn Fn(&TcpStream) -> io::Result<()> + Send + Sync>;
 
 /// How to connect. Every option has a default; a builder can be used again and cloned.
 ///
@@ -51,8 +49,7 @@ pub struct Builder {
     pub(crate) limits: Limits,
     pub(crate) receive: Options,
     pub(crate) unchecked_text: bool,
-    pub(crate) nodelay: bool,
-    pub(crate) on_socket: Option<SocketHook>,
+    pub(crate) sockets: SocketOptions,
     pub(crate) abort: AbortHandle,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsOptions,
@@ -77,8 +74,7 @@ impl Default for Builder {
             limits: Limits::default(),
             receive: Options { auto_pong: true, fragments: false },
             unchecked_text: false,
-            nodelay: true,
-            on_socket: None,
+            sockets: SocketOptions { nodelay: true, on_socket: None, resolver: None, filter: None },
             abort: AbortHandle::new(),
             #[cfg(feature = "tls")]
             tls: shared_tls(),
@@ -299,7 +295,7 @@ impl Builder {
     /// Whether small messages are sent at once (`TCP_NODELAY`). Default: yes.
     #[must_use]
     pub fn nodelay(mut self, yes: bool) -> Self {
-        self.nodelay = yes;
+        self.sockets.nodelay = yes;
         self
     }
 
@@ -310,7 +306,32 @@ impl Builder {
         mut self,
         hook: impl Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        self.on_socket = Some(Arc::new(hook));
+        self.sockets.on_socket = Some(Arc::new(hook));
+        self
+    }
+
+    /// Looks up names with this, which is given host and port, instead of the system's resolver.
+    /// It is called in a thread of its own and may block; `open_timeout` and an abort leave it
+    /// behind. At most four lookups run at a time in a process.
+    #[must_use]
+    pub fn resolver(
+        mut self,
+        resolver: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.sockets.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Asks this about each address, after the name was looked up, and connects to none that it
+    /// answers `false` to. Default: all are allowed.
+    ///
+    /// [`ConnectError::attempts`](crate::ConnectError::attempts) lists what it refused.
+    #[must_use]
+    pub fn address_filter(
+        mut self,
+        allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.sockets.filter = Some(Arc::new(allows));
         self
     }
 }

@@ -8,11 +8,12 @@ use crate::error::{Error, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Stream};
 use crate::net::target::Target;
+use crate::net::tcp::Dialer;
 #[cfg(feature = "tls")]
 use crate::net::tls;
 #[cfg(unix)]
 use crate::net::unix;
-use crate::net::{Opened, Request, tcp, upgrade};
+use crate::net::{Opened, Request, upgrade};
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
 use crate::receiver::Receiver;
@@ -62,13 +63,9 @@ impl<'a> Attempt<'a> {
 
     /// Connects to the server by TCP.
     pub(crate) fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
-        let Target { host, port, .. } = &self.target;
-        let stream = tcp::connect(host, *port, self.deadline, &self.builder.abort)?;
-        stream.set_nodelay(self.builder.nodelay).map_err(Error::Io)?;
-        if let Some(hook) = &self.builder.on_socket {
-            hook(&stream).map_err(Error::Io)?;
-        }
-        Ok(Arc::new(stream))
+        let Builder { sockets: options, abort, .. } = self.builder;
+        let dialer = Dialer { options, deadline: self.deadline, abort };
+        Ok(Arc::new(dialer.connect(&self.target.host, self.target.port)?))
     }
 
     /// Connects to a Unix socket.

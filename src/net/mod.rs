@@ -3,6 +3,7 @@
 pub(crate) mod abort;
 pub(crate) mod deadline;
 pub(crate) mod duplex;
+mod resolve;
 pub(crate) mod target;
 pub(crate) mod tcp;
 #[cfg(feature = "tls")]
