@@ -34,6 +34,7 @@ pub mod keepalive;
 pub mod mask;
 pub mod recv;
 pub mod send;
+pub mod socks;
 pub mod utf8;
 
 pub use error::Violation;
