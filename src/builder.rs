@@ -10,6 +10,7 @@ use crate::dial::Attempt;
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
+use crate::net::proxy::{Choice, Proxy};
 use crate::net::tcp::SocketOptions;
 #[cfg(feature = "tls")]
 use crate::net::tls::TlsOptions;
@@ -53,6 +54,7 @@ pub struct Builder {
     pub(crate) abort: AbortHandle,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsOptions,
+    pub(crate) proxy: Choice,
 }
 
 impl Default for Builder {
@@ -77,16 +79,10 @@ impl Default for Builder {
             sockets: SocketOptions { nodelay: true, on_socket: None, resolver: None, filter: None },
             abort: AbortHandle::new(),
             #[cfg(feature = "tls")]
-            tls: shared_tls(),
+            tls: TlsOptions::shared(),
+            proxy: Choice::Environment,
         }
     }
-}
-
-/// The default TLS options are made once, so that sessions are resumed without further ado.
-#[cfg(feature = "tls")]
-fn shared_tls() -> TlsOptions {
-    static SHARED: std::sync::OnceLock<TlsOptions> = std::sync::OnceLock::new();
-    SHARED.get_or_init(TlsOptions::new).clone()
 }
 
 /// The handshake.
@@ -185,8 +181,8 @@ impl Builder {
 
 /// Time.
 impl Builder {
-    /// How long connecting may take in all: name lookup, TCP, TLS and the opening handshake. A
-    /// server that sends a byte now and then cannot stretch it. Default: 30 s.
+    /// How long connecting may take in all: name lookup, TCP, proxy, TLS and the opening
+    /// handshake. A server that sends a byte now and then cannot stretch it. Default: 30 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.open_timeout = timeout.into();
@@ -336,14 +332,59 @@ impl Builder {
     }
 }
 
+/// Proxies.
+impl Builder {
+    /// Connects through this proxy, instead of the one that the environment names.
+    /// `NO_PROXY` is of no effect then; the proxy has [exceptions](Proxy::except) of its own.
+    ///
+    /// ```no_run
+    /// use landline::{Builder, Proxy};
+    ///
+    /// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
+    /// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
+    /// # The environment
+    ///
+    /// Without this and without [`no_proxy`](Self::no_proxy), the environment is read at each
+    /// connect. The first of these that is set decides; if it is empty there is no proxy:
+    ///
+    /// | URL | variables |
+    /// |---|---|
+    /// | `wss://` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
+    /// | `ws://` | `http_proxy`, `HTTP_PROXY`, `all_proxy`, `ALL_PROXY` |
+    ///
+    /// Each holds what [`Proxy::new`] takes. `no_proxy`, or else `NO_PROXY`, lists the
+    /// [exceptions](Proxy::except). Where `REQUEST_METHOD` is set, as it is for CGI programs, a
+    /// client can set `HTTP_PROXY` by a header, so it is passed over. A variable or an entry that
+    /// makes no sense fails the attempt with
+    /// [`InvalidInput::Proxy`](crate::InvalidInput::Proxy), before any socket is opened; and a
+    /// proxy that cannot be reached is never gone around.
+    ///
+    /// `connect_over` and `connect_unix` use no proxy.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Choice::This(Box::new(proxy));
+        self
+    }
+
+    /// Connects directly, whatever the environment says.
+    #[must_use]
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = Choice::Never;
+        self
+    }
+}
+
 /// Connecting.
 impl Builder {
     /// Connects to a `ws://` or `wss://` URL.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] before any socket is opened; [`Error::Connect`], [`Error::Tls`],
-    /// [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase that
-    /// `open_timeout` passed in; [`Error::Closed`] if it was aborted.
+    /// [`Error::InvalidInput`] before any socket is opened; [`Error::Connect`], [`Error::Proxy`],
+    /// [`Error::Tls`], [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase
+    /// that `open_timeout` passed in; [`Error::Closed`] if it was aborted.
     pub fn connect(&self, url: &str) -> Result<WebSocket, Error> {
         let attempt = Attempt::new(self, url)?;
         let stream = attempt.reach()?;
@@ -355,7 +396,7 @@ impl Builder {
     /// `ws://`. Apart from that the URL gives the path and `Host`.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), less [`Error::Connect`].
+    /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
         let attempt = Attempt::new(self, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
@@ -389,6 +430,7 @@ impl fmt::Debug for Builder {
             .field("timeouts", &self.timeouts)
             .field("keepalive", &self.keepalive)
             .field("limits", &self.limits)
+            .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }

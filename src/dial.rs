@@ -13,7 +13,7 @@ use crate::net::tcp::Dialer;
 use crate::net::tls;
 #[cfg(unix)]
 use crate::net::unix;
-use crate::net::{Opened, Request, upgrade};
+use crate::net::{Opened, Request, tunnel, upgrade};
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
 use crate::receiver::Receiver;
@@ -61,11 +61,15 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// Connects to the server by TCP.
+    /// Connects to the server by TCP, or through the proxy that is due.
     pub(crate) fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
-        let Builder { sockets: options, abort, .. } = self.builder;
+        let Builder { sockets: options, abort, proxy, .. } = self.builder;
         let dialer = Dialer { options, deadline: self.deadline, abort };
-        Ok(Arc::new(dialer.connect(&self.target.host, self.target.port)?))
+        let target = &self.target;
+        match proxy.choose(target)? {
+            Some(proxy) => tunnel::open(&dialer, &proxy, &target.host, target.port),
+            None => Ok(Arc::new(dialer.connect(&target.host, target.port)?)),
+        }
     }
 
     /// Connects to a Unix socket.

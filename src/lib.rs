@@ -45,14 +45,16 @@
 //! | use one thread | [`WebSocket`] |
 //! | use several | [`Receiver`], [`Sender`] |
 //! | stop from outside | [`AbortHandle`] |
+//! | go through a proxy | [`Proxy`]; those of the environment are used |
 //! | trust other certificates | `TlsOptions` |
 //! | bring a stream | [`Stream`] |
 //! | drive the protocol yourself, fuzz it | [`proto`] |
 //!
 //! # What it does not do
 //!
-//! Be a server, run on an async runtime, compress (permessage-deflate), go through a proxy,
-//! follow redirects, keep cookies, reconnect by itself.
+//! Be a server, run on an async runtime, compress (permessage-deflate), follow redirects, keep
+//! cookies, reconnect by itself. Of proxies: Digest and NTLM authentication, automatic
+//! configuration (PAC), a chain of several.
 //!
 //! # Features
 //!
@@ -77,12 +79,13 @@ mod wire;
 
 pub use builder::Builder;
 pub use error::{
-    Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, Side,
-    Timeout, TlsError,
+    Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,
+    ProxyProblem, Side, Timeout, TlsError,
 };
 pub use message::{Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::duplex::Stream;
+pub use net::proxy::Proxy;
 #[cfg(feature = "tls")]
 pub use net::tls::TlsOptions;
 pub use proto::Violation;
@@ -91,6 +94,7 @@ pub use proto::handshake::Mismatch;
 pub use proto::http::{HeadError, Headers, Response};
 pub use proto::keepalive::Keepalive;
 pub use proto::recv::{Kind, Piece};
+pub use proto::socks::SocksError;
 pub use receiver::{MessageReader, Messages, Receiver};
 pub use sender::{MessageWriter, Sender};
 pub use websocket::WebSocket;
