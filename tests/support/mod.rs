@@ -22,6 +22,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub mod proxy;
 pub mod streams;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -465,9 +466,9 @@ pub fn full_backlog() -> (TcpListener, Vec<socket2::Socket>) {
     (listener, waiting)
 }
 
-/// A client that pings nobody.
+/// A client that pings nobody, and that the environment does not lead astray.
 pub fn builder() -> landline::Builder {
-    landline::Builder::new().keepalive(landline::Keepalive::OFF)
+    landline::Builder::new().keepalive(landline::Keepalive::OFF).no_proxy()
 }
 
 /// The error; a value is a bug.
