@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use crate::dial::{self, Attempt};
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
+use crate::net::proxy::{Choice, Proxy};
+use crate::net::tcp::SocketOptions;
 #[cfg(feature = "tls")]
 use crate::net::tls::TlsOptions;
 use crate::proto::keepalive::Keepalive;
@@ -19,9 +21,6 @@ use crate::receiver::Options;
 use crate::request::Authorization;
 use crate::websocket::WebSocket;
 use crate::wire::Timeouts;
-
-/// What the caller may do to a socket before it is used.
-pub(crate) type SocketHook = Arc<dyn Fn(&TcpStream) -> io::Result<()> + Send + Sync>;
 
 /// How to connect. Every option has a default; a builder can be used again and cloned.
 ///
@@ -54,11 +53,11 @@ pub struct Builder {
     pub(crate) limits: Limits,
     pub(crate) receive: Options,
     pub(crate) unchecked_text: bool,
-    pub(crate) nodelay: bool,
-    pub(crate) on_socket: Option<SocketHook>,
+    pub(crate) sockets: SocketOptions,
     pub(crate) abort: AbortHandle,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsOptions,
+    pub(crate) proxy: Choice,
 }
 
 impl Default for Builder {
@@ -82,20 +81,13 @@ impl Default for Builder {
             limits: Limits::default(),
             receive: Options { auto_pong: true, fragments: false },
             unchecked_text: false,
-            nodelay: true,
-            on_socket: None,
+            sockets: SocketOptions { nodelay: true, on_socket: None, resolver: None, filter: None },
             abort: AbortHandle::new(),
             #[cfg(feature = "tls")]
-            tls: shared_tls(),
+            tls: TlsOptions::shared(),
+            proxy: Choice::Environment,
         }
     }
-}
-
-/// The default TLS options are made once, so that sessions are resumed without further ado.
-#[cfg(feature = "tls")]
-fn shared_tls() -> TlsOptions {
-    static SHARED: std::sync::OnceLock<TlsOptions> = std::sync::OnceLock::new();
-    SHARED.get_or_init(TlsOptions::new).clone()
 }
 
 /// The handshake.
@@ -225,8 +217,9 @@ impl Builder {
 
 /// Time.
 impl Builder {
-    /// How long connecting may take in all: name lookup, TCP, TLS, the opening handshake and all
-    /// that of each redirect. A server that sends a byte now and then cannot stretch it. Default: 30 s.
+    /// How long connecting may take in all: name lookup, TCP, proxy, TLS, the opening handshake,
+    /// and all that of each redirect. A server that sends a byte now and then cannot stretch it.
+    /// Default: 30 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.open_timeout = timeout.into();
@@ -335,7 +328,7 @@ impl Builder {
     /// Whether small messages are sent at once (`TCP_NODELAY`). Default: yes.
     #[must_use]
     pub fn nodelay(mut self, yes: bool) -> Self {
-        self.nodelay = yes;
+        self.sockets.nodelay = yes;
         self
     }
 
@@ -346,7 +339,77 @@ impl Builder {
         mut self,
         hook: impl Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        self.on_socket = Some(Arc::new(hook));
+        self.sockets.on_socket = Some(Arc::new(hook));
+        self
+    }
+
+    /// Looks up names with this, which is given host and port, instead of the system's resolver.
+    /// It is called in a thread of its own and may block; `open_timeout` and an abort leave it
+    /// behind. At most four lookups run at a time in a process.
+    #[must_use]
+    pub fn resolver(
+        mut self,
+        resolver: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.sockets.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Asks this about each address, after the name was looked up, and connects to none that it
+    /// answers `false` to. Default: all are allowed.
+    ///
+    /// [`ConnectError::attempts`](crate::ConnectError::attempts) lists what it refused.
+    #[must_use]
+    pub fn address_filter(
+        mut self,
+        allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.sockets.filter = Some(Arc::new(allows));
+        self
+    }
+}
+
+/// Proxies.
+impl Builder {
+    /// Connects through this proxy, instead of the one that the environment names.
+    /// `NO_PROXY` is of no effect then; the proxy has [exceptions](Proxy::except) of its own.
+    ///
+    /// ```no_run
+    /// use landline::{Builder, Proxy};
+    ///
+    /// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
+    /// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
+    /// # The environment
+    ///
+    /// Without this and without [`no_proxy`](Self::no_proxy), the environment is read at each
+    /// connect. The first of these that is set decides; if it is empty there is no proxy:
+    ///
+    /// | URL | variables |
+    /// |---|---|
+    /// | `wss://` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
+    /// | `ws://` | `http_proxy`, `HTTP_PROXY`, `all_proxy`, `ALL_PROXY` |
+    ///
+    /// Each holds what [`Proxy::new`] takes. `no_proxy`, or else `NO_PROXY`, lists the
+    /// [exceptions](Proxy::except). Where `REQUEST_METHOD` is set, as it is for CGI programs, a
+    /// client can set `HTTP_PROXY` by a header, so it is passed over. A variable or an entry that
+    /// makes no sense fails the attempt with
+    /// [`InvalidInput::Proxy`](crate::InvalidInput::Proxy), before any socket is opened; and a
+    /// proxy that cannot be reached is never gone around.
+    ///
+    /// `connect_over` and `connect_unix` use no proxy.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Choice::This(Box::new(proxy));
+        self
+    }
+
+    /// Connects directly, whatever the environment says.
+    #[must_use]
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = Choice::Never;
         self
     }
 }
@@ -356,9 +419,9 @@ impl Builder {
     /// Connects to a `ws://` or `wss://` URL.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] before any socket is opened; [`Error::Connect`], [`Error::Tls`],
-    /// [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase that
-    /// `open_timeout` passed in; [`Error::Closed`] if it was aborted.
+    /// [`Error::InvalidInput`] before any socket is opened; [`Error::Connect`], [`Error::Proxy`],
+    /// [`Error::Tls`], [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase
+    /// that `open_timeout` passed in; [`Error::Closed`] if it was aborted.
     pub fn connect(&self, url: &str) -> Result<WebSocket, Error> {
         dial::connect(self, url)
     }
@@ -371,7 +434,7 @@ impl Builder {
     /// [`UnfollowedRedirect`](crate::HandshakeProblem::UnfollowedRedirect).
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), less [`Error::Connect`].
+    /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
         let attempt = Attempt::only(self, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
@@ -406,6 +469,7 @@ impl fmt::Debug for Builder {
             .field("timeouts", &self.timeouts)
             .field("keepalive", &self.keepalive)
             .field("limits", &self.limits)
+            .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }

@@ -9,12 +9,12 @@ use crate::error::{Error, Timeout};
 use crate::hop::Hop;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Stream};
-use crate::net::target::Target;
+use crate::net::tcp::Dialer;
 #[cfg(feature = "tls")]
 use crate::net::tls;
 #[cfg(unix)]
 use crate::net::unix;
-use crate::net::{Opened, Request, tcp, upgrade};
+use crate::net::{Opened, Request, tunnel, upgrade};
 use crate::proto::http::Response;
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
@@ -91,15 +91,15 @@ impl<'a> Attempt<'a> {
         tls::prepare(&builder.tls.for_stranger(), &hop.target.host)
     }
 
-    /// Connects to the server by TCP.
+    /// Connects to the server by TCP, or through the proxy that is due.
     fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
-        let Target { host, port, .. } = &self.hop.target;
-        let stream = tcp::connect(host, *port, self.deadline, &self.builder.abort)?;
-        stream.set_nodelay(self.builder.nodelay).map_err(Error::Io)?;
-        if let Some(hook) = &self.builder.on_socket {
-            hook(&stream).map_err(Error::Io)?;
+        let Builder { sockets: options, abort, proxy, .. } = self.builder;
+        let dialer = Dialer { options, deadline: self.deadline, abort };
+        let target = &self.hop.target;
+        match proxy.choose(target)? {
+            Some(proxy) => tunnel::open(&dialer, &proxy, &target.host, target.port),
+            None => Ok(Arc::new(dialer.connect(&target.host, target.port)?)),
         }
-        Ok(Arc::new(stream))
     }
 
     /// Connects to a Unix socket.

@@ -12,6 +12,7 @@ use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::handshake::Mismatch;
 use crate::proto::http::{HeadError, Response};
 use crate::proto::location::BadLocation;
+use crate::proto::socks::SocksError;
 
 /// The error of everything in this crate.
 ///
@@ -19,6 +20,7 @@ use crate::proto::location::BadLocation;
 /// |---|---|---|
 /// | `InvalidInput` | the caller's | before anything is sent |
 /// | `Connect`, `Tls`, `Io` | the network's or the server's | while connecting |
+/// | `Proxy` | the proxy's, or it refused | while connecting |
 /// | `Handshake` | the server's, or it refused | while connecting |
 /// | `Protocol` | the server broke RFC 6455 or went over a limit | while receiving |
 /// | `Timeout` | the variant says what took too long | any time |
@@ -33,6 +35,8 @@ pub enum Error {
     Connect(Box<ConnectError>),
     /// TLS failed while connecting.
     Tls(Box<TlsError>),
+    /// The proxy could not be reached, or did not open the way to the server.
+    Proxy(Box<ProxyError>),
     /// The server refused the WebSocket, or answered something that is none.
     Handshake(Box<HandshakeError>),
     /// The server broke the protocol. The connection is over.
@@ -66,20 +70,21 @@ impl Error {
     }
 
     /// Whether the same may go well if it is tried again later: the network failed, a deadline
-    /// passed, the server answered 408, 429 or 5xx or closed with 1001, 1006, 1011, 1012 or 1013.
-    /// Wrong input, refusals such as 401 and 404, a certificate that is not valid and a server
-    /// that breaks the protocol stay as they are.
+    /// passed, the server or a proxy answered 408, 429 or 5xx, the server closed with 1001, 1006,
+    /// 1011, 1012 or 1013. Wrong input, refusals such as 401, 404 and 407, a certificate that is
+    /// not valid and a server that breaks the protocol stay as they are.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::InvalidInput(_) | Self::Protocol(_) | Self::Handler(_) => false,
             Self::Connect(_) | Self::Timeout(_) | Self::Io(_) => true,
             Self::Tls(tls) => tls.is_retryable(),
+            Self::Proxy(proxy) => proxy.is_retryable(),
             Self::Handshake(handshake) => match &handshake.problem {
                 HandshakeProblem::Eof => true,
-                HandshakeProblem::Mismatch(Mismatch::Status) => handshake
-                    .response()
-                    .is_some_and(|response| matches!(response.status(), 408 | 429 | 500..=599)),
+                HandshakeProblem::Mismatch(Mismatch::Status) => {
+                    handshake.response().is_some_and(is_temporary)
+                }
                 _ => false,
             },
             Self::Closed(closed) => {
@@ -94,12 +99,24 @@ impl Error {
     }
 }
 
+/// A refusal that says "not now".
+fn is_temporary(refusal: &Response) -> bool {
+    matches!(refusal.status(), 408 | 429 | 500..=599)
+}
+
+/// As a line of a diagnostic: what a peer wrote is escaped, and cut.
+fn write_status(f: &mut fmt::Formatter<'_>, refusal: &Response) -> fmt::Result {
+    let reason: String = refusal.reason().chars().take(256).collect();
+    write!(f, "status {} {}", refusal.status(), reason.escape_debug())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidInput(input) => input.fmt(f),
             Self::Connect(connect) => connect.fmt(f),
             Self::Tls(tls) => tls.fmt(f),
+            Self::Proxy(proxy) => proxy.fmt(f),
             Self::Handshake(handshake) => handshake.fmt(f),
             Self::Protocol(violation) => write!(f, "protocol violation: {violation}"),
             Self::Timeout(timeout) => timeout.fmt(f),
@@ -116,6 +133,7 @@ impl StdError for Error {
             Self::InvalidInput(_) | Self::Timeout(_) => None,
             Self::Connect(connect) => connect.source(),
             Self::Tls(tls) => tls.source(),
+            Self::Proxy(proxy) => proxy.source(),
             Self::Handshake(handshake) => handshake.source(),
             Self::Protocol(violation) => Some(violation),
             Self::Closed(closed) => closed.source(),
@@ -152,6 +170,9 @@ pub enum InvalidInput {
     ControlTooLong,
     /// TLS options that do not work; says why.
     Tls(Box<str>),
+    /// The proxy, an environment variable that should name one, or an entry of a list of
+    /// exceptions; says which, and what is wrong with it.
+    Proxy(Box<str>),
 }
 
 impl fmt::Display for InvalidInput {
@@ -169,6 +190,7 @@ impl fmt::Display for InvalidInput {
                 f.write_str("a Ping or Pong payload may have at most 125 bytes")
             }
             Self::Tls(why) => write!(f, "invalid TLS options: {why}"),
+            Self::Proxy(why) => write!(f, "invalid proxy: {why}"),
         }
     }
 }
@@ -179,10 +201,13 @@ impl StdError for InvalidInput {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// `open_timeout` passed while the name was looked up.
+    /// `open_timeout` passed while the name was looked up, the server's or the proxy's.
     Resolve,
-    /// `open_timeout` passed while TCP connected.
+    /// `open_timeout` passed while TCP connected, to the server or to the proxy.
     Connect,
+    /// `open_timeout` passed while the proxy was asked for a way to the server, in TLS with the
+    /// proxy for example.
+    Proxy,
     /// `open_timeout` passed in the TLS handshake.
     Tls,
     /// `open_timeout` passed in the opening handshake.
@@ -202,6 +227,7 @@ impl fmt::Display for Timeout {
         f.write_str(match self {
             Self::Resolve => "timed out looking up the server's name",
             Self::Connect => "timed out connecting",
+            Self::Proxy => "timed out waiting for the proxy",
             Self::Tls => "timed out in the TLS handshake",
             Self::Handshake => "timed out in the opening handshake",
             Self::Recv => "no message in time",
@@ -316,6 +342,101 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// There is no way to the server through the proxy. It is never gone around: without a way
+/// through it there is no connection.
+#[derive(Debug)]
+pub struct ProxyError {
+    pub(crate) proxy: Box<str>,
+    pub(crate) problem: ProxyProblem,
+}
+
+/// What a proxy failed of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ProxyProblem {
+    /// It could not be reached.
+    Connect(ConnectError),
+    /// TLS with an `https` proxy failed: the certificate is the proxy's, not the server's.
+    Tls(TlsError),
+    /// The connection to it failed.
+    Io(io::Error),
+    /// It ended the connection before the way to the server was open.
+    Eof,
+    /// Its answer is not HTTP as RFC 9112 has it, or is too large.
+    Head(HeadError),
+    /// More than eight interim (1xx) responses.
+    TooManyInterim,
+    /// Its answer to CONNECT is not a success: status, reason, headers, and the first 64 KiB of
+    /// the body.
+    Refused(Response),
+    /// It did not do what it was asked by SOCKS.
+    Socks(SocksError),
+}
+
+impl ProxyError {
+    /// The proxy, as `scheme://host:port`.
+    #[must_use]
+    pub fn proxy(&self) -> &str {
+        &self.proxy
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn problem(&self) -> &ProxyProblem {
+        &self.problem
+    }
+
+    /// The answer of a proxy that refused CONNECT.
+    #[must_use]
+    pub fn response(&self) -> Option<&Response> {
+        match &self.problem {
+            ProxyProblem::Refused(response) => Some(response),
+            _ => None,
+        }
+    }
+
+    fn is_retryable(&self) -> bool {
+        match &self.problem {
+            ProxyProblem::Connect(_) | ProxyProblem::Io(_) | ProxyProblem::Eof => true,
+            ProxyProblem::Tls(tls) => tls.is_retryable(),
+            ProxyProblem::Head(_) | ProxyProblem::TooManyInterim => false,
+            ProxyProblem::Refused(response) => is_temporary(response),
+            ProxyProblem::Socks(error) => {
+                matches!(error, SocksError::Refused4(91) | SocksError::Refused5(1 | 3..=6))
+            }
+        }
+    }
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "proxy {}: ", self.proxy)?;
+        match &self.problem {
+            ProxyProblem::Connect(error) => error.fmt(f),
+            ProxyProblem::Tls(error) => error.fmt(f),
+            ProxyProblem::Io(error) => write!(f, "connection failed: {error}"),
+            ProxyProblem::Eof => f.write_str("it closed the connection"),
+            ProxyProblem::Head(error) => error.fmt(f),
+            ProxyProblem::TooManyInterim => f.write_str("too many interim responses"),
+            ProxyProblem::Refused(response) => write_status(f, response),
+            ProxyProblem::Socks(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for ProxyError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.problem {
+            ProxyProblem::Connect(error) => Some(error),
+            ProxyProblem::Tls(error) => Some(error),
+            ProxyProblem::Io(error) => Some(error),
+            ProxyProblem::Head(error) => Some(error),
+            ProxyProblem::Socks(error) => Some(error),
+            ProxyProblem::Eof | ProxyProblem::TooManyInterim | ProxyProblem::Refused(_) => None,
+        }
+    }
+}
+
 /// The opening handshake failed; holds the server's answer as far as it came.
 #[derive(Debug)]
 pub struct HandshakeError {
@@ -378,10 +499,7 @@ impl fmt::Display for HandshakeError {
             HandshakeProblem::Head(error) => error.fmt(f),
             HandshakeProblem::TooManyInterim => f.write_str("too many interim responses"),
             HandshakeProblem::Mismatch(mismatch) => match &self.response {
-                Some(response) if mismatch == Mismatch::Status => {
-                    let reason: String = response.reason().chars().take(256).collect();
-                    write!(f, "status {} {}", response.status(), reason.escape_debug())
-                }
+                Some(response) if mismatch == Mismatch::Status => write_status(f, response),
                 _ => mismatch.fmt(f),
             },
             HandshakeProblem::TooManyRedirects => f.write_str("too many redirects"),

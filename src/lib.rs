@@ -59,14 +59,15 @@
 //! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
 //! | choose when to connect again | [`Backoff`], [`Exponential`], [`Failure`] |
 //! | send while the connection is down | [`Handle`], [`Outbox`] |
+//! | go through a proxy | [`Proxy`]; those of the environment are used |
 //! | trust other certificates | `TlsOptions` |
 //! | bring a stream | [`Stream`] |
 //! | drive the protocol yourself, fuzz it | [`proto`] |
 //!
 //! # What it does not do
 //!
-//! Be a server, run on an async runtime, compress (permessage-deflate), go through a proxy,
-//! follow redirects, keep cookies.
+//! Be a server, run on an async runtime, compress (permessage-deflate). Of proxies: Digest and
+//! NTLM authentication, automatic configuration (PAC), a chain of several.
 //!
 //! # Features
 //!
@@ -101,8 +102,8 @@ pub use backoff::{Backoff, Exponential, Failure, Fixed, Never};
 pub use builder::Builder;
 pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
 pub use error::{
-    Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, Side,
-    Timeout, TlsError,
+    Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,
+    ProxyProblem, Side, Timeout, TlsError,
 };
 pub use handle::{Delivery, Handle, SendError, SendProblem};
 pub use handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
@@ -110,6 +111,7 @@ pub use hop::Hop;
 pub use message::{Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::duplex::Stream;
+pub use net::proxy::Proxy;
 #[cfg(feature = "tls")]
 pub use net::tls::TlsOptions;
 pub use outbox::{Outbox, WhenFull};
@@ -119,6 +121,7 @@ pub use proto::handshake::Mismatch;
 pub use proto::http::{HeadError, Headers, Response};
 pub use proto::keepalive::Keepalive;
 pub use proto::recv::{Kind, Piece};
+pub use proto::socks::SocksError;
 pub use receiver::{MessageReader, Messages, Receiver};
 pub use sender::{MessageWriter, Sender};
 pub use websocket::WebSocket;

@@ -1,95 +1,250 @@
-//! Addresses that cannot be connected to, and the one that connects to itself.
+//! Name lookup, and the race of a name's addresses (RFC 8305).
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
 mod support;
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, ErrorKind, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use landline::{Builder, Error};
+use landline::{AbortHandle, Builder, Cause, Error, Timeout};
 use support::*;
 
-/// Why the only address of this URL cannot be connected to.
-fn refusal(builder: &Builder, url: &str) -> (SocketAddr, std::io::Error) {
-    let said = promptly(|| error(builder.connect(url)));
-    assert!(said.is_retryable(), "{said:?}");
-    let Error::Connect(refused) = said else { panic!("{url}: {said:?}") };
-    assert!(refused.resolve_error().is_none());
-    let shown = refused.to_string();
-    let [(address, why)] = refused.attempts() else { panic!("{refused:?}") };
-    assert!(shown.contains(&address.to_string()), "{shown}");
-    (*address, std::io::Error::new(why.kind(), why.to_string()))
+/// A client for which `several.test` has these addresses.
+fn resolving(addresses: &[SocketAddr]) -> Builder {
+    let addresses = addresses.to_vec();
+    builder().resolver(move |name, port| {
+        assert_eq!((name, port), ("several.test", 80));
+        Ok(addresses.clone())
+    })
+}
+
+const URL: &str = "ws://several.test/";
+
+/// An address where nobody listens.
+fn closed() -> SocketAddr {
+    listener().local_addr().unwrap()
+}
+
+fn connect_error(error: Error) -> Box<landline::ConnectError> {
+    match error {
+        Error::Connect(error) => error,
+        other => panic!("not about connecting: {other:?}"),
+    }
 }
 
 #[test]
-fn an_address_that_there_is_no_way_to_is_refused_at_once() {
+fn an_address_that_swallows_syns_is_overtaken_by_the_next() {
     watchdog(LIMIT, || {
-        // The broadcast address, which TCP has no use for, and a link-local one without its link.
-        for url in ["ws://255.255.255.255:9/", "ws://[fe80::1]:9/"] {
-            let (address, why) = refusal(&builder().open_timeout(None), url);
-            assert_eq!(address.port(), 9);
-            assert_ne!(why.kind(), ErrorKind::TimedOut, "{why}");
-        }
+        let (silent, waiting) = full_backlog();
+        let server = upgraded(|peer| peer.expect_end());
+        let builder = resolving(&[silent.local_addr().unwrap(), server.addr]);
+        // The next begins after 250 ms.
+        let ws = takes(Duration::from_millis(250), || builder.connect(URL).unwrap());
+        assert_eq!(ws.peer_addr(), Some(server.addr));
+        ws.abort();
+        server.join();
+        drop((silent, waiting));
     });
 }
 
 #[test]
-fn a_name_whose_server_listens_at_one_of_its_addresses_is_found_there() {
+fn an_address_that_answers_too_late_is_closed() {
     watchdog(LIMIT, || {
-        let server = upgraded(|peer| peer.stall());
-        let url = format!("ws://localhost:{}/", server.addr.port());
-        let ws = promptly(|| builder().connect(&url).unwrap());
-        assert_eq!(ws.peer_addr(), Some(server.addr));
-        drop(ws);
+        let (silent, waiting) = full_backlog();
+        let server = upgraded(|peer| peer.expect_end());
+        let builder = resolving(&[silent.local_addr().unwrap(), server.addr]);
+        let ws = builder.connect(URL).unwrap();
+        // There is room now, so the SYN that is sent again after a second is answered.
+        let ours: Vec<_> =
+            waiting.iter().filter_map(|client| client.local_addr().ok()?.as_socket()).collect();
+        let mut loser = loop {
+            let (stream, from) = silent.accept().unwrap();
+            if !ours.contains(&from) {
+                break stream;
+            }
+        };
+        assert_eq!(loser.read(&mut [0]).unwrap(), 0, "the loser of the race is open");
+        ws.abort();
         server.join();
     });
 }
 
 #[test]
-fn addresses_of_this_machine_are_told_apart() {
+fn addresses_that_refuse_are_passed_over_at_once() {
     watchdog(LIMIT, || {
-        // All of 127.0.0.0/8 is this machine: two servers with one port.
-        let first = listener();
-        let port = first.local_addr().unwrap().port();
-        let Ok(second) = TcpListener::bind(("127.0.0.2", port)) else { return };
-        let servers = [first, second].map(|listener| {
-            serve_on(listener, |peer| {
-                peer.upgrade();
-                peer.header("Host")[0].to_owned()
-            })
-        });
-        for (server, host) in servers.into_iter().zip(["127.0.0.1", "127.0.0.2"]) {
-            let ws = builder().connect(&format!("ws://{host}:{port}/")).unwrap();
-            assert_eq!(ws.peer_addr(), Some(server.addr));
-            drop(ws);
-            assert_eq!(server.join(), format!("{host}:{port}"));
+        let server = upgraded(|peer| peer.expect_end());
+        let builder = resolving(&[closed(), closed(), closed(), server.addr]);
+        let ws = takes_at_most(Duration::from_millis(200), || builder.connect(URL).unwrap());
+        ws.abort();
+        server.join();
+    });
+}
+
+#[test]
+fn addresses_that_all_refuse_are_all_listed() {
+    watchdog(LIMIT, || {
+        let addresses = [closed(), closed(), closed()];
+        let refused = promptly(|| error(resolving(&addresses).connect(URL)));
+        assert!(refused.is_retryable());
+        let shown = refused.to_string();
+        let refused = connect_error(refused);
+        assert_eq!(refused.host(), "several.test");
+        assert!(refused.resolve_error().is_none());
+        let tried: Vec<_> = refused.attempts().iter().map(|(address, _)| *address).collect();
+        assert_eq!(tried, addresses);
+        for (address, error) in refused.attempts() {
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            assert!(shown.contains(&address.to_string()), "{shown}");
         }
     });
 }
 
-/// Linux gives a connecting socket one port after the other, also the one that it connects to:
-/// then it is connected to itself, and hears its own request.
-#[cfg(target_os = "linux")]
 #[test]
-fn a_port_that_connects_to_itself_is_refused_as_a_port_where_nobody_listens() {
-    watchdog(LIMIT * 3, || {
-        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
-        let mut ends = range.split_whitespace().map(|end| end.parse::<u16>().unwrap());
-        let (low, high) = (ends.next().unwrap(), ends.next().unwrap());
-        // Whoever connects gets a port as even as the first, whoever listens an odd one.
-        let free = (low + (high - low) / 4 * 2..high).step_by(2);
-        let mut free = free.filter(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-        let url = format!("ws://127.0.0.1:{}/", free.next().unwrap());
-        let builder = builder();
-        // It comes once in some ten thousand times, so not in each run of this test.
-        for _ in 0..10_000 {
-            let (_, why) = refusal(&builder, &url);
-            assert_eq!(why.kind(), ErrorKind::ConnectionRefused, "{why}");
-            // What the system refuses has its number.
-            if !why.to_string().contains("os error") {
-                return;
-            }
+fn addresses_that_are_all_silent_are_left_at_the_open_timeout() {
+    watchdog(LIMIT, || {
+        let (silent, waiting) = full_backlog();
+        let address = silent.local_addr().unwrap();
+        let builder = resolving(&[address, address, closed()]).open_timeout(SHORT * 4);
+        let timeout = takes(SHORT * 4, || error(builder.connect(URL)));
+        assert!(matches!(timeout, Error::Timeout(Timeout::Connect)), "{timeout:?}");
+        drop(waiting);
+    });
+}
+
+#[test]
+fn a_name_with_a_thousand_addresses_is_tried_at_eight_of_both_families() {
+    watchdog(LIMIT, || {
+        let port = closed().port();
+        let v4 = (0..500).map(|n| IpAddr::from(Ipv4Addr::new(127, 1, u8::from(n > 255), n as u8)));
+        let v6 = (0..500).map(|_| IpAddr::from(Ipv6Addr::LOCALHOST));
+        let addresses: Vec<_> = v4.chain(v6).map(|ip| SocketAddr::new(ip, port)).collect();
+        let refused = promptly(|| error(resolving(&addresses).connect(URL)));
+        let refused = connect_error(refused);
+        let families: Vec<_> =
+            refused.attempts().iter().map(|(address, _)| address.is_ipv4()).collect();
+        // One after the other, as each is refused before the next begins.
+        assert_eq!(families, [true, false].repeat(4));
+    });
+}
+
+#[test]
+fn an_address_that_the_filter_refuses_is_never_connected_to() {
+    watchdog(LIMIT, || {
+        let denied = listener();
+        denied.set_nonblocking(true).unwrap();
+        let denied_addr = denied.local_addr().unwrap();
+        let server = upgraded(|peer| peer.expect_end());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let filter = move |address| {
+            log.lock().unwrap().push(address);
+            address != denied_addr
+        };
+        let builder = resolving(&[denied_addr, server.addr]).address_filter(filter);
+        let ws = builder.connect(URL).unwrap();
+        assert_eq!(ws.peer_addr(), Some(server.addr));
+        assert_eq!(*asked.lock().unwrap(), [denied_addr, server.addr]);
+        ws.abort();
+        server.join();
+
+        // An address in the URL is asked about too; and nothing falls back to it.
+        let refused = connect_error(error(builder.connect(&format!("ws://{denied_addr}/"))));
+        let [(address, why)] = refused.attempts() else { panic!("{refused:?}") };
+        assert_eq!((*address, why.kind()), (denied_addr, ErrorKind::PermissionDenied));
+        assert!(refused.to_string().contains("filter"), "{refused}");
+        assert!(denied.accept().is_err(), "it was connected to");
+    });
+}
+
+#[test]
+fn a_name_that_cannot_be_looked_up_says_why() {
+    watchdog(LIMIT, || {
+        let builder = builder().resolver(|_, _| Err(io::Error::other("no such name today")));
+        let failed = error(builder.connect(URL));
+        assert!(failed.is_retryable());
+        let failed = connect_error(failed);
+        assert_eq!(failed.resolve_error().unwrap().to_string(), "no such name today");
+        assert!(failed.to_string().contains("several.test"), "{failed}");
+
+        let failed = connect_error(error(resolving(&[]).connect(URL)));
+        assert_eq!(failed.resolve_error().unwrap().kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn a_resolver_that_panics_ends_the_attempt_at_once() {
+    watchdog(LIMIT, || {
+        let builder = builder().resolver(|_, _| panic!("a bug of the caller's"));
+        let failed = promptly(|| connect_error(error(builder.connect(URL))));
+        assert!(failed.resolve_error().is_some());
+    });
+}
+
+#[test]
+fn a_lookup_that_never_ends_is_left_at_an_abort() {
+    watchdog(LIMIT, || {
+        let (inside, is_inside) = channel();
+        let (release, released) = channel::<()>();
+        let (inside, released) = (Mutex::new(inside), Mutex::new(released));
+        let abort = AbortHandle::new();
+        let builder = builder().abort_handle(abort.clone()).resolver(move |_, _| {
+            inside.lock().unwrap().send(()).unwrap();
+            let _ = released.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        let connecting = spawn(move || error(builder.connect(URL)));
+        is_inside.recv().unwrap();
+        abort.abort();
+        let aborted = takes_at_most(Duration::from_millis(100), || connecting.join());
+        assert!(matches!(aborted.closed().unwrap().cause(), Cause::Aborted), "{aborted:?}");
+        drop(release);
+    });
+}
+
+#[test]
+fn the_race_is_left_at_an_abort() {
+    watchdog(LIMIT, || {
+        let (silent, waiting) = full_backlog();
+        let address = silent.local_addr().unwrap();
+        let (inside, is_inside) = channel();
+        let inside = Mutex::new(inside);
+        let abort = AbortHandle::new();
+        let builder = resolving(&[address, address])
+            .abort_handle(abort.clone())
+            // The filter is asked just before the race.
+            .address_filter(move |_| inside.lock().unwrap().send(()).is_ok());
+        let connecting = spawn(move || error(builder.connect(URL)));
+        is_inside.recv().unwrap();
+        is_inside.recv().unwrap();
+        abort.abort();
+        let aborted = takes_at_most(Duration::from_millis(100), || connecting.join());
+        assert!(matches!(aborted.closed().unwrap().cause(), Cause::Aborted), "{aborted:?}");
+        drop(waiting);
+    });
+}
+
+#[test]
+fn a_server_on_one_family_only_is_found() {
+    watchdog(LIMIT, || {
+        for (any, other) in [("127.0.0.1:0", "[::1]:0"), ("[::1]:0", "127.0.0.1:0")] {
+            let Ok(listener) = TcpListener::bind(any) else {
+                println!("{any}: not on this machine");
+                continue;
+            };
+            let server = serve_on(listener, |peer| {
+                peer.upgrade();
+                peer.expect_end();
+            });
+            let mut other: SocketAddr = other.parse().unwrap();
+            other.set_port(server.addr.port());
+            let ws = promptly(|| resolving(&[other, server.addr]).connect(URL).unwrap());
+            assert_eq!(ws.peer_addr(), Some(server.addr));
+            ws.abort();
+            server.join();
         }
     });
 }

@@ -1,12 +1,20 @@
 //! Blocking I/O: the only module that touches sockets.
 
 pub(crate) mod abort;
+mod connect;
 pub(crate) mod deadline;
 pub(crate) mod duplex;
+mod no_proxy;
+pub(crate) mod proxy;
+mod resolve;
+mod socks;
 pub(crate) mod target;
 pub(crate) mod tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "tls")]
+mod tls_stream;
+pub(crate) mod tunnel;
 #[cfg(unix)]
 pub(crate) mod unix;
 
@@ -21,9 +29,9 @@ use crate::proto::handshake::{self, Key, Mismatch};
 use crate::proto::http::{HeadReader, Response};
 
 /// The most 1xx responses before the answer.
-const MAX_INTERIM: usize = 8;
+pub(crate) const MAX_INTERIM: usize = 8;
 /// How long the body of a refusal is waited for: it is only evidence.
-const BODY_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection whose opening handshake is done.
 #[derive(Debug)]

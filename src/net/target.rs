@@ -45,15 +45,10 @@ impl Target {
             return Err(invalid("it has a fragment"));
         }
         let host = match url.host().ok_or_else(|| invalid("it has no host"))? {
-            Host::Domain(name) => {
-                let labels = name.strip_suffix('.').unwrap_or(name);
-                let fits = labels.len() <= 253
-                    && labels.split('.').all(|label| (1..=63).contains(&label.len()));
-                if !fits {
-                    return Err(invalid("the host is not a valid name"));
-                }
-                Host::Domain(name.to_owned())
+            Host::Domain(name) if !is_name(name) => {
+                return Err(invalid("the host is not a valid name"));
             }
+            Host::Domain(name) => Host::Domain(name.to_owned()),
             Host::Ipv4(address) => Host::Ipv4(address),
             Host::Ipv6(address) => Host::Ipv6(address),
         };
@@ -99,8 +94,14 @@ impl Target {
     }
 }
 
+/// Whether the labels, and all together, are not empty and not too long for DNS.
+pub(crate) fn is_name(name: &str) -> bool {
+    let labels = name.strip_suffix('.').unwrap_or(name);
+    labels.len() <= 253 && labels.split('.').all(|label| (1..=63).contains(&label.len()))
+}
+
 /// `None` if it is not UTF-8 after decoding.
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -74,6 +74,12 @@ impl TlsOptions {
         Self::default()
     }
 
+    /// The defaults, made once, so that sessions are resumed without further ado.
+    pub(crate) fn shared() -> Self {
+        static SHARED: OnceLock<TlsOptions> = OnceLock::new();
+        SHARED.get_or_init(Self::new).clone()
+    }
+
     /// A configuration of your own; all other options but [`server_name`](Self::server_name) are
     /// then of no effect. WebSocket needs HTTP/1.1, so offer no other ALPN protocol.
     #[must_use]
@@ -431,6 +437,10 @@ pub(crate) fn error_within(error: io::Error) -> Result<rustls::Error, io::Error>
 }
 
 pub(crate) fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Tls(Box::new(failure(error)))
+}
+
+pub(crate) fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {
     let source = error.into();
     let certificate = matches!(
         source.downcast_ref(),
@@ -440,7 +450,7 @@ pub(crate) fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync
         source.downcast_ref(),
         Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType))
     );
-    Error::Tls(Box::new(TlsError { source, certificate, is_not_tls }))
+    TlsError { source, certificate, is_not_tls }
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -277,6 +277,20 @@ pub struct HeadReader {
 }
 
 impl HeadReader {
+    /// At least so many bytes more than `bytes`, which [`advance`](Self::advance) found incomplete,
+    /// make the head complete. Reading no more than that at a time never takes what follows it.
+    #[must_use]
+    pub fn missing(&self, bytes: &[u8]) -> usize {
+        const SHORTEST: usize = b"HTTP/1.1 200\r\n\r\n".len();
+        let tail = match bytes {
+            [.., b'\r', b'\n', b'\r'] => 1,
+            [.., b'\r', b'\n'] => 2,
+            [.., b'\r'] => 3,
+            _ => 4,
+        };
+        tail.max(SHORTEST.saturating_sub(bytes.len()))
+    }
+
     /// Looks at `bytes`, everything from the start of the response on: gives the response and the
     /// length of its head once that is complete, `None` when it takes more bytes.
     ///

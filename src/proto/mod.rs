@@ -36,6 +36,7 @@ pub mod location;
 pub mod mask;
 pub mod recv;
 pub mod send;
+pub mod socks;
 pub mod utf8;
 
 pub use error::Violation;

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 pub mod apps;
 #[cfg(target_os = "linux")]
 pub mod process;
+pub mod proxy;
 pub mod streams;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -468,9 +469,9 @@ pub fn full_backlog() -> (TcpListener, Vec<socket2::Socket>) {
     (listener, waiting)
 }
 
-/// A client that pings nobody.
+/// A client that pings nobody, and that the environment does not lead astray.
 pub fn builder() -> landline::Builder {
-    landline::Builder::new().keepalive(landline::Keepalive::OFF)
+    landline::Builder::new().keepalive(landline::Keepalive::OFF).no_proxy()
 }
 
 /// The error; a value is a bug.

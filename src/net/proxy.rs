@@ -1,0 +1,339 @@
+//! What a proxy is, and which one is due: the caller's, or the one that the environment names.
+
+use std::borrow::Cow;
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+
+use url::{Host, Url};
+
+use super::no_proxy::NoProxy;
+use super::target::{Target, is_name, percent_decode};
+#[cfg(feature = "tls")]
+use super::tls::TlsOptions;
+use crate::error::{Error, InvalidInput};
+use crate::proto::http::{is_field_value, is_token};
+use crate::proto::socks::MAX_FIELD;
+
+/// A proxy to connect through: [`Builder::proxy`](crate::Builder::proxy).
+///
+/// | scheme | speaks | port if none is given | the server's name is looked up |
+/// |---|---|---|---|
+/// | `http` | CONNECT (RFC 9110 section 9.3.6), for `ws://` and `wss://` alike | 80 | by the proxy |
+/// | `https` | the same over TLS | 443 | by the proxy |
+/// | `socks4` | SOCKS 4, IPv4 only | 1080 | here |
+/// | `socks4a` | SOCKS 4a | 1080 | by the proxy |
+/// | `socks5` | SOCKS 5 (RFC 1928) | 1080 | here |
+/// | `socks5h` | SOCKS 5 | 1080 | by the proxy |
+///
+/// `wss://` is TLS with the server itself, through whatever proxy: it sees no more than the
+/// server's name and address.
+///
+/// ```
+/// use landline::Proxy;
+///
+/// let proxy = Proxy::new("socks5h://proxy.example:1080")?
+///     .credentials("user", "password")?
+///     .except("localhost, .internal.example, 10.0.0.0/8")?;
+/// assert!(proxy.is_for("wss://example.com/")?);
+/// assert!(!proxy.is_for("ws://db.internal.example/")?);
+/// assert_eq!(proxy.to_string(), "socks5h://proxy.example:1080");
+/// # Ok::<(), landline::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Proxy {
+    pub(crate) kind: Kind,
+    pub(crate) host: Host<String>,
+    pub(crate) port: u16,
+    /// User and password.
+    pub(crate) credentials: Option<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
+    except: NoProxy,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: TlsOptions,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Http,
+    Https,
+    Socks4,
+    Socks4a,
+    Socks5,
+    Socks5h,
+}
+
+const SCHEMES: [(&str, Kind, u16); 6] = [
+    ("http", Kind::Http, 80),
+    ("https", Kind::Https, 443),
+    ("socks4", Kind::Socks4, 1080),
+    ("socks4a", Kind::Socks4a, 1080),
+    ("socks5", Kind::Socks5, 1080),
+    ("socks5h", Kind::Socks5h, 1080),
+];
+
+impl Proxy {
+    /// Reads `scheme://user:password@host:port`; user, password and port may be left out, and
+    /// the scheme, which is `http` then. In user and password `%40` stands for `@`, and so on.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Proxy`] for any other scheme, a host or port that makes no sense, anything
+    /// after the port, and credentials that this kind of proxy cannot be given; `https` needs the
+    /// feature `tls`.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self::parse(url.trim())?)
+    }
+
+    fn parse(url: &str) -> Result<Self, InvalidInput> {
+        // The URL Standard drops some of these in silence.
+        if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(invalid("it has a space or a control character"));
+        }
+        let url = if url.contains("://") { Cow::from(url) } else { format!("http://{url}").into() };
+        // What the parser says never quotes the URL, which may hold a password.
+        let url = Url::parse(&url).map_err(|error| invalid(&error.to_string()))?;
+        let known = SCHEMES.iter().find(|(scheme, ..)| *scheme == url.scheme());
+        let &(_, kind, default_port) = known.ok_or_else(|| {
+            invalid("the scheme is not http, https, socks4, socks4a, socks5 or socks5h")
+        })?;
+        if kind == Kind::Https && !cfg!(feature = "tls") {
+            return Err(invalid("https needs the feature \"tls\""));
+        }
+        if !matches!(&url[url::Position::BeforePath..], "" | "/") {
+            return Err(invalid("there is something after the port"));
+        }
+        let host = match url.host() {
+            // For schemes that it does not know the URL Standard leaves the host as it is.
+            Some(Host::Domain(name)) => Host::parse(name).ok(),
+            Some(Host::Ipv4(address)) => Some(Host::Ipv4(address)),
+            Some(Host::Ipv6(address)) => Some(Host::Ipv6(address)),
+            None => None,
+        };
+        let valid = |host: &Host| !matches!(host, Host::Domain(name) if !is_name(name));
+        let host = host.filter(valid).ok_or_else(|| invalid("the host is not valid"))?;
+        let port = url.port().unwrap_or(default_port);
+        if port == 0 {
+            return Err(invalid("port 0 cannot be connected to"));
+        }
+        let proxy = Self {
+            kind,
+            host,
+            port,
+            credentials: None,
+            headers: Vec::new(),
+            except: NoProxy::default(),
+            #[cfg(feature = "tls")]
+            tls: TlsOptions::shared(),
+        };
+        let (user, password) = (url.username(), url.password());
+        if user.is_empty() && password.is_none() {
+            return Ok(proxy);
+        }
+        let decode = |text| percent_decode(text).ok_or_else(|| invalid(CREDENTIALS));
+        proxy.with_credentials(decode(user)?, decode(password.unwrap_or(""))?)
+    }
+
+    /// Shows these to the proxy, and only to it: as `Proxy-Authorization: Basic` (RFC 7617), by
+    /// RFC 1929 to SOCKS 5; of SOCKS 4 there is a user only, and the password must be empty.
+    /// Default: those in the URL, if there are any.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Proxy`] if they have control characters, a colon in a user for Basic, for
+    /// SOCKS an empty user or more than 255 bytes.
+    pub fn credentials(
+        self,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Result<Self, Error> {
+        Ok(self.with_credentials(user.into(), password.into())?)
+    }
+
+    fn with_credentials(mut self, user: String, password: String) -> Result<Self, InvalidInput> {
+        let fits = match self.kind {
+            // RFC 7617 section 2: the first colon ends the user.
+            Kind::Http | Kind::Https => !user.contains(':'),
+            Kind::Socks4 | Kind::Socks4a => (1..=MAX_FIELD).contains(&user.len()),
+            Kind::Socks5 | Kind::Socks5h => {
+                (1..=MAX_FIELD).contains(&user.len()) && password.len() <= MAX_FIELD
+            }
+        };
+        if !fits || [&user, &password].iter().any(|text| text.contains(char::is_control)) {
+            return Err(invalid(CREDENTIALS));
+        }
+        if matches!(self.kind, Kind::Socks4 | Kind::Socks4a) && !password.is_empty() {
+            return Err(invalid("SOCKS 4 has no password"));
+        }
+        self.credentials = Some((user, password));
+        Ok(self)
+    }
+
+    /// Adds a header line to the CONNECT request, which has none of the headers that are meant
+    /// for the server. `Proxy-Authorization` replaces the one of [`credentials`](Self::credentials).
+    ///
+    /// # Errors
+    /// [`InvalidInput::Proxy`] with a SOCKS proxy, which takes none. [`InvalidInput::Header`] for
+    /// a name that is no token or a value with control characters;
+    /// [`InvalidInput::ReservedHeader`] for `Host`, `Content-Length`, `Transfer-Encoding`.
+    pub fn header(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, Error> {
+        let (name, value) = (name.into(), value.into());
+        if !matches!(self.kind, Kind::Http | Kind::Https) {
+            return Err(invalid("SOCKS has no headers").into());
+        }
+        if !is_token(&name) || !is_field_value(&value) {
+            return Err(InvalidInput::Header(name.escape_debug().to_string().into()).into());
+        }
+        let reserved = ["Host", "Content-Length", "Transfer-Encoding"];
+        if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+            return Err(InvalidInput::ReservedHeader(name.into()).into());
+        }
+        self.headers.push((name, value));
+        Ok(self)
+    }
+
+    /// How TLS is spoken with an `https` proxy and whom it trusts; of no effect with others, and
+    /// on TLS with the server, for which there is [`Builder::tls`](crate::Builder::tls).
+    /// Default: [`TlsOptions::new`].
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.tls = options;
+        self
+    }
+
+    /// Connects to these servers directly; called again, it adds. Default: none. The list is what
+    /// `NO_PROXY` holds, separated by commas or white space:
+    ///
+    /// | entry | stands for |
+    /// |---|---|
+    /// | `*` | every server |
+    /// | `example.com`, `.example.com`, `*.example.com` | the name, and all names below it |
+    /// | `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]` | the address |
+    /// | `10.0.0.0/8`, `2001:db8::/32` | the addresses of the network |
+    /// | `example.com:8080`, `[2001:db8::1]:8080` | the same with this port only |
+    ///
+    /// Addresses are compared with the URL; a name is not looked up for it.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Proxy`] with the first entry that is none of these.
+    pub fn except(mut self, list: &str) -> Result<Self, Error> {
+        self.except.extend(NoProxy::parse(list)?);
+        Ok(self)
+    }
+
+    /// Whether a connection to this `ws://` or `wss://` URL goes through it: no
+    /// [exception](Self::except) stands for it.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Url`] as for connecting.
+    pub fn is_for(&self, url: &str) -> Result<bool, Error> {
+        Ok(self.is_for_target(&Target::parse(url)?))
+    }
+
+    fn is_for_target(&self, target: &Target) -> bool {
+        !self.except.matches(&target.host, target.port)
+    }
+
+    /// The proxy that the environment names for this `ws://` or `wss://` URL, if any: see
+    /// [`Builder::proxy`](crate::Builder::proxy).
+    ///
+    /// # Errors
+    /// [`InvalidInput::Proxy`] if the variable that decides, or an entry of `NO_PROXY`, makes no
+    /// sense; [`InvalidInput::Url`] as for connecting.
+    pub fn from_environment(url: &str) -> Result<Option<Self>, Error> {
+        Ok(Self::named_by(|name| env::var_os(name), &Target::parse(url)?)?)
+    }
+
+    fn named_by(
+        variable: impl Fn(&str) -> Option<OsString>,
+        target: &Target,
+    ) -> Result<Option<Self>, InvalidInput> {
+        // The client of a CGI program sets HTTP_PROXY by a header that it sends.
+        let is_cgi = variable("REQUEST_METHOD").is_some();
+        let names = match target.secure {
+            true => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
+            false => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+        };
+        let about = |name: &str, why: &InvalidInput| match why {
+            InvalidInput::Proxy(why) => InvalidInput::Proxy(format!("{name}: {why}").into()),
+            why => why.clone(),
+        };
+        let text = |name: &str, value: OsString| {
+            let value = value.into_string();
+            value.map_err(|_| about(name, &invalid("it is not UTF-8")))
+        };
+        let first = |names: &[&'static str]| {
+            let set = |&name: &&'static str| variable(name).map(|value| (name, value));
+            names.iter().filter(|name| **name != "HTTP_PROXY" || !is_cgi).find_map(set)
+        };
+        let Some((name, value)) = first(&names) else { return Ok(None) };
+        let value = text(name, value)?;
+        if value.trim().is_empty() {
+            return Ok(None);
+        }
+        let mut proxy = Self::parse(value.trim()).map_err(|why| about(name, &why))?;
+        if let Some((name, list)) = first(&["no_proxy", "NO_PROXY"]) {
+            proxy.except = NoProxy::parse(&text(name, list)?).map_err(|why| about(name, &why))?;
+        }
+        Ok(proxy.is_for_target(target).then_some(proxy))
+    }
+
+    /// Whether it looks up the server's name itself.
+    pub(crate) fn looks_up_names(&self) -> bool {
+        !matches!(self.kind, Kind::Socks4 | Kind::Socks5)
+    }
+}
+
+/// `scheme://host:port`, without the credentials.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = SCHEMES.iter().find(|(_, kind, _)| *kind == self.kind);
+        let scheme = scheme.map_or("", |(scheme, ..)| scheme);
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    /// Without the credentials, and headers by their names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Proxy")
+            .field("url", &self.to_string())
+            .field("credentials", &self.credentials.is_some())
+            .field("headers", &headers)
+            .field("except", &self.except)
+            .finish_non_exhaustive()
+    }
+}
+
+const CREDENTIALS: &str = "user or password cannot be sent";
+
+fn invalid(why: &str) -> InvalidInput {
+    InvalidInput::Proxy(why.into())
+}
+
+/// Where the proxy comes from, if there is to be one.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    Environment,
+    Never,
+    This(Box<Proxy>),
+}
+
+impl Choice {
+    /// The proxy to use for `target`, if any; reads the environment now.
+    pub(crate) fn choose(&self, target: &Target) -> Result<Option<Cow<'_, Proxy>>, InvalidInput> {
+        match self {
+            Self::Never => Ok(None),
+            Self::This(proxy) => Ok(proxy.is_for_target(target).then_some(Cow::Borrowed(proxy))),
+            Self::Environment => {
+                let named = Proxy::named_by(|name| env::var_os(name), target)?;
+                Ok(named.map(Cow::Owned))
+            }
+        }
+    }
+}

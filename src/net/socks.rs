@@ -1,0 +1,50 @@
+//! Asks a SOCKS proxy for a tunnel; the bytes are made and read in [`proto::socks`].
+//!
+//! [`proto::socks`]: crate::proto::socks
+
+use std::net::IpAddr;
+
+use url::Host;
+
+use super::proxy::Kind;
+use super::tunnel::Exchange;
+use crate::error::{Error, InvalidInput, ProxyProblem};
+use crate::proto::socks::{Destination, Handshake, Unsayable, Version};
+
+/// Asks for a tunnel to `host`. After this the next byte is the server's.
+pub(super) fn ask(
+    exchange: &mut Exchange<'_>,
+    host: &Host<String>,
+    port: u16,
+) -> Result<(), Error> {
+    let proxy = exchange.proxy;
+    let version = match proxy.kind {
+        Kind::Socks4 | Kind::Socks4a => Version::V4,
+        _ => Version::V5,
+    };
+    let destination = match host {
+        Host::Domain(name) => Destination::Name(name),
+        Host::Ipv4(address) => Destination::Address(IpAddr::V4(*address)),
+        Host::Ipv6(address) => Destination::Address(IpAddr::V6(*address)),
+    };
+    let credentials = proxy.credentials.as_ref();
+    let credentials = credentials.map(|(user, password)| (user.as_str(), password.as_str()));
+    let mut handshake =
+        Handshake::new(version, destination, port, credentials).map_err(unsayable)?;
+    let mut answer = Vec::new();
+    loop {
+        exchange.send(&handshake.take_output())?;
+        match handshake.missing() {
+            0 => return Ok(()),
+            missing => exchange.receive(&mut answer, missing)?,
+        }
+        let received = handshake.receive(&answer);
+        received.map_err(|error| exchange.failed(ProxyProblem::Socks(error)))?;
+        answer.clear();
+    }
+}
+
+/// Never so: the proxy and the host were checked.
+fn unsayable(why: Unsayable) -> Error {
+    InvalidInput::Proxy(format!("SOCKS cannot say this: {why:?}").into()).into()
+}

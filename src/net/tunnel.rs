@@ -1,0 +1,189 @@
+//! The way to a server through a proxy: TCP and TLS to the proxy, and the talk with it.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use url::Host;
+
+use super::deadline::Deadline;
+use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf};
+use super::proxy::{Kind, Proxy};
+use super::tcp::Dialer;
+use super::{connect, socks};
+#[cfg(feature = "tls")]
+use super::{tls, tls_stream::TlsStream};
+use crate::error::{ConnectError, Error, InvalidInput, ProxyError, ProxyProblem, Timeout};
+
+/// Opens a way to `host` through `proxy`: what is written to the stream reaches the server.
+pub(crate) fn open(
+    dialer: &Dialer<'_>,
+    proxy: &Proxy,
+    host: &Host<String>,
+    port: u16,
+) -> Result<Arc<dyn Stream>, Error> {
+    if matches!(proxy.kind, Kind::Socks4 | Kind::Socks4a) && matches!(host, Host::Ipv6(_)) {
+        return Err(InvalidInput::Proxy("SOCKS 4 cannot reach an IPv6 address".into()).into());
+    }
+    let mut destinations = destinations(dialer, proxy, host, port)?.into_iter().peekable();
+    let mut outcome = Err(Error::Timeout(Timeout::Proxy));
+    while let Some(destination) = destinations.next() {
+        outcome = open_to(dialer, proxy, &destination, port);
+        let unreachable = matches!(&outcome, Err(Error::Proxy(error))
+            if matches!(&error.problem, ProxyProblem::Socks(why) if why.is_about_destination()));
+        if !unreachable || destinations.peek().is_none() {
+            break;
+        }
+    }
+    // Whatever the socket said when it was shut down here, that is why.
+    outcome.map_err(|error| if dialer.abort.is_aborted() { Error::aborted() } else { error })
+}
+
+/// What the proxy is asked for: the host, or its addresses one after the other if the proxy looks
+/// no names up.
+fn destinations(
+    dialer: &Dialer<'_>,
+    proxy: &Proxy,
+    host: &Host<String>,
+    port: u16,
+) -> Result<Vec<Host<String>>, Error> {
+    if proxy.looks_up_names() && matches!(host, Host::Domain(_)) {
+        return Ok(vec![host.clone()]);
+    }
+    let addresses = dialer.addresses(host, port)?.allowed.into_iter();
+    let hosts = addresses.filter_map(|address| match address.ip() {
+        IpAddr::V4(address) => Some(Host::Ipv4(address)),
+        IpAddr::V6(_) if proxy.kind == Kind::Socks4 => None,
+        IpAddr::V6(address) => Some(Host::Ipv6(address)),
+    });
+    let hosts: Vec<_> = hosts.collect();
+    if hosts.is_empty() {
+        let why = "SOCKS 4 needs an IPv4 address, and the name has none";
+        let resolve = Some(io::Error::new(io::ErrorKind::NotFound, why));
+        let error = ConnectError { host: host.to_string(), resolve, attempts: Vec::new() };
+        return Err(Error::Connect(Box::new(error)));
+    }
+    Ok(hosts)
+}
+
+fn open_to(
+    dialer: &Dialer<'_>,
+    proxy: &Proxy,
+    host: &Host<String>,
+    port: u16,
+) -> Result<Arc<dyn Stream>, Error> {
+    let stream = reach(dialer, proxy)?;
+    let mut exchange = Exchange::new(proxy, stream.clone(), dialer.deadline);
+    match proxy.kind {
+        Kind::Http | Kind::Https => connect::ask(&mut exchange, host, port)?,
+        Kind::Socks4 | Kind::Socks4a | Kind::Socks5 | Kind::Socks5h => {
+            socks::ask(&mut exchange, host, port)?;
+        }
+    }
+    Ok(stream)
+}
+
+/// Connects to the proxy itself.
+fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
+    #[cfg(feature = "tls")]
+    let tls = match proxy.kind {
+        Kind::Https => Some(tls::prepare(&proxy.tls, &proxy.host)?),
+        _ => None,
+    };
+    let stream = match dialer.connect(&proxy.host, proxy.port) {
+        Ok(stream) => Arc::new(stream) as Arc<dyn Stream>,
+        Err(Error::Connect(error)) => return Err(failed(proxy, ProxyProblem::Connect(*error))),
+        Err(Error::Io(error)) => return Err(failed(proxy, ProxyProblem::Io(error))),
+        Err(error) => return Err(error),
+    };
+    dialer.abort.wake_stream(&stream);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = tls {
+        let duplex = tls::handshake(stream, tls, dialer.deadline).map_err(|error| match error {
+            Error::Timeout(_) => Error::Timeout(Timeout::Proxy),
+            Error::Tls(error) => failed(proxy, ProxyProblem::Tls(*error)),
+            Error::Io(error) => failed(proxy, ProxyProblem::Io(error)),
+            error => error,
+        })?;
+        let stream = Arc::new(TlsStream::new(duplex)) as Arc<dyn Stream>;
+        dialer.abort.wake_stream(&stream);
+        return Ok(stream);
+    }
+    Ok(stream)
+}
+
+/// The talk with a proxy, on the stream that becomes the tunnel: it reads no byte too many.
+pub(super) struct Exchange<'a> {
+    pub(super) proxy: &'a Proxy,
+    duplex: Duplex,
+    reading: ReadHalf,
+    writing: WriteHalf,
+    deadline: Deadline,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(proxy: &'a Proxy, stream: Arc<dyn Stream>, deadline: Deadline) -> Self {
+        let (reading, writing) = (ReadHalf::default(), WriteHalf::default());
+        Self { proxy, duplex: Duplex::plain(stream), reading, writing, deadline }
+    }
+
+    /// Sends all of it.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.duplex.stage(&mut self.writing).extend_from_slice(bytes);
+        let sent = self.duplex.flush(&mut self.writing, Wait::Until(self.deadline));
+        sent.map_err(|error| self.io_failed(error))
+    }
+
+    /// Appends to `bytes` some that the proxy sent: at least one, at most `most`.
+    pub(super) fn receive(&mut self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Error> {
+        match self.read(bytes, most, self.deadline)? {
+            0 => Err(self.failed(ProxyProblem::Eof)),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`receive`](Self::receive), until `deadline` at most; zero bytes are the end.
+    pub(super) fn read(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        most: usize,
+        deadline: Deadline,
+    ) -> Result<usize, Error> {
+        let mut buffer = [0; 4 * 1024];
+        let most = most.min(buffer.len());
+        let deadline = deadline.min(self.deadline);
+        while !deadline.is_past() {
+            let wait = Wait::Until(deadline);
+            match self.duplex.read(&mut self.reading, &mut buffer[..most], wait) {
+                Ok(len) => {
+                    bytes.extend_from_slice(&buffer[..len]);
+                    return Ok(len);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(self.io_failed(error)),
+            }
+        }
+        Err(Error::Timeout(Timeout::Proxy))
+    }
+
+    pub(super) fn failed(&self, problem: ProxyProblem) -> Error {
+        failed(self.proxy, problem)
+    }
+
+    fn io_failed(&self, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Error::Timeout(Timeout::Proxy);
+        }
+        #[cfg(feature = "tls")]
+        let error = match tls::error_within(error) {
+            Ok(error) => return self.failed(ProxyProblem::Tls(tls::failure(error))),
+            Err(error) => error,
+        };
+        self.failed(ProxyProblem::Io(error))
+    }
+}
+
+fn failed(proxy: &Proxy, problem: ProxyProblem) -> Error {
+    let proxy = proxy.to_string().into();
+    Error::Proxy(Box::new(ProxyError { proxy, problem }))
+}

@@ -1,0 +1,349 @@
+//! The client's side of SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): what to send, and what the
+//! proxy's answers say.
+
+use core::fmt;
+use core::mem;
+use core::net::IpAddr;
+
+const VERSION_5: u8 = 5;
+const CONNECT: u8 = 1;
+const NO_AUTHENTICATION: u8 = 0;
+const USER_AND_PASSWORD: u8 = 2;
+const NO_ACCEPTABLE_METHOD: u8 = 0xFF;
+/// What SOCKS 4 calls "request granted".
+const GRANTED_4: u8 = 0x5A;
+
+/// The longest user, password or name, in bytes: their length is one byte on the wire.
+pub const MAX_FIELD: usize = 255;
+
+/// Which SOCKS. Version 4a is 4 with a name as destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Version {
+    /// SOCKS 4 and 4a: IPv4 addresses, or names.
+    V4,
+    /// SOCKS 5.
+    V5,
+}
+
+/// Where the proxy is to connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Destination<'a> {
+    /// The proxy looks the name up.
+    Name(&'a str),
+    /// An address; only IPv4 with [`Version::V4`].
+    Address(IpAddr),
+}
+
+/// The talk with the proxy. While [`missing`](Self::missing) is not zero: send what
+/// [`take_output`](Self::take_output) gives, read at most `missing` bytes, hand them to
+/// [`receive`](Self::receive). Then the connection is the tunnel, and every byte after belongs to
+/// the destination.
+pub struct Handshake<'a> {
+    version: Version,
+    destination: Destination<'a>,
+    port: u16,
+    credentials: Option<(&'a str, &'a str)>,
+    awaited: Awaited,
+    output: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Method,
+    PasswordVerdict,
+    Reply5,
+    Reply4,
+    Nothing,
+}
+
+/// The request cannot be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsayable {
+    /// A user, a password or a name of more than [`MAX_FIELD`] bytes, or an empty user or name.
+    FieldLength,
+    /// SOCKS 4 has IPv4 addresses only.
+    Ipv6,
+    /// SOCKS 4 has no password.
+    Password,
+    /// SOCKS 4 ends user and name with a zero byte.
+    Zero,
+}
+
+impl<'a> Handshake<'a> {
+    /// Begins. Of `credentials`, user and password, SOCKS 4 takes the user only.
+    ///
+    /// # Errors
+    /// What this version cannot say.
+    pub fn new(
+        version: Version,
+        destination: Destination<'a>,
+        port: u16,
+        credentials: Option<(&'a str, &'a str)>,
+    ) -> Result<Self, Unsayable> {
+        check(version, &destination, credentials)?;
+        let (awaited, output) = match version {
+            Version::V4 => {
+                let user = credentials.map_or("", |(user, _)| user);
+                (Awaited::Reply4, request_4(&destination, port, user))
+            }
+            Version::V5 if credentials.is_some() => {
+                (Awaited::Method, vec![VERSION_5, 2, NO_AUTHENTICATION, USER_AND_PASSWORD])
+            }
+            Version::V5 => (Awaited::Method, vec![VERSION_5, 1, NO_AUTHENTICATION]),
+        };
+        let answer = Vec::new();
+        Ok(Self { version, destination, port, credentials, awaited, output, answer })
+    }
+
+    /// What is to be sent now; empty when the proxy has not answered all of the last yet.
+    #[must_use]
+    pub fn take_output(&mut self) -> Vec<u8> {
+        mem::take(&mut self.output)
+    }
+
+    /// So many bytes at least are still to come before the tunnel is open; zero when it is.
+    /// Reading no more than that at a time never takes what follows.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.answer_len().saturating_sub(self.answer.len())
+    }
+
+    /// Takes what the proxy sent, at most [`missing`](Self::missing) bytes; more are ignored.
+    ///
+    /// # Errors
+    /// Why the tunnel is not opened; the connection is of no use then.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SocksError> {
+        let len = bytes.len().min(self.missing());
+        self.answer.extend_from_slice(&bytes[..len]);
+        self.check_version()?;
+        self.check_refusal()?;
+        if self.missing() == 0 {
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// The length of the answer that is awaited, as far as it can be told.
+    fn answer_len(&self) -> usize {
+        match (self.awaited, &self.answer[..]) {
+            (Awaited::Method | Awaited::PasswordVerdict, _) => 2,
+            (Awaited::Reply4, _) => 8,
+            // RFC 1928 section 6: version, reply, reserved, address type, address, port.
+            (Awaited::Reply5, [_, _, _, 1, ..]) => 4 + 4 + 2,
+            (Awaited::Reply5, [_, _, _, 3]) => 5,
+            (Awaited::Reply5, [_, _, _, 3, len, ..]) => 5 + usize::from(*len) + 2,
+            (Awaited::Reply5, [_, _, _, 4, ..]) => 4 + 16 + 2,
+            (Awaited::Reply5, _) => 4,
+            (Awaited::Nothing, _) => 0,
+        }
+    }
+
+    fn check_version(&self) -> Result<(), SocksError> {
+        let Some(&first) = self.answer.first() else { return Ok(()) };
+        let right = match self.awaited {
+            Awaited::Method | Awaited::Reply5 => first == VERSION_5,
+            // RFC 1929 says 1; some proxies say 5.
+            Awaited::PasswordVerdict => first == 1 || first == VERSION_5,
+            // The version of the reply code; some proxies say 4.
+            Awaited::Reply4 => first == 0 || first == 4,
+            Awaited::Nothing => true,
+        };
+        if right { Ok(()) } else { Err(SocksError::NotSocks(first)) }
+    }
+
+    /// The second byte of each answer says no; what a proxy adds to a refusal is not waited for.
+    fn check_refusal(&self) -> Result<(), SocksError> {
+        let [_, code, rest @ ..] = &self.answer[..] else { return Ok(()) };
+        match (self.awaited, *code) {
+            (Awaited::Method, NO_ACCEPTABLE_METHOD) => Err(SocksError::NoAcceptableMethod),
+            (Awaited::PasswordVerdict, 1..) => Err(SocksError::WrongPassword),
+            (Awaited::Reply4, code) if code != GRANTED_4 => Err(SocksError::Refused4(code)),
+            (Awaited::Reply5, code @ 1..) => Err(SocksError::Refused5(code)),
+            (Awaited::Reply5, _) => match rest {
+                [_, kind, ..] if !matches!(kind, 1 | 3 | 4) => Err(SocksError::AddressType(*kind)),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// An answer is there, whole and good.
+    fn advance(&mut self) -> Result<(), SocksError> {
+        let answer = mem::take(&mut self.answer);
+        (self.awaited, self.output) = match (self.awaited, answer.get(1), self.credentials) {
+            (Awaited::Method, Some(&USER_AND_PASSWORD), Some((user, password))) => {
+                (Awaited::PasswordVerdict, user_and_password(user, password))
+            }
+            (Awaited::Method, Some(&method), _) if method != NO_AUTHENTICATION => {
+                return Err(SocksError::Method(method));
+            }
+            (Awaited::Method | Awaited::PasswordVerdict, ..) => {
+                (Awaited::Reply5, request_5(&self.destination, self.port))
+            }
+            (Awaited::Reply5 | Awaited::Reply4 | Awaited::Nothing, ..) => {
+                (Awaited::Nothing, Vec::new())
+            }
+        };
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Handshake<'_> {
+    /// Without the credentials, and without the bytes that hold them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("version", &self.version)
+            .field("destination", &self.destination)
+            .field("port", &self.port)
+            .field("awaited", &self.awaited)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check(
+    version: Version,
+    destination: &Destination<'_>,
+    credentials: Option<(&str, &str)>,
+) -> Result<(), Unsayable> {
+    let name = match destination {
+        Destination::Name(name) => Some(*name),
+        Destination::Address(_) => None,
+    };
+    let user = credentials.map(|(user, _)| user);
+    for text in [name, user].into_iter().flatten() {
+        if text.is_empty() || text.len() > MAX_FIELD {
+            return Err(Unsayable::FieldLength);
+        }
+        if version == Version::V4 && text.contains('\0') {
+            return Err(Unsayable::Zero);
+        }
+    }
+    let password = credentials.map_or("", |(_, password)| password);
+    match (version, destination) {
+        (Version::V4, Destination::Address(IpAddr::V6(_))) => Err(Unsayable::Ipv6),
+        (Version::V4, _) if !password.is_empty() => Err(Unsayable::Password),
+        _ if password.len() > MAX_FIELD => Err(Unsayable::FieldLength),
+        _ => Ok(()),
+    }
+}
+
+fn request_4(destination: &Destination<'_>, port: u16, user: &str) -> Vec<u8> {
+    let mut request = vec![4, CONNECT];
+    request.extend(port.to_be_bytes());
+    match destination {
+        Destination::Address(IpAddr::V4(address)) => request.extend(address.octets()),
+        // 4a: an address that cannot be, and the name after the user.
+        _ => request.extend([0, 0, 0, 1]),
+    }
+    request.extend(user.bytes().chain([0]));
+    if let Destination::Name(name) = destination {
+        request.extend(name.bytes().chain([0]));
+    }
+    request
+}
+
+/// RFC 1928 section 4.
+fn request_5(destination: &Destination<'_>, port: u16) -> Vec<u8> {
+    let mut request = vec![VERSION_5, CONNECT, 0];
+    match destination {
+        Destination::Address(IpAddr::V4(address)) => {
+            request.push(1);
+            request.extend(address.octets());
+        }
+        Destination::Address(IpAddr::V6(address)) => {
+            request.push(4);
+            request.extend(address.octets());
+        }
+        Destination::Name(name) => {
+            request.push(3);
+            put_field(&mut request, name);
+        }
+    }
+    request.extend(port.to_be_bytes());
+    request
+}
+
+/// RFC 1929 section 2.
+fn user_and_password(user: &str, password: &str) -> Vec<u8> {
+    let mut request = vec![1];
+    put_field(&mut request, user);
+    put_field(&mut request, password);
+    request
+}
+
+/// A byte for the length, which was checked, and the text.
+fn put_field(out: &mut Vec<u8>, text: &str) {
+    out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    out.extend(text.bytes().take(MAX_FIELD));
+}
+
+/// Why a SOCKS proxy did not open the tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SocksError {
+    /// The answer does not begin as one of this version; holds its first byte.
+    NotSocks(u8),
+    /// The proxy takes none of the ways to authenticate that were offered.
+    NoAcceptableMethod,
+    /// The proxy chose a way to authenticate that was not offered.
+    Method(u8),
+    /// User and password were not accepted (RFC 1929).
+    WrongPassword,
+    /// The reply code of SOCKS 4, 91 and above.
+    Refused4(u8),
+    /// The reply code of SOCKS 5, 1 and above (RFC 1928 section 6).
+    Refused5(u8),
+    /// The reply has an address of an unknown type.
+    AddressType(u8),
+}
+
+impl SocksError {
+    /// Whether the proxy could not reach the destination; another address may do.
+    #[must_use]
+    pub fn is_about_destination(self) -> bool {
+        matches!(self, Self::Refused4(91) | Self::Refused5(1 | 3..=6 | 8))
+    }
+}
+
+impl fmt::Display for SocksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSocks(first) => {
+                write!(f, "the answer is not SOCKS of this version (it begins with {first:#04x})")
+            }
+            Self::NoAcceptableMethod => f.write_str("it wants another way to authenticate"),
+            Self::Method(method) => write!(f, "it chose method {method}, which was not offered"),
+            Self::WrongPassword => f.write_str("user or password is wrong"),
+            Self::Refused4(code) => {
+                let why = match code {
+                    91 => "rejected or failed",
+                    92 => "no identd here",
+                    93 => "another user, says identd",
+                    _ => "unknown code",
+                };
+                write!(f, "refused: {why} ({code})")
+            }
+            Self::Refused5(code) => {
+                let why = match code {
+                    1 => "general failure",
+                    2 => "not allowed",
+                    3 => "network unreachable",
+                    4 => "host unreachable",
+                    5 => "connection refused",
+                    6 => "TTL expired",
+                    7 => "command not supported",
+                    8 => "address type not supported",
+                    _ => "unknown code",
+                };
+                write!(f, "refused: {why} ({code})")
+            }
+            Self::AddressType(kind) => write!(f, "its reply has an unknown address type, {kind}"),
+        }
+    }
+}
+
+impl core::error::Error for SocksError {}

@@ -1,0 +1,61 @@
+//! A resolver that never answers. In a process of its own: the threads that look up names are
+//! shared by a whole process.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+
+use landline::{Error, Timeout};
+use support::*;
+
+/// The names of the threads of this process that begin so.
+#[cfg(target_os = "linux")]
+fn threads(prefix: &str) -> usize {
+    std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .filter(|name| name.starts_with(prefix))
+        .count()
+}
+
+#[test]
+fn lookups_that_never_end_leave_four_threads_behind_and_no_more() {
+    watchdog(LIMIT, || {
+        let (release, released) = channel::<()>();
+        let released = Mutex::new(released);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = begun.clone();
+        let stuck = builder().open_timeout(SHORT).resolver(move |_, _| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = released.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        for _ in 0..10 {
+            let timeout = takes(SHORT, || error(stuck.connect("ws://black.hole/")));
+            assert!(matches!(timeout, Error::Timeout(Timeout::Resolve)), "{timeout:?}");
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 4);
+        #[cfg(target_os = "linux")]
+        assert_eq!(threads("landline-resol"), 4);
+
+        // One waits for its turn; those that nobody waits for any more are not begun.
+        let server = upgraded(|peer| peer.expect_end());
+        let addr = server.addr;
+        let waiting = builder().resolver(move |_, _| Ok(vec![addr]));
+        let connecting = spawn(move || waiting.connect("ws://good.test/").unwrap());
+        drop(release);
+        connecting.join().abort();
+        server.join();
+        assert_eq!(begun.load(Ordering::SeqCst), 4);
+
+        // With nothing to look up there is no thread.
+        #[cfg(target_os = "linux")]
+        while threads("landline-resol") > 0 {
+            std::thread::yield_now();
+        }
+    });
+}

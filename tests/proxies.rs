@@ -1,0 +1,398 @@
+//! Connecting through proxies that do their work, every kind of them.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use landline::{Builder, CloseCode, Error, InvalidInput, Message, Proxy, ProxyProblem, SocksError};
+use support::proxy::{Relay, Rules};
+use support::*;
+
+const PASSWORD: &str = "p@ss/wörd";
+/// The same as it stands in a URL.
+const ENCODED: &str = "p%40ss%2Fw%C3%B6rd";
+
+/// Every kind of proxy.
+#[cfg(feature = "tls")]
+const KINDS: &[&str] = &["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+#[cfg(not(feature = "tls"))]
+const KINDS: &[&str] = &["http", "socks4", "socks4a", "socks5", "socks5h"];
+
+/// Every scheme of a server.
+#[cfg(feature = "tls")]
+const SCHEMES: &[(&str, u16)] = &[("ws", 80), ("wss", 443)];
+#[cfg(not(feature = "tls"))]
+const SCHEMES: &[(&str, u16)] = &[("ws", 80)];
+
+#[cfg(feature = "tls")]
+fn server_config() -> rustls::ServerConfig {
+    let names = ["server.test", "xn--bcher-kva.test", "127.0.0.1", "::1", "localhost"];
+    tls::config(&tls::ca().leaf(&names))
+}
+
+fn relay(kind: &str, server: SocketAddr, rules: Rules) -> Relay {
+    #[cfg(feature = "tls")]
+    if kind == "https" {
+        return Relay::start_tls(server, rules, tls::localhost());
+    }
+    let _ = kind;
+    Relay::start(server, rules)
+}
+
+/// As `new`, trusting the tests' authority if it is an `https` proxy.
+fn proxy(url: &str) -> Proxy {
+    let proxy = Proxy::new(url).unwrap();
+    #[cfg(feature = "tls")]
+    let proxy = proxy.tls(tls::trusting());
+    proxy
+}
+
+/// A client that trusts the tests' authority.
+fn client() -> Builder {
+    let builder = builder();
+    #[cfg(feature = "tls")]
+    let builder = builder.tls(tls::trusting());
+    builder
+}
+
+/// A server for as many connections as come, which echoes one message and closes.
+fn echoing(scheme: &str) -> SocketAddr {
+    let listener = listener();
+    let addr = listener.local_addr().unwrap();
+    #[cfg(feature = "tls")]
+    let config = (scheme == "wss").then(server_config);
+    #[cfg(not(feature = "tls"))]
+    let config = (scheme == "wss").then_some(());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let mut peer = match &config {
+                #[cfg(feature = "tls")]
+                Some(config) => Peer::new(tls::accept(config.clone(), stream)),
+                _ => Peer::new(stream),
+            };
+            std::thread::spawn(move || {
+                peer.upgrade();
+                let message = peer.next_frame().unwrap();
+                peer.send(&frame(message.opcode, true, &message.payload));
+                let closing = peer.next_frame().unwrap();
+                peer.send(&frame(CLOSE, true, &closing.payload));
+            });
+        }
+    });
+    addr
+}
+
+fn works(mut ws: landline::WebSocket) {
+    ws.send("through it").unwrap();
+    assert_eq!(ws.recv().unwrap(), Message::from("through it"));
+    assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+}
+
+#[test]
+fn every_kind_of_proxy_leads_to_every_kind_of_server() {
+    // (the URL's host, what the proxy is asked for if it looks names up, and if it does not)
+    const HOSTS: [(&str, &str, &str); 5] = [
+        ("server.test", "server.test", "127.0.0.1"),
+        ("SERVER.test", "server.test", "127.0.0.1"),
+        ("bücher.test", "xn--bcher-kva.test", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ("[::1]", "[::1]", "[::1]"),
+    ];
+    watchdog(LIMIT * 2, || {
+        let mut rows = 0;
+        for &(scheme, default_port) in SCHEMES {
+            let server = echoing(scheme);
+            for &kind in KINDS {
+                for login in [false, true] {
+                    // Basic cannot carry a colon in the user; SOCKS 4 has no password.
+                    let user = if kind.starts_with("http") { "user" } else { "us:er" };
+                    let password = if kind.starts_with("socks4") { "" } else { PASSWORD };
+                    let rules = Rules { login: login.then_some((user, password)) };
+                    let relay = relay(kind, server, rules);
+                    let scheme_of_proxy = format!("{kind}://localhost:{}", relay.addr.port());
+                    let mut proxy = proxy(&scheme_of_proxy);
+                    if login {
+                        proxy = proxy.credentials(user, password).unwrap();
+                    }
+                    let looks_up = Arc::new(AtomicUsize::new(0));
+                    let count = looks_up.clone();
+                    let builder = client().proxy(proxy).resolver(move |name, port| {
+                        if name == "localhost" {
+                            return Ok(vec![relay.addr]);
+                        }
+                        count.fetch_add(1, Ordering::SeqCst);
+                        Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+                    });
+                    for (host, name, address) in HOSTS {
+                        for port in [None, Some(8080)] {
+                            let at = port.map_or(String::new(), |port| format!(":{port}"));
+                            let url = format!("{scheme}://{host}{at}/");
+                            let here = matches!(kind, "socks4" | "socks5");
+                            let cannot = kind.starts_with("socks4") && host == "[::1]";
+                            looks_up.store(0, Ordering::SeqCst);
+                            let ws = builder.connect(&url);
+                            if cannot {
+                                let refused = error(ws);
+                                let expected = matches!(&refused,
+                                    Error::InvalidInput(InvalidInput::Proxy(why)) if why.contains("IPv6"));
+                                assert!(expected, "{kind} {url}: {refused:?}");
+                                continue;
+                            }
+                            let ws = ws.unwrap_or_else(|error| panic!("{kind} {url}: {error}"));
+                            assert_eq!(ws.peer_addr(), Some(relay.addr));
+                            works(ws);
+                            let asked = relay.asked().pop().unwrap();
+                            let expected = if here { address } else { name };
+                            let expected = format!("{expected}:{}", port.unwrap_or(default_port));
+                            assert_eq!(asked.destination, expected, "{kind} {url}");
+                            assert_eq!(asked.user.as_deref(), login.then_some(user));
+                            // Where the proxy looks names up, this end asks nobody.
+                            let lookups = usize::from(here && !host.starts_with(['1', '[']));
+                            assert_eq!(looks_up.load(Ordering::SeqCst), lookups, "{kind} {url}");
+                            rows += 1;
+                        }
+                    }
+                }
+            }
+        }
+        println!("{rows} ways through");
+        // Of ten URLs the two with an IPv6 address are not for the two of SOCKS 4.
+        assert_eq!(rows, SCHEMES.len() * 2 * (KINDS.len() * 10 - 4));
+    });
+}
+
+#[test]
+fn a_proxy_is_shown_the_user_and_password_of_its_url_decoded() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        for kind in KINDS.iter().filter(|kind| !kind.starts_with("socks4")) {
+            let relay = relay(kind, server, Rules { login: Some(("user", PASSWORD)) });
+            let url = format!("{kind}://user:{ENCODED}@{}", relay.addr);
+            works(client().proxy(proxy(&url)).connect("ws://127.0.0.1/").unwrap());
+            assert_eq!(relay.asked()[0].password.as_deref(), Some(PASSWORD));
+        }
+        let relay = Relay::start(server, Rules { login: Some(("us er", "")) });
+        let url = format!("socks4://us%20er@{}", relay.addr);
+        works(client().proxy(proxy(&url)).connect("ws://127.0.0.1/").unwrap());
+    });
+}
+
+#[test]
+fn a_proxy_that_knows_another_password_refuses_for_good() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        for &kind in KINDS {
+            let relay = relay(kind, server, Rules { login: Some(("user", "right-canary")) });
+            let socks_4 = kind.starts_with("socks4");
+            for credentials in [None, Some(("somebody", "wrong-canary"))] {
+                let mut proxy = proxy(&relay.url(kind));
+                if let Some((user, password)) = credentials {
+                    let password = if socks_4 { "" } else { password };
+                    proxy = proxy.credentials(user, password).unwrap();
+                }
+                let builder = client().proxy(proxy);
+                let refused = promptly(|| error(builder.connect("ws://127.0.0.1:9/")));
+                assert!(!refused.is_retryable(), "{kind}: {refused}");
+                for shown in [format!("{refused}"), format!("{refused:?} {builder:?}")] {
+                    assert!(!shown.contains("canary"), "{shown}");
+                }
+                let Error::Proxy(refused) = &refused else { panic!("{kind}: {refused:?}") };
+                assert_eq!(refused.proxy(), relay.url(kind));
+                match (kind, refused.problem()) {
+                    ("http" | "https", ProxyProblem::Refused(response)) => {
+                        assert_eq!(response.status(), 407);
+                        assert_eq!(response.reason(), "Proxy Authentication Required");
+                        assert_eq!(response.headers().get("proxy-authenticate"), Some("Basic"));
+                        assert_eq!(response.body(), b"log in");
+                        assert_eq!(refused.response(), Some(response));
+                    }
+                    (_, ProxyProblem::Socks(SocksError::Refused4(93))) => assert!(socks_4),
+                    (_, ProxyProblem::Socks(SocksError::WrongPassword)) => {
+                        assert!(!socks_4 && credentials.is_some());
+                    }
+                    (_, ProxyProblem::Socks(SocksError::NoAcceptableMethod)) => {
+                        assert!(!socks_4 && credentials.is_none());
+                    }
+                    (_, problem) => panic!("{kind}: {problem:?}"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_not_gone_around() {
+    watchdog(LIMIT, || {
+        // A server that would answer, if it were asked.
+        let server = listener();
+        server.set_nonblocking(true).unwrap();
+        let url = format!("ws://{}/", server.local_addr().unwrap());
+        let nobody = listener().local_addr().unwrap();
+        for kind in KINDS {
+            let builder = client().proxy(proxy(&format!("{kind}://{nobody}")));
+            let refused = promptly(|| error(builder.connect(&url)));
+            assert!(refused.is_retryable());
+            let Error::Proxy(refused) = refused else { panic!("{kind}: {refused:?}") };
+            let ProxyProblem::Connect(refused) = refused.problem() else { panic!("{refused:?}") };
+            assert_eq!(refused.attempts()[0].0, nobody);
+            assert!(server.accept().is_err(), "{kind}: the server was connected to");
+        }
+    });
+}
+
+#[test]
+fn a_proxy_whose_name_has_no_address_is_not_gone_around() {
+    watchdog(LIMIT, || {
+        let server = listener();
+        server.set_nonblocking(true).unwrap();
+        let url = format!("ws://{}/", server.local_addr().unwrap());
+        for kind in KINDS {
+            let builder = client()
+                .proxy(proxy(&format!("{kind}://nowhere.test")))
+                .resolver(|_, _| Err(std::io::Error::other("no such name")));
+            let refused = error(builder.connect(&url));
+            let Error::Proxy(refused) = refused else { panic!("{kind}: {refused:?}") };
+            let ProxyProblem::Connect(refused) = refused.problem() else { panic!("{refused:?}") };
+            assert_eq!((refused.host(), refused.resolve_error().is_some()), ("nowhere.test", true));
+            assert!(server.accept().is_err(), "{kind}: the server was connected to");
+        }
+    });
+}
+
+#[test]
+fn a_proxy_sees_nothing_of_what_is_for_the_server() {
+    watchdog(LIMIT, || {
+        let (sender, seen) = std::sync::mpsc::channel();
+        let server = serve(move |peer| {
+            sender.send(peer.read_request().to_owned()).unwrap();
+            let answer = peer.good_answer("");
+            peer.send(&answer);
+            peer.expect_end();
+        });
+        let relay = Relay::start(server.addr, Rules { login: Some(("user", "proxy-canary")) });
+        let proxy = Proxy::new(&relay.url("http")).unwrap();
+        let proxy = proxy.credentials("user", "proxy-canary").unwrap();
+        let proxy = proxy.header("X-For-Proxy", "header-canary").unwrap();
+        let builder = client()
+            .header("X-For-Server", "server-canary")
+            .cookie("c=server-canary")
+            .bearer_auth("server-canary")
+            .user_agent("server-canary")
+            .proxy(proxy);
+        let ws = builder.connect("ws://server.test:1234/server-canary?server-canary").unwrap();
+        ws.abort();
+        server.join();
+
+        let [asked] = &relay.asked()[..] else { panic!("asked more than once") };
+        let basic = "Proxy-Authorization: Basic dXNlcjpwcm94eS1jYW5hcnk=";
+        let expected = ["Host: server.test:1234", basic, "X-For-Proxy: header-canary"];
+        assert_eq!(asked.headers, expected);
+        let request = seen.recv().unwrap();
+        assert!(request.contains("server-canary"));
+        for canary in ["proxy-canary", "header-canary", "Proxy-", "dXNlcj"] {
+            assert!(!request.contains(canary), "{request}");
+        }
+    });
+}
+
+#[test]
+fn a_server_on_the_list_of_exceptions_is_connected_to_directly() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        for kind in KINDS {
+            let relay = relay(kind, server, Rules::default());
+            let proxy = proxy(&relay.url(kind)).except("direct.test 127.0.0.0/8:x").unwrap_err();
+            assert!(proxy.to_string().contains("127.0.0.0/8:x"), "{proxy}");
+            let proxy = self::proxy(&relay.url(kind)).except("direct.test, 10.0.0.0/8").unwrap();
+            let proxy = proxy.except("127.0.0.1").unwrap();
+            let builder = client().proxy(proxy).resolver(move |_, _| Ok(vec![server]));
+            works(builder.connect("ws://direct.test/").unwrap());
+            works(builder.connect("ws://www.direct.test/").unwrap());
+            works(builder.connect(&format!("ws://{server}/")).unwrap());
+            assert_eq!(relay.asked(), []);
+            works(builder.connect("ws://indirect.test/").unwrap());
+            assert_eq!(relay.asked().len(), 1);
+            // Off is off.
+            works(builder.clone().no_proxy().connect("ws://indirect.test/").unwrap());
+            assert_eq!(relay.asked().len(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_socks_proxy_that_cannot_reach_one_address_is_asked_for_the_next() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        let works_from = Relay::start(server, Rules::default());
+        // The first two connections are refused: host unreachable.
+        let front = listener();
+        let front_addr = front.local_addr().unwrap();
+        let refusing = spawn(move || {
+            for _ in 0..2 {
+                let mut peer = Peer::new(front.accept().unwrap().0);
+                let mut socket = peer.socket().try_clone().unwrap();
+                std::io::Read::read_exact(&mut socket, &mut [0; 3]).unwrap();
+                peer.send(&[5, 0]);
+                std::io::Read::read_exact(&mut socket, &mut [0; 10]).unwrap();
+                peer.send(&[5, 4]);
+            }
+        });
+        let count = Mutex::new(0);
+        let builder = client().proxy(Proxy::new("socks5://proxy.test").unwrap()).resolver(
+            move |name, port| match name {
+                "proxy.test" => {
+                    let mut count = count.lock().unwrap();
+                    *count += 1;
+                    Ok(vec![if *count < 3 { front_addr } else { works_from.addr }])
+                }
+                _ => Ok((1..=4).map(|n| SocketAddr::from(([10, 0, 0, n], port))).collect()),
+            },
+        );
+        works(builder.connect("ws://server.test/").unwrap());
+        refusing.join();
+    });
+}
+
+#[test]
+fn an_address_that_the_filter_refuses_is_not_asked_of_a_proxy() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        for kind in KINDS {
+            let relay = relay(kind, server, Rules::default());
+            let denied: SocketAddr = "10.0.0.1:80".parse().unwrap();
+            let builder = client()
+                .proxy(proxy(&relay.url(kind)))
+                .address_filter(move |address| address != denied)
+                .resolver(move |_, _| Ok(vec![denied]));
+            let refused = error(builder.connect("ws://10.0.0.1/"));
+            assert!(matches!(refused, Error::Connect(_)), "{kind}: {refused:?}");
+            if matches!(*kind, "socks4" | "socks5") {
+                let refused = error(builder.connect("ws://server.test/"));
+                assert!(matches!(refused, Error::Connect(_)), "{kind}: {refused:?}");
+            }
+            assert_eq!(relay.asked(), []);
+        }
+    });
+}
+
+#[test]
+fn the_socket_hook_sees_the_socket_to_the_proxy() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        let relay = Relay::start(server, Rules::default());
+        let (sender, seen) = std::sync::mpsc::channel();
+        let sender = Mutex::new(sender);
+        let builder = client().proxy(proxy(&relay.url("http"))).on_socket(move |socket| {
+            assert!(socket.nodelay()?);
+            sender.lock().unwrap().send(socket.peer_addr()?).unwrap();
+            Ok(())
+        });
+        works(builder.connect("ws://server.test/").unwrap());
+        assert_eq!(seen.recv().unwrap(), relay.addr);
+    });
+}

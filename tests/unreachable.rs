@@ -1,0 +1,95 @@
+//! Addresses that cannot be connected to, and the one that connects to itself.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+
+use landline::{Builder, Error};
+use support::*;
+
+/// Why the only address of this URL cannot be connected to.
+fn refusal(builder: &Builder, url: &str) -> (SocketAddr, std::io::Error) {
+    let said = promptly(|| error(builder.connect(url)));
+    assert!(said.is_retryable(), "{said:?}");
+    let Error::Connect(refused) = said else { panic!("{url}: {said:?}") };
+    assert!(refused.resolve_error().is_none());
+    let shown = refused.to_string();
+    let [(address, why)] = refused.attempts() else { panic!("{refused:?}") };
+    assert!(shown.contains(&address.to_string()), "{shown}");
+    (*address, std::io::Error::new(why.kind(), why.to_string()))
+}
+
+#[test]
+fn an_address_that_there_is_no_way_to_is_refused_at_once() {
+    watchdog(LIMIT, || {
+        // The broadcast address, which TCP has no use for, and a link-local one without its link.
+        for url in ["ws://255.255.255.255:9/", "ws://[fe80::1]:9/"] {
+            let (address, why) = refusal(&builder().open_timeout(None), url);
+            assert_eq!(address.port(), 9);
+            assert_ne!(why.kind(), ErrorKind::TimedOut, "{why}");
+        }
+    });
+}
+
+#[test]
+fn a_name_whose_server_listens_at_one_of_its_addresses_is_found_there() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let url = format!("ws://localhost:{}/", server.addr.port());
+        let ws = promptly(|| builder().connect(&url).unwrap());
+        assert_eq!(ws.peer_addr(), Some(server.addr));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn addresses_of_this_machine_are_told_apart() {
+    watchdog(LIMIT, || {
+        // All of 127.0.0.0/8 is this machine: two servers with one port.
+        let first = listener();
+        let port = first.local_addr().unwrap().port();
+        let Ok(second) = TcpListener::bind(("127.0.0.2", port)) else { return };
+        let servers = [first, second].map(|listener| {
+            serve_on(listener, |peer| {
+                peer.upgrade();
+                peer.header("Host")[0].to_owned()
+            })
+        });
+        for (server, host) in servers.into_iter().zip(["127.0.0.1", "127.0.0.2"]) {
+            let ws = builder().connect(&format!("ws://{host}:{port}/")).unwrap();
+            assert_eq!(ws.peer_addr(), Some(server.addr));
+            drop(ws);
+            assert_eq!(server.join(), format!("{host}:{port}"));
+        }
+    });
+}
+
+/// Linux gives a connecting socket one port after the other, also the one that it connects to:
+/// then it is connected to itself, and hears its own request.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_port_that_connects_to_itself_is_refused_as_a_port_where_nobody_listens() {
+    watchdog(LIMIT * 3, || {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+        let mut ends = range.split_whitespace().map(|end| end.parse::<u16>().unwrap());
+        let (low, high) = (ends.next().unwrap(), ends.next().unwrap());
+        // Whoever connects gets a port as even as the first, whoever listens an odd one.
+        let free = (low + (high - low) / 4 * 2..high).step_by(2);
+        let mut free = free.filter(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+        let url = format!("ws://127.0.0.1:{}/", free.next().unwrap());
+        let builder = builder();
+        // It comes once in some ten thousand times, so not in each run of this test.
+        for _ in 0..10_000 {
+            let (_, why) = refusal(&builder, &url);
+            assert_eq!(why.kind(), ErrorKind::ConnectionRefused, "{why}");
+            // What the system refuses has its number.
+            if !why.to_string().contains("os error") {
+                return;
+            }
+        }
+    });
+}
