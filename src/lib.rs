@@ -70,6 +70,7 @@ mod net;
 pub mod proto;
 mod receiver;
 mod sender;
+mod sync;
 mod websocket;
 mod wire;
 
