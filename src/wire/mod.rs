@@ -70,12 +70,19 @@ pub(crate) struct Out {
     encoder: Encoder,
     /// A write failed, perhaps in the middle of a frame: nothing can follow.
     broken: bool,
-    /// After the Close frame is written, nothing more is: tell the peer.
-    finish: bool,
-    finished: bool,
+    /// The receiver has seen the end: after our Close there is nothing more to say (section
+    /// 7.1.1), and the peer is told.
+    ends: bool,
+    ended: bool,
     /// Since when the receiver cannot pay because the peer does not read.
     stuck_since: Option<Instant>,
     ping_staged: bool,
+}
+
+impl Out {
+    fn must_end(&self) -> bool {
+        self.ends && !self.ended && self.encoder.is_closed()
+    }
 }
 
 impl Wire {
@@ -90,8 +97,8 @@ impl Wire {
             half: WriteHalf::default(),
             encoder: Encoder::new(keys),
             broken: false,
-            finish: false,
-            finished: false,
+            ends: false,
+            ended: false,
             stuck_since: None,
             ping_staged: false,
         };
@@ -272,8 +279,8 @@ impl Wire {
         if mem::take(&mut out.ping_staged) {
             self.ping_waits.store(false, Ordering::Relaxed);
         }
-        if out.finish && !out.finished {
-            out.finished = true;
+        if out.must_end() {
+            out.ended = true;
             self.duplex.finish(&mut out.half);
         }
     }
@@ -344,6 +351,7 @@ impl Wire {
         let closed = self.ending.decide(cause).clone();
         self.order.tell_all();
         if says_close && !self.ending.is_aborted() {
+            self.owed.end();
             self.settle();
         } else {
             self.duplex.shutdown();

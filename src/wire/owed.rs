@@ -18,11 +18,14 @@ pub(super) struct Debts {
     pub(super) close: Option<CloseFrame>,
     /// What TLS has to say.
     pub(super) tls: bool,
+    /// The end of the stream, after our Close.
+    pub(super) end: bool,
 }
 
 impl Debts {
     fn is_none(&self) -> bool {
-        self.pong.is_none() && self.ping.is_none() && self.close.is_none() && !self.tls
+        let frames = self.pong.is_some() || self.ping.is_some() || self.close.is_some();
+        !frames && !self.tls && !self.end
     }
 }
 
@@ -41,6 +44,10 @@ impl Owed {
 
     pub(super) fn tls(&self) {
         self.debts().tls = true;
+    }
+
+    pub(super) fn end(&self) {
+        self.debts().end = true;
     }
 
     /// Takes all that is owed; the taker pays.

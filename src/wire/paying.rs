@@ -113,11 +113,8 @@ impl Wire {
             self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
             return false;
         }
-        // After our Close, and when the receiver has seen the end, there is nothing more to say
-        // (section 7.1.1).
-        let both = out.encoder.is_closed() && self.ending.verdict().is_some();
-        out.finish |= both;
-        owed.tls || both || self.duplex.is_staged(&mut out.half)
+        out.ends |= owed.end;
+        owed.tls || out.must_end() || self.duplex.is_staged(&mut out.half)
     }
 
     pub(super) fn lock_out(&self) -> MutexGuard<'_, Out> {
