@@ -1,10 +1,11 @@
 //! How a connection ends: the facts as they come to be known, and the verdict, which is final.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::error::{Cause, Closed, Side};
 use crate::proto::close::CloseFrame;
+use crate::sync::{Mutex, MutexGuard, OnceLock, now};
 
 /// Shared by the receiver, which gives the verdict, and everybody who must know.
 #[derive(Debug, Default)]
@@ -33,7 +34,8 @@ impl Ending {
 
     /// Gives the verdict, unless there is one.
     pub(crate) fn decide(&self, cause: Cause) -> &Closed {
-        self.verdict.get_or_init(|| self.picture(cause))
+        let picture = self.picture(cause);
+        self.verdict.get_or_init(|| picture)
     }
 
     /// How it stands, for whoever cannot send any more while the receiver still reads.
@@ -66,7 +68,7 @@ impl Ending {
         if first {
             facts.local = Some(close.clone());
             facts.initiator.get_or_insert(by);
-            facts.close_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+            facts.close_at = timeout.and_then(|timeout| now().checked_add(timeout));
         }
         first
     }

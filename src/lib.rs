@@ -94,6 +94,7 @@ pub mod proto;
 mod receiver;
 mod request;
 mod sender;
+mod sync;
 mod websocket;
 mod wire;
 

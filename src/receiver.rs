@@ -17,6 +17,7 @@ use crate::proto::close::CloseFrame;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
+use crate::sync;
 use crate::wire::{Control, Paid, Wire, trace_frame};
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
@@ -98,7 +99,7 @@ impl Receiver {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Result<Option<Message>, Error> {
-        match self.recv_until(Deadline::at(Instant::now())) {
+        match self.recv_until(Deadline::at(sync::now())) {
             Err(Error::Timeout(Timeout::Recv)) => Ok(None),
             received => received.map(Some),
         }
@@ -332,7 +333,7 @@ impl Receiver {
                 self.unpaid = true;
             }
         } else {
-            self.timer.pong(payload.as_bytes(), Instant::now());
+            self.timer.pong(payload.as_bytes(), sync::now());
             if let Some(latency) = self.timer.latency() {
                 self.wire.set_latency(latency);
             }
@@ -353,7 +354,7 @@ impl Receiver {
 
     /// Reads once, and does what time asks for.
     fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
-        let now = Instant::now();
+        let now = sync::now();
         let close_at = Deadline::at(self.wire.ending.close_at());
         // The peer's Close may have come in time, and wait to be read.
         self.closing.deadline = close_at;
@@ -386,7 +387,7 @@ impl Receiver {
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
         let read = self.wire.duplex.read(&mut self.half, self.decoder.space(), wait);
         if std::mem::take(&mut self.half.heard) && self.timer.is_waiting() {
-            self.timer.heard(Instant::now());
+            self.timer.heard(sync::now());
             dying = false;
         }
         if self.wire.ending.is_aborted() {
@@ -439,8 +440,8 @@ impl Patience {
 
     fn check(&mut self) -> Result<(), Error> {
         if self.deadline.is_past() {
-            let since = *self.late_since.get_or_insert_with(Instant::now);
-            if since.elapsed() > Self::GRACE {
+            let since = *self.late_since.get_or_insert_with(sync::now);
+            if sync::now() - since > Self::GRACE {
                 return Err(Error::Timeout(Timeout::Recv));
             }
         }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::Shutdown;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::duplex::Stream;
+use crate::sync::Mutex;
 
 /// Ends a connection at once, from any thread and in any state: whoever blocks in connecting, in
 /// the handshakes, in `recv` or in `send` returns within milliseconds, and is told that it was

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sync::now;
+
 /// A moment by which something must be done, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(Option<Instant>);
@@ -11,7 +13,7 @@ impl Deadline {
 
     /// So long from now; `None`, or longer than a clock can tell, is never.
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
-        Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+        Self(timeout.and_then(|timeout| now().checked_add(timeout)))
     }
 
     /// At `moment`; `None` is never.
@@ -33,6 +35,6 @@ impl Deadline {
     }
 
     pub(crate) fn is_past(self) -> bool {
-        self.0.is_some_and(|moment| moment <= Instant::now())
+        self.0.is_some_and(|moment| moment <= now())
     }
 }

@@ -11,13 +11,14 @@
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use std::io::{Read as _, Write as _};
 
 use super::deadline::Deadline;
+use crate::sync::{Mutex, now, yield_now};
 
 /// A connected stream socket, or anything that behaves like one, to speak WebSocket over:
 /// [`Builder::connect_over`](crate::Builder::connect_over). One thread reads while others write.
@@ -305,7 +306,7 @@ impl Duplex {
                     Wait::Until(deadline) if !deadline.is_past() => {
                         // The reader does not block just now; or the timeout came a little early.
                         drop(self.unblocked.lock().unwrap_or_else(PoisonError::into_inner));
-                        std::thread::yield_now();
+                        yield_now();
                     }
                     _ => return Err(error),
                 },
@@ -370,7 +371,7 @@ impl Duplex {
         loop {
             let timeout = match wait {
                 Wait::Not => Some(Duration::ZERO),
-                Wait::Until(deadline) => deadline.remaining(Instant::now()),
+                Wait::Until(deadline) => deadline.remaining(now()),
             };
             let done = if timeout == Some(Duration::ZERO) {
                 let _unblocked = self.unblocked.lock().unwrap_or_else(PoisonError::into_inner);

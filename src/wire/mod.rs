@@ -1,16 +1,27 @@
-//! What the receiver and the senders share: the wire lock, and what is owed. How it ends is in
-//! `ending.rs`.
+//! What the receiver and the senders share.
 //!
 //! A frame is written under the wire lock (`out`); a whole message, of several frames perhaps,
-//! under the message order (`order`), which is taken first. The receiver never waits for the wire:
-//! two peers that flood each other would deadlock. It notes what it owes, a Pong or a Close, and
-//! pays if the wire is free; whoever lets go of the wire looks again and pays.
+//! under the message order (`order.rs`), which is taken first. The receiver never waits for the
+//! wire: two peers that flood each other would deadlock. It notes what it owes (`owed.rs`), and
+//! whoever has the wire pays (`paying.rs`). How it ends is in `ending.rs`. `src/model/` runs all
+//! of it in every order.
+
+mod order;
+mod owed;
+mod paying;
 
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+pub(crate) use order::Turn;
+pub(crate) use owed::Control;
+pub(crate) use paying::Paid;
+
+use order::{NoTurn, Order};
+use owed::Owed;
 
 use crate::ending::Ending;
 use crate::error::{Cause, Error, InvalidInput, Side, Timeout};
@@ -21,12 +32,10 @@ use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
+use crate::sync::{AtomicBool, AtomicU64, Mutex};
 
 /// How much is encoded, and handed to the system, at a time: small enough for the cache.
 pub(crate) const PIECE: usize = 64 * 1024;
-/// Pongs are gathered up to so many bytes before they are written.
-const GATHER: usize = 4 * 1024;
-
 /// A `close_timeout` shorter than this does not make an idle connection look around more often.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 
@@ -43,11 +52,9 @@ pub(crate) struct Wire {
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
     timeouts: Timeouts,
-    order: Mutex<Order>,
-    /// Told when a message is finished, and when the connection ends.
-    next: Condvar,
+    order: Order,
     out: Mutex<Out>,
-    owed: Mutex<Owed>,
+    owed: Owed,
     /// How it ends.
     pub(crate) ending: Ending,
     /// The last round-trip time in nanoseconds; the greatest number is none yet.
@@ -63,74 +70,19 @@ pub(crate) struct Out {
     encoder: Encoder,
     /// A write failed, perhaps in the middle of a frame: nothing can follow.
     broken: bool,
-    /// After the Close frame is written, nothing more is: tell the peer.
-    finish: bool,
-    finished: bool,
+    /// The receiver has seen the end: after our Close there is nothing more to say (section
+    /// 7.1.1), and the peer is told.
+    ends: bool,
+    ended: bool,
     /// Since when the receiver cannot pay because the peer does not read.
     stuck_since: Option<Instant>,
     ping_staged: bool,
 }
 
-/// The message order: a message is written whole, in one frame or several, before the next begins.
-#[derive(Debug, Default)]
-struct Order {
-    taken: bool,
-    waiting: usize,
-}
-
-/// The right to write a message; given on when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Turn<'a>(&'a Wire);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut order = lock(&self.0.order);
-        order.taken = false;
-        if order.waiting > 0 {
-            self.0.next.notify_one();
-        }
+impl Out {
+    fn must_end(&self) -> bool {
+        self.ends && !self.ended && self.encoder.is_closed()
     }
-}
-
-/// What must be sent as soon as the wire is free.
-#[derive(Debug, Default)]
-struct Owed {
-    /// The latest will do (RFC 6455 section 5.5.3).
-    pong: Option<Control>,
-    ping: Option<[u8; 8]>,
-    close: Option<CloseFrame>,
-    /// What TLS has to say.
-    tls: bool,
-}
-
-/// A control payload.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Control {
-    bytes: [u8; 125],
-    len: u8,
-}
-
-impl Control {
-    /// Holds the first 125 bytes, which is all that a control frame has.
-    pub(crate) fn new(payload: &[u8]) -> Self {
-        let mut bytes = [0; 125];
-        let len = payload.len().min(125);
-        bytes[..len].copy_from_slice(&payload[..len]);
-        Self { bytes, len: u8::try_from(len).unwrap_or(125) }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-/// What became of paying without waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Paid {
-    /// All, or whoever has the wire will do it.
-    Yes,
-    /// Not all: the peer does not read just now.
-    NotYet,
 }
 
 impl Wire {
@@ -145,8 +97,8 @@ impl Wire {
             half: WriteHalf::default(),
             encoder: Encoder::new(keys),
             broken: false,
-            finish: false,
-            finished: false,
+            ends: false,
+            ended: false,
             stuck_since: None,
             ping_staged: false,
         };
@@ -155,10 +107,9 @@ impl Wire {
             response,
             subprotocol,
             timeouts,
-            order: Mutex::default(),
-            next: Condvar::new(),
+            order: Order::default(),
             out: Mutex::new(out),
-            owed: Mutex::default(),
+            owed: Owed::default(),
             ending: Ending::default(),
             latency: AtomicU64::new(u64::MAX),
             ping_waits: AtomicBool::new(false),
@@ -188,31 +139,11 @@ impl Wire {
 impl Wire {
     /// Waits for the turn to write a message.
     pub(crate) fn turn(&self) -> Result<Turn<'_>, Error> {
-        let mut order = lock(&self.order);
-        let deadline = Deadline::after(self.timeouts.write.filter(|_| order.taken));
-        while order.taken {
-            if !self.ending.is_open() {
-                return Err(Error::Closed(self.ending.snapshot()));
-            }
-            if deadline.is_past() {
-                return Err(Error::Timeout(Timeout::Send));
-            }
-            order.waiting += 1;
-            let remaining = deadline.remaining(Instant::now()).unwrap_or(Duration::MAX);
-            let woken = self.next.wait_timeout(order, remaining);
-            order = woken.unwrap_or_else(PoisonError::into_inner).0;
-            order.waiting -= 1;
-        }
-        order.taken = true;
-        Ok(Turn(self))
-    }
-
-    /// Whoever waits for a turn is told that it ends.
-    fn tell_all(&self) {
-        let order = lock(&self.order);
-        if order.waiting > 0 {
-            self.next.notify_all();
-        }
+        let turn = self.order.turn(self.timeouts.write, || self.ending.is_open());
+        turn.map_err(|none| match none {
+            NoTurn::Ended => Error::Closed(self.ending.snapshot()),
+            NoTurn::TimedOut => Error::Timeout(Timeout::Send),
+        })
     }
 
     /// Writes frames: `write` puts them, this flushes, pays and unlocks.
@@ -348,8 +279,8 @@ impl Wire {
         if mem::take(&mut out.ping_staged) {
             self.ping_waits.store(false, Ordering::Relaxed);
         }
-        if out.finish && !out.finished {
-            out.finished = true;
+        if out.must_end() {
+            out.ended = true;
             self.duplex.finish(&mut out.half);
         }
     }
@@ -360,7 +291,7 @@ impl Wire {
         self.ping_waits.store(false, Ordering::Relaxed);
         out.stuck_since = None; // What is owed then is forgotten, not tried again.
         self.ending.write_failed(&cause);
-        self.tell_all();
+        self.order.tell_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         let ends_by_itself = matches!(&cause, Cause::Io(error)
@@ -373,135 +304,6 @@ impl Wire {
             return Error::Timeout(Timeout::Send);
         }
         Error::Closed(self.ending.snapshot())
-    }
-
-    fn lock_out(&self) -> MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(after_panic)
-    }
-
-    fn try_lock_out(&self) -> Option<MutexGuard<'_, Out>> {
-        match self.out.try_lock() {
-            Ok(out) => Some(out),
-            Err(TryLockError::Poisoned(poisoned)) => Some(after_panic(poisoned)),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    /// Lets go of the wire, and looks whether something came to be owed meanwhile.
-    fn release(&self, out: MutexGuard<'_, Out>) {
-        let mut held = Some(out);
-        while let Some(mut out) = held.take() {
-            if self.stage_owed(&mut out) {
-                let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
-            }
-            self.duplex.shrink(&mut out.half);
-            drop(out);
-            if self.is_owing() {
-                held = self.try_lock_out();
-            }
-        }
-    }
-}
-
-/// What is owed.
-impl Wire {
-    /// Answers a Ping: at once if the wire is free and takes it, else with the latest later.
-    pub(crate) fn owe_pong(&self, payload: Control) {
-        lock(&self.owed).pong = Some(payload);
-        let Some(mut out) = self.try_lock_out() else { return };
-        if out.stuck_since.is_some() {
-            return;
-        }
-        self.stage_owed(&mut out);
-        if self.duplex.stage(&mut out.half).len() > GATHER {
-            self.flush_now(&mut out);
-        }
-    }
-
-    pub(crate) fn owe_ping(&self, payload: [u8; 8]) {
-        self.ping_waits.store(true, Ordering::Relaxed);
-        lock(&self.owed).ping = Some(payload);
-    }
-
-    /// Whether the last keepalive ping is still on this side of the socket.
-    pub(crate) fn is_ping_waiting(&self) -> bool {
-        self.ping_waits.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn owe_tls(&self) {
-        lock(&self.owed).tls = true;
-    }
-
-    /// Pays without waiting, neither for the wire nor for the peer.
-    pub(crate) fn settle(&self) -> Paid {
-        loop {
-            // Whoever has the wire pays when letting go of it.
-            let Some(mut out) = self.try_lock_out() else { return Paid::Yes };
-            let due = out.stuck_since.is_some() || self.stage_owed(&mut out);
-            let paid = if due { self.flush_now(&mut out) } else { Paid::Yes };
-            drop(out);
-            if paid == Paid::NotYet || !self.is_owing() {
-                return paid;
-            }
-        }
-    }
-
-    fn flush_now(&self, out: &mut Out) -> Paid {
-        if out.broken {
-            return Paid::Yes;
-        }
-        match self.duplex.flush(&mut out.half, Wait::Not) {
-            Ok(()) => self.flushed(out),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let since = *out.stuck_since.get_or_insert_with(Instant::now);
-                if self.timeouts.write.is_none_or(|timeout| since.elapsed() < timeout) {
-                    return Paid::NotYet;
-                }
-                self.broken(out, Cause::Timeout(Timeout::Send));
-            }
-            Err(error) => {
-                self.broken(out, Cause::Io(Arc::new(error)));
-            }
-        }
-        Paid::Yes
-    }
-
-    /// Encodes what is owed; `true` when there was anything to write.
-    fn stage_owed(&self, out: &mut Out) -> bool {
-        let owed = mem::take(&mut *lock(&self.owed));
-        if out.broken {
-            self.ping_waits.store(false, Ordering::Relaxed);
-            return false;
-        }
-        let stage = self.duplex.stage(&mut out.half);
-        let mut done = Ok(());
-        if let Some(pong) = &owed.pong {
-            done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
-            trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
-        }
-        out.ping_staged |= owed.ping.is_some();
-        if let Some(ping) = &owed.ping {
-            done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
-            trace_frame("sent", Opcode::Ping, ping.len());
-        }
-        if let Some(close) = &owed.close {
-            done = done.and_then(|()| out.encoder.close(close, stage));
-            trace_frame("sent", Opcode::Close, close.encode().len());
-        }
-        if done == Err(Refused::NoRandom) {
-            self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
-            return false;
-        }
-        // After our Close, and when the receiver has seen the end, there is nothing more to say
-        // (section 7.1.1).
-        let both = out.encoder.is_closed() && self.ending.verdict().is_some();
-        out.finish |= both;
-        owed.tls || both || self.duplex.is_staged(&mut out.half)
-    }
-
-    fn is_owing(&self) -> bool {
-        let owed = lock(&self.owed);
-        owed.pong.is_some() || owed.ping.is_some() || owed.close.is_some() || owed.tls
     }
 }
 
@@ -530,7 +332,7 @@ impl Wire {
     /// Ends the connection at once, and wakes whoever blocks in it.
     pub(crate) fn abort(&self) {
         self.ending.abort();
-        self.tell_all();
+        self.order.tell_all();
         self.duplex.shutdown();
     }
 
@@ -538,8 +340,8 @@ impl Wire {
     fn request_close(&self, close: CloseFrame, by: Side) -> bool {
         let first = self.ending.close(&close, by, self.timeouts.close);
         if first {
-            lock(&self.owed).close = Some(close);
-            self.tell_all();
+            self.owed.close(close);
+            self.order.tell_all();
         }
         first
     }
@@ -547,8 +349,9 @@ impl Wire {
     fn end(&self, cause: Cause) -> Error {
         let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
         let closed = self.ending.decide(cause).clone();
-        self.tell_all();
+        self.order.tell_all();
         if says_close && !self.ending.is_aborted() {
+            self.owed.end();
             self.settle();
         } else {
             self.duplex.shutdown();
@@ -566,18 +369,6 @@ impl Drop for Wire {
         }
         self.duplex.shutdown();
     }
-}
-
-/// A stream that somebody brought panicked in a write: a frame may be half on the wire.
-fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
-    let mut out = poisoned.into_inner();
-    out.broken = true;
-    out
-}
-
-/// Nothing is half done under these locks when a thread panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Logs a frame, or a message: what it is, not what it holds.

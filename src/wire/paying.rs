@@ -1,0 +1,153 @@
+//! Paying what is owed. The receiver notes a debt, and pays if the wire is free: it never waits.
+//! If the wire is not free, whoever has it looks again after letting go of it, and pays.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, TryLockError};
+
+use super::{Control, Out, Wire, trace_frame};
+use crate::error::{Cause, Timeout};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::Wait;
+use crate::proto::frame::Opcode;
+use crate::proto::send::Refused;
+use crate::sync::{MutexGuard, now};
+
+/// Pongs are gathered up to so many bytes before they are written.
+const GATHER: usize = 4 * 1024;
+
+/// What became of paying without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paid {
+    /// All, or whoever has the wire will do it.
+    Yes,
+    /// Not all: the peer does not read just now.
+    NotYet,
+}
+
+impl Wire {
+    /// Answers a Ping: at once if the wire is free and takes it, else with the latest later.
+    pub(crate) fn owe_pong(&self, payload: Control) {
+        self.owed.pong(payload);
+        let Some(mut out) = self.try_lock_out() else { return };
+        if out.stuck_since.is_some() {
+            return;
+        }
+        self.stage_owed(&mut out);
+        if self.duplex.stage(&mut out.half).len() > GATHER {
+            self.flush_now(&mut out);
+        }
+    }
+
+    pub(crate) fn owe_ping(&self, payload: [u8; 8]) {
+        self.ping_waits.store(true, Ordering::Relaxed);
+        self.owed.ping(payload);
+    }
+
+    /// Whether the last keepalive ping is still on this side of the socket.
+    pub(crate) fn is_ping_waiting(&self) -> bool {
+        self.ping_waits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn owe_tls(&self) {
+        self.owed.tls();
+    }
+
+    /// Pays without waiting, neither for the wire nor for the peer.
+    pub(crate) fn settle(&self) -> Paid {
+        loop {
+            // Whoever has the wire pays when letting go of it.
+            let Some(mut out) = self.try_lock_out() else { return Paid::Yes };
+            let due = out.stuck_since.is_some() || self.stage_owed(&mut out);
+            let paid = if due { self.flush_now(&mut out) } else { Paid::Yes };
+            drop(out);
+            if paid == Paid::NotYet || self.owed.is_empty() {
+                return paid;
+            }
+        }
+    }
+
+    fn flush_now(&self, out: &mut Out) -> Paid {
+        if out.broken {
+            return Paid::Yes;
+        }
+        match self.duplex.flush(&mut out.half, Wait::Not) {
+            Ok(()) => self.flushed(out),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let since = *out.stuck_since.get_or_insert_with(now);
+                if self.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
+                    return Paid::NotYet;
+                }
+                self.broken(out, Cause::Timeout(Timeout::Send));
+            }
+            Err(error) => {
+                self.broken(out, Cause::Io(Arc::new(error)));
+            }
+        }
+        Paid::Yes
+    }
+
+    /// Encodes what is owed; `true` when there was anything to write.
+    pub(super) fn stage_owed(&self, out: &mut Out) -> bool {
+        let owed = self.owed.take();
+        if out.broken {
+            self.ping_waits.store(false, Ordering::Relaxed);
+            return false;
+        }
+        let stage = self.duplex.stage(&mut out.half);
+        let mut done = Ok(());
+        if let Some(pong) = &owed.pong {
+            done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
+            trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
+        }
+        out.ping_staged |= owed.ping.is_some();
+        if let Some(ping) = &owed.ping {
+            done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
+            trace_frame("sent", Opcode::Ping, ping.len());
+        }
+        if let Some(close) = &owed.close {
+            done = done.and_then(|()| out.encoder.close(close, stage));
+            trace_frame("sent", Opcode::Close, close.encode().len());
+        }
+        if done == Err(Refused::NoRandom) {
+            self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
+            return false;
+        }
+        out.ends |= owed.end;
+        owed.tls || out.must_end() || self.duplex.is_staged(&mut out.half)
+    }
+
+    pub(super) fn lock_out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(after_panic)
+    }
+
+    pub(super) fn try_lock_out(&self) -> Option<MutexGuard<'_, Out>> {
+        match self.out.try_lock() {
+            Ok(out) => Some(out),
+            Err(TryLockError::Poisoned(poisoned)) => Some(after_panic(poisoned)),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Lets go of the wire, and looks whether something came to be owed meanwhile.
+    pub(super) fn release(&self, out: MutexGuard<'_, Out>) {
+        let mut held = Some(out);
+        while let Some(mut out) = held.take() {
+            if self.stage_owed(&mut out) {
+                let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
+            }
+            self.duplex.shrink(&mut out.half);
+            drop(out);
+            if !self.owed.is_empty() {
+                held = self.try_lock_out();
+            }
+        }
+    }
+}
+
+/// A stream that somebody brought panicked in a write: a frame may be half on the wire.
+fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
+    let mut out = poisoned.into_inner();
+    out.broken = true;
+    out
+}
