@@ -313,7 +313,7 @@ impl Wire {
             Refused::AfterClose => Error::Closed(self.ending.snapshot()),
             Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
             Refused::InvalidClose => InvalidInput::Close.into(),
-            Refused::NoRandom => Error::Io(io::Error::other(refused)),
+            Refused::NoRandom | Refused::NotCompressed => Error::Io(io::Error::other(refused)),
         }
     }
 
