@@ -68,6 +68,7 @@ mod ending;
 mod error;
 mod message;
 mod net;
+mod outgoing;
 pub mod proto;
 mod receiver;
 mod request;
@@ -87,6 +88,8 @@ pub use net::duplex::Stream;
 pub use net::tls::TlsOptions;
 pub use proto::Violation;
 pub use proto::close::{CloseCode, CloseFrame};
+#[cfg(feature = "deflate")]
+pub use proto::deflate::{Deflate, DeflateMismatch, DeflateParameters, Parameter};
 pub use proto::handshake::Mismatch;
 pub use proto::http::{HeadError, Headers, Response};
 pub use proto::keepalive::Keepalive;

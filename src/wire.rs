@@ -42,6 +42,8 @@ pub(crate) struct Wire {
     pub(crate) duplex: Duplex,
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflation: Option<crate::outgoing::Deflation>,
     timeouts: Timeouts,
     order: Mutex<Order>,
     /// Told when a message is finished, and when the connection ends.
@@ -154,6 +156,8 @@ impl Wire {
             duplex,
             response,
             subprotocol,
+            #[cfg(feature = "deflate")]
+            deflation: None,
             timeouts,
             order: Mutex::default(),
             next: Condvar::new(),
@@ -220,8 +224,18 @@ impl Wire {
         &self,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.write_part(&mut None, write)
+    }
+
+    /// As [`write`](Self::write), in several parts that have one deadline together; the first sets
+    /// it.
+    pub(crate) fn write_part(
+        &self,
+        deadline: &mut Option<Deadline>,
+        write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut out = self.lock_out();
-        let deadline = Deadline::after(self.timeouts.write);
+        let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeouts.write));
         let mut done = self.check(&out);
         if done.is_ok() {
             // A Close that was asked for goes first; then this is too late.
@@ -241,6 +255,7 @@ impl Wire {
         out: &mut Out,
         opcode: Opcode,
         fin: bool,
+        compressed: bool,
         payload: &[u8],
         deadline: Deadline,
     ) -> Result<(), Error> {
@@ -253,7 +268,11 @@ impl Wire {
             // Exactly: twice as much would be given back to the system each time.
             stage.reserve_exact((PIECE + MAX_HEADER).saturating_sub(stage.len()));
         }
-        let begun = out.encoder.begin(opcode, fin, len, stage);
+        let begun = match compressed {
+            #[cfg(feature = "deflate")]
+            true => out.encoder.begin_compressed(opcode, fin, len, stage),
+            _ => out.encoder.begin(opcode, fin, len, stage),
+        };
         let mut body = begun.map_err(|refused| self.refused(refused))?;
         trace_frame("sent", opcode, payload.len());
         let mut rest = payload;
@@ -308,7 +327,7 @@ impl Wire {
         Ok(())
     }
 
-    fn refused(&self, refused: Refused) -> Error {
+    pub(crate) fn refused(&self, refused: Refused) -> Error {
         match refused {
             Refused::AfterClose => Error::Closed(self.ending.snapshot()),
             Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
