@@ -17,7 +17,7 @@ use deadline::Deadline;
 use duplex::{Duplex, ReadHalf, Wait, WriteHalf};
 
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
-use crate::proto::handshake::{self, Key, Mismatch};
+use crate::proto::handshake::{self, Accepted, Key, Mismatch, Offer};
 use crate::proto::http::{HeadReader, Response};
 
 /// The most 1xx responses before the answer.
@@ -31,7 +31,7 @@ pub(crate) struct Opened {
     pub(crate) duplex: Duplex,
     pub(crate) reading: ReadHalf,
     pub(crate) response: Response,
-    pub(crate) subprotocol: Option<String>,
+    pub(crate) accepted: Accepted,
     /// What came after the response: the first frames.
     pub(crate) rest: Vec<u8>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Opened {
 pub(crate) struct Request<'a> {
     pub(crate) resource: &'a str,
     pub(crate) host: &'a str,
-    pub(crate) subprotocols: &'a [String],
+    pub(crate) offer: Offer<'a>,
     pub(crate) headers: &'a [(String, String)],
 }
 
@@ -54,8 +54,8 @@ pub(crate) fn upgrade(
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Error::Io(io::Error::other(error)))?;
     let key = Key::new(random);
-    let Request { resource, host, subprotocols, headers } = request;
-    let head = handshake::request(resource, host, &key, subprotocols, headers);
+    let Request { resource, host, offer, headers } = request;
+    let head = handshake::request(resource, host, &key, offer.subprotocols, headers);
     log_head("request", &head);
     let mut writing = WriteHalf::default();
     duplex.stage(&mut writing).extend_from_slice(&head);
@@ -71,8 +71,8 @@ pub(crate) fn upgrade(
     };
     log_head("response", &bytes[..len]);
     let mut rest = bytes.split_off(len);
-    match handshake::verify(&response, &key, subprotocols) {
-        Ok(subprotocol) => Ok(Opened { duplex, reading, response, subprotocol, rest }),
+    match offer.verify(&response, &key) {
+        Ok(accepted) => Ok(Opened { duplex, reading, response, accepted, rest }),
         Err(mismatch) => {
             if mismatch == Mismatch::Status {
                 let deadline = deadline.min(Deadline::after(Some(BODY_WAIT)));
