@@ -15,6 +15,9 @@ use crate::net::proxy::{Choice, Proxy};
 use crate::net::tcp::SocketOptions;
 #[cfg(feature = "tls")]
 use crate::net::tls::TlsOptions;
+#[cfg(feature = "deflate")]
+use crate::proto::deflate::Deflate;
+use crate::proto::handshake::Offer;
 use crate::proto::keepalive::Keepalive;
 use crate::proto::recv::Limits;
 use crate::receiver::Options;
@@ -53,6 +56,8 @@ pub struct Builder {
     pub(crate) limits: Limits,
     pub(crate) receive: Options,
     pub(crate) unchecked_text: bool,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflate: Option<Deflate>,
     pub(crate) sockets: SocketOptions,
     pub(crate) abort: AbortHandle,
     #[cfg(feature = "tls")]
@@ -81,6 +86,8 @@ impl Default for Builder {
             limits: Limits::default(),
             receive: Options { auto_pong: true, fragments: false },
             unchecked_text: false,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             sockets: SocketOptions { nodelay: true, on_socket: None, resolver: None, filter: None },
             abort: AbortHandle::new(),
             #[cfg(feature = "tls")]
@@ -120,6 +127,19 @@ impl Builder {
     #[must_use]
     pub fn subprotocols<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Offers to compress messages both ways, by permessage-deflate (RFC 7692). Default: not
+    /// offered.
+    ///
+    /// Whether the server accepted, and what, says [`WebSocket::deflate`]. Connecting fails with
+    /// [`InvalidInput::Deflate`](crate::InvalidInput::Deflate) for an option that is out of its
+    /// range, and with [`Mismatch`](crate::Mismatch) if the server accepts what was not offered.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, options: impl Into<Option<Deflate>>) -> Self {
+        self.deflate = options.into();
         self
     }
 
@@ -454,6 +474,16 @@ impl Builder {
         let attempt = Attempt::only(self, url)?;
         let stream = attempt.reach_unix(path.as_ref())?;
         attempt.open(stream)
+    }
+}
+
+impl Builder {
+    pub(crate) fn offer(&self) -> Offer<'_> {
+        Offer {
+            subprotocols: &self.subprotocols,
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate.as_ref(),
+        }
     }
 }
 

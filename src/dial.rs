@@ -15,6 +15,8 @@ use crate::net::tls;
 #[cfg(unix)]
 use crate::net::unix;
 use crate::net::{Opened, Request, tunnel, upgrade};
+#[cfg(feature = "deflate")]
+use crate::outgoing::Deflation;
 use crate::proto::http::Response;
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
@@ -126,18 +128,26 @@ impl<'a> Attempt<'a> {
         let opened = opened
             .map_err(|error| if builder.abort.is_aborted() { Error::aborted() } else { error })?;
 
-        let Opened { duplex, reading, response, subprotocol, rest } = opened;
-        let wire = Arc::new(Wire::new(duplex, response, subprotocol, builder.timeouts));
+        let Opened { duplex, reading, response, accepted, rest } = opened;
+        let mut decoder = Decoder::new(builder.limits);
+        if builder.unchecked_text {
+            decoder.leave_text_unchecked();
+        }
+        let subprotocol = accepted.subprotocol;
+        #[cfg_attr(not(feature = "deflate"), allow(unused_mut))]
+        let mut wire = Wire::new(duplex, response, subprotocol, builder.timeouts);
+        #[cfg(feature = "deflate")]
+        if let (Some(options), Some(parameters)) = (&builder.deflate, accepted.deflate) {
+            decoder.accept_deflate(&parameters);
+            wire.deflation = Some(Deflation::new(options, parameters));
+        }
+        let wire = Arc::new(wire);
         let weak = Arc::downgrade(&wire);
         builder.abort.wake_with(move || {
             if let Some(wire) = weak.upgrade() {
                 wire.abort();
             }
         });
-        let mut decoder = Decoder::new(builder.limits);
-        if builder.unchecked_text {
-            decoder.leave_text_unchecked();
-        }
         let mut rest = &rest[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
@@ -152,7 +162,7 @@ impl<'a> Attempt<'a> {
         let request = Request {
             resource: &self.hop.target.resource,
             host: self.headers.host.as_deref().unwrap_or(&url_host),
-            subprotocols: &self.builder.subprotocols,
+            offer: self.builder.offer(),
             headers: &self.headers.lines,
             follow: self.builder.max_redirects > 0,
         };

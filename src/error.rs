@@ -161,6 +161,8 @@ pub enum InvalidInput {
     ReservedHeader(Box<str>),
     /// A subprotocol that is not a token, or is given twice; holds it.
     Subprotocol(Box<str>),
+    /// An option of `Deflate` that is out of its range; holds its name.
+    Deflate(Box<str>),
     /// The request is too large: more than 64 KiB.
     RequestTooLarge,
     /// A close code that must not be sent, a reason of more than 123 bytes, or a reason without a
@@ -184,6 +186,7 @@ impl fmt::Display for InvalidInput {
                 write!(f, "the header {name:?} is written by the handshake itself")
             }
             Self::Subprotocol(name) => write!(f, "invalid or repeated subprotocol {name:?}"),
+            Self::Deflate(option) => write!(f, "{option} of permessage-deflate is out of range"),
             Self::RequestTooLarge => f.write_str("the handshake request is larger than 64 KiB"),
             Self::Close => f.write_str("a close code that must not be sent, or too long a reason"),
             Self::ControlTooLong => {

@@ -90,6 +90,7 @@ mod hop;
 mod message;
 mod net;
 mod outbox;
+mod outgoing;
 pub mod proto;
 mod receiver;
 mod request;
@@ -118,6 +119,8 @@ pub use net::tls::TlsOptions;
 pub use outbox::{Outbox, WhenFull};
 pub use proto::Violation;
 pub use proto::close::{CloseCode, CloseFrame};
+#[cfg(feature = "deflate")]
+pub use proto::deflate::{Deflate, DeflateMismatch, DeflateParameters, Parameter};
 pub use proto::handshake::Mismatch;
 pub use proto::http::{HeadError, Headers, Response};
 pub use proto::keepalive::Keepalive;

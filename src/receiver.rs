@@ -14,6 +14,8 @@ use crate::net::duplex::{ReadHalf, Wait};
 #[cfg(feature = "tls")]
 use crate::net::tls;
 use crate::proto::close::CloseFrame;
+#[cfg(feature = "deflate")]
+use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
@@ -227,6 +229,14 @@ impl Receiver {
         self.wire.subprotocol.as_deref()
     }
 
+    /// What was agreed on with the server about compression; `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.wire.deflation.as_ref().map(|deflation| deflation.parameters)
+    }
+
     /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
@@ -401,6 +411,10 @@ impl Receiver {
             }
             Err(error) if is_timeout(&error) => {
                 self.decoder.shrink();
+                #[cfg(feature = "deflate")]
+                if let Some(deflation) = &self.wire.deflation {
+                    deflation.shrink();
+                }
                 if dying {
                     Err(self.wire.lost(Cause::Timeout(Timeout::Pong)))
                 } else if close_at.is_past() {

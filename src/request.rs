@@ -54,6 +54,13 @@ impl HeaderLines {
         }
         let host = lines.iter().rfind(|line| is(line, "Host")).map(|(_, value)| value.clone());
         lines.retain(|line| !is(line, "Host"));
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = &builder.deflate {
+            if let Some(option) = deflate.out_of_range() {
+                return Err(InvalidInput::Deflate(option.into()).into());
+            }
+            lines.push(("Sec-WebSocket-Extensions".to_owned(), deflate.offer()));
+        }
         for (at, name) in builder.subprotocols.iter().enumerate() {
             if !is_token(name) || builder.subprotocols[..at].contains(name) {
                 return Err(InvalidInput::Subprotocol(name.as_str().into()).into());

@@ -7,7 +7,12 @@ use std::time::Duration;
 
 use crate::error::{Error, InvalidInput};
 use crate::message::MessageRef;
-use crate::proto::close::{CloseCode, CloseFrame};
+#[cfg(feature = "deflate")]
+use crate::outgoing;
+use crate::outgoing::{Outgoing, Then, opcode};
+use crate::proto::close::CloseFrame;
+#[cfg(feature = "deflate")]
+use crate::proto::deflate::DeflateParameters;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
 use crate::proto::recv::Kind;
@@ -42,8 +47,31 @@ impl Sender {
     pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
         let message = message.into();
         let _turn = self.wire.turn()?;
+        #[cfg(feature = "deflate")]
+        if self.wire.deflation.is_some() {
+            let bytes = message.as_bytes();
+            let mut outgoing = Outgoing::compressed(&self.wire, message.kind(), Some(bytes.len()));
+            return outgoing.write(bytes, Then::End);
+        }
+        self.write(message)
+    }
+
+    /// Sends a message as it is, whatever was agreed on: one that does not compress, or holds a
+    /// secret next to what others can choose.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_uncompressed<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
+        let message = message.into();
+        let _turn = self.wire.turn()?;
+        self.write(message)
+    }
+
+    fn write(&self, message: MessageRef<'_>) -> Result<(), Error> {
         self.wire.write(|out, deadline| {
-            self.wire.put(out, opcode(message.kind()), true, message.as_bytes(), deadline)
+            let opcode = opcode(message.kind());
+            self.wire.put(out, opcode, true, false, message.as_bytes(), deadline)
         })
     }
 
@@ -65,9 +93,14 @@ impl Sender {
         // The iterator is the caller's: it must not run while the wire is locked.
         let messages: Vec<_> = messages.into_iter().map(Into::into).collect();
         let _turn = self.wire.turn()?;
+        #[cfg(feature = "deflate")]
+        if let Some(deflation) = &self.wire.deflation {
+            return outgoing::batch(&self.wire, deflation, &messages);
+        }
         self.wire.write(|out, deadline| {
             messages.iter().try_for_each(|message: &MessageRef<'_>| {
-                self.wire.put(out, opcode(message.kind()), true, message.as_bytes(), deadline)
+                let opcode = opcode(message.kind());
+                self.wire.put(out, opcode, true, false, message.as_bytes(), deadline)
             })
         })
     }
@@ -89,16 +122,12 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn writer(&self, kind: Kind) -> Result<MessageWriter<'_>, Error> {
-        Ok(MessageWriter {
-            wire: &self.wire,
-            _turn: self.wire.turn()?,
-            kind,
-            utf8: Utf8::default(),
-            checked: String::new(),
-            buffer: Vec::new(),
-            begun: false,
-            finished: false,
-        })
+        let turn = self.wire.turn()?;
+        #[cfg(feature = "deflate")]
+        let outgoing = Outgoing::compressed(&self.wire, kind, None);
+        #[cfg(not(feature = "deflate"))]
+        let outgoing = Outgoing::new(&self.wire, kind);
+        Ok(MessageWriter { outgoing, _turn: turn, kind, utf8: Utf8::default(), buffer: Vec::new() })
     }
 
     /// Sends a Ping. The Pong comes as an [`Event`](crate::Event).
@@ -121,7 +150,7 @@ impl Sender {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(InvalidInput::ControlTooLong.into());
         }
-        self.wire.write(|out, deadline| self.wire.put(out, opcode, true, payload, deadline))
+        self.wire.write(|out, deadline| self.wire.put(out, opcode, true, false, payload, deadline))
     }
 
     /// Begins the closing handshake: sends Close, after the frame that is being written if there
@@ -159,6 +188,14 @@ impl Sender {
         self.wire.subprotocol.as_deref()
     }
 
+    /// What was agreed on with the server about compression; `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.wire.deflation.as_ref().map(|deflation| deflation.parameters)
+    }
+
     /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
@@ -172,13 +209,6 @@ impl fmt::Debug for Sender {
     }
 }
 
-fn opcode(kind: Kind) -> Opcode {
-    match kind {
-        Kind::Text => Opcode::Text,
-        Kind::Binary => Opcode::Binary,
-    }
-}
-
 /// Writes one message piece by piece: [`Sender::writer`]. `flush` ends a fragment;
 /// [`finish`](Self::finish) ends the message.
 ///
@@ -186,18 +216,29 @@ fn opcode(kind: Kind) -> Opcode {
 /// closed with 1011, so that the peer never takes the part for the whole.
 #[must_use]
 pub struct MessageWriter<'a> {
-    wire: &'a Wire,
+    // Dropped in this order: an abandoned message is dealt with before the next one's turn.
+    outgoing: Outgoing<'a>,
     _turn: Turn<'a>,
     kind: Kind,
     utf8: Utf8,
-    /// What the check gives, and nobody needs.
-    checked: String,
     buffer: Vec<u8>,
-    begun: bool,
-    finished: bool,
 }
 
 impl MessageWriter<'_> {
+    /// Writes the message as it is, whatever was agreed on; call it before anything is written.
+    ///
+    /// ```no_run
+    /// # let ws = landline::connect("ws://localhost")?;
+    /// # let sender = ws.sender();
+    /// let mut writer = sender.writer(landline::Kind::Binary)?.uncompressed();
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn uncompressed(mut self) -> Self {
+        self.outgoing.leave_uncompressed();
+        self
+    }
+
     /// Ends the message.
     ///
     /// # Errors
@@ -207,16 +248,13 @@ impl MessageWriter<'_> {
         if self.utf8.finish().is_err() {
             return Err(Error::Io(not_utf8()));
         }
-        let buffer = std::mem::take(&mut self.buffer);
-        self.fragment(&buffer, true)?;
-        self.finished = true;
-        Ok(())
+        self.outgoing.write(&self.buffer, Then::End)
     }
 
-    fn fragment(&mut self, payload: &[u8], fin: bool) -> Result<(), Error> {
-        let opcode = if self.begun { Opcode::Continuation } else { opcode(self.kind) };
-        self.begun = true;
-        self.wire.write(|out, deadline| self.wire.put(out, opcode, fin, payload, deadline))
+    fn pass_on(&mut self, then: Then) -> io::Result<()> {
+        let done = self.outgoing.write(&self.buffer, then);
+        self.buffer.clear();
+        done.map_err(io::Error::other)
     }
 }
 
@@ -225,38 +263,20 @@ impl io::Write for MessageWriter<'_> {
         let room = PIECE - self.buffer.len();
         let bytes = &bytes[..bytes.len().min(room)];
         if self.kind == Kind::Text {
-            self.checked.clear();
             // Bytes that are refused are as if they had not been written.
             let mut utf8 = self.utf8.clone();
-            utf8.push(bytes, &mut self.checked).map_err(|_| not_utf8())?;
+            utf8.check(bytes).map_err(|_| not_utf8())?;
             self.utf8 = utf8;
         }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() == PIECE {
-            self.flush()?;
+            self.pass_on(Then::More)?;
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let done = self.fragment(&buffer, false);
-        buffer.clear();
-        self.buffer = buffer;
-        done.map_err(io::Error::other)
-    }
-}
-
-impl Drop for MessageWriter<'_> {
-    fn drop(&mut self) {
-        if self.begun && !self.finished {
-            // It is closed already if this fails.
-            let _ = self.wire.ask_close((CloseCode::INTERNAL_ERROR, "message abandoned").into());
-            self.wire.settle();
-        }
+        self.pass_on(Then::Flush)
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::error::{Closed, Error};
 use crate::message::{Event, Message, MessageRef};
 use crate::proto::close::CloseFrame;
+#[cfg(feature = "deflate")]
+use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
 use crate::receiver::{MessageReader, Messages, Receiver};
 use crate::sender::Sender;
@@ -148,6 +150,14 @@ impl WebSocket {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.subprotocol()
+    }
+
+    /// What was agreed on with the server about compression; `None` if messages are not
+    /// compressed.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.sender.deflate()
     }
 
     /// The round-trip time of the last keepalive ping that was answered; `None` before the first.

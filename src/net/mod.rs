@@ -25,7 +25,7 @@ use deadline::Deadline;
 use duplex::{Duplex, ReadHalf, Wait, WriteHalf};
 
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
-use crate::proto::handshake::{self, Key, Mismatch};
+use crate::proto::handshake::{self, Accepted, Key, Mismatch, Offer};
 use crate::proto::http::{HeadReader, Response};
 
 /// The most 1xx responses before the answer.
@@ -39,7 +39,7 @@ pub(crate) struct Opened {
     pub(crate) duplex: Duplex,
     pub(crate) reading: ReadHalf,
     pub(crate) response: Response,
-    pub(crate) subprotocol: Option<String>,
+    pub(crate) accepted: Accepted,
     /// What came after the response: the first frames.
     pub(crate) rest: Vec<u8>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Opened {
 pub(crate) struct Request<'a> {
     pub(crate) resource: &'a str,
     pub(crate) host: &'a str,
-    pub(crate) subprotocols: &'a [String],
+    pub(crate) offer: Offer<'a>,
     pub(crate) headers: &'a [(String, String)],
     /// Whether redirects are meant to be followed; then the body of one is not read.
     pub(crate) follow: bool,
@@ -64,8 +64,8 @@ pub(crate) fn upgrade(
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Error::Io(io::Error::other(error)))?;
     let key = Key::new(random);
-    let Request { resource, host, subprotocols, headers, follow } = request;
-    let head = handshake::request(resource, host, &key, subprotocols, headers);
+    let Request { resource, host, offer, headers, follow } = request;
+    let head = handshake::request(resource, host, &key, offer.subprotocols, headers);
     log_head("request", &head);
     let mut writing = WriteHalf::default();
     duplex.stage(&mut writing).extend_from_slice(&head);
@@ -81,8 +81,8 @@ pub(crate) fn upgrade(
     };
     log_head("response", &bytes[..len]);
     let mut rest = bytes.split_off(len);
-    match handshake::verify(&response, &key, subprotocols) {
-        Ok(subprotocol) => Ok(Opened { duplex, reading, response, subprotocol, rest }),
+    match offer.verify(&response, &key) {
+        Ok(accepted) => Ok(Opened { duplex, reading, response, accepted, rest }),
         Err(Mismatch::Status) if *follow && is_redirect(response.status()) => {
             Err(refused(HandshakeProblem::UnfollowedRedirect, Some(response)))
         }

@@ -29,6 +29,8 @@ pub enum Violation {
     ExpectedContinuation,
     /// Text that is not UTF-8 (section 8.1).
     InvalidUtf8,
+    /// Compressed data that is not, or does not end as RFC 7692 section 7.2.2 says.
+    InvalidDeflate,
     /// A Close payload of one byte (section 5.5.1).
     CloseLength,
     /// A close code that must not stand in a frame (section 7.4); holds the code.
@@ -75,6 +77,7 @@ impl fmt::Display for Violation {
             Self::UnexpectedContinuation => "a continuation frame without a message to continue",
             Self::ExpectedContinuation => "a new message inside an unfinished one",
             Self::InvalidUtf8 => "text is not UTF-8",
+            Self::InvalidDeflate => "compressed data is not valid",
             Self::CloseLength => "a Close payload of one byte",
             Self::CloseCode(code) => {
                 return write!(f, "close code {code} is not allowed in a frame");

@@ -5,6 +5,8 @@ use core::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+#[cfg(feature = "deflate")]
+use super::deflate::{Deflate, DeflateMismatch, DeflateParameters};
 use super::http::Response;
 
 /// What RFC 6455 section 1.3 appends to the key.
@@ -24,8 +26,11 @@ pub enum Mismatch {
     Connection,
     /// `Sec-WebSocket-Accept` is not exactly one, and the one for our key.
     Accept,
-    /// `Sec-WebSocket-Extensions`: nothing was offered.
+    /// `Sec-WebSocket-Extensions` is malformed, or names what was not offered.
     Extension,
+    /// permessage-deflate, but not as it was offered.
+    #[cfg(feature = "deflate")]
+    Deflate(DeflateMismatch),
     /// `Sec-WebSocket-Protocol` is not one of those that were offered.
     Subprotocol,
 }
@@ -38,7 +43,11 @@ impl fmt::Display for Mismatch {
             Self::Upgrade => "Upgrade is missing or not \"websocket\"",
             Self::Connection => "Connection does not say Upgrade",
             Self::Accept => "Sec-WebSocket-Accept is missing or wrong",
-            Self::Extension => "the server uses an extension that was not offered",
+            Self::Extension => {
+                "the server uses an extension that was not offered, or the header is malformed"
+            }
+            #[cfg(feature = "deflate")]
+            Self::Deflate(mismatch) => return mismatch.fmt(f),
             Self::Subprotocol => "the server chose a subprotocol that was not offered",
         })
     }
@@ -101,45 +110,117 @@ pub fn request(
     head.into_bytes()
 }
 
-/// Checks a server's answer, and gives the subprotocol that it chose (section 4.2.2).
+/// What the client offers beside the protocol itself.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Offer<'a> {
+    /// Subprotocols, the preferred one first.
+    pub subprotocols: &'a [String],
+    /// permessage-deflate. Its [`offer`](Deflate::offer) goes into the request as a header.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<&'a Deflate>,
+}
+
+/// What the server accepted of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// One of the subprotocols, or none.
+    pub subprotocol: Option<String>,
+    /// Compression, with these parameters.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<DeflateParameters>,
+}
+
+impl<'a> Offer<'a> {
+    /// Subprotocols alone.
+    #[must_use]
+    pub fn subprotocols(subprotocols: &'a [String]) -> Self {
+        Self { subprotocols, ..Self::default() }
+    }
+
+    /// Checks a server's answer, and gives what it accepted (section 4.2.2).
+    ///
+    /// # Errors
+    /// The first check that fails.
+    pub fn verify(&self, response: &Response, key: &Key) -> Result<Accepted, Mismatch> {
+        verify_upgrade(response, key)?;
+        #[cfg(feature = "deflate")]
+        let deflate = self.verify_extensions(response)?;
+        #[cfg(not(feature = "deflate"))]
+        verify_no_extensions(response)?;
+        Ok(Accepted {
+            subprotocol: self.verify_subprotocol(response)?,
+            #[cfg(feature = "deflate")]
+            deflate,
+        })
+    }
+
+    #[cfg(feature = "deflate")]
+    fn verify_extensions(
+        &self,
+        response: &Response,
+    ) -> Result<Option<DeflateParameters>, Mismatch> {
+        match self.deflate {
+            Some(deflate) => deflate.agree(response.headers().all("Sec-WebSocket-Extensions")),
+            None => verify_no_extensions(response).map(|()| None),
+        }
+    }
+
+    fn verify_subprotocol(&self, response: &Response) -> Result<Option<String>, Mismatch> {
+        if response.headers().all("Sec-WebSocket-Protocol").next().is_none() {
+            return Ok(None);
+        }
+        let chosen = only(response, "Sec-WebSocket-Protocol").ok_or(Mismatch::Subprotocol)?;
+        let mut offered = self.subprotocols.iter();
+        match offered.find(|offered| offered.as_bytes() == chosen) {
+            Some(subprotocol) => Ok(Some(subprotocol.clone())),
+            None => Err(Mismatch::Subprotocol),
+        }
+    }
+}
+
+/// Checks a server's answer to an offer of subprotocols alone, and gives the one that it chose.
 ///
 /// # Errors
-/// The first check that fails.
+/// As [`Offer::verify`].
 pub fn verify(
     response: &Response,
     key: &Key,
     subprotocols: &[String],
 ) -> Result<Option<String>, Mismatch> {
-    let headers = response.headers();
-    let only = |name| {
-        let mut values = headers.all(name);
-        values.next().filter(|_| values.next().is_none())
-    };
+    Ok(Offer::subprotocols(subprotocols).verify(response, key)?.subprotocol)
+}
+
+fn verify_upgrade(response: &Response, key: &Key) -> Result<(), Mismatch> {
     if response.status() != 101 {
         return Err(Mismatch::Status);
     }
     if response.minor_version() != 1 {
         return Err(Mismatch::Version);
     }
-    if !only("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+    let upgrade = only(response, "Upgrade");
+    if !upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
         return Err(Mismatch::Upgrade);
     }
-    if !headers.has_token("Connection", "Upgrade") {
+    if !response.headers().has_token("Connection", "Upgrade") {
         return Err(Mismatch::Connection);
     }
-    if only("Sec-WebSocket-Accept") != Some(key.accept().as_bytes()) {
+    if only(response, "Sec-WebSocket-Accept") != Some(key.accept().as_bytes()) {
         return Err(Mismatch::Accept);
     }
-    if headers.all("Sec-WebSocket-Extensions").next().is_some() {
-        return Err(Mismatch::Extension);
+    Ok(())
+}
+
+fn verify_no_extensions(response: &Response) -> Result<(), Mismatch> {
+    match response.headers().all("Sec-WebSocket-Extensions").next() {
+        None => Ok(()),
+        Some(_) => Err(Mismatch::Extension),
     }
-    if headers.all("Sec-WebSocket-Protocol").next().is_none() {
-        return Ok(None);
-    }
-    let chosen = only("Sec-WebSocket-Protocol").ok_or(Mismatch::Subprotocol)?;
-    let mut offered = subprotocols.iter();
-    match offered.find(|offered| offered.as_bytes() == chosen) {
-        Some(subprotocol) => Ok(Some(subprotocol.clone())),
-        None => Err(Mismatch::Subprotocol),
-    }
+}
+
+/// The header's value if there is exactly one.
+fn only<'a>(response: &'a Response, name: &str) -> Option<&'a [u8]> {
+    let mut values = response.headers().all(name);
+    values.next().filter(|_| values.next().is_none())
 }

@@ -26,8 +26,14 @@
 //! This module is exempt from semantic versioning until 1.0.
 
 pub mod close;
+#[cfg(feature = "deflate")]
+pub mod compress;
 pub mod date;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod error;
+#[cfg(feature = "deflate")]
+pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod http;

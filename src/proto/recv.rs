@@ -9,6 +9,9 @@ use super::error::Violation;
 use super::frame::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
 use super::utf8::Utf8;
 
+#[cfg(feature = "deflate")]
+mod inflate;
+
 /// The buffer of an idle connection, in bytes.
 const SMALL_BUFFER: usize = 4 * 1024;
 /// The buffer of a busy one, and the most that is reserved ahead of the bytes that arrive.
@@ -119,6 +122,8 @@ pub struct Decoder {
     /// The data frame whose payload is being read.
     frame: Option<Frame>,
     message: Option<Message>,
+    #[cfg(feature = "deflate")]
+    inflater: Option<inflate::Inflater>,
     utf8: Utf8,
     /// The open message as far as it has arrived, when it is not simply in the buffer.
     text: String,
@@ -142,7 +147,12 @@ struct Frame {
 struct Message {
     kind: Kind,
     delivery: Delivery,
+    /// Its payload is compressed (RFC 7692 section 6.2).
+    compressed: bool,
+    /// Bytes of it; of a compressed one, those that came out.
     size: u64,
+    /// Bytes of its frames' payloads.
+    wire: u64,
     fragments: u32,
     /// Empty fragments in a row.
     empty: u32,
@@ -161,6 +171,8 @@ enum Ready {
         len: usize,
         first: bool,
         last: bool,
+        /// In `binary`, not in the buffer.
+        inflated: bool,
     },
     Ping(usize),
     Pong(usize),
@@ -179,6 +191,8 @@ impl Decoder {
             end: 0,
             frame: None,
             message: None,
+            #[cfg(feature = "deflate")]
+            inflater: None,
             utf8: Utf8::default(),
             text: String::new(),
             binary: Vec::new(),
@@ -306,7 +320,10 @@ impl Decoder {
             Ready::Gathered(Kind::Binary) => Step::Binary(&self.binary),
             Ready::Gathered(Kind::Text) if self.unchecked_text => Step::RawText(&self.binary),
             Ready::Gathered(Kind::Text) => Step::Text(&self.text),
-            Ready::Piece { kind, len, first, last } => {
+            Ready::Piece { kind, len: _, first, last, inflated: true } => {
+                Step::Piece(Piece { kind, data: &self.binary, first, last })
+            }
+            Ready::Piece { kind, len, first, last, inflated: false } => {
                 self.lent = len;
                 Step::Piece(Piece { kind, data: &front[..len], first, last })
             }
@@ -331,10 +348,17 @@ impl Decoder {
         Ok(Some(match self.ready {
             Some(Ready::Gathered(kind)) => {
                 self.ready = None;
-                if kind == Kind::Text && !self.unchecked_text {
-                    Owned::Text(core::mem::take(&mut self.text))
-                } else {
-                    Owned::Binary(core::mem::take(&mut self.binary))
+                // A small one is copied: the buffer is for the next one.
+                match kind {
+                    Kind::Text if !self.unchecked_text => {
+                        let small = self.text.len() <= SMALL_BUFFER;
+                        Owned::Text(match small {
+                            true => self.text.clone(),
+                            false => core::mem::take(&mut self.text),
+                        })
+                    }
+                    _ if self.binary.len() <= SMALL_BUFFER => Owned::Binary(self.binary.clone()),
+                    _ => Owned::Binary(core::mem::take(&mut self.binary)),
                 }
             }
             Some(Ready::Buffered(..)) => match self.step()? {
@@ -357,6 +381,10 @@ impl Decoder {
         if self.message.is_none() && self.ready.is_none() {
             self.text = String::new();
             self.binary = Vec::new();
+            #[cfg(feature = "deflate")]
+            if let Some(inflater) = &mut self.inflater {
+                inflater.shrink();
+            }
         }
     }
 
@@ -375,7 +403,8 @@ impl Decoder {
         let gathers_bytes = message.kind == Kind::Binary || self.unchecked_text;
         // What is left of a big payload that has begun to be read so stays in the same place.
         let big = self.space > 0 || frame.left >= LARGE_BUFFER as u64;
-        if message.delivery == Delivery::Whole && gathers_bytes && big && self.start == self.end {
+        let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
+        if straight && big && self.start == self.end {
             // Space that a short read left over is used, so that nothing is zeroed twice; but a
             // read is worth its system call.
             let data = self.binary.len() - self.space;
@@ -403,6 +432,8 @@ impl Decoder {
             }
             if let (Some(frame), Some(message)) = (self.frame, self.message) {
                 let found = match message.delivery {
+                    #[cfg(feature = "deflate")]
+                    _ if message.compressed => self.inflate(frame, message)?,
                     Delivery::Whole => self.gather(frame, message)?,
                     Delivery::Pieces => self.hand_out(frame, message)?,
                 };
@@ -425,7 +456,7 @@ impl Decoder {
         let bytes = &self.buffer[self.start..self.end];
         let Some(&first) = bytes.first() else { return Ok(None) };
         // Section 5.2: MUST be 0 unless an extension is negotiated.
-        if first & 0x70 != 0 {
+        if first & 0x70 != 0 && !self.is_compressed(first) {
             return Err(Violation::ReservedBits);
         }
         Header::decode(&bytes[..1])?;
@@ -444,6 +475,16 @@ impl Decoder {
             return Err(Violation::MaskedFrame);
         }
         Header::decode(bytes)
+    }
+
+    /// RFC 7692 section 6: RSV1, and RSV1 alone, on the first frame of a data message.
+    fn is_compressed(&self, first: u8) -> bool {
+        #[cfg(feature = "deflate")]
+        let accepted = self.inflater.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let accepted = false;
+        let opcode = Opcode::from_bits(first & 0x0F);
+        accepted && first & 0x70 == 0x40 && matches!(opcode, Some(Opcode::Text | Opcode::Binary))
     }
 
     fn control(&mut self, header: Header, taken: usize) -> Result<bool, Violation> {
@@ -468,19 +509,29 @@ impl Decoder {
         let mut message = self.message.unwrap_or_else(|| Message {
             kind: if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary },
             delivery,
+            compressed: header.rsv != 0,
             size: 0,
+            wire: 0,
             fragments: 0,
             empty: 0,
             begun: false,
         });
         let over = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value > limit);
-        message.size = message.size.saturating_add(header.len);
+        message.wire = message.wire.saturating_add(header.len);
+        let wire_limit = if message.compressed {
+            // Blocks that nothing comes out of must end somewhere; the worst that zlib makes of
+            // bytes that do not compress is a seventh more.
+            self.limits.max_message_size.map(|limit| limit.saturating_add(limit / 4 + 1024))
+        } else {
+            message.size = message.wire;
+            self.limits.max_message_size
+        };
         message.fragments = message.fragments.saturating_add(1);
         message.empty = if header.len == 0 && !header.fin { message.empty + 1 } else { 0 };
         if over(self.limits.max_frame_size, header.len) {
             return Err(Violation::FrameTooBig);
         }
-        if over(self.limits.max_message_size, message.size) {
+        if over(wire_limit, message.wire) {
             return Err(Violation::MessageTooBig);
         }
         if over(self.limits.max_fragments.map(u64::from), message.fragments.into()) {
@@ -548,8 +599,7 @@ impl Decoder {
         let ends_frame = frame.left == 0;
         let last = ends_frame && frame.fin;
         if message.kind == Kind::Text && !self.unchecked_text {
-            self.text.clear();
-            self.utf8.push(&self.buffer[self.start..self.start + len], &mut self.text)?;
+            self.utf8.check(&self.buffer[self.start..self.start + len])?;
             if last {
                 self.utf8.finish()?;
             }
@@ -560,7 +610,8 @@ impl Decoder {
         self.frame = (!ends_frame).then_some(frame);
         self.message = (!last).then_some(message);
         if found {
-            self.ready = Some(Ready::Piece { kind: message.kind, len, first, last });
+            self.ready =
+                Some(Ready::Piece { kind: message.kind, len, first, last, inflated: false });
         }
         Ok(found)
     }

@@ -18,6 +18,8 @@ pub enum Refused {
     InvalidClose,
     /// There are no random bytes for a masking key.
     NoRandom,
+    /// The compressor failed. zlib has no reason to.
+    NotCompressed,
 }
 
 impl fmt::Display for Refused {
@@ -27,6 +29,7 @@ impl fmt::Display for Refused {
             Self::ControlTooLong => "a control payload may have at most 125 bytes",
             Self::InvalidClose => "a close code that must not be sent, or too long a reason",
             Self::NoRandom => "the operating system gave no random bytes",
+            Self::NotCompressed => "the message could not be compressed",
         })
     }
 }
@@ -110,6 +113,28 @@ impl Encoder {
         len: u64,
         out: &mut Vec<u8>,
     ) -> Result<Body, Refused> {
+        self.begin_frame(Header { fin, rsv: 0, opcode, mask: None, len }, out)
+    }
+
+    /// As [`begin`](Self::begin), for a frame of a compressed message (RFC 7692 section 6): the first
+    /// one, whose opcode is Text or Binary, has RSV1.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    #[cfg(feature = "deflate")]
+    pub fn begin_compressed(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        len: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Body, Refused> {
+        let rsv = if matches!(opcode, Opcode::Text | Opcode::Binary) { 0b100 } else { 0 };
+        self.begin_frame(Header { fin, rsv, opcode, mask: None, len }, out)
+    }
+
+    fn begin_frame(&mut self, header: Header, out: &mut Vec<u8>) -> Result<Body, Refused> {
+        let Header { fin, opcode, len, .. } = header;
         if self.closed {
             return Err(Refused::AfterClose);
         }
@@ -118,7 +143,7 @@ impl Encoder {
         }
         let key = self.keys.next()?;
         self.closed = opcode == Opcode::Close;
-        Header { fin, rsv: 0, opcode, mask: Some(key), len }.encode(out);
+        Header { mask: Some(key), ..header }.encode(out);
         Ok(Body { key, at: 0 })
     }
 

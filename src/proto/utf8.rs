@@ -16,8 +16,20 @@ impl Utf8 {
     ///
     /// # Errors
     /// [`Violation::InvalidUtf8`]; [`Violation::OutOfMemory`] when `text` cannot grow.
-    pub fn push(&mut self, mut piece: &[u8], text: &mut String) -> Result<(), Violation> {
+    pub fn push(&mut self, piece: &[u8], text: &mut String) -> Result<(), Violation> {
         text.try_reserve(self.len + piece.len()).map_err(|_| Violation::OutOfMemory)?;
+        self.each(piece, |complete| text.push_str(complete))
+    }
+
+    /// Checks the next piece.
+    ///
+    /// # Errors
+    /// [`Violation::InvalidUtf8`].
+    pub fn check(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        self.each(piece, |_| {})
+    }
+
+    fn each(&mut self, mut piece: &[u8], mut take: impl FnMut(&str)) -> Result<(), Violation> {
         while self.len > 0 {
             let Some((&byte, rest)) = piece.split_first() else { return Ok(()) };
             piece = rest;
@@ -25,7 +37,7 @@ impl Utf8 {
             self.len += 1;
             match std::str::from_utf8(&self.tail[..self.len]) {
                 Ok(complete) => {
-                    text.push_str(complete);
+                    take(complete);
                     self.len = 0;
                 }
                 Err(error) if error.error_len().is_some() => {
@@ -36,12 +48,12 @@ impl Utf8 {
             }
         }
         match std::str::from_utf8(piece) {
-            Ok(piece) => text.push_str(piece),
+            Ok(piece) => take(piece),
             // `error_len` is `None` only when the end could still become a code point.
             Err(error) if error.error_len().is_some() => return Err(Violation::InvalidUtf8),
             Err(error) => {
                 let (valid, tail) = piece.split_at(error.valid_up_to());
-                text.push_str(std::str::from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?);
+                take(std::str::from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?);
                 self.tail[..tail.len()].copy_from_slice(tail);
                 self.len = tail.len();
             }

@@ -51,6 +51,8 @@ pub(crate) struct Wire {
     pub(crate) duplex: Duplex,
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflation: Option<crate::outgoing::Deflation>,
     timeouts: Timeouts,
     order: Order,
     out: Mutex<Out>,
@@ -106,6 +108,8 @@ impl Wire {
             duplex,
             response,
             subprotocol,
+            #[cfg(feature = "deflate")]
+            deflation: None,
             timeouts,
             order: Order::default(),
             out: Mutex::new(out),
@@ -151,8 +155,18 @@ impl Wire {
         &self,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.write_part(&mut None, write)
+    }
+
+    /// As [`write`](Self::write), in several parts that have one deadline together; the first sets
+    /// it.
+    pub(crate) fn write_part(
+        &self,
+        deadline: &mut Option<Deadline>,
+        write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut out = self.lock_out();
-        let deadline = Deadline::after(self.timeouts.write);
+        let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeouts.write));
         let mut done = self.check(&out);
         if done.is_ok() {
             // A Close that was asked for goes first; then this is too late.
@@ -172,6 +186,7 @@ impl Wire {
         out: &mut Out,
         opcode: Opcode,
         fin: bool,
+        compressed: bool,
         payload: &[u8],
         deadline: Deadline,
     ) -> Result<(), Error> {
@@ -184,7 +199,11 @@ impl Wire {
             // Exactly: twice as much would be given back to the system each time.
             stage.reserve_exact((PIECE + MAX_HEADER).saturating_sub(stage.len()));
         }
-        let begun = out.encoder.begin(opcode, fin, len, stage);
+        let begun = match compressed {
+            #[cfg(feature = "deflate")]
+            true => out.encoder.begin_compressed(opcode, fin, len, stage),
+            _ => out.encoder.begin(opcode, fin, len, stage),
+        };
         let mut body = begun.map_err(|refused| self.refused(refused))?;
         trace_frame("sent", opcode, payload.len());
         let mut rest = payload;
@@ -239,12 +258,12 @@ impl Wire {
         Ok(())
     }
 
-    fn refused(&self, refused: Refused) -> Error {
+    pub(crate) fn refused(&self, refused: Refused) -> Error {
         match refused {
             Refused::AfterClose => Error::Closed(self.ending.snapshot()),
             Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
             Refused::InvalidClose => InvalidInput::Close.into(),
-            Refused::NoRandom => Error::Io(io::Error::other(refused)),
+            Refused::NoRandom | Refused::NotCompressed => Error::Io(io::Error::other(refused)),
         }
     }
 

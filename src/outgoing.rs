@@ -1,0 +1,293 @@
+//! A message on its way out, piece by piece, compressed or not. The caller has the message order.
+//!
+//! A message is compressed before the wire is locked, so that pongs need not wait for it. What is
+//! compressed and then not written would be missing in the server's window: the compressor begins
+//! anew then.
+
+#[cfg(feature = "deflate")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::Error;
+#[cfg(feature = "deflate")]
+use crate::message::MessageRef;
+use crate::net::deadline::Deadline;
+use crate::proto::close::CloseCode;
+#[cfg(feature = "deflate")]
+use crate::proto::compress::Compressor;
+#[cfg(feature = "deflate")]
+use crate::proto::deflate::{Deflate, DeflateParameters};
+use crate::proto::frame::Opcode;
+use crate::proto::recv::Kind;
+#[cfg(feature = "deflate")]
+use crate::wire::PIECE;
+use crate::wire::Wire;
+
+/// What comes after some bytes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More, which they may wait for.
+    More,
+    /// Perhaps more, which they must not wait for.
+    Flush,
+    /// Nothing.
+    End,
+}
+
+/// One message. Dropped before its end, it closes the connection if it has begun, so that the peer
+/// never takes the part for the whole.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    wire: &'a Wire,
+    /// Of the next frame.
+    opcode: Opcode,
+    #[cfg(feature = "deflate")]
+    compressor: Option<&'a Mutex<Compressor>>,
+    begun: bool,
+    ended: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    /// A message that is not compressed.
+    pub(crate) fn new(wire: &'a Wire, kind: Kind) -> Self {
+        Self {
+            wire,
+            opcode: opcode(kind),
+            #[cfg(feature = "deflate")]
+            compressor: None,
+            begun: false,
+            ended: false,
+        }
+    }
+
+    /// A message that is compressed if that was agreed on, and it is not known to be small.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compressed(wire: &'a Wire, kind: Kind, len: Option<usize>) -> Self {
+        let compressor = wire.deflation.as_ref().and_then(|deflation| deflation.compressor(len));
+        Self { compressor, ..Self::new(wire, kind) }
+    }
+
+    /// Compresses nothing of it; nothing of it may be written yet.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn leave_uncompressed(&mut self) {
+        self.compressor = None;
+    }
+
+    /// Writes the next bytes; without compression they are a fragment.
+    pub(crate) fn write(&mut self, bytes: &[u8], then: Then) -> Result<(), Error> {
+        let mut deadline = None;
+        #[cfg(feature = "deflate")]
+        if let Some(compressor) = self.compressor {
+            return self.compress(compressor, bytes, then, &mut deadline);
+        }
+        if then == Then::End || !bytes.is_empty() {
+            self.frame(bytes, then == Then::End, &mut deadline)?;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "deflate")]
+    fn compress(
+        &mut self,
+        compressor: &Mutex<Compressor>,
+        mut bytes: &[u8],
+        then: Then,
+        deadline: &mut Option<Deadline>,
+    ) -> Result<(), Error> {
+        let refused = |refused| self.wire.refused(refused);
+        let mut compressor = lock(compressor);
+        while compressor.push(&mut bytes).map_err(refused)? {
+            self.frame(compressor.piece(), false, deadline)?;
+        }
+        let mut more = then != Then::More;
+        while more {
+            more = match then {
+                Then::End => compressor.finish(),
+                Then::More | Then::Flush => compressor.flush(),
+            }
+            .map_err(|refused| self.wire.refused(refused))?;
+            let fin = then == Then::End && !more;
+            if fin || !compressor.piece().is_empty() {
+                self.frame(compressor.piece(), fin, deadline)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        payload: &[u8],
+        fin: bool,
+        deadline: &mut Option<Deadline>,
+    ) -> Result<(), Error> {
+        #[cfg(feature = "deflate")]
+        let compressed = self.compressor.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let compressed = false;
+        let opcode = std::mem::replace(&mut self.opcode, Opcode::Continuation);
+        let written = self.wire.write_part(deadline, |out, deadline| {
+            self.wire.put(out, opcode, fin, compressed, payload, deadline)
+        });
+        // After a frame that was refused, there is a connection to end; after any other failure
+        // there is none.
+        self.ended = if written.is_ok() { fin } else { !matches!(written, Err(Error::Io(_))) };
+        self.begun |= written.is_ok();
+        written
+    }
+}
+
+impl Drop for Outgoing<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(compressor) = self.compressor {
+            lock(compressor).abandon();
+        }
+        if self.begun {
+            // It is closed already if this fails.
+            let _ = self.wire.ask_close((CloseCode::INTERNAL_ERROR, "message abandoned").into());
+            self.wire.settle();
+        }
+    }
+}
+
+pub(crate) fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    }
+}
+
+/// How messages are compressed on a connection where that was agreed on.
+#[cfg(feature = "deflate")]
+#[derive(Debug)]
+pub(crate) struct Deflation {
+    pub(crate) parameters: DeflateParameters,
+    min_size: usize,
+    is_able: bool,
+    /// Only whoever has the message order locks it, and the receiver when it has nothing to do.
+    compressor: Mutex<Compressor>,
+}
+
+#[cfg(feature = "deflate")]
+impl Deflation {
+    pub(crate) fn new(options: &Deflate, parameters: DeflateParameters) -> Self {
+        let compressor = Compressor::new(options, parameters, PIECE);
+        Self {
+            parameters,
+            // Nothing is as short as an empty message.
+            min_size: options.min_size.max(1),
+            is_able: compressor.is_able(),
+            compressor: Mutex::new(compressor),
+        }
+    }
+
+    /// What compresses a message of this length, or of one that is not known.
+    fn compressor(&self, len: Option<usize>) -> Option<&Mutex<Compressor>> {
+        let worthwhile = len.is_none_or(|len| len >= self.min_size);
+        (self.is_able && worthwhile).then_some(&self.compressor)
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub(crate) fn shrink(&self) {
+        if let Ok(mut compressor) = self.compressor.try_lock() {
+            compressor.shrink();
+        }
+    }
+}
+
+/// Writes many messages, as many small ones at a time as fill a piece.
+#[cfg(feature = "deflate")]
+pub(crate) fn batch(
+    wire: &Wire,
+    deflation: &Deflation,
+    messages: &[MessageRef<'_>],
+) -> Result<(), Error> {
+    let mut deadline = None;
+    let mut batch = Batch::default();
+    for &message in messages {
+        let bytes = message.as_bytes();
+        match deflation.compressor(Some(bytes.len())) {
+            None => batch.frames.push((message, None)),
+            // What comes of half a piece is a piece at most.
+            Some(compressor) if bytes.len() <= PIECE / 2 => {
+                batch.compress(wire, &mut lock(compressor), message)?;
+                if batch.packed.len() >= PIECE {
+                    batch.write(wire, deflation, &mut deadline)?;
+                }
+            }
+            Some(_) => {
+                batch.write(wire, deflation, &mut deadline)?;
+                let mut outgoing = Outgoing::compressed(wire, message.kind(), Some(bytes.len()));
+                outgoing.write(bytes, Then::End)?;
+            }
+        }
+    }
+    batch.write(wire, deflation, &mut deadline)
+}
+
+/// Messages that go out together.
+#[cfg(feature = "deflate")]
+#[derive(Default)]
+struct Batch<'a> {
+    packed: Vec<u8>,
+    /// Each message, and where it ends in `packed` if it is compressed.
+    frames: Vec<(MessageRef<'a>, Option<usize>)>,
+}
+
+#[cfg(feature = "deflate")]
+impl<'a> Batch<'a> {
+    fn compress(
+        &mut self,
+        wire: &Wire,
+        compressor: &mut Compressor,
+        message: MessageRef<'a>,
+    ) -> Result<(), Error> {
+        let mut bytes = message.as_bytes();
+        let mut more = true;
+        let mut done = Ok(());
+        while more && done.is_ok() {
+            done = match compressor.push(&mut bytes) {
+                Ok(false) => compressor.finish(),
+                full => full,
+            }
+            .map(|full| more = full);
+            self.packed.extend_from_slice(compressor.piece());
+        }
+        if let Err(refused) = done {
+            compressor.abandon();
+            return Err(wire.refused(refused));
+        }
+        self.frames.push((message, Some(self.packed.len())));
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        wire: &Wire,
+        deflation: &Deflation,
+        deadline: &mut Option<Deadline>,
+    ) -> Result<(), Error> {
+        let mut start = 0;
+        let written = wire.write_part(deadline, |out, deadline| {
+            self.frames.iter().try_for_each(|&(message, end)| {
+                let opcode = opcode(message.kind());
+                let Some(end) = end else {
+                    return wire.put(out, opcode, true, false, message.as_bytes(), deadline);
+                };
+                let payload = &self.packed[start..end];
+                start = end;
+                wire.put(out, opcode, true, true, payload, deadline)
+            })
+        });
+        self.packed.clear();
+        self.frames.clear();
+        written.inspect_err(|_| lock(&deflation.compressor).abandon())
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn lock(compressor: &Mutex<Compressor>) -> MutexGuard<'_, Compressor> {
+    compressor.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,183 @@
+//! Compressing messages (RFC 7692 section 7.2.1), in pieces, so that memory stays the same however
+//! long a message is.
+
+use flate2::{Compress, Compression, FlushCompress};
+
+use super::deflate::{Deflate, DeflateParameters};
+use super::send::Refused;
+
+/// What a flush ends with, and what is taken off the end of a message.
+const TAIL: &[u8] = &[0x00, 0x00, 0xFF, 0xFF];
+/// The least room that is made for more output: a flush and the end of a block take less.
+const LEAST: usize = 64;
+
+/// Compresses one message after the other, each into pieces of a size.
+///
+/// For each message: [`push`](Self::push) all of it, taking a [`piece`](Self::piece) whenever one
+/// is full; then [`finish`](Self::finish) the same way, and the last piece is what is left. Every
+/// piece but the last may be a fragment.
+#[derive(Debug)]
+pub struct Compressor {
+    /// Made for the first message that is compressed.
+    stream: Option<Compress>,
+    parameters: DeflateParameters,
+    level: u8,
+    /// How long a piece is.
+    most: usize,
+    /// What was compressed: the piece that is there, and what follows it.
+    out: Vec<u8>,
+    piece: usize,
+    /// Bytes went in since the last flush.
+    unflushed: bool,
+}
+
+impl Compressor {
+    /// A compressor that gives pieces of at most `most` bytes.
+    #[must_use]
+    pub fn new(options: &Deflate, parameters: DeflateParameters, most: usize) -> Self {
+        Self {
+            stream: None,
+            parameters,
+            level: options.level,
+            most: most.max(LEAST),
+            out: Vec::new(),
+            piece: 0,
+            unflushed: false,
+        }
+    }
+
+    /// Whether there is a window that can be compressed with. zlib does not do 8 bits on a raw
+    /// stream, it does 9: then messages are sent as they are, which RFC 7692 section 6 allows.
+    #[must_use]
+    pub fn is_able(&self) -> bool {
+        self.parameters.client_max_window_bits > 8
+    }
+
+    /// Compresses the first of `bytes`, and moves past them. `true` when there is a piece: take it,
+    /// and call again; `false` when all is compressed.
+    ///
+    /// # Errors
+    /// [`Refused::NotCompressed`].
+    pub fn push(&mut self, bytes: &mut &[u8]) -> Result<bool, Refused> {
+        self.cut();
+        while !bytes.is_empty() {
+            if self.has_piece() {
+                return Ok(true);
+            }
+            self.unflushed = true;
+            // Most messages become shorter.
+            self.make_room(bytes.len() / 2);
+            let taken = self.run(bytes, FlushCompress::None)?;
+            *bytes = &bytes[taken..];
+        }
+        Ok(false)
+    }
+
+    /// Lets everything out that went in. `true` when there is a piece, and more to come: take it,
+    /// and call again; `false` when the piece that is there is all that is left, perhaps nothing.
+    ///
+    /// # Errors
+    /// [`Refused::NotCompressed`].
+    pub fn flush(&mut self) -> Result<bool, Refused> {
+        self.cut();
+        while self.unflushed {
+            if self.has_piece() {
+                return Ok(true);
+            }
+            self.make_room(LEAST);
+            self.run(&[], FlushCompress::Sync)?;
+            // With room left over, the flush is complete.
+            self.unflushed = self.out.len() == self.out.capacity();
+        }
+        self.piece = self.out.len();
+        Ok(false)
+    }
+
+    /// Ends the message. `true` when there is a piece, and more to come: take it, and call again;
+    /// `false` when the piece that is there is the last one.
+    ///
+    /// # Errors
+    /// [`Refused::NotCompressed`].
+    pub fn finish(&mut self) -> Result<bool, Refused> {
+        if self.unflushed {
+            if self.flush()? {
+                return Ok(true);
+            }
+            let data = self.out.strip_suffix(TAIL).ok_or(Refused::NotCompressed)?.len();
+            self.out.truncate(data);
+        } else {
+            // Section 7.2.3.6: the beginning of an empty block, whose end is what is taken off.
+            self.cut();
+            self.out.push(0x00);
+        }
+        self.piece = self.out.len();
+        if self.parameters.client_no_context_takeover {
+            self.reset();
+        }
+        Ok(false)
+    }
+
+    /// The piece that is there, until the next call of another method.
+    #[must_use]
+    pub fn piece(&self) -> &[u8] {
+        &self.out[..self.piece]
+    }
+
+    /// Forgets a message that was not sent whole, and what came before it: what the server has of
+    /// it does not matter then.
+    pub fn abandon(&mut self) {
+        self.out.clear();
+        self.piece = 0;
+        self.unflushed = false;
+        self.reset();
+    }
+
+    /// Gives back the memory that an idle connection does not need; not to be called within a
+    /// message.
+    pub fn shrink(&mut self) {
+        self.cut();
+        if self.out.is_empty() && !self.unflushed {
+            self.out = Vec::new();
+            if self.parameters.client_no_context_takeover {
+                self.stream = None;
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.reset();
+        }
+    }
+
+    fn run(&mut self, bytes: &[u8], flush: FlushCompress) -> Result<usize, Refused> {
+        let (level, bits) = (self.level, self.parameters.client_max_window_bits);
+        let stream = self.stream.get_or_insert_with(|| {
+            Compress::new_with_window_bits(Compression::new(level.into()), false, bits.max(9))
+        });
+        let before = stream.total_in();
+        stream.compress_vec(bytes, &mut self.out, flush).map_err(|_| Refused::NotCompressed)?;
+        usize::try_from(stream.total_in() - before).map_err(|_| Refused::NotCompressed)
+    }
+
+    /// Cuts the piece off that was taken.
+    fn cut(&mut self) {
+        self.out.drain(..core::mem::take(&mut self.piece));
+    }
+
+    /// Whether there is a piece that cannot have any of the tail.
+    fn has_piece(&mut self) -> bool {
+        let full = self.out.len() >= self.most + TAIL.len();
+        self.piece = if full { self.most } else { 0 };
+        full
+    }
+
+    /// Makes room for so much, but hardly for more than a piece.
+    fn make_room(&mut self, wanted: usize) {
+        let len = self.out.len();
+        if self.out.capacity() - len < LEAST {
+            let to_full = (self.most + TAIL.len()).saturating_sub(len);
+            self.out.reserve_exact(wanted.max(len).min(to_full).max(LEAST));
+        }
+    }
+}

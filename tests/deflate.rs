@@ -1,0 +1,639 @@
+//! permessage-deflate (RFC 7692): the core, byte by byte.
+
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used)]
+
+mod proto_support;
+
+use landline::proto::Violation;
+use landline::proto::compress::Compressor;
+use landline::proto::recv::{Decoder, Delivery, Limits};
+use landline::{Deflate, DeflateParameters};
+use proto_support::{
+    Binary, Numbers, Outcome, OwnedEvent, Ping, Steps, Text, frame, hex, limits, text,
+};
+
+/// Server frames, RSV1 set.
+const TEXT: u8 = 0xC1;
+const BINARY: u8 = 0xC2;
+
+fn options() -> Deflate {
+    Deflate { min_size: 0, ..Deflate::default() }
+}
+
+fn no_takeover() -> DeflateParameters {
+    let mut parameters = DeflateParameters::NONE;
+    parameters.server_no_context_takeover = true;
+    parameters.client_no_context_takeover = true;
+    parameters
+}
+
+fn with_bits(bits: u8) -> DeflateParameters {
+    let mut parameters = DeflateParameters::NONE;
+    parameters.client_max_window_bits = bits;
+    parameters.server_max_window_bits = bits;
+    parameters
+}
+
+/// Feeds the bytes in chunks; `shrink` gives memory back in between.
+fn feed(
+    bytes: &[&[u8]],
+    limits: Limits,
+    parameters: DeflateParameters,
+    delivery: Delivery,
+    (moved, shrink): (bool, bool),
+) -> Outcome {
+    let mut decoder = Decoder::new(limits);
+    decoder.accept_deflate(&parameters);
+    let mut steps = Steps::default();
+    for chunk in bytes {
+        let mut rest = *chunk;
+        while !rest.is_empty() {
+            rest = &rest[decoder.feed(rest)..];
+            if let Err(violation) = steps.take(&mut decoder, delivery, moved) {
+                assert_eq!(decoder.advance(delivery), Err(violation), "not final");
+                return (steps.events, Some(violation));
+            }
+        }
+        if shrink {
+            decoder.shrink();
+        }
+    }
+    (steps.events, None)
+}
+
+/// The outcome, which must be the same however the bytes are cut, and handed out.
+fn outcome_with(bytes: &[u8], limits: Limits, parameters: DeflateParameters) -> Outcome {
+    let whole = feed(&[bytes], limits, parameters, Delivery::Whole, (false, false));
+    let step = if bytes.len() < 10_000 { 1 } else { 997 };
+    let crumbs: Vec<&[u8]> = bytes.chunks(step).collect();
+    for delivery in [Delivery::Whole, Delivery::Pieces] {
+        for style in [(false, false), (true, false), (false, true)] {
+            let same = |cut: &[&[u8]], how: &str| {
+                let outcome = feed(cut, limits, parameters, delivery, style);
+                assert!(outcome == whole, "{how}, {delivery:?}, {style:?}: {:?}", outcome.1);
+            };
+            same(&[bytes], "whole");
+            same(&crumbs, "in crumbs");
+        }
+        if bytes.len() <= 600 {
+            for at in 0..bytes.len() {
+                let (a, b) = bytes.split_at(at);
+                let cut = feed(&[a, b], limits, parameters, delivery, (false, false));
+                assert!(cut == whole, "cut at {at}, {delivery:?}: {cut:?}");
+            }
+        }
+    }
+    whole
+}
+
+fn outcome(bytes: &[u8]) -> Outcome {
+    outcome_with(bytes, Limits::default(), DeflateParameters::NONE)
+}
+
+/// Only a violation, and nothing before it.
+fn violation(bytes: &[u8]) -> Violation {
+    match outcome(bytes) {
+        (events, Some(violation)) if events.is_empty() => violation,
+        other => panic!("expected a violation: {other:?}"),
+    }
+}
+
+/// The pieces of a message.
+fn compress(compressor: &mut Compressor, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut pieces = Vec::new();
+    while compressor.push(&mut bytes).unwrap() {
+        pieces.push(compressor.piece().to_vec());
+    }
+    loop {
+        let more = compressor.finish().unwrap();
+        pieces.push(compressor.piece().to_vec());
+        if !more {
+            return pieces;
+        }
+    }
+}
+
+fn compressor(parameters: DeflateParameters) -> Compressor {
+    Compressor::new(&options(), parameters, 64 * 1024)
+}
+
+/// A message as frames of a server.
+fn message(first: u8, pieces: &[Vec<u8>]) -> Vec<u8> {
+    let last = pieces.len() - 1;
+    let frames = pieces.iter().enumerate().flat_map(|(at, piece)| {
+        let start = if at == 0 { first & 0x7F } else { 0 };
+        frame(start | if at == last { 0x80 } else { 0 }, piece)
+    });
+    frames.collect()
+}
+
+/// Something like text, the same in each run.
+fn prose(len: usize, seed: u64) -> Vec<u8> {
+    let words = ["frame", "the", "server", "a", "message", "opens", "of", "window", "bits", "and"];
+    let mut numbers = Numbers::new(seed);
+    let mut out = Vec::new();
+    while out.len() < len {
+        out.extend_from_slice(words[numbers.below(words.len())].as_bytes());
+        out.push(b' ');
+    }
+    out.truncate(len);
+    out
+}
+
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut numbers = Numbers::new(seed);
+    (0..len).map(|_| numbers.next().to_le_bytes()[1]).collect()
+}
+
+mod rfc_7692_section_7_2_3 {
+    use super::*;
+
+    #[test]
+    fn a_message_compressed_in_one_block() {
+        let bytes = hex("c1 07 f2 48 cd c9 c9 07 00");
+        assert_eq!(outcome(&bytes), (vec![text("Hello")], None));
+    }
+
+    #[test]
+    fn the_same_message_in_two_fragments() {
+        let bytes = hex("41 03 f2 48 cd 80 04 c9 c9 07 00");
+        assert_eq!(outcome(&bytes), (vec![text("Hello")], None));
+    }
+
+    #[test]
+    fn the_second_message_refers_to_the_first_one() {
+        let bytes = hex("c1 07 f2 48 cd c9 c9 07 00  c1 05 f2 00 11 00 00");
+        assert_eq!(outcome(&bytes), (vec![text("Hello"), text("Hello")], None));
+    }
+
+    #[test]
+    fn a_block_without_compression() {
+        let bytes = hex("c1 0b 00 05 00 fa ff 48 65 6c 6c 6f 00");
+        assert_eq!(outcome(&bytes), (vec![text("Hello")], None));
+    }
+
+    #[test]
+    fn a_block_with_bfinal_and_the_empty_block_after_it() {
+        let bytes = hex("c1 08 f3 48 cd c9 c9 07 00 00");
+        assert_eq!(outcome(&bytes), (vec![text("Hello")], None));
+        let twice = [&bytes[..], &bytes[..]].concat();
+        assert_eq!(outcome(&twice), (vec![text("Hello"), text("Hello")], None));
+    }
+
+    #[test]
+    fn two_blocks_in_one_message() {
+        let bytes = hex("c1 0d f2 48 05 00 00 00 ff ff ca c9 c9 07 00");
+        assert_eq!(outcome(&bytes), (vec![text("Hello")], None));
+    }
+
+    #[test]
+    fn an_empty_message() {
+        assert_eq!(outcome(&hex("c1 01 00")), (vec![text("")], None));
+    }
+
+    #[test]
+    fn what_we_send_is_what_the_examples_say() {
+        let mut compressor = compressor(DeflateParameters::NONE);
+        assert_eq!(compress(&mut compressor, b"Hello"), [hex("f2 48 cd c9 c9 07 00")]);
+        assert_eq!(compress(&mut compressor, b"Hello"), [hex("f2 00 11 00 00")]);
+        assert_eq!(compress(&mut compressor, b""), [hex("00")]);
+    }
+}
+
+mod section_6_rsv1 {
+    use super::*;
+
+    #[test]
+    fn a_message_without_it_is_not_compressed_and_leaves_the_window_as_it_is() {
+        let bytes = hex("c1 07 f2 48 cd c9 c9 07 00  81 02 68 69  c1 05 f2 00 11 00 00");
+        assert_eq!(outcome(&bytes), (vec![text("Hello"), text("hi"), text("Hello")], None));
+    }
+
+    #[test]
+    fn it_stands_on_no_continuation_and_no_control_frame() {
+        for bytes in ["41 03 f2 48 cd c0", "c9 00", "ca 00", "c8 00", "c9", "41 00 c0"] {
+            assert_eq!(violation(&hex(bytes)), Violation::ReservedBits, "{bytes}");
+        }
+        for bytes in ["a1", "91", "e1", "d1", "f1", "b1"] {
+            assert_eq!(violation(&hex(bytes)), Violation::ReservedBits, "{bytes}");
+        }
+        assert_eq!(violation(&hex("c3")), Violation::ReservedBits);
+    }
+
+    #[test]
+    fn it_means_nothing_if_nothing_was_negotiated() {
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.feed(&hex("c1"));
+        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::ReservedBits));
+    }
+
+    #[test]
+    fn a_ping_stands_between_compressed_fragments() {
+        let bytes = hex("41 03 f2 48 cd 89 01 70 80 04 c9 c9 07 00");
+        assert_eq!(outcome(&bytes), (vec![Ping(b"p".to_vec()), text("Hello")], None));
+    }
+
+    #[test]
+    fn ten_thousand_fragments_are_one_message() {
+        let data = prose(30_000, 1);
+        let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
+        let pieces: Vec<Vec<u8>> = (0..10_000)
+            .map(|at| payload.get(at..=at).map(<[u8]>::to_vec).unwrap_or_default())
+            .collect();
+        assert!(payload.len() < 10_000);
+        // What is left is empty fragments, of which so many are allowed.
+        let limits = limits(|limits| limits.max_empty_fragments = None);
+        let bytes = message(BINARY, &pieces);
+        let outcome =
+            feed(&[&bytes], limits, DeflateParameters::NONE, Delivery::Whole, <_>::default());
+        assert_eq!(outcome, (vec![Binary(data)], None));
+    }
+}
+
+mod data_that_is_not_valid {
+    use super::*;
+
+    #[test]
+    fn is_1007() {
+        assert_eq!(u16::from(Violation::InvalidDeflate.close_code()), 1007);
+        assert!(!Violation::InvalidDeflate.is_limit());
+    }
+
+    #[test]
+    fn corrupt_blocks() {
+        for (what, payload) in [
+            ("the block type that there is not", "ff"),
+            ("the block type that there is not, 06", "06"),
+            ("LEN and NLEN that do not fit", "00 05 00 fa fe 48"),
+            ("too far back", "f2 00 11 00 00"),
+            ("a set of codes that is over-subscribed", "04 80 ff ff ff ff ff ff ff ff ff"),
+        ] {
+            let bytes = frame(TEXT, &hex(payload));
+            assert_eq!(violation(&bytes), Violation::InvalidDeflate, "{what}");
+        }
+    }
+
+    #[test]
+    fn nothing_before_the_end_that_the_rfc_appends() {
+        // An empty payload goes on in the appended bytes as a block of 65,280 bytes.
+        assert_eq!(violation(&hex("c1 00")), Violation::InvalidDeflate);
+        assert_eq!(violation(&hex("41 00 80 00")), Violation::InvalidDeflate);
+    }
+
+    #[test]
+    fn truncated_anywhere() {
+        for data in [prose(300, 2), noise(90, 3), b"Hello".to_vec(), vec![b'a'; 300]] {
+            let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
+            for len in 0..payload.len() {
+                if payload[..len] == [0] {
+                    continue; // That is an empty message.
+                }
+                let bytes = frame(BINARY, &payload[..len]);
+                let (events, violation) = feed(
+                    &[&bytes],
+                    Limits::default(),
+                    DeflateParameters::NONE,
+                    Delivery::Whole,
+                    <_>::default(),
+                );
+                // Without its last bytes it may still be blocks, but none of what it was.
+                assert!(violation.is_some(), "{len} of {}: {events:?}", payload.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_final_block_without_anything_after_it() {
+        // Section 7.2.1: the padded block is followed by an empty one, whose end is taken off.
+        assert_eq!(violation(&hex("c1 07 f3 48 cd c9 c9 07 00")), Violation::InvalidDeflate);
+    }
+
+    #[test]
+    fn rubbish_after_a_final_block() {
+        assert_eq!(violation(&hex("c1 09 f3 48 cd c9 c9 07 00 ff ff")), Violation::InvalidDeflate);
+    }
+
+    #[test]
+    fn nothing_is_delivered_after_it() {
+        let bytes = hex("81 02 68 69  c1 01 ff  81 02 68 69");
+        assert_eq!(outcome(&bytes), (vec![text("hi")], Some(Violation::InvalidDeflate)));
+    }
+
+    #[test]
+    fn text_is_judged_as_it_inflates() {
+        let bad = [&prose(200, 4)[..], b"\xed\xa0\x80", &prose(200, 5)[..]].concat();
+        let payload = compress(&mut compressor(DeflateParameters::NONE), &bad).concat();
+        assert_eq!(violation(&frame(TEXT, &payload)), Violation::InvalidUtf8);
+        // Of a stored block the bad byte is known long before the end.
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.feed(&hex("c1 7d 00 70 00 8f ff 61 ff"));
+        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));
+        let cut = compress(&mut compressor(DeflateParameters::NONE), "é".repeat(9).as_bytes());
+        assert!(outcome(&message(TEXT, &cut)).1.is_none());
+        let half = compress(&mut compressor(DeflateParameters::NONE), b"caf\xc3");
+        assert_eq!(violation(&message(TEXT, &half)), Violation::InvalidUtf8);
+    }
+}
+
+mod limits_on_what_comes_out {
+    use super::*;
+
+    fn bomb(len: usize) -> Vec<u8> {
+        frame(BINARY, &compress(&mut compressor(DeflateParameters::NONE), &vec![0; len]).concat())
+    }
+
+    #[test]
+    fn at_the_limit_and_one_over_it() {
+        for limit in [0, 1, 31, 1024, 32 * 1024, 65_536] {
+            let limits = limits(|limits| limits.max_message_size = Some(limit));
+            let len = usize::try_from(limit).unwrap();
+            let within = outcome_with(&bomb(len), limits, DeflateParameters::NONE);
+            assert_eq!(within, (vec![Binary(vec![0; len])], None), "{limit}");
+            let over = outcome_with(&bomb(len + 1), limits, DeflateParameters::NONE);
+            assert_eq!(over, (vec![], Some(Violation::MessageTooBig)), "{limit}");
+        }
+    }
+
+    #[test]
+    fn the_sum_of_the_fragments_counts() {
+        let payload = compress(&mut compressor(DeflateParameters::NONE), &vec![7; 5000]).concat();
+        let pieces: Vec<_> = payload.chunks(3).map(<[u8]>::to_vec).collect();
+        let limits = limits(|limits| limits.max_message_size = Some(4999));
+        let (events, violation) =
+            outcome_with(&message(BINARY, &pieces), limits, DeflateParameters::NONE);
+        assert_eq!((events, violation), (vec![], Some(Violation::MessageTooBig)));
+    }
+
+    #[test]
+    fn no_limit_is_no_limit() {
+        for none in [None, Some(u64::MAX)] {
+            let limits = limits(|limits| limits.max_message_size = none);
+            let outcome = outcome_with(&bomb(70_000), limits, DeflateParameters::NONE);
+            assert_eq!(outcome, (vec![Binary(vec![0; 70_000])], None));
+        }
+    }
+
+    #[test]
+    fn the_frame_limit_is_about_the_bytes_on_the_wire() {
+        let limits = limits(|limits| limits.max_frame_size = Some(200));
+        let outcome = outcome_with(&bomb(100_000), limits, DeflateParameters::NONE);
+        assert_eq!(outcome, (vec![Binary(vec![0; 100_000])], None));
+        let (_, violation) = outcome_with(&frame(BINARY, &[0; 201]), limits, no_takeover());
+        assert_eq!(violation, Some(Violation::FrameTooBig));
+    }
+
+    #[test]
+    fn what_is_first_in_the_stream_decides() {
+        let limits = limits(|limits| limits.max_message_size = Some(100));
+        let data = |bad: usize| {
+            let mut data = vec![b'a'; 200];
+            data[bad] = 0xFF;
+            let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
+            outcome_with(&frame(TEXT, &payload), limits, DeflateParameters::NONE).1
+        };
+        assert_eq!(data(99), Some(Violation::InvalidUtf8));
+        assert_eq!(data(100), Some(Violation::MessageTooBig));
+    }
+
+    #[test]
+    fn blocks_that_nothing_comes_out_of_end_at_the_limit_too() {
+        let limits = limits(|limits| limits.max_message_size = Some(4096));
+        // 4096, a quarter of it, and 1024.
+        let empty_blocks = |len: usize| {
+            let blocks: Vec<u8> = hex("00 00 00 ff ff").into_iter().cycle().take(len - 1).collect();
+            [&blocks[..], &[0]].concat()
+        };
+        let within = outcome_with(&frame(BINARY, &empty_blocks(6141)), limits, no_takeover());
+        assert_eq!(within, (vec![Binary(vec![])], None));
+        let over = outcome_with(&frame(BINARY, &empty_blocks(6146)), limits, no_takeover());
+        assert_eq!(over, (vec![], Some(Violation::MessageTooBig)));
+        // In many frames as well.
+        let frames: Vec<Vec<u8>> = empty_blocks(6146).chunks(100).map(<[u8]>::to_vec).collect();
+        let over = outcome_with(&message(BINARY, &frames), limits, no_takeover());
+        assert_eq!(over, (vec![], Some(Violation::MessageTooBig)));
+    }
+
+    #[test]
+    fn the_worst_that_zlib_makes_of_a_message_within_the_limit_is_taken() {
+        let limits = limits(|limits| limits.max_message_size = Some(1000));
+        let data = noise(1000, 6);
+        for level in [0, 1, 6, 9] {
+            for bits in [9, 11, 15] {
+                let options = Deflate { level, ..options() };
+                let mut compressor = Compressor::new(&options, with_bits(bits), 64 * 1024);
+                let bytes = message(BINARY, &compress(&mut compressor, &data));
+                let outcome = outcome_with(&bytes, limits, DeflateParameters::NONE);
+                assert_eq!(outcome, (vec![Binary(data.clone())], None), "{level} {bits}");
+            }
+        }
+    }
+}
+
+mod contexts {
+    use super::*;
+
+    #[test]
+    fn the_server_keeps_its_window_or_forgets_it_as_was_agreed() {
+        let again = hex("c1 07 f2 48 cd c9 c9 07 00  c1 05 f2 00 11 00 00");
+        assert_eq!(outcome(&again), (vec![text("Hello"), text("Hello")], None));
+        let (events, violation) = outcome_with(&again, Limits::default(), no_takeover());
+        assert_eq!((events, violation), (vec![text("Hello")], Some(Violation::InvalidDeflate)));
+    }
+
+    #[test]
+    fn our_window_is_kept_or_forgotten_as_was_agreed() {
+        let mut kept = compressor(DeflateParameters::NONE);
+        let mut forgotten = compressor(no_takeover());
+        let first = compress(&mut kept, b"Hello");
+        assert_ne!(compress(&mut kept, b"Hello"), first);
+        assert_eq!(compress(&mut forgotten, b"Hello"), first);
+        assert_eq!(compress(&mut forgotten, b"Hello"), first);
+    }
+
+    #[test]
+    fn an_idle_connection_gives_back_only_what_was_agreed_to_be_forgotten() {
+        let mut kept = compressor(DeflateParameters::NONE);
+        compress(&mut kept, b"Hello");
+        kept.shrink();
+        assert_eq!(compress(&mut kept, b"Hello"), [hex("f2 00 11 00 00")]);
+        let mut forgotten = compressor(no_takeover());
+        let first = compress(&mut forgotten, b"Hello");
+        forgotten.shrink();
+        assert_eq!(compress(&mut forgotten, b"Hello"), first);
+    }
+
+    #[test]
+    fn an_abandoned_message_is_no_part_of_what_follows() {
+        let mut compressor = compressor(DeflateParameters::NONE);
+        let first = compress(&mut compressor, b"Hello");
+        compressor.push(&mut &b"never sent, never sent"[..]).unwrap();
+        compressor.abandon();
+        assert_eq!(compress(&mut compressor, b"Hello"), first);
+    }
+
+    #[test]
+    fn ten_thousand_messages_in_one_context() {
+        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        let mut steps = Steps::default();
+        for at in 0..10_000_u64 {
+            let data = format!("{{\"sequence\":{at},\"price\":{}}}", at * 7919 % 1000);
+            let bytes = message(TEXT, &compress(&mut compressor, data.as_bytes()));
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                rest = &rest[decoder.feed(rest)..];
+                steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+            }
+            assert_eq!(steps.events.pop(), Some(Text(data)));
+        }
+    }
+
+    /// zlib never refers back a whole window, and 9 bits never more than these.
+    #[test]
+    fn a_stream_for_a_small_window_inflates_with_the_large_one() {
+        let data = prose(6_000, 7);
+        for bits in 9..=15 {
+            let bytes = message(BINARY, &compress(&mut compressor(with_bits(bits)), &data));
+            for inflating in [8, 15] {
+                let outcome = outcome_with(&bytes, Limits::default(), with_bits(inflating));
+                assert_eq!(outcome, (vec![Binary(data.clone())], None), "{bits}, {inflating}");
+            }
+        }
+    }
+
+    #[test]
+    fn eight_bits_are_not_compressed_with() {
+        assert!(!compressor(with_bits(8)).is_able());
+        assert!(compressor(with_bits(9)).is_able());
+    }
+}
+
+mod compressing {
+    use super::*;
+
+    /// Every way of writing, and what another implementation makes of it.
+    #[test]
+    fn another_implementation_inflates_it() {
+        let inputs: Vec<Vec<u8>> = vec![
+            b"a".to_vec(),
+            prose(1, 1),
+            prose(1000, 2),
+            prose(40_000, 3),
+            noise(70_000, 4),
+            vec![0; 70_000],
+            b"".to_vec(),
+        ];
+        for level in [0, 1, 2, 6, 9] {
+            for bits in [9, 12, 15] {
+                for most in [64, 64 * 1024] {
+                    let options = Deflate { level, ..options() };
+                    let mut compressor = Compressor::new(&options, with_bits(bits), most);
+                    let mut stream = Vec::new();
+                    for input in &inputs {
+                        let pieces = compress(&mut compressor, input);
+                        assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() == most));
+                        stream.extend(pieces.concat());
+                        stream.extend([0, 0, 0xFF, 0xFF]);
+                    }
+                    stream.extend([1, 0, 0, 0xFF, 0xFF]); // A final block ends it.
+                    let inflated = miniz_oxide::inflate::decompress_to_vec(&stream).unwrap();
+                    assert!(inflated == inputs.concat(), "level {level}, {bits} bits, {most}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_compress_hardly_grows() {
+        let data = noise(200_000, 8);
+        for level in [0, 1, 2, 6, 9] {
+            let options = Deflate { level, ..options() };
+            let mut compressor = Compressor::new(&options, DeflateParameters::NONE, 64 * 1024);
+            let len = compress(&mut compressor, &data).concat().len();
+            // Level 1 has no blocks but those with fixed codes.
+            let more = data.len() / if level == 1 { 16 } else { 1000 };
+            assert!(len < data.len() + more, "level {level}: {len}");
+        }
+    }
+
+    #[test]
+    fn a_flush_lets_out_all_that_went_in() {
+        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut payloads = Vec::new();
+        for part in [&b"one, "[..], b"", b"two, ", b"three"] {
+            assert!(!compressor.push(&mut &part[..]).unwrap());
+            assert!(!compressor.flush().unwrap());
+            payloads.push(compressor.piece().to_vec());
+        }
+        assert_eq!(payloads[1], b"", "nothing went in");
+        assert!(!compressor.finish().unwrap());
+        payloads.push(compressor.piece().to_vec());
+        // Section 7.2.3.6: all is out, and only the beginning of an empty block is left to send.
+        assert_eq!(payloads.last().unwrap(), &[0]);
+        let expected: Vec<OwnedEvent> = vec![text("one, two, three")];
+        assert_eq!(outcome(&message(TEXT, &payloads)), (expected, None));
+        // Each of them is there when its fragment is.
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.feed(&frame(TEXT & 0x7F, &payloads[0]));
+        assert_eq!(decoder.advance(Delivery::Pieces), Ok(true));
+        assert_eq!(decoder.ready().map(|(_, len)| len), Some(5));
+    }
+}
+
+mod streaming {
+    use super::*;
+
+    #[test]
+    fn pieces_come_as_they_inflate_and_are_bounded() {
+        let data = prose(300_000, 9);
+        let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
+        let bytes = frame(TEXT, &payload);
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        let mut rest = &bytes[..];
+        let mut out = Vec::new();
+        while !rest.is_empty() {
+            rest = &rest[decoder.feed(rest)..];
+            while decoder.advance(Delivery::Pieces).unwrap() {
+                let Ok(Some(landline::proto::recv::Step::Piece(piece))) = decoder.step() else {
+                    panic!("not a piece");
+                };
+                assert!(piece.data.len() <= 32 * 1024);
+                assert_eq!(piece.first, out.is_empty());
+                out.extend_from_slice(piece.data);
+            }
+        }
+        assert_eq!(out, data);
+    }
+
+    #[test]
+    fn text_that_is_not_looked_at_comes_as_bytes() {
+        let payload = compress(&mut compressor(DeflateParameters::NONE), b"\xff\xfe").concat();
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.leave_text_unchecked();
+        decoder.feed(&frame(TEXT, &payload));
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+        let raw = landline::proto::recv::Step::RawText(b"\xff\xfe");
+        assert_eq!(decoder.step(), Ok(Some(raw)));
+    }
+}
+
+/// Blocks with BFINAL from another implementation, one message each.
+#[test]
+fn messages_that_end_in_final_blocks() {
+    let mut bytes = Vec::new();
+    let mut expected = Vec::new();
+    for seed in 0..20 {
+        let data = prose(usize::try_from(seed * 977).unwrap(), seed);
+        let mut payload = miniz_oxide::deflate::compress_to_vec(&data, 6);
+        payload.push(0);
+        bytes.extend(frame(BINARY, &payload));
+        expected.push(Binary(data));
+    }
+    assert_eq!(outcome(&bytes), (expected, None));
+}
