@@ -138,9 +138,11 @@ impl Exponential {
 
     /// The longest wait after so many failures in a row.
     fn limit(&self, attempts: u32) -> Duration {
+        if self.base.is_zero() {
+            return Duration::ZERO; // Times infinity it would be no number.
+        }
         let steps = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         let grown = self.base.as_secs_f64() * self.factor.max(1.0).powi(steps);
-        // Not a number, when zero grows without end, is less than nothing.
         Duration::try_from_secs_f64(grown.min(self.cap.as_secs_f64())).unwrap_or(self.cap)
     }
 }
@@ -159,10 +161,11 @@ impl Backoff for Exponential {
     }
 }
 
-/// From 0 to 1; 1, the longest wait, if the system has no randomness.
+/// From 0 to almost 1, which is the longest wait, if the system has no randomness. With 1 the
+/// longest `Duration` would overflow.
 fn random_fraction() -> f64 {
     let random = getrandom::u32().unwrap_or(u32::MAX);
-    f64::from(random) / f64::from(u32::MAX)
+    f64::from(random) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// Why there is no connection: an attempt failed, or an open connection ended.

@@ -146,6 +146,14 @@ mod each_wait {
     }
 
     #[test]
+    fn the_base_is_zero_and_it_stays_zero() {
+        let backoff = Exponential::new().base(Duration::ZERO);
+        for failures in [1, 2, 1025, u32::MAX] {
+            assert!(first_delays(backoff, failures).all(|delay| delay.is_zero()), "{failures}");
+        }
+    }
+
+    #[test]
     fn a_factor_that_makes_no_sense_counts_as_one_or_leads_to_the_cap() {
         for (factor, most) in
             [(0.5, 1), (-2.0, 1), (f64::NAN, 1), (f64::INFINITY, 60), (f64::MAX, 60)]
@@ -153,6 +161,12 @@ mod each_wait {
             let backoff = Exponential::new().factor(factor);
             assert!(first_delays(backoff, 5).all(|delay| delay <= most * SECOND), "{factor}");
         }
+    }
+
+    #[test]
+    fn the_longest_times_that_there_are_do_no_harm() {
+        let backoff = Exponential::new().base(Duration::MAX).cap(Duration::MAX);
+        assert!(first_delays(backoff, u32::MAX).any(|delay| delay > Duration::MAX / 2));
     }
 }
 
