@@ -24,7 +24,8 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// ```
 ///
 /// It is asked only about failures that are to be retried, and a server's `Retry-After` is waited
-/// for even if the answer is shorter.
+/// for even if the answer is shorter: many clients that are refused together then come back
+/// together, unless the answer is [`retry_after`](Failure::retry_after) and something random.
 pub trait Backoff {
     /// How long to wait after this failure.
     fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration>;
@@ -72,6 +73,9 @@ impl Backoff for Fixed {
 /// times `cap`, about `2 n / cap` a second arrive, evenly. When the server is back, all are there
 /// within `cap`, with no more a second than before. With the defaults and 10,000 clients these are
 /// 12,700 in the first second and 333 a second later.
+///
+/// A server's `Retry-After` is waited for first, and the random time after it: clients that were
+/// refused together do not come back together.
 #[derive(Clone, Copy, Debug)]
 pub struct Exponential {
     base: Duration,
@@ -152,7 +156,8 @@ impl Backoff for Exponential {
         if self.max_attempts.is_some_and(|most| failure.attempts >= most) {
             return None;
         }
-        let delay = self.limit(failure.attempts).mul_f64(random_fraction());
+        let random = self.limit(failure.attempts).mul_f64(random_fraction());
+        let delay = failure.retry_after().unwrap_or_default().saturating_add(random);
         let elapsed = failure.down_for.saturating_add(delay);
         if self.max_elapsed.is_some_and(|most| elapsed > most) {
             return None;

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use landline::{Backoff, Error, Exponential, Failure, Timeout};
 
+mod support;
+
+use support::{serve, watchdog};
+
 const CLIENTS: usize = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 const DEFAULT_CAP: Duration = Duration::from_secs(60);
@@ -188,5 +192,43 @@ mod giving_up {
         assert_eq!(storm.gave_up, CLIENTS);
         assert!(storm.attempts.iter().all(|&at| at <= longest));
         assert!(storm.attempts.iter().any(|&at| at > longest.mul_f64(0.9)));
+    }
+}
+
+mod a_server_that_names_a_time {
+    use super::*;
+
+    /// What connecting says to a server that asks to come again after two minutes.
+    fn busy() -> Error {
+        watchdog(support::LIMIT, || {
+            let server = serve(|peer| {
+                peer.read_request();
+                peer.send(b"HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n");
+            });
+            let error = landline::connect(&server.url()).unwrap_err();
+            server.join();
+            error
+        })
+    }
+
+    #[test]
+    fn those_that_it_refuses_together_do_not_come_back_together() {
+        let (busy, asked) = (busy(), 120 * SECOND);
+        let mut backoff = Exponential::new();
+        let mut tenths = [0; 10];
+        for _ in 0..CLIENTS {
+            let delay = backoff.delay(&Failure::new(&busy, 4, Duration::ZERO)).unwrap();
+            let later = delay.checked_sub(asked).expect("not before the time");
+            tenths[usize::try_from(later.as_millis() / 800).unwrap()] += 1;
+        }
+        for tenth in tenths {
+            assert_about(tenth, CLIENTS as f64 / 10.0);
+        }
+    }
+
+    #[test]
+    fn it_is_beyond_the_longest_time() {
+        let mut backoff = Exponential::new().max_elapsed(100 * SECOND);
+        assert_eq!(backoff.delay(&Failure::new(&busy(), 1, Duration::ZERO)), None);
     }
 }
