@@ -1,0 +1,76 @@
+//! Ctrl-C closes the connection properly; a second one does not wait for the server. Without an
+//! argument against a server that it starts itself, and if there is no terminal it presses Ctrl-C
+//! itself; with a URL against that server: `cargo run --example ctrl_c -- wss://example.com/feed`.
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use landline::{App, Callbacks, CloseCode, Exit};
+use tungstenite::Message;
+
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let url = match std::env::args().nth(1) {
+        Some(url) => url,
+        None => {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let url = format!("ws://{}/", listener.local_addr()?);
+            thread::spawn(move || serve(&listener));
+            url
+        }
+    };
+
+    let callbacks = Callbacks::new()
+        .on_open(|_, _| println!("open: press Ctrl-C to stop"))
+        .on_message(|_, message| println!("received {message:?}"))
+        .on_close(|closed| println!("{closed}"));
+    let app = App::new(url, callbacks);
+
+    let handle = app.handle();
+    let mut pressed = false;
+    // It runs on a thread of its own, not in the signal handler: it may do anything.
+    ctrlc::set_handler(move || {
+        println!("Ctrl-C");
+        if pressed {
+            handle.abort();
+        } else if let Err(error) = handle.close((CloseCode::GOING_AWAY, "Ctrl-C")) {
+            println!("{error}");
+        }
+        pressed = true;
+    })?;
+    if !io::stdin().is_terminal() {
+        thread::spawn(press);
+    }
+
+    match app.run_forever()? {
+        Exit::Stopped => println!("stopped"),
+        other => println!("it ended by itself: {other}"),
+    }
+    Ok(())
+}
+
+/// Sends this process the signal that Ctrl-C sends.
+fn press() -> io::Result<()> {
+    thread::sleep(Duration::from_secs(1));
+    let process = std::process::id().to_string();
+    std::process::Command::new("kill").args(["-INT", &process]).status().map(drop)
+}
+
+/// Counts until the client goes.
+fn serve(listener: &TcpListener) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (stream, _) = listener.accept()?;
+    stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+    let mut client = tungstenite::accept(stream).map_err(|error| error.to_string())?;
+    for number in 1.. {
+        client.send(Message::text(number.to_string()))?;
+        // Nothing comes but the Close, which is answered inside.
+        match client.read() {
+            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => while client.read().is_ok() {},
+        }
+    }
+    Ok(())
+}
