@@ -99,14 +99,15 @@ impl Queue {
         if size > max_bytes || max_messages == 0 {
             return Err((message, NoRoom::Ever));
         }
+        // The one that is being sent cannot be dropped any more: beside it there must be room.
+        let (sending, kept) = (usize::from(self.sending.is_some()), self.sending.unwrap_or(0));
+        let droppable =
+            when_full == WhenFull::DropOldest && sending < max_messages && kept <= max_bytes - size;
         let mut dropped = 0;
         while self.len() >= max_messages || self.bytes > max_bytes - size {
-            // The one that is being sent cannot be dropped any more.
-            if when_full != WhenFull::DropOldest || self.messages.is_empty() {
-                return Err((message, NoRoom::Now(when_full)));
-            }
-            let oldest = self.messages.pop_front();
-            self.bytes -= oldest.map_or(0, |oldest| oldest.as_bytes().len());
+            let oldest = if droppable { self.messages.pop_front() } else { None };
+            let Some(oldest) = oldest else { return Err((message, NoRoom::Now(when_full))) };
+            self.bytes -= oldest.as_bytes().len();
             dropped += 1;
         }
         self.bytes += size;
