@@ -277,8 +277,8 @@ impl Shared {
         self.lock().outbox = Some(Queue::new(limits));
     }
 
-    /// The App runs on this thread.
-    pub(crate) fn begin(&self) {
+    /// From now on the App runs on this thread.
+    pub(crate) fn runs_here(&self) {
         self.lock().thread = Some(thread::current().id());
     }
 

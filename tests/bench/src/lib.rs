@@ -1,6 +1,7 @@
-//! What the programs in `src/bin` share: the server, the contenders, and the rounds.
+//! What the programs in `src/bin` share: the servers, the contenders, and the rounds.
 
 pub mod client;
+pub mod process;
 pub mod rounds;
 pub mod server;
 pub mod wire;

@@ -12,6 +12,7 @@ use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rcgen::Certificate;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::wire::{frame_len, header};
@@ -24,22 +25,26 @@ pub fn plain() -> SocketAddr {
     listen(serve)
 }
 
-/// Serves TLS connections; says where, and how to trust it.
-pub fn tls() -> (SocketAddr, Arc<ClientConfig>) {
+/// How a server speaks TLS, with its certificate, made on the spot.
+pub fn tls_config() -> (Arc<ServerConfig>, Certificate) {
     let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
-    let certificate = signed.cert.der().clone();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider.clone())
+    let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key.into())
+        .with_single_cert(vec![signed.cert.der().clone()], key.into())
         .unwrap();
-    let server = Arc::new(server);
+    (Arc::new(config), signed.cert)
+}
 
+/// Serves TLS connections; says where, and how to trust it.
+pub fn tls() -> (SocketAddr, Arc<ClientConfig>) {
+    let (server, certificate) = tls_config();
     let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
+    roots.add(certificate.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -85,7 +90,7 @@ fn serve(mut stream: impl Read + Write) -> io::Result<()> {
 }
 
 /// Answers the opening handshake; returns the path.
-fn shake_hands(stream: &mut (impl Read + Write)) -> io::Result<String> {
+pub fn shake_hands(stream: &mut (impl Read + Write)) -> io::Result<String> {
     let mut head = Vec::with_capacity(1024);
     // The client says nothing more before it has the answer.
     while !head.ends_with(b"\r\n\r\n") {
