@@ -21,7 +21,6 @@ use crate::sender::Sender;
 use crate::websocket::WebSocket;
 
 type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
-type BoxedError = Box<dyn StdError + Send + Sync>;
 type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 
 /// Runs one connection on one thread: connects, calls the [`Handler`], keeps the connection alive
@@ -126,8 +125,8 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// Which failures are retried; the others end the App. Default:
-    /// [`Failure::is_retryable`].
+    /// Which failures are retried; the others end the App. It is not asked when the connection
+    /// was closed or aborted on this side. Default: [`Failure::is_retryable`].
     #[must_use]
     pub fn retry_if(mut self, retry_if: impl FnMut(&Failure<'_>) -> bool + Send + 'static) -> Self {
         self.retry_if = Some(Box::new(retry_if));
@@ -192,12 +191,16 @@ impl<H: Handler> App<H> {
     /// Runs on a thread of its own.
     ///
     /// # Errors
-    /// The system's, if there can be no such thread.
+    /// The system's, if there can be no such thread; [`io::ErrorKind::InvalidInput`] for a name
+    /// with a NUL.
     pub fn spawn(mut self) -> io::Result<AppThread>
     where
         H: Send + 'static,
     {
         let handle = self.handle();
+        if self.name.contains('\0') {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let mut thread = thread::Builder::new().name(std::mem::take(&mut self.name));
         if let Some(bytes) = self.stack_size {
             thread = thread.stack_size(bytes);
@@ -234,9 +237,11 @@ impl<H: Handler> App<H> {
                 return Ok(Exit::Stopped);
             }
             let failure = streak.failed(&error, lived, Instant::now());
+            if failure.is_local() {
+                return Ok(Exit::Stopped);
+            }
             if !self.retries(&failure) {
                 return match error {
-                    _ if failure.is_local() => Ok(Exit::Stopped),
                     Error::Closed(closed) => Ok(Exit::Closed(closed)),
                     error => Err(error),
                 };
@@ -281,22 +286,18 @@ impl<H: Handler> App<H> {
         let Some(mut up) = Up::new(&shared, &sender) else {
             return Ended { error: Error::aborted(), lived: None };
         };
+        let handle = self.handle();
         let since = Instant::now();
         let mut heard = false;
-        let open = Open { attempt, reconnected, response: sender.response() };
+        let open = Open { attempt, reconnected, response: sender.response(), handle: &handle };
         let opened = unless_over(self.handler.on_open(&sender, &open), &sender);
-        let delivered = opened.and_then(|()| {
-            up.send_outbox()?;
-            self.deliver(&mut ws, &sender, &mut heard)
+        let opened = opened.and_then(|()| up.send_outbox().map_err(Error::Io));
+        let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender, &mut heard));
+        let error = delivered.unwrap_or_else(|error| {
+            // It cannot fail: 1011 may be sent. How it ends is read below.
+            let _ = ws.close(CloseCode::INTERNAL_ERROR);
+            error
         });
-        let error = match delivered {
-            Ok(error) => error,
-            Err(error) => {
-                // It cannot fail: 1011 may be sent. How it ends is read below.
-                let _ = ws.close(CloseCode::INTERNAL_ERROR);
-                Error::Handler(error)
-            }
-        };
         let lived = Some(Lived { lasted: since.elapsed(), heard });
         up.down();
         let closed = ws.ending();
@@ -317,7 +318,7 @@ impl<H: Handler> App<H> {
         ws: &mut WebSocket,
         sender: &Sender,
         heard: &mut bool,
-    ) -> Result<Error, BoxedError> {
+    ) -> Result<Error, Error> {
         loop {
             let event = match ws.next_event() {
                 Ok(event) => event,
@@ -450,7 +451,7 @@ struct Ended {
 
 /// A handler that only passes on that the connection is over has not failed: how it ended will be
 /// received.
-fn unless_over(handled: HandlerResult, sender: &Sender) -> HandlerResult {
+fn unless_over(handled: HandlerResult, sender: &Sender) -> Result<(), Error> {
     let Err(error) = handled else { return Ok(()) };
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(error) = cause {
@@ -461,7 +462,7 @@ fn unless_over(handled: HandlerResult, sender: &Sender) -> HandlerResult {
         }
         cause = error.source();
     }
-    Err(error)
+    Err(Error::Handler(error))
 }
 
 /// When it is dropped, by a panic too, no connection comes any more.

@@ -124,6 +124,18 @@ impl Handle {
         !state.stopping && !state.is_shut_out() && state.open_sender().is_some()
     }
 
+    /// Waits until everything in the outbox is sent, and says whether it is: not if `timeout`
+    /// passes first, or the App is stopped or over. Without an outbox it is so at once.
+    ///
+    /// On the App's own thread, where that would be for itself, it does not wait.
+    #[must_use]
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let ends = |state: &State| state.stopping || state.over || state.is_apps_thread();
+        let waits = |state: &mut State| !state.is_idle() && !ends(state);
+        let state = self.0.changed.wait_timeout_while(self.0.lock(), timeout, waits);
+        state.unwrap_or_else(PoisonError::into_inner).0.is_idle()
+    }
+
     /// Takes out the messages that wait in the outbox; when the App is over, those that were
     /// never sent.
     #[must_use]
@@ -168,7 +180,7 @@ pub enum SendProblem {
     NotOpen,
     /// The outbox is full.
     Full,
-    /// The message is larger than the whole outbox.
+    /// The message is larger than the whole outbox, or the outbox holds no messages at all.
     TooLarge,
     /// The App is stopping, or over.
     Stopped,
@@ -248,8 +260,12 @@ impl State {
     fn direct(&self) -> Option<Sender> {
         let sender = self.open_sender()?;
         let first = self.opening && self.is_apps_thread();
-        let idle = self.outbox.as_ref().is_none_or(Queue::is_idle);
-        (first || idle && !self.opening).then(|| sender.clone())
+        (first || self.is_idle() && !self.opening).then(|| sender.clone())
+    }
+
+    /// Whether nothing waits in the outbox.
+    fn is_idle(&self) -> bool {
+        self.outbox.as_ref().is_none_or(Queue::is_idle)
     }
 
     fn open_sender(&self) -> Option<&Sender> {

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::error::{Closed, Error};
+use crate::handle::Handle;
 use crate::message::MessageRef;
 use crate::proto::http::Response;
 use crate::proto::recv::Piece;
@@ -136,6 +137,8 @@ pub struct Open<'a> {
     pub reconnected: bool,
     /// The server's answer to the opening handshake.
     pub response: &'a Response,
+    /// For sending and stopping from elsewhere: clone it.
+    pub handle: &'a Handle,
 }
 
 /// What a closure may give: nothing, or a `Result` of any error, for `?`.

@@ -155,19 +155,18 @@ fn from_its_own_callback() {
                 }
                 peer.expect_end();
             });
-            let slot = std::sync::Arc::new(std::sync::OnceLock::<Handle>::new());
-            let handle = slot.clone();
-            let callbacks = Callbacks::new().on_message(move |_, _| {
-                let handle = handle.get().unwrap();
-                if abort {
-                    handle.abort();
-                } else {
-                    handle.close(CloseCode::GOING_AWAY).unwrap();
-                }
-            });
-            let app = App::new(server.url(), callbacks);
-            slot.set(app.handle()).unwrap();
-            stopped(app.run_forever());
+            let slot = std::sync::OnceLock::<Handle>::new();
+            let callbacks = Callbacks::new()
+                .on_open(|_, open| slot.set(open.handle.clone()).unwrap())
+                .on_message(|_, _| {
+                    let handle = slot.get().unwrap();
+                    if abort {
+                        handle.abort();
+                    } else {
+                        handle.close(CloseCode::GOING_AWAY).unwrap();
+                    }
+                });
+            stopped(App::new(server.url(), callbacks).run_forever());
             server.join();
         }
     });
@@ -204,6 +203,26 @@ fn a_close_that_must_not_be_sent_is_refused_and_stops_nothing() {
 }
 
 #[test]
+fn a_close_of_our_own_is_final_whatever_is_to_be_retried() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+        });
+        let callbacks = Callbacks::new().on_open(|ws, _| ws.close(CloseCode::NORMAL));
+        let app = App::new(server.url(), callbacks).retry_if(|_| panic!("it was asked"));
+        stopped(app.backoff(Fixed(Duration::ZERO)).run_forever());
+        server.join();
+    });
+}
+
+#[test]
+fn a_thread_name_that_cannot_be_is_an_error() {
+    let app = App::new("ws://localhost", Callbacks::new()).thread_name("a\0b");
+    assert_eq!(app.spawn().unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[test]
 fn an_app_that_is_dropped_takes_no_messages() {
     let app = App::new("ws://localhost", Callbacks::new());
     let handle = app.handle();
@@ -211,15 +230,14 @@ fn an_app_that_is_dropped_takes_no_messages() {
     assert!(matches!(handle.send("x").unwrap_err().problem(), SendProblem::Stopped));
 }
 
-/// A server on which every callback of a connection is called.
+/// A server on which every callback of a connection is called; its client may be gone any time.
 fn everything() -> Server<Vec<Frame>> {
     upgraded(|peer| {
-        for bytes in [text("x"), ping(b"x"), frame(PONG, true, b"x")] {
-            peer.send(&bytes);
-        }
-        let mut frames = vec![peer.next_frame().expect("nothing came")];
-        if frames[0].opcode == PONG {
-            peer.send(&close(1000, ""));
+        let all = [text("x"), ping(b"x"), frame(PONG, true, b"x")].concat();
+        let _ = peer.try_send(&all);
+        let mut frames: Vec<_> = peer.next_frame().into_iter().collect();
+        if frames.iter().any(|frame| frame.opcode == PONG) {
+            let _ = peer.try_send(&close(1000, ""));
         }
         frames.extend(peer.stall());
         frames

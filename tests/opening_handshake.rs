@@ -794,7 +794,10 @@ mod what_the_errors_say {
             (Mismatch::Upgrade, "Upgrade is missing or not \"websocket\""),
             (Mismatch::Connection, "Connection does not say Upgrade"),
             (Mismatch::Accept, "Sec-WebSocket-Accept is missing or wrong"),
-            (Mismatch::Extension, "the server uses an extension that was not offered"),
+            (
+                Mismatch::Extension,
+                "the server uses an extension that was not offered, or the header is malformed",
+            ),
             (Mismatch::Subprotocol, "the server chose a subprotocol that was not offered"),
         ] {
             assert_eq!(mismatch.to_string(), shown);

@@ -113,6 +113,44 @@ fn what_waits_is_sent_in_order_after_on_open() {
 }
 
 #[test]
+fn an_outbox_can_be_waited_for() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            for nth in 0..100 {
+                peer.expect(TEXT, nth.to_string().as_bytes());
+            }
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+        });
+        let app = App::new(server.url(), Callbacks::new()).outbox(Outbox::new());
+        let handle = app.handle();
+        assert!(handle.flush(Duration::ZERO));
+        for nth in 0..100 {
+            queued(&handle, &nth.to_string());
+        }
+        assert!(!takes(SHORT, || handle.flush(SHORT)));
+        let running = app.spawn().unwrap();
+        assert!(handle.flush(LIMIT));
+        handle.close(landline::CloseCode::NORMAL).unwrap();
+        assert!(matches!(running.join(), Ok(Exit::Stopped)));
+        server.join();
+    });
+}
+
+#[test]
+fn waiting_for_an_outbox_ends_with_the_app() {
+    watchdog(LIMIT, || {
+        let app = app(Outbox::new());
+        let handle = app.handle();
+        queued(&handle, "x");
+        let other = handle.clone();
+        let waiting = spawn(move || promptly(|| other.flush(LIMIT)));
+        drop(app);
+        assert!(!waiting.join());
+    });
+}
+
+#[test]
 fn nobody_sends_before_on_open_is_over() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
