@@ -301,10 +301,10 @@ fn a_server_that_is_killed_in_the_middle_gets_nothing_twice_and_all_that_was_kep
         });
         let app = App::new(server.url(), Callbacks::new())
             .builder(small_buffers())
-            .outbox(Outbox::new().max_bytes(64 << 20))
+            .outbox(Outbox::new().max_bytes(8 << 20))
             .backoff(Fixed(Duration::ZERO));
         for nth in 0..ALL {
-            app.handle().send(format!("{nth:064000}")).unwrap();
+            app.handle().send(format!("{nth:016000}")).unwrap();
         }
         let handle = app.handle();
         assert!(matches!(app.run_forever(), Ok(Exit::Closed(_))));
