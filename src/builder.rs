@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cookie::CookieStore;
 use crate::dial::{self, Attempt};
 use crate::error::Error;
+use crate::hop::Hop;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
 use crate::net::proxy::{Choice, Proxy};
@@ -24,6 +25,9 @@ use crate::receiver::Options;
 use crate::request::Authorization;
 use crate::websocket::WebSocket;
 use crate::wire::Timeouts;
+
+/// What the caller computes for each connection attempt.
+pub(crate) type HeadersHook = Arc<dyn Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync>;
 
 /// How to connect. Every option has a default; a builder can be used again and cloned.
 ///
@@ -42,6 +46,7 @@ use crate::wire::Timeouts;
 #[derive(Clone)]
 pub struct Builder {
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers_with: Option<HeadersHook>,
     pub(crate) subprotocols: Vec<String>,
     pub(crate) origin: Option<String>,
     pub(crate) cookie: Option<String>,
@@ -69,6 +74,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             headers: Vec::new(),
+            headers_with: None,
             subprotocols: Vec::new(),
             origin: None,
             cookie: None,
@@ -117,6 +123,34 @@ impl Builder {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Calls this before each connection attempt, redirects included, for headers that must be
+    /// fresh: a token that expires, a signature over the URL. Default: nothing.
+    ///
+    /// They are checked and sent like those of [`header`](Self::header), and replace those of the
+    /// same name. That includes redirects: when one has left the
+    /// [first origin](Hop::is_first_origin), only harmless ones are sent. The call counts towards
+    /// `open_timeout`, but is not interrupted by it. An error ends the attempt, as
+    /// [`Error::Io`].
+    ///
+    /// ```
+    /// # fn fetch_token() -> std::io::Result<String> { Ok("abc".into()) }
+    /// let builder = landline::Builder::new().headers_with(|hop| {
+    ///     let token = fetch_token()?;
+    ///     Ok(vec![
+    ///         ("Authorization".into(), format!("Bearer {token}")),
+    ///         ("X-Redirects".into(), hop.redirects().to_string()),
+    ///     ])
+    /// });
+    /// ```
+    #[must_use]
+    pub fn headers_with(
+        mut self,
+        hook: impl Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync + 'static,
+    ) -> Self {
+        self.headers_with = Some(Arc::new(hook));
         self
     }
 
