@@ -866,6 +866,25 @@ mod on_the_wire {
     }
 
     #[test]
+    fn cookies_of_any_bytes_do_not_keep_the_connection_from_opening() {
+        watchdog(LIMIT, || {
+            let server = serve(|peer| {
+                peer.read_request();
+                let mut answer = peer.good_answer("Set-Cookie: a=X\r\nSet-Cookie: c=d\r\n");
+                let at = answer.iter().rposition(|&byte| byte == b'X').unwrap();
+                answer[at] = 0xFF;
+                peer.send(&answer);
+            });
+            let (builder, jar) = with_jar();
+            let ws = builder.connect(&server.url()).unwrap();
+            server.join();
+            let lines: Vec<_> = ws.response().headers().all("Set-Cookie").collect();
+            assert_eq!(lines, [&b"a=\xff"[..], b"c=d"]);
+            assert_eq!(jar.all().len(), 1);
+        });
+    }
+
+    #[test]
     fn cookies_of_refusals_are_kept() {
         watchdog(LIMIT, || {
             for status in ["200 OK", "401 No", "403 No", "404 No", "429 Later", "503 Later"] {

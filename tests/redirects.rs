@@ -465,6 +465,62 @@ fn a_redirect_that_leads_nowhere_is_an_error_that_quotes_it() {
 }
 
 #[test]
+fn a_location_of_any_bytes_is_kept_as_it_came() {
+    watchdog(LIMIT, || {
+        for bytes in [&b"/\xff"[..], b"//\xc3\xa4.example/", b"\x80\x81\xfe", b"ws://\xe4/"] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                peer.send(&[b"HTTP/1.1 302 x\r\nLocation: ", bytes, b"\r\n\r\n"].concat());
+            });
+            let refused = refused(error(builder().connect(&server.url())));
+            assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+            let headers = refused.response().unwrap().headers();
+            assert_eq!(headers.all("Location").collect::<Vec<_>>(), [bytes]);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_wants_an_older_version_is_not_asked_again() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let head = "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 8, 7\r\n";
+            peer.send((head.to_owned() + "Content-Length: 0\r\n\r\n").as_bytes());
+        });
+        let refused = refused(error(builder().connect(&server.url())));
+        assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+        let response = refused.response().unwrap();
+        assert_eq!(response.status(), 426);
+        assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("8, 7"));
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_says_when_to_come_again_is_quoted() {
+    watchdog(LIMIT, || {
+        for (value, seconds) in [
+            ("7", Some(7)),
+            ("1000000000000000000", Some(24 * 60 * 60)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(24 * 60 * 60)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                let head = format!("HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\n");
+                peer.send((head + "Content-Length: 0\r\n\r\n").as_bytes());
+            });
+            let refused = refused(error(builder().connect(&server.url())));
+            assert_eq!(refused.retry_after(), seconds.map(Duration::from_secs), "{value}");
+            server.join();
+        }
+    });
+}
+
+#[test]
 fn a_location_that_is_no_header_value_is_no_http() {
     watchdog(LIMIT, || {
         let long = format!("/{}", "a".repeat(9 * 1024));
