@@ -253,7 +253,8 @@ impl Builder {
     /// port), and back from there, no credentials of any kind are sent, no `Cookie` but a
     /// [store's](Self::cookie_store), no client certificate, no [`host`](Self::host), no server
     /// name of the TLS options, and of the headers only `Accept`, `Accept-Language`, `Origin` and
-    /// `User-Agent`. The subprotocols are offered to every server: do not put a token there.
+    /// `User-Agent`. What is trusted in TLS stays the same. The subprotocols are offered to every
+    /// server: do not put a token there. [`Response::url`](crate::Response::url) is where it ended.
     #[must_use]
     pub fn max_redirects(mut self, redirects: u32) -> Self {
         self.max_redirects = redirects;
@@ -490,7 +491,7 @@ impl Builder {
     /// # Errors
     /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
-        let attempt = Attempt::only(self, url)?;
+        let attempt = Attempt::first(self, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
         attempt.open(Arc::new(stream))
     }
@@ -505,7 +506,7 @@ impl Builder {
         path: impl AsRef<std::path::Path>,
         url: &str,
     ) -> Result<WebSocket, Error> {
-        let attempt = Attempt::only(self, url)?;
+        let attempt = Attempt::first(self, url)?;
         let stream = attempt.reach_unix(path.as_ref())?;
         attempt.open(stream)
     }

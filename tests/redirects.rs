@@ -465,6 +465,29 @@ fn a_redirect_that_leads_nowhere_is_an_error_that_quotes_it() {
 }
 
 #[test]
+fn a_location_that_makes_the_request_too_large_is_an_error_of_the_server() {
+    watchdog(LIMIT, || {
+        let location = format!("/{}", "a".repeat(8_000));
+        let server = redirects_to(location);
+        let builder = builder().header("X-Big", "b".repeat(60_000));
+        let refused = refused(error(builder.connect(&server.url())));
+        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        server.join();
+    });
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_redirect_to_wss_without_tls_leads_nowhere() {
+    watchdog(LIMIT, || {
+        let server = redirects_to("https://127.0.0.1:1/");
+        let refused = refused(error(builder().connect(&server.url())));
+        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        server.join();
+    });
+}
+
+#[test]
 fn a_location_of_any_bytes_is_kept_as_it_came() {
     watchdog(LIMIT, || {
         for bytes in [&b"/\xff"[..], b"//\xc3\xa4.example/", b"\x80\x81\xfe", b"ws://\xe4/"] {
