@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
         let [place, step, line @ ..] = line else { continue };
         let line = &line[..line.len().min(200)];
         let place = PLACES[usize::from(*place) % PLACES.len()];
-        now += i64::from(step.cast_signed()) * 10;
+        now += i64::from(i8::from_ne_bytes([*step])) * 10;
         let Some(taken) = set(&mut model, place, line, now) else { continue };
         let result = jar.set_at(place.0, line, time(now));
         let shown = String::from_utf8_lossy(line);
@@ -192,7 +192,7 @@ fn sent(model: &mut Vec<Cookie>, place: Place, now: i64) -> Option<String> {
         )
         .filter(|cookie| path_below(path, &cookie.path) && (secure || !cookie.secure))
         .collect();
-    cookies.sort_by(|one, two| two.path.len().cmp(&one.path.len()));
+    cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
     let pairs: Vec<&str> = cookies.iter().map(|cookie| cookie.pair.as_str()).collect();
     (!pairs.is_empty()).then(|| pairs.join("; "))
 }
