@@ -245,13 +245,13 @@ fn redirects_share_one_open_timeout() {
                 }
                 let mut peer = Peer::new(stream);
                 peer.read_request();
-                // Half of the timeout for each: a hop alone is never too slow.
-                peer.drip(b"HTTP/1.1 ", SHORT / 9);
+                // A tenth of the timeout for each: a hop alone is never too slow.
+                peer.drip(b"HTTP/1.1 ", SHORT / 25);
                 let _ = peer.try_send(b"302 x\r\nLocation: /\r\n\r\n");
             }
         });
-        let builder = builder().open_timeout(SHORT * 2);
-        let said = takes(SHORT * 2, || error(builder.connect(&format!("ws://{addr}/"))));
+        let builder = builder().open_timeout(SHORT * 4).max_redirects(25);
+        let said = takes(SHORT * 4, || error(builder.connect(&format!("ws://{addr}/"))));
         // With a timeout for each, there would be too many redirects.
         assert!(said.is_timeout(), "{said:?}");
         over.store(true, Ordering::SeqCst);
@@ -409,22 +409,28 @@ fn what_was_dropped_is_not_sent_again_on_coming_back() {
     watchdog(LIMIT, || {
         let abroad = listener();
         let away = format!("ws://{}/", abroad.local_addr().unwrap());
-        let (addr, visits) = visited(2, move |at, peer| {
+        // Out, around abroad, back, and on at home.
+        let (addr, visits) = visited(3, move |at, peer| {
             let answer = peer.good_answer("");
-            peer.send(if at == 0 { redirect(&away) } else { answer }.as_slice());
+            let steps = [redirect(&away), redirect("/end"), answer];
+            peer.send(&steps[at]);
         });
         let back = format!("ws://{addr}/back");
-        let abroad = serve_on(abroad, move |peer| {
-            send_on(peer, &back);
-            peer.request.clone()
+        let abroad = spawn(move || {
+            let mut script = |at: usize, peer: &mut Peer| {
+                peer.send(&redirect(if at == 0 { "/around" } else { &back }));
+            };
+            serve_visits(&abroad, 2, &mut script)
         });
-        let ws = laden().connect(&format!("ws://user:canary@{addr}/")).unwrap();
-        assert_eq!(ws.response().url(), format!("ws://{addr}/back"));
-        let requests = visits.join();
-        assert!(is_laden(&requests[0]));
-        assert!(!is_laden(&abroad.join()));
-        assert!(!is_laden(&requests[1]));
-        assert_eq!(values(&requests[1], "Authorization").len(), 0);
+        let builder = laden().max_redirects(4);
+        let ws = builder.connect(&format!("ws://user:canary@{addr}/")).unwrap();
+        assert_eq!(ws.response().url(), format!("ws://{addr}/end"));
+        let (home, abroad) = (visits.join(), abroad.join());
+        assert!(is_laden(&home[0]));
+        for request in [&abroad[0], &abroad[1], &home[1], &home[2]] {
+            assert!(!is_laden(request));
+            assert_eq!(values(request, "Authorization").len(), 0);
+        }
     });
 }
 
