@@ -736,6 +736,9 @@ mod the_jar {
             ("ws://bücher.example/", "g=7; Domain=bücher.example"),
             ("ws://localhost/", "h=8; Domain=localhost"),
             ("ws://one.example/", "a=9"),
+            // Beside a secure one, which only a secure URL may do.
+            ("wss://two.example/", "i=10; Secure"),
+            ("wss://two.example/", "i=11; Domain=two.example"),
         ]);
         let again = CookieJar::new();
         for cookie in jar.all() {
