@@ -40,7 +40,8 @@ fn anywhere(base: &str, location: &[u8]) {
             let authority = rest.split(['/', '?']).next().unwrap();
             assert!(!authority.is_empty() && !authority.contains(['@', '\\']), "{url}");
             assert_eq!(rest.as_bytes().get(authority.len()), Some(&b'/'), "{url}");
-            for base in [base, &url] {
+            // A backslash in the base's query stays; in a location it is refused.
+            for base in [base, &url].into_iter().filter(|_| !url.contains('\\')) {
                 assert_eq!(resolve(base, url.as_bytes()).as_ref(), Ok(&url));
             }
         }
