@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cookie::CookieStore;
 use crate::dial::{self, Attempt};
 use crate::error::Error;
+use crate::hop::Hop;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
 use crate::net::proxy::{Choice, Proxy};
@@ -24,6 +25,9 @@ use crate::receiver::Options;
 use crate::request::Authorization;
 use crate::websocket::WebSocket;
 use crate::wire::Timeouts;
+
+/// What the caller computes for each connection attempt.
+pub(crate) type HeadersHook = Arc<dyn Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync>;
 
 /// How to connect. Every option has a default; a builder can be used again and cloned.
 ///
@@ -42,6 +46,7 @@ use crate::wire::Timeouts;
 #[derive(Clone)]
 pub struct Builder {
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers_with: Option<HeadersHook>,
     pub(crate) subprotocols: Vec<String>,
     pub(crate) origin: Option<String>,
     pub(crate) cookie: Option<String>,
@@ -69,6 +74,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             headers: Vec::new(),
+            headers_with: None,
             subprotocols: Vec::new(),
             origin: None,
             cookie: None,
@@ -117,6 +123,34 @@ impl Builder {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Calls this before each connection attempt, redirects included, for headers that must be
+    /// fresh: a token that expires, a signature over the URL. Default: nothing.
+    ///
+    /// They are checked and sent like those of [`header`](Self::header), and replace those of the
+    /// same name. That includes redirects: when one has left the
+    /// [first origin](Hop::is_first_origin), only harmless ones are sent. The call counts towards
+    /// `open_timeout`, but is not interrupted by it. An error ends the attempt, as
+    /// [`Error::Io`].
+    ///
+    /// ```
+    /// # fn fetch_token() -> std::io::Result<String> { Ok("abc".into()) }
+    /// let builder = landline::Builder::new().headers_with(|hop| {
+    ///     let token = fetch_token()?;
+    ///     Ok(vec![
+    ///         ("Authorization".into(), format!("Bearer {token}")),
+    ///         ("X-Redirects".into(), hop.redirects().to_string()),
+    ///     ])
+    /// });
+    /// ```
+    #[must_use]
+    pub fn headers_with(
+        mut self,
+        hook: impl Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync + 'static,
+    ) -> Self {
+        self.headers_with = Some(Arc::new(hook));
         self
     }
 
@@ -219,7 +253,8 @@ impl Builder {
     /// port), and back from there, no credentials of any kind are sent, no `Cookie` but a
     /// [store's](Self::cookie_store), no client certificate, no [`host`](Self::host), no server
     /// name of the TLS options, and of the headers only `Accept`, `Accept-Language`, `Origin` and
-    /// `User-Agent`. The subprotocols are offered to every server: do not put a token there.
+    /// `User-Agent`. What is trusted in TLS stays the same. The subprotocols are offered to every
+    /// server: do not put a token there. [`Response::url`](crate::Response::url) is where it ended.
     #[must_use]
     pub fn max_redirects(mut self, redirects: u32) -> Self {
         self.max_redirects = redirects;
@@ -456,7 +491,7 @@ impl Builder {
     /// # Errors
     /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
-        let attempt = Attempt::only(self, url)?;
+        let attempt = Attempt::first(self, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
         attempt.open(Arc::new(stream))
     }
@@ -471,7 +506,7 @@ impl Builder {
         path: impl AsRef<std::path::Path>,
         url: &str,
     ) -> Result<WebSocket, Error> {
-        let attempt = Attempt::only(self, url)?;
+        let attempt = Attempt::first(self, url)?;
         let stream = attempt.reach_unix(path.as_ref())?;
         attempt.open(stream)
     }

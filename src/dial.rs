@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::builder::Builder;
-use crate::error::HandshakeProblem::UnfollowedRedirect;
-use crate::error::{Error, Timeout};
+use crate::error::HandshakeProblem::{BadRedirect, UnfollowedRedirect};
+use crate::error::{Error, HandshakeError, InvalidInput, Timeout};
 use crate::hop::Hop;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Stream};
@@ -28,18 +28,35 @@ use crate::wire::Wire;
 
 /// Connects to the URL, and on to where its server redirects, all by one deadline.
 pub(crate) fn connect(builder: &Builder, url: &str) -> Result<WebSocket, Error> {
-    let deadline = Deadline::after(builder.open_timeout);
-    let mut hop = Hop::first(url)?;
+    let mut attempt = Attempt::first(builder, url)?;
     loop {
-        let attempt = Attempt::new(builder, hop.clone(), deadline)?;
         let stream = attempt.reach()?;
+        let (hop, deadline) = (attempt.hop.clone(), attempt.deadline);
         match attempt.open(stream) {
             Err(Error::Handshake(refused)) if refused.problem == UnfollowedRedirect => {
-                hop = hop.next(refused, builder.max_redirects)?;
+                attempt = follow(builder, &hop, refused, deadline)?;
             }
             opened => return opened,
         }
     }
+}
+
+fn follow<'a>(
+    builder: &'a Builder,
+    hop: &Hop,
+    mut refused: Box<HandshakeError>,
+    deadline: Deadline,
+) -> Result<Attempt<'a>, Error> {
+    let next = hop.next(refused.response.as_ref(), builder.max_redirects);
+    refused.problem = match next.map(|hop| Attempt::new(builder, hop, deadline)) {
+        Err(problem) => problem,
+        // Not what the caller asked for: where the server sends us.
+        Ok(Err(Error::InvalidInput(InvalidInput::Url(_) | InvalidInput::RequestTooLarge))) => {
+            BadRedirect
+        }
+        Ok(attempt) => return attempt,
+    };
+    Err(Error::Handshake(refused))
 }
 
 /// One attempt to connect: all that can be checked without a socket is checked, and the clock
@@ -54,8 +71,8 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// The only attempt, over a stream that leads to one server.
-    pub(crate) fn only(builder: &'a Builder, url: &str) -> Result<Self, Error> {
+    /// To the URL that was given.
+    pub(crate) fn first(builder: &'a Builder, url: &str) -> Result<Self, Error> {
         let deadline = Deadline::after(builder.open_timeout);
         Self::new(builder, Hop::first(url)?, deadline)
     }
@@ -67,7 +84,7 @@ impl<'a> Attempt<'a> {
         #[cfg(not(feature = "tls"))]
         if hop.target.secure {
             let why = "wss needs the feature \"tls\"";
-            return Err(crate::InvalidInput::Url(why.into()).into());
+            return Err(InvalidInput::Url(why.into()).into());
         }
         if builder.abort.is_aborted() {
             return Err(Error::aborted());

@@ -1,6 +1,6 @@
 //! Where connecting has got to: the URL that was given, or one that a server redirected to.
 
-use crate::error::{Error, HandshakeError, HandshakeProblem};
+use crate::error::{Error, HandshakeProblem};
 use crate::net::target::Target;
 use crate::proto::http::Response;
 use crate::proto::location::{self, BadLocation};
@@ -20,14 +20,11 @@ impl Hop {
     }
 
     /// Where the server sends us on; no further than `max` times.
-    pub(crate) fn next(&self, mut refused: Box<HandshakeError>, max: u32) -> Result<Self, Error> {
-        self.follow(refused.response.as_ref(), max).map_err(|problem| {
-            refused.problem = problem;
-            Error::Handshake(refused)
-        })
-    }
-
-    fn follow(&self, response: Option<&Response>, max: u32) -> Result<Self, HandshakeProblem> {
+    pub(crate) fn next(
+        &self,
+        response: Option<&Response>,
+        max: u32,
+    ) -> Result<Self, HandshakeProblem> {
         if self.redirects >= max {
             return Err(HandshakeProblem::TooManyRedirects);
         }

@@ -61,6 +61,7 @@
 //! | send while the connection is down | [`Handle`], [`Outbox`] |
 //! | go through a proxy | [`Proxy`]; those of the environment are used |
 //! | trust other certificates | `TlsOptions` |
+//! | keep cookies | [`CookieJar`], [`CookieStore`] |
 //! | bring a stream | [`Stream`] |
 //! | drive the protocol yourself, fuzz it | [`proto`] |
 //!
@@ -68,6 +69,10 @@
 //!
 //! Be a server, run on an async runtime, compress (permessage-deflate). Of proxies: Digest and
 //! NTLM authentication, automatic configuration (PAC), a chain of several.
+//!
+//! Redirects are followed, three at most, and lead no secret to another origin
+//! ([`Builder::max_redirects`]). Cookies are kept only if a store is given
+//! ([`Builder::cookie_store`]), which knows no public suffix list ([`CookieJar`]).
 //!
 //! # Features
 //!

@@ -21,7 +21,7 @@ impl HeaderLines {
     /// All header lines but those of the handshake itself, checked. Where a redirect has left the
     /// first origin, only those that are harmless.
     pub(crate) fn new(builder: &Builder, hop: &Hop) -> Result<Self, Error> {
-        let mut lines = builder.headers.clone();
+        let mut lines = given(builder, hop)?;
         let ours = [
             ("Origin", builder.origin.clone()),
             ("User-Agent", builder.user_agent.clone()),
@@ -68,6 +68,17 @@ impl HeaderLines {
         }
         Ok(Self { host, lines })
     }
+}
+
+/// What the caller gave as headers: of those for each attempt and those for all, the former.
+fn given(builder: &Builder, hop: &Hop) -> Result<Vec<(String, String)>, Error> {
+    let mut lines = builder.headers.clone();
+    if let Some(hook) = &builder.headers_with {
+        let fresh = hook(hop).map_err(Error::Io)?;
+        lines.retain(|line| !fresh.iter().any(|(name, _)| is(line, name)));
+        lines.extend(fresh);
+    }
+    Ok(lines)
 }
 
 fn authorization(builder: &Builder, hop: &Hop) -> Result<Option<String>, InvalidInput> {

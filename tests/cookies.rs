@@ -736,6 +736,9 @@ mod the_jar {
             ("ws://bücher.example/", "g=7; Domain=bücher.example"),
             ("ws://localhost/", "h=8; Domain=localhost"),
             ("ws://one.example/", "a=9"),
+            // Beside a secure one, which only a secure URL may do.
+            ("wss://two.example/", "i=10; Secure"),
+            ("wss://two.example/", "i=11; Domain=two.example"),
         ]);
         let again = CookieJar::new();
         for cookie in jar.all() {
@@ -862,6 +865,25 @@ mod on_the_wire {
             let other = support::builder().cookie_store(jar.clone());
             assert_eq!(cookies_sent(&other, "y/"), ["a=b"]);
             assert_eq!(jar.all().len(), 2);
+        });
+    }
+
+    #[test]
+    fn cookies_of_any_bytes_do_not_keep_the_connection_from_opening() {
+        watchdog(LIMIT, || {
+            let server = serve(|peer| {
+                peer.read_request();
+                let mut answer = peer.good_answer("Set-Cookie: a=X\r\nSet-Cookie: c=d\r\n");
+                let at = answer.iter().rposition(|&byte| byte == b'X').unwrap();
+                answer[at] = 0xFF;
+                peer.send(&answer);
+            });
+            let (builder, jar) = with_jar();
+            let ws = builder.connect(&server.url()).unwrap();
+            server.join();
+            let lines: Vec<_> = ws.response().headers().all("Set-Cookie").collect();
+            assert_eq!(lines, [&b"a=\xff"[..], b"c=d"]);
+            assert_eq!(jar.all().len(), 1);
         });
     }
 

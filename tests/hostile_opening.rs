@@ -240,7 +240,7 @@ fn a_server_that_refuses_is_quoted_with_status_headers_and_body() {
                 "HTTP/1.1 {status} Because\r\nRetry-After: 7\r\nSet-Cookie: canary\r\n\
                  Content-Length: 4\r\n\r\nbodyand more"
             );
-            let said = refusal(builder(), answers(answer.into_bytes()));
+            let said = refusal(builder().max_redirects(0), answers(answer.into_bytes()));
             assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Status));
             let Error::Handshake(refused) = &said else { unreachable!() };
             let response = refused.response().unwrap();

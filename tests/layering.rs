@@ -176,6 +176,14 @@ fn net_uses_only_errors_and_the_http_of_proto() {
 }
 
 #[test]
+fn cookies_know_nothing_of_connections() {
+    keep("src/cookie may use only cookie and proto, and is given the time", |file, line| {
+        let clock = line.contains("SystemTime::now") && !line.contains("self.set_at(");
+        file.starts_with("cookie/") && (clock || uses_other_than(line, &["cookie", "proto"]))
+    });
+}
+
+#[test]
 fn only_net_touches_sockets() {
     keep("std::net outside src/net, more than a type in a signature", |file, line| {
         let allowed: &[&str] = match file {

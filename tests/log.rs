@@ -29,7 +29,8 @@ static LINES: Lines = Lines(Mutex::new(Vec::new()));
 
 #[test]
 fn heads_and_frames_are_logged_without_secrets() {
-    log::set_logger(&LINES).unwrap();
+    // Each test looks at its own lines only.
+    let _ = log::set_logger(&LINES);
     log::set_max_level(log::LevelFilter::Trace);
     let server = serve(|peer| {
         peer.read_request();
@@ -66,6 +67,44 @@ fn heads_and_frames_are_logged_without_secrets() {
         "sent Pong, 11 bytes",
         "sent Close, 2 bytes",
         "received Close, 2 bytes",
+    ] {
+        assert!(lines.contains(expected), "{expected:?} is missing in\n{lines}");
+    }
+    assert!(!lines.contains("s3cret"), "a secret is logged:\n{lines}");
+}
+
+#[test]
+fn redirects_and_cookies_are_logged_without_secrets() {
+    let _ = log::set_logger(&LINES);
+    log::set_max_level(log::LevelFilter::Trace);
+    let goal = serve(|peer| {
+        peer.read_request();
+        peer.send(b"HTTP/1.1 418 Short\r\nSet-Cookie: a=s3cret\r\nContent-Length: 6\r\n\r\ns3cret");
+    });
+    let location = format!("ws://user:s3cret@{}/goal?token=s3cret#s3cret", goal.addr);
+    let start = serve(move |peer| {
+        peer.read_request();
+        let head = format!("HTTP/1.1 308 There\r\nLocation: {location}\r\n");
+        peer.send((head + "Set-Cookie: b=s3cret\r\n\r\n").as_bytes());
+    });
+    let jar = std::sync::Arc::new(landline::CookieJar::new());
+    jar.set("ws://127.0.0.1/", "c=s3cret").unwrap();
+    let builder = Builder::new()
+        .cookie_store(jar.clone())
+        .headers_with(|_| Ok(vec![("Authorization".into(), "s3cret".into())]));
+    let url = format!("ws://user:s3cret@{}/start?token=s3cret", start.addr);
+    builder.connect(&url).unwrap_err();
+    start.join();
+    goal.join();
+    assert_eq!(jar.all().len(), 3);
+
+    let lines = LINES.0.lock().unwrap().join("\n");
+    for expected in [
+        "request: GET /start?***",
+        "response: HTTP/1.1 308 There",
+        "response: Location: ***",
+        "request: GET /goal?***",
+        "response: HTTP/1.1 418 Short",
     ] {
         assert!(lines.contains(expected), "{expected:?} is missing in\n{lines}");
     }

@@ -245,13 +245,13 @@ fn redirects_share_one_open_timeout() {
                 }
                 let mut peer = Peer::new(stream);
                 peer.read_request();
-                // Half of the timeout for each: a hop alone is never too slow.
-                peer.drip(b"HTTP/1.1 ", SHORT / 9);
+                // A tenth of the timeout for each: a hop alone is never too slow.
+                peer.drip(b"HTTP/1.1 ", SHORT / 25);
                 let _ = peer.try_send(b"302 x\r\nLocation: /\r\n\r\n");
             }
         });
-        let builder = builder().open_timeout(SHORT * 2);
-        let said = takes(SHORT * 2, || error(builder.connect(&format!("ws://{addr}/"))));
+        let builder = builder().open_timeout(SHORT * 4).max_redirects(25);
+        let said = takes(SHORT * 4, || error(builder.connect(&format!("ws://{addr}/"))));
         // With a timeout for each, there would be too many redirects.
         assert!(said.is_timeout(), "{said:?}");
         over.store(true, Ordering::SeqCst);
@@ -409,22 +409,28 @@ fn what_was_dropped_is_not_sent_again_on_coming_back() {
     watchdog(LIMIT, || {
         let abroad = listener();
         let away = format!("ws://{}/", abroad.local_addr().unwrap());
-        let (addr, visits) = visited(2, move |at, peer| {
+        // Out, around abroad, back, and on at home.
+        let (addr, visits) = visited(3, move |at, peer| {
             let answer = peer.good_answer("");
-            peer.send(if at == 0 { redirect(&away) } else { answer }.as_slice());
+            let steps = [redirect(&away), redirect("/end"), answer];
+            peer.send(&steps[at]);
         });
         let back = format!("ws://{addr}/back");
-        let abroad = serve_on(abroad, move |peer| {
-            send_on(peer, &back);
-            peer.request.clone()
+        let abroad = spawn(move || {
+            let mut script = |at: usize, peer: &mut Peer| {
+                peer.send(&redirect(if at == 0 { "/around" } else { &back }));
+            };
+            serve_visits(&abroad, 2, &mut script)
         });
-        let ws = laden().connect(&format!("ws://user:canary@{addr}/")).unwrap();
-        assert_eq!(ws.response().url(), format!("ws://{addr}/back"));
-        let requests = visits.join();
-        assert!(is_laden(&requests[0]));
-        assert!(!is_laden(&abroad.join()));
-        assert!(!is_laden(&requests[1]));
-        assert_eq!(values(&requests[1], "Authorization").len(), 0);
+        let builder = laden().max_redirects(4);
+        let ws = builder.connect(&format!("ws://user:canary@{addr}/")).unwrap();
+        assert_eq!(ws.response().url(), format!("ws://{addr}/end"));
+        let (home, abroad) = (visits.join(), abroad.join());
+        assert!(is_laden(&home[0]));
+        for request in [&abroad[0], &abroad[1], &home[1], &home[2]] {
+            assert!(!is_laden(request));
+            assert_eq!(values(request, "Authorization").len(), 0);
+        }
     });
 }
 
@@ -459,6 +465,85 @@ fn a_redirect_that_leads_nowhere_is_an_error_that_quotes_it() {
             assert_eq!(refused.problem(), HandshakeProblem::BadRedirect, "{lines:?}");
             assert_eq!(refused.response().unwrap().status(), 302);
             assert!(!refused.to_string().contains("127.0.0.1"), "{refused}");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_location_that_makes_the_request_too_large_is_an_error_of_the_server() {
+    watchdog(LIMIT, || {
+        let location = format!("/{}", "a".repeat(8_000));
+        let server = redirects_to(location);
+        let builder = builder().header("X-Big", "b".repeat(60_000));
+        let refused = refused(error(builder.connect(&server.url())));
+        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        server.join();
+    });
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_redirect_to_wss_without_tls_leads_nowhere() {
+    watchdog(LIMIT, || {
+        let server = redirects_to("https://127.0.0.1:1/");
+        let refused = refused(error(builder().connect(&server.url())));
+        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        server.join();
+    });
+}
+
+#[test]
+fn a_location_of_any_bytes_is_kept_as_it_came() {
+    watchdog(LIMIT, || {
+        for bytes in [&b"/\xff"[..], b"//\xc3\xa4.example/", b"\x80\x81\xfe", b"ws://\xe4/"] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                peer.send(&[b"HTTP/1.1 302 x\r\nLocation: ", bytes, b"\r\n\r\n"].concat());
+            });
+            let refused = refused(error(builder().connect(&server.url())));
+            assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+            let headers = refused.response().unwrap().headers();
+            assert_eq!(headers.all("Location").collect::<Vec<_>>(), [bytes]);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_wants_an_older_version_is_not_asked_again() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let head = "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 8, 7\r\n";
+            peer.send((head.to_owned() + "Content-Length: 0\r\n\r\n").as_bytes());
+        });
+        let refused = refused(error(builder().connect(&server.url())));
+        assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+        let response = refused.response().unwrap();
+        assert_eq!(response.status(), 426);
+        assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("8, 7"));
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_says_when_to_come_again_is_quoted() {
+    watchdog(LIMIT, || {
+        for (value, seconds) in [
+            ("7", Some(7)),
+            ("1000000000000000000", Some(24 * 60 * 60)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(24 * 60 * 60)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                let head = format!("HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\n");
+                peer.send((head + "Content-Length: 0\r\n\r\n").as_bytes());
+            });
+            let refused = refused(error(builder().connect(&server.url())));
+            assert_eq!(refused.retry_after(), seconds.map(Duration::from_secs), "{value}");
             server.join();
         }
     });

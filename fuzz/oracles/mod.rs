@@ -9,8 +9,10 @@ pub mod differential;
 pub mod frame_header;
 pub mod frame_stream;
 pub mod handshake_response;
+pub mod location;
 pub mod mask;
 pub mod session;
+pub mod set_cookie;
 pub mod url_and_headers;
 pub mod utf8;
 
@@ -24,8 +26,10 @@ pub const ALL: &[(&str, Oracle)] = &[
     ("frame_header", frame_header::check),
     ("frame_stream", frame_stream::check),
     ("handshake_response", handshake_response::check),
+    ("location", location::check),
     ("mask", mask::check),
     ("session", session::check),
+    ("set_cookie", set_cookie::check),
     ("url_and_headers", url_and_headers::check),
     ("utf8", utf8::check),
 ];

@@ -127,8 +127,8 @@ impl Cookie {
     /// elsewhere.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.secure { "https" } else { "http" };
-        format!("{scheme}://{}/", self.domain)
+        // Whatever its own, a secure URL may set any cookie beside any other.
+        format!("https://{}/", self.domain)
     }
 
     /// The `Set-Cookie` value that sets it, secret included.
