@@ -5,12 +5,16 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 pub mod close_payload;
+pub mod connect_reply;
 pub mod differential;
 pub mod frame_header;
 pub mod frame_stream;
 pub mod handshake_response;
 pub mod mask;
+pub mod no_proxy;
+pub mod proxy_url;
 pub mod session;
+pub mod socks_reply;
 pub mod url_and_headers;
 pub mod utf8;
 
@@ -20,12 +24,16 @@ pub type Oracle = fn(&[u8]);
 /// All of them by the name of their target.
 pub const ALL: &[(&str, Oracle)] = &[
     ("close_payload", close_payload::check),
+    ("connect_reply", connect_reply::check),
     ("differential", differential::check),
     ("frame_header", frame_header::check),
     ("frame_stream", frame_stream::check),
     ("handshake_response", handshake_response::check),
     ("mask", mask::check),
+    ("no_proxy", no_proxy::check),
+    ("proxy_url", proxy_url::check),
     ("session", session::check),
+    ("socks_reply", socks_reply::check),
     ("url_and_headers", url_and_headers::check),
     ("utf8", utf8::check),
 ];
