@@ -28,19 +28,21 @@ fn server_test() -> rustls::ServerConfig {
     tls::config(&tls::ca().leaf(&["server.test"]))
 }
 
-/// Sends so many bytes to the server and receives as many, both at the same time.
-fn floods_both_ways(builder: &Builder, url: &str, total: usize) {
-    const SIZE: usize = 256 * 1024;
+/// How large the messages are.
+const SIZE: usize = 512 * 1024;
+
+/// Sends so many messages to the server and receives as many, both at the same time.
+fn floods_both_ways(builder: &Builder, url: &str, count: u8) {
     let (mut receiver, sender) = builder.connect(url).unwrap().split();
     let sending = spawn(move || {
-        for n in 0..total / SIZE {
-            sender.send(&vec![n as u8; SIZE]).unwrap();
+        for n in 0..count {
+            sender.send(&vec![n; SIZE]).unwrap();
         }
         sender
     });
-    for n in 0..total / SIZE {
+    for n in 0..count {
         let message = receiver.recv().unwrap();
-        let expected = message == Message::Binary(vec![n as u8; SIZE]);
+        let expected = message == Message::Binary(vec![n; SIZE]);
         assert!(expected, "message {n} is another");
     }
     let sender = sending.join();
@@ -51,8 +53,7 @@ fn floods_both_ways(builder: &Builder, url: &str, total: usize) {
 
 /// A server that writes as much as it reads, both at the same time, with pings in between: the
 /// client's data is counted, and answered at the end.
-fn flooding(stream: TcpStream, config: Option<rustls::ServerConfig>, total: usize) {
-    const SIZE: usize = 256 * 1024;
+fn flooding(stream: TcpStream, config: Option<rustls::ServerConfig>, count: u8) {
     let mut peer = match config {
         Some(config) => Peer::new(tls::accept(config, stream)),
         None => Peer::new(stream),
@@ -60,15 +61,15 @@ fn flooding(stream: TcpStream, config: Option<rustls::ServerConfig>, total: usiz
     peer.upgrade();
     // As a server with one thread can: it writes a message, and reads one that must have come
     // because the other side does not wait.
-    for n in 0..total / SIZE {
+    for n in 0..count {
         peer.send(&ping(b"still there?"));
-        peer.send(&binary(&vec![n as u8; SIZE]));
+        peer.send(&binary(&vec![n; SIZE]));
         loop {
             let frame = peer.next_frame().unwrap();
             if frame.opcode == PONG {
                 continue;
             }
-            assert!(frame.payload == vec![n as u8; SIZE], "message {n} is another");
+            assert!(frame.payload == vec![n; SIZE], "message {n} is another");
             peer.frames.clear();
             break;
         }
@@ -83,17 +84,17 @@ fn flooding(stream: TcpStream, config: Option<rustls::ServerConfig>, total: usiz
 
 #[test]
 fn two_threads_move_64_mib_each_way_over_tls_in_tls() {
-    const TOTAL: usize = 64 << 20;
+    const COUNT: u8 = 128;
     watchdog(Duration::from_secs(120), || {
         let listener = listener();
         let server = listener.local_addr().unwrap();
         let serving = spawn(move || {
-            flooding(listener.accept().unwrap().0, Some(server_test()), TOTAL);
+            flooding(listener.accept().unwrap().0, Some(server_test()), COUNT);
         });
         let relay = Relay::start_tls(server, Rules::default(), tls::localhost());
         let builder = tls::builder().proxy(https(&relay)).open_timeout(None);
         let start = Instant::now();
-        floods_both_ways(&builder, "wss://server.test/", TOTAL);
+        floods_both_ways(&builder, "wss://server.test/", COUNT);
         println!("{:.1} s", start.elapsed().as_secs_f64());
         serving.join();
     });
@@ -101,13 +102,13 @@ fn two_threads_move_64_mib_each_way_over_tls_in_tls() {
 
 #[test]
 fn two_threads_move_16_mib_each_way_in_the_clear_over_tls_with_the_proxy() {
-    const TOTAL: usize = 16 << 20;
+    const COUNT: u8 = 32;
     watchdog(Duration::from_secs(60), || {
         let listener = listener();
         let server = listener.local_addr().unwrap();
-        let serving = spawn(move || flooding(listener.accept().unwrap().0, None, TOTAL));
+        let serving = spawn(move || flooding(listener.accept().unwrap().0, None, COUNT));
         let relay = Relay::start_tls(server, Rules::default(), tls::localhost());
-        floods_both_ways(&tls::builder().proxy(https(&relay)), "ws://server.test/", TOTAL);
+        floods_both_ways(&tls::builder().proxy(https(&relay)), "ws://server.test/", COUNT);
         serving.join();
     });
 }
