@@ -7,12 +7,14 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use landline::{CloseCode, Event, Kind, WebSocket};
+use landline::{Builder, CloseCode, Event, Kind, WebSocket};
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut builder = Builder::new();
     let (url, server) = match std::env::args().nth(1) {
         Some(url) => (url, None),
         None => {
+            builder = builder.no_proxy(); // It is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             let server = thread::spawn(move || echo(&listener.accept()?.0));
@@ -20,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         }
     };
 
-    let mut ws = landline::connect(&url)?;
+    let mut ws = builder.connect(&url)?;
     println!("connected to {url}: {}", ws.response().status());
 
     ws.send("hello, world")?;

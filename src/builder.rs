@@ -452,7 +452,9 @@ impl Builder {
     /// client can set `HTTP_PROXY` by a header, so it is passed over. A variable or an entry that
     /// makes no sense fails the attempt with
     /// [`InvalidInput::Proxy`](crate::InvalidInput::Proxy), before any socket is opened; and a
-    /// proxy that cannot be reached is never gone around.
+    /// proxy that cannot be reached is never gone around. For an `https` proxy with a certificate
+    /// of your own authority, give [`Proxy::from_environment`] other TLS options, and this the
+    /// outcome.
     ///
     /// `connect_over` and `connect_unix` use no proxy.
     #[must_use]

@@ -119,7 +119,10 @@ fn addresses_that_are_all_silent_are_left_at_the_open_timeout() {
 fn a_name_with_a_thousand_addresses_is_tried_at_eight_of_both_families() {
     watchdog(LIMIT, || {
         let port = closed().port();
-        let v4 = (0..500).map(|n| IpAddr::from(Ipv4Addr::new(127, 1, u8::from(n > 255), n as u8)));
+        let v4 = (0..500_u16).map(|n| {
+            let [high, low] = n.to_be_bytes();
+            IpAddr::from(Ipv4Addr::new(127, 1, high, low))
+        });
         let v6 = (0..500).map(|_| IpAddr::from(Ipv6Addr::LOCALHOST));
         let addresses: Vec<_> = v4.chain(v6).map(|ip| SocketAddr::new(ip, port)).collect();
         let refused = promptly(|| error(resolving(&addresses).connect(URL)));

@@ -5,14 +5,18 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 pub mod close_payload;
+pub mod connect_reply;
 pub mod differential;
 pub mod frame_header;
 pub mod frame_stream;
 pub mod handshake_response;
 pub mod location;
 pub mod mask;
+pub mod no_proxy;
+pub mod proxy_url;
 pub mod session;
 pub mod set_cookie;
+pub mod socks_reply;
 pub mod url_and_headers;
 pub mod utf8;
 
@@ -22,14 +26,18 @@ pub type Oracle = fn(&[u8]);
 /// All of them by the name of their target.
 pub const ALL: &[(&str, Oracle)] = &[
     ("close_payload", close_payload::check),
+    ("connect_reply", connect_reply::check),
     ("differential", differential::check),
     ("frame_header", frame_header::check),
     ("frame_stream", frame_stream::check),
     ("handshake_response", handshake_response::check),
     ("location", location::check),
     ("mask", mask::check),
+    ("no_proxy", no_proxy::check),
+    ("proxy_url", proxy_url::check),
     ("session", session::check),
     ("set_cookie", set_cookie::check),
+    ("socks_reply", socks_reply::check),
     ("url_and_headers", url_and_headers::check),
     ("utf8", utf8::check),
 ];

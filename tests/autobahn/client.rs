@@ -98,7 +98,7 @@ fn echo(ws: &mut WebSocket) -> Error {
 }
 
 fn connect(url: &str) -> Result<WebSocket, Error> {
-    Builder::new().keepalive(Keepalive::OFF).connect(url)
+    Builder::new().keepalive(Keepalive::OFF).no_proxy().connect(url)
 }
 
 /// `None` if `case` does not return in time, or panics. A thread that hangs is left

@@ -193,12 +193,12 @@ fn base64(text: &str) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = text.bytes().filter(|&byte| byte != b'=');
     let digits = digits.map(|byte| DIGITS.iter().position(|&digit| digit == byte).unwrap());
-    let (mut bits, mut count, mut bytes) = (0, 0, Vec::new());
+    let (mut bits, mut count, mut bytes) = (0_usize, 0, Vec::new());
     for digit in digits {
         (bits, count) = (bits << 6 | digit, count + 6);
         if count >= 8 {
             count -= 8;
-            bytes.push((bits >> count & 255) as u8);
+            bytes.push(u8::try_from(bits >> count & 255).unwrap());
         }
     }
     bytes
@@ -359,7 +359,7 @@ mod tls {
                 }
                 drop(tls);
                 unread.resize(16 * 1024, 0);
-                let len = (&self.socket).read(&mut unread)?;
+                let len = Read::read(&mut &self.socket, &mut unread)?;
                 unread.truncate(len);
                 if len == 0 {
                     return Ok(0);

@@ -1,0 +1,51 @@
+//! Proxy URLs: whatever is accepted names one host and port, and nothing ever shows the password.
+//!
+//! Input: the URL, a zero byte, user, a zero byte, password.
+
+use landline::{Builder, Error, InvalidInput, Proxy};
+
+const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+const CANARY: &str = "Canary7";
+
+pub fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut parts = text.split('\0');
+    let mut part = || parts.next().unwrap_or_default();
+    let (url, user, password) = (part(), part(), part());
+
+    // A password in whatever else stands there.
+    let secret = url.replace('@', &format!(":{CANARY}@"));
+    for url in [url, &secret] {
+        match Proxy::new(url) {
+            Ok(proxy) => accepted(url, proxy, user, password),
+            Err(error) => refused(&error, url),
+        }
+    }
+}
+
+fn accepted(url: &str, proxy: Proxy, user: &str, password: &str) {
+    let shown = proxy.to_string();
+    let (scheme, place) = shown.split_once("://").unwrap();
+    assert!(SCHEMES.contains(&scheme), "{shown:?}");
+    let (host, port) = place.rsplit_once(':').unwrap();
+    assert_ne!(port.parse(), Ok(0_u16), "{shown:?}");
+    assert!(!host.is_empty() && !shown.contains(|c: char| c <= ' ' || c == '@' || !c.is_ascii()));
+    // What is shown is read as the same.
+    assert_eq!(Proxy::new(&shown).unwrap().to_string(), shown, "{url:?}");
+
+    let seen = format!("{shown} {proxy:?} {:?}", Builder::new().proxy(proxy.clone()));
+    // A canary in front of the credentials, or behind them, is no password.
+    let within = url.rsplit_once('@').map_or("", |(within, _)| within);
+    let elsewhere = url.rsplit_once('@').map_or(url, |(_, rest)| rest).to_ascii_lowercase();
+    if within.contains(CANARY) && !elsewhere.contains("canary") {
+        assert!(!seen.contains(CANARY), "{seen}");
+    }
+    if let Err(error) = proxy.credentials(user, format!("{CANARY}{password}")) {
+        refused(&error, "");
+    }
+}
+
+fn refused(error: &Error, url: &str) {
+    assert!(matches!(error, Error::InvalidInput(InvalidInput::Proxy(_))), "{url:?}: {error:?}");
+    assert!(!format!("{error} {error:?}").contains(CANARY), "{url:?}: {error}");
+}

@@ -1,0 +1,202 @@
+//! Connects over the broken network that `run`, in this folder, has made, and holds what happens
+//! against what should. Usage: `netns serve`, in the server's namespace; `netns`, in the client's.
+
+use std::error::Error as StdError;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use landline::{Builder, Cause, Error, Keepalive, Proxy, Timeout};
+
+const PORT: u16 = 9001;
+/// Whose rules `run` has made.
+const GOOD: &str = "10.77.0.2";
+const GOOD_V6: &str = "fd77::2";
+const SILENT: &str = "10.77.0.3";
+const SILENT_V6: &str = "fd77::3";
+const RESET: &str = "10.77.0.4";
+const HOST_UNREACHABLE: &str = "10.77.0.5";
+const NET_UNREACHABLE: &str = "10.77.0.6";
+const PROHIBITED: &str = "10.77.0.7";
+const NO_ROUTE: &str = "10.77.0.8";
+const ROUTE_PROHIBITED: &str = "10.77.0.9";
+const BLACK_HOLE: &str = "10.77.0.10";
+/// Swallows everything from 20,000 bytes on.
+const SILENT_LATER: &str = "10.77.0.11";
+/// Resets from 20,000 bytes on.
+const RESET_LATER: &str = "10.77.0.12";
+
+type Outcome = Result<String, Box<dyn StdError>>;
+
+const SCENARIOS: &[(&str, fn() -> Outcome)] = &[
+    ("silent address, then a good one", || race(&[SILENT, GOOD], 250..400)),
+    ("silent IPv6, then good IPv4", || race(&[SILENT_V6, GOOD], 250..400)),
+    ("silent IPv4, then good IPv6", || race(&[SILENT, GOOD_V6], 250..400)),
+    ("two silent ones, then a good one", || race(&[SILENT, SILENT_V6, GOOD], 500..650)),
+    ("RST, then a good one", || race(&[RESET, GOOD], 0..150)),
+    ("ICMP host unreachable, then a good one", || race(&[HOST_UNREACHABLE, GOOD], 0..150)),
+    ("ICMP net unreachable, then a good one", || race(&[NET_UNREACHABLE, GOOD], 0..150)),
+    ("ICMP prohibited, then a good one", || race(&[PROHIBITED, GOOD], 0..150)),
+    ("no route, then a good one", || race(&[NO_ROUTE, GOOD], 0..150)),
+    ("prohibited route, then a good one", || race(&[ROUTE_PROHIBITED, GOOD], 0..150)),
+    ("black hole route, then a good one", || race(&[BLACK_HOLE, GOOD], 0..150)),
+    ("all of them refuse", all_refuse),
+    ("the only address is silent", silent),
+    ("the name server is silent", silent_name_server),
+    ("a silent proxy is not gone around", silent_proxy),
+    ("the network falls silent, pings notice", falls_silent),
+    ("RST in the middle of a message", reset_later),
+];
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        serve();
+    }
+    let mut failed = 0;
+    for (name, scenario) in SCENARIOS {
+        match scenario() {
+            Ok(what) => println!("{name:<42} ok      {what}"),
+            Err(error) => {
+                failed += 1;
+                println!("{name:<42} FAILED  {error}");
+            }
+        }
+    }
+    println!("netns: {} passed, {failed} failed", SCENARIOS.len() - failed);
+    ExitCode::from(u8::from(failed > 0))
+}
+
+fn address(text: &str) -> SocketAddr {
+    SocketAddr::new(text.parse::<IpAddr>().expect("an address"), PORT)
+}
+
+/// A client for which the name `several` has these addresses.
+fn client(addresses: &[&str]) -> Builder {
+    let addresses: Vec<_> = addresses.iter().copied().map(address).collect();
+    Builder::new()
+        .no_proxy()
+        .keepalive(Keepalive::OFF)
+        .open_timeout(Duration::from_secs(1))
+        .resolver(move |_, _| Ok(addresses.clone()))
+}
+
+fn connect(builder: &Builder) -> (Result<landline::WebSocket, Error>, Duration) {
+    let start = Instant::now();
+    (builder.connect("ws://several/"), start.elapsed())
+}
+
+/// The last address wins, after so many milliseconds.
+fn race(addresses: &[&str], expected: std::ops::Range<u128>) -> Outcome {
+    let (ws, took) = connect(&client(addresses));
+    let winner = addresses.last().copied().map(address);
+    if ws?.peer_addr() != winner || !expected.contains(&took.as_millis()) {
+        return Err(format!("took {took:?}, not {expected:?} ms").into());
+    }
+    Ok(format!("{} ms", took.as_millis()))
+}
+
+fn all_refuse() -> Outcome {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    let addresses = [
+        RESET,
+        HOST_UNREACHABLE,
+        NET_UNREACHABLE,
+        PROHIBITED,
+        NO_ROUTE,
+        ROUTE_PROHIBITED,
+        BLACK_HOLE,
+    ];
+    let (refused, took) = connect(&client(&addresses));
+    let Err(Error::Connect(refused)) = refused else { return Err(format!("{refused:?}").into()) };
+    let tried: Vec<_> = refused.attempts().iter().map(|(address, _)| *address).collect();
+    let kinds: Vec<_> = refused.attempts().iter().map(|(_, error)| error.kind()).collect();
+    let expected = [ConnectionRefused, HostUnreachable, NetworkUnreachable, HostUnreachable];
+    if tried != addresses.map(address) || kinds[..4] != expected || took.as_millis() > 200 {
+        return Err(format!("took {took:?}: {refused}").into());
+    }
+    Ok(format!("{} ms, each address is listed with its error", took.as_millis()))
+}
+
+/// Ends by this timeout, not much later than it.
+fn times_out(builder: &Builder, url: &str, expected: Timeout) -> Outcome {
+    let start = Instant::now();
+    let timeout = builder.connect(url);
+    let took = start.elapsed().as_millis();
+    match timeout {
+        Err(Error::Timeout(found)) if found == expected && (1000..1200).contains(&took) => {
+            Ok(format!("{expected:?} after {took} ms of 1000"))
+        }
+        other => Err(format!("took {took} ms: {other:?}").into()),
+    }
+}
+
+fn silent() -> Outcome {
+    times_out(&client(&[SILENT]), "ws://several/", Timeout::Connect)
+}
+
+/// By the lookup of the system.
+fn silent_name_server() -> Outcome {
+    let builder = Builder::new().no_proxy().open_timeout(Duration::from_secs(1));
+    times_out(&builder, "ws://name.test/", Timeout::Resolve)
+}
+
+fn silent_proxy() -> Outcome {
+    let builder = client(&[GOOD]).proxy(Proxy::new(&format!("http://{}", address(SILENT)))?);
+    times_out(&builder, "ws://several/", Timeout::Connect)
+}
+
+fn falls_silent() -> Outcome {
+    let (interval, timeout) = (Duration::from_millis(300), Duration::from_millis(500));
+    let pings = Keepalive { interval: Some(interval), timeout: Some(timeout) };
+    let mut ws = client(&[SILENT_LATER]).keepalive(pings).connect("ws://several/")?;
+    ws.send(&vec![7; 64 * 1024])?;
+    let start = Instant::now();
+    let end = ws.recv();
+    let took = start.elapsed().as_millis();
+    match end {
+        Err(Error::Timeout(Timeout::Pong)) if took < 1500 => Ok(format!("Pong after {took} ms")),
+        other => Err(format!("took {took} ms: {other:?}").into()),
+    }
+}
+
+fn reset_later() -> Outcome {
+    let mut ws = client(&[RESET_LATER]).connect("ws://several/")?;
+    let sender = ws.sender();
+    let sending = thread::spawn(move || sender.send(&vec![7; 8 << 20]));
+    let start = Instant::now();
+    let end = ws.recv();
+    let took = start.elapsed().as_millis();
+    let sent = sending.join().map_err(|_| "the sender panicked")?;
+    let reset = |error: &Error| {
+        let cause = error.closed().map(|closed| closed.cause());
+        matches!(cause, Some(Cause::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset)
+    };
+    match (&end, &sent) {
+        (Err(end), Err(Error::Closed(_))) if reset(end) && took < 1000 => {
+            Ok(format!("{end}, after {took} ms"))
+        }
+        _ => Err(format!("took {took} ms: {end:?}, {sent:?}").into()),
+    }
+}
+
+/// An echo server on all addresses, until it is killed.
+fn serve() -> ! {
+    let listener = TcpListener::bind(("::", PORT)).expect("a free port");
+    println!("ready");
+    loop {
+        if let Ok((stream, _)) = listener.accept() {
+            thread::spawn(move || echo(stream));
+        }
+    }
+}
+
+fn echo(stream: TcpStream) {
+    let Ok(mut server) = tungstenite::accept(stream) else { return };
+    while let Ok(message) = server.read() {
+        if matches!(message, tungstenite::Message::Binary(_)) && server.send(message).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Proxies that the environment names, and what is wrong with how a proxy is named.
+//!
+//! The environment belongs to a process, so what reads it runs in a child: the same test again.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod support;
+
+use std::env;
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::thread;
+
+use landline::{CloseCode, Error, InvalidInput, Keepalive, Message, Proxy};
+use support::proxy::{Relay, Rules};
+use support::*;
+
+/// Runs the test of this name again in a process with no other environment than this, and gives
+/// what the child says after "said: ".
+fn child<V: AsRef<OsStr>>(test: &str, variables: &[(&str, V)]) -> String {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env_clear().env("LANDLINE_CHILD", "1");
+    let output = command.envs(variables.iter().map(|(name, value)| (name, value))).output();
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let said = text.lines().find_map(|line| line.split_once("said: "));
+    said.unwrap_or_else(|| panic!("the child said nothing: {text}")).1.to_owned()
+}
+
+fn is_child() -> bool {
+    env::var_os("LANDLINE_CHILD").is_some()
+}
+
+/// The proxy of the environment for each URL.
+fn named_for(urls: &[&str]) -> String {
+    let named = urls.iter().map(|url| match Proxy::from_environment(url) {
+        Ok(Some(proxy)) => proxy.to_string(),
+        Ok(None) => "none".to_owned(),
+        Err(error) => error.to_string(),
+    });
+    named.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_first_variable_that_is_set_decides() {
+    const TEST: &str = "the_first_variable_that_is_set_decides";
+    if is_child() {
+        println!("said: {}", named_for(&["ws://server.test/", "wss://server.test/"]));
+        return;
+    }
+    type Row = (&'static [(&'static str, &'static str)], &'static str);
+    const ROWS: &[Row] = &[
+        (&[], "none none"),
+        (&[("http_proxy", "http://a:1")], "http://a:1 none"),
+        (&[("HTTP_PROXY", "http://a:1")], "http://a:1 none"),
+        (&[("https_proxy", "http://a:1")], "none http://a:1"),
+        (&[("HTTPS_PROXY", "http://a:1")], "none http://a:1"),
+        (&[("all_proxy", "socks5h://a:1")], "socks5h://a:1 socks5h://a:1"),
+        (&[("ALL_PROXY", "socks5h://a:1")], "socks5h://a:1 socks5h://a:1"),
+        (&[("http_proxy", "a:1"), ("HTTP_PROXY", "b:1")], "http://a:1 none"),
+        (&[("all_proxy", "a:1"), ("ALL_PROXY", "b:1")], "http://a:1 http://a:1"),
+        (&[("HTTPS_PROXY", "a:1"), ("ALL_PROXY", "b:1")], "http://b:1 http://a:1"),
+        (&[("https_proxy", ""), ("HTTPS_PROXY", "a:1"), ("ALL_PROXY", "b:1")], "http://b:1 none"),
+        (&[("HTTPS_PROXY", " a:1 ")], "none http://a:1"),
+        (&[("HTTPS_PROXY", "https://us:pw@a/")], "none https://a:443"),
+        // A CGI program's HTTP_PROXY is whatever its client says.
+        (&[("HTTP_PROXY", "evil:1"), ("REQUEST_METHOD", "GET")], "none none"),
+        (&[("HTTP_PROXY", "evil:1"), ("REQUEST_METHOD", "")], "none none"),
+        (&[("http_proxy", "a:1"), ("REQUEST_METHOD", "GET")], "http://a:1 none"),
+        (
+            &[("HTTP_PROXY", "evil:1"), ("ALL_PROXY", "a:1"), ("REQUEST_METHOD", "GET")],
+            "http://a:1 http://a:1",
+        ),
+        (&[("ALL_PROXY", "a:1"), ("NO_PROXY", "*")], "none none"),
+        (&[("ALL_PROXY", "a:1"), ("no_proxy", "test")], "none none"),
+        (&[("ALL_PROXY", "a:1"), ("no_proxy", "server.test:443")], "http://a:1 none"),
+        (&[("ALL_PROXY", "a:1"), ("no_proxy", ""), ("NO_PROXY", "*")], "http://a:1 http://a:1"),
+        (&[("ALL_PROXY", "a:1"), ("NO_PROXY", "erver.test")], "http://a:1 http://a:1"),
+        // Without a proxy the list is not looked at.
+        (&[("NO_PROXY", "1.2.3.4/99")], "none none"),
+    ];
+    watchdog(LIMIT, || {
+        let rows = ROWS.iter().map(|(variables, expected)| {
+            spawn(move || assert_eq!(child(TEST, variables), *expected, "{variables:?}"))
+        });
+        rows.collect::<Vec<_>>().into_iter().for_each(Joined::join);
+    });
+}
+
+#[test]
+fn a_variable_that_makes_no_sense_is_named_before_any_socket_is_opened() {
+    const TEST: &str = "a_variable_that_makes_no_sense_is_named_before_any_socket_is_opened";
+    if is_child() {
+        // Off is off.
+        assert!(matches!(error(builder().connect("ws://127.0.0.1:1/")), Error::Connect(_)));
+        let refused = error(landline::connect("ws://127.0.0.1:1/"));
+        assert!(matches!(refused, Error::InvalidInput(InvalidInput::Proxy(_))), "{refused:?}");
+        println!("said: {refused}");
+        return;
+    }
+    watchdog(LIMIT, || {
+        let rows: &[(&str, &str, &str)] = &[
+            ("http_proxy", "gopher://canary@a:1", "http_proxy: the scheme"),
+            ("HTTP_PROXY", "http://us:canary@:1", "HTTP_PROXY: empty host"),
+            ("ALL_PROXY", "http://us:canary@a:99999", "ALL_PROXY: invalid port"),
+            ("all_proxy", "us:canary@a:0", "all_proxy: port 0"),
+            ("NO_PROXY", "good.test, 10.0.0.0/33", "NO_PROXY: the exception \"10.0.0.0/33\""),
+            ("no_proxy", "192.168.*", "no_proxy: the exception \"192.168.*\""),
+        ];
+        for &(name, value, expected) in rows {
+            // The list is looked at only where there is a proxy.
+            let said = child(TEST, &[("ALL_PROXY", "a:1"), (name, value)]);
+            assert!(said.contains(expected) && !said.contains("canary"), "{said}");
+        }
+        #[cfg(unix)]
+        for name in ["http_proxy", "NO_PROXY"] {
+            use std::os::unix::ffi::OsStrExt as _;
+            let bytes = OsStr::from_bytes(b"caf\xe9");
+            let said = child(TEST, &[("all_proxy", OsStr::new("a:1")), (name, bytes)]);
+            assert!(said.contains(&format!("{name}: it is not UTF-8")), "{said}");
+        }
+    });
+}
+
+fn echo_once() -> SocketAddr {
+    let listener = listener();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut peer = Peer::new(stream.unwrap());
+            peer.upgrade();
+            let message = peer.next_frame().unwrap();
+            peer.send(&frame(message.opcode, true, &message.payload));
+            let closing = peer.next_frame().unwrap();
+            peer.send(&frame(CLOSE, true, &closing.payload));
+        }
+    });
+    addr
+}
+
+#[test]
+fn connecting_goes_through_the_proxy_of_the_environment() {
+    const TEST: &str = "connecting_goes_through_the_proxy_of_the_environment";
+    if is_child() {
+        let mut ws = landline::connect("ws://server.test/").unwrap();
+        ws.send("hello").unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+        assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+        // A proxy of the caller's comes first, and the exceptions of the environment are not its.
+        let nowhere = Proxy::new("http://127.0.0.1:1").unwrap();
+        let builder = landline::Builder::new().keepalive(Keepalive::OFF).proxy(nowhere);
+        let refused = error(builder.connect("ws://excepted.test/"));
+        assert!(matches!(&refused, Error::Proxy(_)), "{refused:?}");
+        println!("said: done");
+        return;
+    }
+    watchdog(LIMIT, || {
+        let server = echo_once();
+        for (scheme, login) in [("http", "user:pw@"), ("socks5h", "user:pw@"), ("socks4a", "user@")]
+        {
+            let relay = Relay::start(server, Rules { login: Some(("user", "pw")) });
+            let url = format!("{scheme}://{login}{}", relay.addr);
+            let variables = [("http_proxy", &*url), ("NO_PROXY", "excepted.test")];
+            assert_eq!(child(TEST, &variables), "done");
+            assert_eq!(relay.asked()[0].destination, "server.test:80");
+        }
+    });
+}
+
+/// Every way to name a proxy that is refused.
+#[test]
+fn a_proxy_that_makes_no_sense_is_refused_and_its_password_not_shown() {
+    for url in [
+        "",
+        "http://",
+        "://a",
+        "ftp://us:canary@a",
+        "canary://a",
+        "socks://us:canary@a",
+        "wss://us:canary@a",
+        "http://us:canary@",
+        "http://us:canary@a:0",
+        "http://us:canary@a:65536",
+        "http://us:canary@a:port",
+        "http://us:canary@a:-1",
+        "http://us:canary@[::1",
+        "http://us:canary@a b",
+        "http://us:canary@a\r\nX: y",
+        "http://us:canary\0@a",
+        "http://us:canary%0d%0a@a",
+        "http://us%3aer:canary@a",
+        "http://us:canary%ff@a",
+        "http://us:canary@a/path",
+        "http://us:canary@a?query",
+        "http://us:canary@a#fragment",
+        "http://us:canary@a..b",
+        "http://us:canary@1.2.3.256",
+        "socks5://us:canary@",
+        "socks5://us:canary@a%2fb",
+        "socks5://:canary@a",
+        "socks5://us:canary@a:0",
+        "socks4://us:canary@a",
+        "socks4a://us%00:@a",
+        "us:canary@a:99999",
+    ] {
+        let refused = error(Proxy::new(url));
+        let expected = matches!(&refused, Error::InvalidInput(InvalidInput::Proxy(_)));
+        assert!(expected, "{url:?}: {refused:?}");
+        assert!(!format!("{refused} {refused:?}").contains("canary"), "{url:?}: {refused}");
+        assert!(!refused.is_retryable());
+    }
+    #[cfg(not(feature = "tls"))]
+    assert!(error(Proxy::new("https://a")).to_string().contains("feature"));
+}
+
+#[test]
+fn a_proxy_shows_where_it_is_and_no_password() {
+    for (url, shown) in [
+        ("proxy.test", "http://proxy.test:80"),
+        ("PROXY.test:3128", "http://proxy.test:3128"),
+        ("http://proxy.test/", "http://proxy.test:80"),
+        (" http://us:canary@proxy.test:8080 ", "http://proxy.test:8080"),
+        ("us:canary@[::1]:8080", "http://[::1]:8080"),
+        ("HTTP://bücher.test", "http://xn--bcher-kva.test:80"),
+        ("socks5://PROXY.test", "socks5://proxy.test:1080"),
+        ("socks5h://bücher.test:80", "socks5h://xn--bcher-kva.test:80"),
+        ("socks5h://us:canary@127.1", "socks5h://127.0.0.1:1080"),
+        ("socks4://user@[::1]:1080", "socks4://[::1]:1080"),
+        ("socks4a://proxy.test:443", "socks4a://proxy.test:443"),
+    ] {
+        let proxy = Proxy::new(url).unwrap();
+        assert_eq!(proxy.to_string(), shown);
+        assert_eq!(Proxy::new(shown).unwrap().to_string(), shown);
+        let builder = builder().proxy(proxy.clone());
+        assert!(!format!("{proxy:?} {builder:?}").contains("canary"));
+    }
+    let proxy = Proxy::new("a").unwrap().header("Proxy-Authorization", "Bearer canary").unwrap();
+    assert!(!format!("{proxy:?}").contains("canary"), "{proxy:?}");
+}
+
+#[test]
+fn headers_that_cannot_be_sent_to_a_proxy_are_refused() {
+    let http = || Proxy::new("http://a").unwrap();
+    for (name, value) in [("", "x"), ("a b", "x"), ("a:", "x"), ("a\r\nb", "x"), ("a", "x\r\ny")] {
+        let refused = error(http().header(name, value));
+        assert!(matches!(refused, Error::InvalidInput(InvalidInput::Header(_))), "{refused:?}");
+    }
+    for name in ["Host", "content-length", "Transfer-Encoding"] {
+        let refused = error(http().header(name, "x"));
+        let expected = matches!(refused, Error::InvalidInput(InvalidInput::ReservedHeader(_)));
+        assert!(expected, "{refused:?}");
+    }
+    let refused = error(Proxy::new("socks5://a").unwrap().header("X", "y"));
+    assert!(matches!(refused, Error::InvalidInput(InvalidInput::Proxy(_))), "{refused:?}");
+}
+
+#[test]
+fn exceptions_stand_for_names_addresses_networks_and_ports() {
+    // (list, URLs that go directly, URLs that do not)
+    const ROWS: &[(&str, &[&str], &[&str])] = &[
+        ("", &[], &["ws://a/", "ws://127.0.0.1/", "ws://localhost/"]),
+        (" , ,\t", &[], &["ws://a/"]),
+        ("*", &["ws://a/", "wss://[::1]:8080/"], &[]),
+        ("b.test,*", &["ws://a/"], &[]),
+        ("*:8080", &["ws://a:8080/"], &["ws://a/"]),
+        (
+            "example.com",
+            &[
+                "ws://example.com/",
+                "wss://EXAMPLE.com:1/",
+                "ws://a.b.example.com/",
+                "ws://example.com./",
+            ],
+            &["ws://notexample.com/", "ws://example.com.evil/", "ws://com/", "ws://example.co/"],
+        ),
+        (".example.com", &["ws://a.example.com/", "ws://example.com/"], &["ws://aexample.com/"]),
+        ("*.example.com", &["ws://a.example.com/", "ws://example.com/"], &["ws://aexample.com/"]),
+        ("Example.COM.", &["ws://example.com/", "ws://a.example.com./"], &["ws://example.org/"]),
+        (
+            "a.test b.test\tc.test",
+            &["ws://a.test/", "ws://b.test/", "ws://c.test/"],
+            &["ws://d.test/"],
+        ),
+        ("bücher.test", &["ws://bücher.test/", "ws://xn--bcher-kva.test/"], &["ws://bucher.test/"]),
+        ("localhost", &["ws://localhost/"], &["ws://127.0.0.1/"]),
+        (
+            "a.test:443",
+            &["wss://a.test/", "ws://a.test:443/", "wss://b.a.test/"],
+            &["ws://a.test/", "wss://a.test:8443/"],
+        ),
+        (
+            "127.0.0.1",
+            &["ws://127.0.0.1/", "ws://127.1/", "ws://[::ffff:127.0.0.1]/"],
+            &["ws://127.0.0.2/"],
+        ),
+        ("127.0.0.1:8080", &["ws://127.0.0.1:8080/"], &["ws://127.0.0.1/"]),
+        ("::1", &["ws://[::1]/", "ws://[0:0::1]:9/"], &["ws://[::2]/"]),
+        ("[::1]", &["ws://[::1]/"], &["ws://[::2]/"]),
+        ("[::1]:80", &["ws://[::1]/"], &["wss://[::1]/"]),
+        ("::ffff:10.0.0.1", &["ws://10.0.0.1/"], &["ws://10.0.0.2/"]),
+        (
+            "10.0.0.0/8",
+            &["ws://10.255.0.1/", "ws://[::ffff:10.1.2.3]/"],
+            &["ws://11.0.0.1/", "ws://10.test/"],
+        ),
+        ("10.9.8.7/8", &["ws://10.0.0.1/"], &["ws://11.0.0.1/"]),
+        (
+            "192.168.1.128/25",
+            &["ws://192.168.1.128/", "ws://192.168.1.255/"],
+            &["ws://192.168.1.127/"],
+        ),
+        ("1.2.3.4/32", &["ws://1.2.3.4/"], &["ws://1.2.3.5/"]),
+        ("0.0.0.0/0", &["ws://255.1.2.3/"], &["ws://[::1]/", "ws://a.test/"]),
+        ("2001:db8::/32", &["ws://[2001:db8:ffff::1]/"], &["ws://[2001:db9::1]/"]),
+        ("::/0", &["ws://[fe80::1]/"], &["ws://127.0.0.1/", "ws://a.test/"]),
+        ("::1/128", &["ws://[::1]/"], &["ws://[::2]/"]),
+    ];
+    for scheme in ["http", "socks4", "socks5h"] {
+        for &(list, direct, indirect) in ROWS {
+            let proxy = Proxy::new(&format!("{scheme}://proxy")).unwrap().except(list).unwrap();
+            for url in direct {
+                assert!(!proxy.is_for(url).unwrap(), "{list:?} {url}");
+            }
+            for url in indirect {
+                assert!(proxy.is_for(url).unwrap(), "{list:?} {url}");
+            }
+        }
+    }
+}
+
+#[test]
+fn exceptions_that_make_no_sense_are_refused_and_named() {
+    for entry in [
+        "10.0.0.0/33",
+        "::/129",
+        "10.0.0.0/",
+        "10.0.0.0/+8",
+        "10.0.0/8",
+        "a.test/8",
+        "1.2.3.4/8:80",
+        "[::1",
+        "::1]",
+        "[a]",
+        "[::1]:",
+        "[::1]x",
+        "a:",
+        "a:0",
+        "a:65536",
+        "a:+80",
+        "a:b",
+        ":80",
+        ".",
+        "*.",
+        "..a",
+        "a..b",
+        "*a.test",
+        "a.*",
+        "192.168.*",
+        "*.1.2.3.4",
+        ".1.2.3.4",
+        "1.2.3.256",
+        "a/b",
+        "http://a",
+        "user@a",
+        "a_b%",
+        "<local>",
+        "fe80::1%eth0",
+    ] {
+        let list = format!("good.test,{entry}");
+        let refused = error(Proxy::new("a").unwrap().except(&list));
+        let shown = refused.to_string();
+        assert!(shown.contains(entry) && !shown.contains("good"), "{entry:?}: {shown}");
+        assert!(matches!(refused, Error::InvalidInput(InvalidInput::Proxy(_))), "{refused:?}");
+    }
+}
