@@ -61,7 +61,7 @@ struct Spoken {
 }
 
 fn plain() -> Spoken {
-    Spoken { builder: builder(), url: "ws://judged/", peer: Arc::new(|stream| Peer::new(stream)) }
+    Spoken { builder: builder(), url: "ws://judged/", peer: Arc::new(Peer::new) }
 }
 
 #[cfg(feature = "tls")]
