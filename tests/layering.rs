@@ -202,6 +202,13 @@ fn only_net_touches_sockets() {
     });
 }
 
+/// The standard library writes with `MSG_NOSIGNAL`, but not several buffers at once: that raises
+/// SIGPIPE, which kills a process that has not ignored it.
+#[test]
+fn nothing_is_written_from_several_buffers() {
+    keep("no vectored writes", |_, line| line.contains("write_vectored"));
+}
+
 #[test]
 fn the_public_face_has_no_logic() {
     keep("src/lib.rs has no function bodies of its own but connect", |file, line| {

@@ -33,7 +33,11 @@ fn answer(config: ServerConfig, name: &str) -> Result<(), Box<TlsError>> {
     let connected = builder.connect(&url);
     drop(builder);
     let verdict = match connected {
-        Ok(_) => Ok(()),
+        // The server waits for the end of the connection.
+        Ok(ws) => {
+            drop(ws);
+            Ok(())
+        }
         Err(Error::Tls(tls)) => Err(tls),
         Err(other) => panic!("not a TLS error: {other:?}"),
     };

@@ -143,6 +143,32 @@ mod the_streaming_check {
         }
     }
 
+    /// All that begin in a way that can still become text; what cannot is refused earlier.
+    #[test]
+    fn it_agrees_with_std_on_all_sequences_of_three_bytes() {
+        let mut checked = 0;
+        for prefix in (0..=u16::MAX).map(u16::to_be_bytes) {
+            let (mut one, mut text) = (Utf8::default(), String::new());
+            if prefix.iter().any(|&byte| one.push(&[byte], &mut text).is_err()) {
+                assert!(first_impossible(&prefix).is_some(), "{prefix:02x?}");
+                continue;
+            }
+            for last in 0..=255 {
+                let bytes = [prefix[0], prefix[1], last];
+                let expected = std::str::from_utf8(&bytes);
+                let possible = expected.err().is_none_or(|error| error.error_len().is_none());
+                let mut two = one.clone();
+                assert_eq!(two.push(&[last], &mut text).is_ok(), possible, "{bytes:02x?}");
+                if possible {
+                    assert_eq!(two.finish().is_ok(), expected.is_ok(), "{bytes:02x?}");
+                }
+                text.clear();
+                checked += 1;
+            }
+        }
+        assert!(checked > 6_000_000, "{checked}");
+    }
+
     /// The first and last byte of each class of table 3-7 of the Unicode Standard.
     const EDGES: [u8; 26] = [
         0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec,

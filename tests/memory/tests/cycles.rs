@@ -28,7 +28,7 @@ fn cycles(what: &str, builder: &Builder, serve: impl Fn() -> Server<()>) {
         let mut ws = builder.connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("hello"));
         // Every other one is closed, the others are only dropped.
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
         }
         drop(ws);
