@@ -18,7 +18,7 @@ impl Utf8 {
     /// [`Violation::InvalidUtf8`]; [`Violation::OutOfMemory`] when `text` cannot grow.
     pub fn push(&mut self, mut piece: &[u8], text: &mut String) -> Result<(), Violation> {
         text.try_reserve(self.len + piece.len()).map_err(|_| Violation::OutOfMemory)?;
-        while self.len > 0 {
+        while self.len != 0 {
             let Some((&byte, rest)) = piece.split_first() else { return Ok(()) };
             piece = rest;
             self.tail[self.len] = byte;
