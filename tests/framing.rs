@@ -905,6 +905,20 @@ mod space_for_the_next_read {
     }
 
     #[test]
+    fn a_big_binary_message_in_short_reads_after_its_header_is_given_no_more_room() {
+        for len in [1 << 17, 1 << 18] {
+            let mut decoder = begun(0x82, len as u64, Delivery::Whole);
+            for at in (0..len).step_by(1_000) {
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                read(&mut decoder, 7, 1_000.min(len - at));
+            }
+            let (bytes, room) = taken(&mut decoder);
+            assert!(bytes == vec![7; len]);
+            assert_eq!(room, len);
+        }
+    }
+
+    #[test]
     fn the_room_of_a_big_message_that_was_lent_is_kept_until_a_small_one_comes() {
         const BIG: usize = 1 << 20;
         for first in [0x81, 0x82] {
