@@ -828,6 +828,18 @@ mod space_for_the_next_read {
     }
 
     #[test]
+    fn after_a_short_read_the_rest_of_a_payload_is_asked_for_when_it_is_less_than_64_kib_too() {
+        let mut decoder = begun(0x82, 100_000, Delivery::Whole);
+        read(&mut decoder, 7, LARGE - 1_000);
+        for (left, len) in [(35_464, 15_464), (20_000, 19_999), (1, 1)] {
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.space().len(), left);
+            read(&mut decoder, 7, len);
+        }
+        assert!(taken(&mut decoder).0 == vec![7; 100_000]);
+    }
+
+    #[test]
     fn what_is_ready_is_told_of_each_kind() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 62 80 01 63 82 04 61 62 63 64 01 01 65 80 00 89 01 66"));
@@ -889,6 +901,20 @@ mod space_for_the_next_read {
                 let mut decoder = Decoder::new(Limits::default());
                 assert_eq!(room(&mut decoder, 0x82, len, step), len, "by {step}");
             }
+        }
+    }
+
+    #[test]
+    fn a_big_binary_message_in_short_reads_after_its_header_is_given_no_more_room() {
+        for len in [1 << 17, 1 << 18] {
+            let mut decoder = begun(0x82, len as u64, Delivery::Whole);
+            for at in (0..len).step_by(1_000) {
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                read(&mut decoder, 7, 1_000.min(len - at));
+            }
+            let (bytes, room) = taken(&mut decoder);
+            assert!(bytes == vec![7; len]);
+            assert_eq!(room, len);
         }
     }
 

@@ -818,4 +818,14 @@ mod what_the_errors_say {
             assert_eq!(error.to_string(), shown);
         }
     }
+    #[test]
+    fn a_response_is_shown_without_its_secrets_and_without_its_body() {
+        let mut refusal = response("HTTP/1.1 403 No\r\nServer: x\r\nSet-Cookie: a=b\r\n\r\n");
+        refusal.keep_body(b"secret");
+        assert_eq!(
+            format!("{refusal:?}"),
+            "Response { status: 403, reason: \"No\", \
+             headers: {\"Server\": \"x\", \"Set-Cookie\": \"***\"}, body: 6 bytes }"
+        );
+    }
 }

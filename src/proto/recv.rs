@@ -235,16 +235,17 @@ impl Decoder {
     /// # Panics
     /// If `len` is more than there was space.
     pub fn filled(&mut self, len: usize) {
-        if self.space > 0 {
-            assert!(len <= self.space, "more bytes than there was space for");
-            // It was never more than the frame has left, so it is used up with the frame.
-            self.space -= len;
-            if let Some(frame) = &mut self.frame {
+        match &mut self.frame {
+            Some(frame) if self.space > 0 => {
+                assert!(len <= self.space, "more bytes than there was space for");
+                // It was never more than the frame has left, so it is used up with the frame.
+                self.space -= len;
                 frame.left -= len as u64;
             }
-        } else {
-            assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
-            self.end += len;
+            _ => {
+                assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
+                self.end += len;
+            }
         }
     }
 
@@ -565,8 +566,8 @@ impl Decoder {
         let payload = &self.buffer[self.start..self.start + len];
         if message.kind == Kind::Text && !self.unchecked_text {
             if self.text.capacity() - self.text.len() < len {
-                let ahead = frame.left.min(self.text.len().max(len) as u64);
-                let ahead = usize::try_from(ahead).map_err(|_| Violation::OutOfMemory)?;
+                let left = usize::try_from(frame.left).unwrap_or(usize::MAX);
+                let ahead = left.min(self.text.len().max(len));
                 self.text.try_reserve(ahead).map_err(|_| Violation::OutOfMemory)?;
             }
             self.utf8.push(payload, &mut self.text)?;
@@ -630,8 +631,8 @@ fn reserve(bytes: &mut Vec<u8>, data: usize, least: usize, left: u64) -> Result<
     if bytes.capacity() - data >= least {
         return Ok(());
     }
-    let more = left.min(data.max(LARGE_BUFFER) as u64);
-    let more = usize::try_from(more).map_err(|_| Violation::OutOfMemory)?;
+    let left = usize::try_from(left).unwrap_or(usize::MAX);
+    let more = left.min(data.max(LARGE_BUFFER));
     // Of what is in `bytes`, some may be space.
     let more = more - (bytes.len() - data).min(more);
     bytes.try_reserve(more).map_err(|_| Violation::OutOfMemory)

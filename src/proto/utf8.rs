@@ -30,7 +30,7 @@ impl Utf8 {
     }
 
     fn each(&mut self, mut piece: &[u8], mut take: impl FnMut(&str)) -> Result<(), Violation> {
-        while self.len > 0 {
+        while self.len != 0 {
             let Some((&byte, rest)) = piece.split_first() else { return Ok(()) };
             piece = rest;
             self.tail[self.len] = byte;
