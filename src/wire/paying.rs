@@ -112,10 +112,15 @@ impl Wire {
             done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
         }
-        out.ping_staged |= owed.ping.is_some();
         if let Some(ping) = &owed.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
-            trace_frame("sent", Opcode::Ping, ping.len());
+            if done.is_ok() {
+                out.ping_staged = true;
+                trace_frame("sent", Opcode::Ping, ping.len());
+            } else {
+                // After our Close: it will never be sent, and is not waited for.
+                self.ping_waits.store(false, Ordering::Relaxed);
+            }
         }
         if let Some(close) = &owed.close {
             done = done.and_then(|()| out.encoder.close(close, stage));
