@@ -66,6 +66,8 @@ mod builder;
 mod ending;
 mod error;
 mod message;
+#[cfg(all(test, any(loom, shuttle)))]
+mod model;
 mod net;
 pub mod proto;
 mod receiver;
