@@ -93,6 +93,8 @@ mod handle;
 mod handler;
 mod hop;
 mod message;
+#[cfg(all(test, any(loom, shuttle)))]
+mod model;
 mod net;
 mod outbox;
 mod outgoing;

@@ -296,6 +296,9 @@ impl Receiver {
     /// what is owed, reads more.
     fn next(&mut self, delivery: Delivery, patience: &mut Patience) -> Result<Next, Error> {
         if let Some(closed) = self.wire.ending.verdict() {
+            if closed.is_clean() {
+                self.wire.pay_until(patience.deadline); // If there was no time when it ended.
+            }
             return Err(closed.clone().into());
         }
         loop {
@@ -310,7 +313,7 @@ impl Receiver {
                     let next = match self.decoder.ready() {
                         Some((opcode, len)) if opcode.is_control() => {
                             trace_frame("received", opcode, len);
-                            self.control()?
+                            self.control(patience.deadline)?
                         }
                         ready => {
                             ready.inspect(|&(opcode, len)| trace_frame("received", opcode, len));
@@ -327,12 +330,12 @@ impl Receiver {
         }
     }
 
-    fn control(&mut self) -> Result<Next, Error> {
+    fn control(&mut self, deadline: Deadline) -> Result<Next, Error> {
         let (next, payload) = match self.decoder.step() {
             Ok(Some(Step::Ping(payload))) => (Next::Ping, Control::new(payload)),
             Ok(Some(Step::Pong(payload))) => (Next::Pong, Control::new(payload)),
             Ok(Some(Step::Close(close))) => {
-                return Err(self.wire.peer_closed(close));
+                return Err(self.wire.peer_closed(close, deadline));
             }
             _ => return Ok(Next::Data),
         };

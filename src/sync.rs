@@ -1,12 +1,21 @@
-//! Locks, atomics and the clock: whatever the halves of a connection share uses these.
+//! Locks, atomics and the clock: those of `std`, or of a model checker, which runs the threads in
+//! every order (`src/model/`). Whatever is shared between the halves of a connection uses these.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
-pub(crate) use std::thread::yield_now;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) use crate::model::sync::*;
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use real::*;
 
-use std::time::Instant;
+#[cfg(not(all(test, any(loom, shuttle))))]
+mod real {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
+    pub(crate) use std::thread::yield_now;
 
-/// What time it is.
-pub(crate) fn now() -> Instant {
-    Instant::now()
+    use std::time::Instant;
+
+    /// What time it is.
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
 }

@@ -18,7 +18,9 @@ fn sources() -> Vec<Source> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.ends_with("src/model") {
+                // Unit tests, all of it.
+            } else if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
@@ -207,6 +209,26 @@ fn only_net_touches_sockets() {
 #[test]
 fn nothing_is_written_from_several_buffers() {
     keep("no vectored writes", |_, line| line.contains("write_vectored"));
+}
+
+#[test]
+fn what_the_halves_share_can_be_given_to_a_model_checker() {
+    const SHARED: [&str; 7] = [
+        "wire/",
+        "ending.rs",
+        "receiver.rs",
+        "sender.rs",
+        "net/duplex.rs",
+        "net/abort.rs",
+        "net/deadline.rs",
+    ];
+    const ALLOWED: [&str; 4] = ["Arc", "PoisonError", "TryLockError", "atomic::Ordering"];
+    keep("locks, atomics, threads and the clock come from src/sync.rs", |file, line| {
+        let own = named(line, "std::sync::").iter().any(|name| !ALLOWED.contains(&name.as_str()));
+        let other = ["std::thread", "Instant::now", ".elapsed("];
+        let other = other.iter().any(|word| line.contains(word));
+        SHARED.iter().any(|shared| file.starts_with(shared)) && (own || other)
+    });
 }
 
 #[test]

@@ -389,6 +389,19 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
 }
 
 #[test]
+fn a_peer_that_does_not_answer_our_close_is_given_up_by_keepalive_if_by_nothing_else() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 100)).close_timeout(None);
+        let mut ws = builder.connect(&server.url()).unwrap();
+        ws.sender().close(CloseCode::NORMAL).unwrap();
+        takes(MILLI * 150, || timed_out(ws.recv(), Timeout::Pong));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
 fn pings_are_kept_up_inside_of_recv_timeout_too() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());

@@ -183,6 +183,12 @@ impl Duplex {
         Self { tls: Some(Mutex::new(tls)), ..Self::plain(stream) }
     }
 
+    /// For the models: TLS comes to have something to say.
+    #[cfg(all(test, feature = "tls", any(loom, shuttle)))]
+    pub(crate) fn with_tls(&self, act: impl FnOnce(&mut rustls::ClientConnection)) {
+        act(&mut self.tls.as_ref().unwrap().lock().unwrap());
+    }
+
     pub(crate) fn stream(&self) -> &Arc<dyn Stream> {
         &self.stream
     }

@@ -328,13 +328,16 @@ impl Wire {
 
 /// How it ends.
 impl Wire {
-    /// The peer's Close frame: it is answered, and the end.
-    pub(crate) fn peer_closed(&self, close: CloseFrame) -> Error {
+    /// The peer's Close frame: it is answered, and the end. The peer says nothing more, so it may
+    /// be waited for until it takes the answer.
+    pub(crate) fn peer_closed(&self, close: CloseFrame, deadline: Deadline) -> Error {
         // Section 5.5.1: the answer has the code that was received.
         let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
         self.request_close(reply, Side::Peer);
         self.ending.peer_closed(close);
-        self.end(Cause::Handshake)
+        let closed = self.end(Cause::Handshake);
+        self.pay_until(deadline);
+        closed
     }
 
     /// Fails the connection (section 7.1.7): says why, then reads nothing more.
@@ -384,8 +387,8 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if self.ending.verdict().is_none() {
             self.request_close(CloseCode::GOING_AWAY.into(), Side::Local);
-            self.settle();
         }
+        self.settle();
         self.duplex.shutdown();
     }
 }

@@ -35,7 +35,7 @@ impl Wire {
         }
         self.stage_owed(&mut out);
         if self.duplex.stage(&mut out.half).len() > GATHER {
-            self.flush_now(&mut out);
+            self.flush_within(&mut out, Wait::Not);
         }
     }
 
@@ -55,11 +55,23 @@ impl Wire {
 
     /// Pays without waiting, neither for the wire nor for the peer.
     pub(crate) fn settle(&self) -> Paid {
+        self.pay(Wait::Not)
+    }
+
+    /// Pays, and waits for the peer, but not for the wire; and no longer than until `deadline`, nor
+    /// than the closing handshake or a write may take.
+    pub(crate) fn pay_until(&self, deadline: Deadline) {
+        let close_at = Deadline::at(self.ending.close_at());
+        let until = deadline.min(close_at).min(Deadline::after(self.timeouts.write));
+        self.pay(Wait::Until(until));
+    }
+
+    fn pay(&self, wait: Wait) -> Paid {
         loop {
             // Whoever has the wire pays when letting go of it.
             let Some(mut out) = self.try_lock_out() else { return Paid::Yes };
             let due = out.stuck_since.is_some() || self.stage_owed(&mut out);
-            let paid = if due { self.flush_now(&mut out) } else { Paid::Yes };
+            let paid = if due { self.flush_within(&mut out, wait) } else { Paid::Yes };
             drop(out);
             if paid == Paid::NotYet || self.owed.is_empty() {
                 return paid;
@@ -67,11 +79,11 @@ impl Wire {
         }
     }
 
-    fn flush_now(&self, out: &mut Out) -> Paid {
+    fn flush_within(&self, out: &mut Out, wait: Wait) -> Paid {
         if out.broken {
             return Paid::Yes;
         }
-        match self.duplex.flush(&mut out.half, Wait::Not) {
+        match self.duplex.flush(&mut out.half, wait) {
             Ok(()) => self.flushed(out),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *out.stuck_since.get_or_insert_with(now);
@@ -100,10 +112,15 @@ impl Wire {
             done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
         }
-        out.ping_staged |= owed.ping.is_some();
         if let Some(ping) = &owed.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
-            trace_frame("sent", Opcode::Ping, ping.len());
+            if done.is_ok() {
+                out.ping_staged = true;
+                trace_frame("sent", Opcode::Ping, ping.len());
+            } else {
+                // After our Close: it will never be sent, and is not waited for.
+                self.ping_waits.store(false, Ordering::Relaxed);
+            }
         }
         if let Some(close) = &owed.close {
             done = done.and_then(|()| out.encoder.close(close, stage));

@@ -1,0 +1,59 @@
+//! An abort wakes whoever blocks, wherever.
+
+use super::{PLENTY, connection, explore, spawn};
+use crate::error::{Cause, Error};
+use crate::proto::close::CloseCode;
+use crate::proto::recv::Kind;
+
+fn is_aborted(error: &Error) {
+    let closed = error.closed().unwrap();
+    assert!(matches!(closed.cause(), Cause::Aborted), "{closed:?}");
+}
+
+#[test]
+fn an_abort_wakes_who_receives_who_sends_and_who_waits_for_a_turn() {
+    explore(2, || {
+        // The peer does not read, nor say anything.
+        let (mut receiver, sender, peer) = connection(7, PLENTY);
+        let (first, second) = (sender.clone(), sender.clone());
+        let receiving = spawn(move || is_aborted(&receiver.recv().unwrap_err()));
+        let first = spawn(move || is_aborted(&first.send("too long").unwrap_err()));
+        let second = spawn(move || is_aborted(&second.send("too long").unwrap_err()));
+        sender.abort();
+        receiving.join().unwrap();
+        first.join().unwrap();
+        second.join().unwrap();
+        drop(peer);
+    });
+}
+
+#[test]
+fn an_abort_wakes_who_waits_for_a_turn_that_is_not_given_on() {
+    explore(3, || {
+        let (receiver, sender, peer) = connection(PLENTY, PLENTY);
+        let (waiter, aborter) = (sender.clone(), sender.clone());
+        let turn = sender.writer(Kind::Text).unwrap();
+        let waiting = spawn(move || is_aborted(&waiter.send("a").unwrap_err()));
+        let aborting = spawn(move || aborter.abort());
+        waiting.join().unwrap();
+        aborting.join().unwrap();
+        drop((turn, receiver, peer));
+    });
+}
+
+#[test]
+fn an_abort_wakes_who_closes() {
+    explore(2, || {
+        // The peer does not answer.
+        let (mut receiver, sender, peer) = connection(PLENTY, PLENTY);
+        let closing = spawn(move || {
+            if let Err(error) = receiver.ask_close(CloseCode::NORMAL.into()) {
+                is_aborted(&error);
+            }
+            receiver.finish()
+        });
+        sender.abort();
+        assert!(matches!(closing.join().unwrap().cause(), Cause::Aborted));
+        drop(peer);
+    });
+}

@@ -1,0 +1,178 @@
+//! The connection ends once, for all.
+
+use std::io;
+
+use super::{Frame, PLENTY, connection, explore, payloads, spawn};
+use crate::proto::close::CloseCode;
+use crate::proto::frame::Opcode;
+use crate::proto::recv::Kind;
+
+/// There is one Close among the frames, and it is the last.
+fn ends_with_its_only_close(frames: &[Frame]) {
+    assert_eq!(payloads(frames, Opcode::Close).len(), 1, "{frames:?}");
+    assert_eq!(frames.last().unwrap().opcode, Opcode::Close, "{frames:?}");
+}
+
+#[test]
+fn of_all_who_close_at_once_one_does_and_nothing_follows_its_close() {
+    explore(2, || {
+        let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
+        let other = sender.clone();
+        peer.send(Opcode::Ping, b"1");
+        peer.close(1001);
+        let receiving = spawn(move || receiver.recv().unwrap_err());
+        let first = spawn(move || sender.close(CloseCode::NORMAL).is_ok());
+        let second = spawn(move || {
+            let sent = other.send("a").is_ok();
+            (sent, other.close(CloseCode::GOING_AWAY).is_ok())
+        });
+        let frames = peer.frames();
+        ends_with_its_only_close(&frames);
+        let (sent, second) = second.join().unwrap();
+        let first = first.join().unwrap();
+        assert!(!(first && second));
+        assert_eq!(payloads(&frames, Opcode::Text).len(), usize::from(sent));
+        assert!(receiving.join().unwrap().closed().unwrap().is_clean());
+    });
+}
+
+#[test]
+fn the_stream_is_ended_after_both_closes_while_all_still_hold_it() {
+    explore(2, || {
+        let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
+        peer.close(1000);
+        let receiving = spawn(move || {
+            assert!(receiver.recv().unwrap_err().closed().unwrap().is_clean());
+            receiver
+        });
+        let sending = spawn(move || {
+            let _ = sender.send("a");
+            sender
+        });
+        // The peer waits for the end of the stream.
+        ends_with_its_only_close(&peer.frames());
+        drop((receiving.join().unwrap(), sending.join().unwrap()));
+    });
+}
+
+#[test]
+fn the_answer_to_a_close_is_sent_although_the_peer_reads_it_late() {
+    explore(3, || {
+        let (mut receiver, sender, mut peer) = connection(7, PLENTY);
+        // A message fills it.
+        sender.send("a").unwrap();
+        peer.close(1000);
+        let receiving = spawn(move || {
+            assert!(receiver.recv().unwrap_err().closed().unwrap().is_clean());
+            receiver
+        });
+        assert_eq!(peer.frame().unwrap().opcode, Opcode::Text);
+        ends_with_its_only_close(&peer.frames());
+        drop((receiving.join().unwrap(), sender));
+    });
+}
+
+#[test]
+fn who_waits_for_a_turn_is_told_that_the_connection_is_closed() {
+    explore(3, || {
+        let (receiver, sender, peer) = connection(PLENTY, PLENTY);
+        let (waiter, closer) = (sender.clone(), sender.clone());
+        let turn = sender.writer(Kind::Text).unwrap();
+        let waiting = spawn(move || waiter.send("a").unwrap_err());
+        let closing = spawn(move || closer.close(CloseCode::NORMAL).unwrap());
+        assert!(waiting.join().unwrap().closed().is_some());
+        closing.join().unwrap();
+        drop((turn, receiver, peer));
+    });
+}
+
+#[test]
+fn who_waits_for_a_turn_is_told_that_the_peer_has_gone() {
+    explore(3, || {
+        let (mut receiver, sender, peer) = connection(PLENTY, PLENTY);
+        let waiter = sender.clone();
+        let turn = sender.writer(Kind::Text).unwrap();
+        let waiting = spawn(move || waiter.send("a").unwrap_err());
+        let receiving = spawn(move || receiver.recv().unwrap_err());
+        drop(peer);
+        assert!(waiting.join().unwrap().closed().is_some());
+        assert!(!receiving.join().unwrap().closed().unwrap().is_clean());
+        drop(turn);
+    });
+}
+
+#[test]
+fn a_turn_is_given_on_to_each_who_waits() {
+    explore(3, || {
+        let (receiver, sender, mut peer) = connection(PLENTY, PLENTY);
+        let senders = [sender.clone(), sender.clone(), sender];
+        let sending = senders.map(|sender| spawn(move || sender.send("a").unwrap()));
+        for sending in sending {
+            sending.join().unwrap();
+        }
+        drop(receiver);
+        assert_eq!(payloads(&peer.frames(), Opcode::Text).len(), 3);
+    });
+}
+
+/// After a write that fails so, nobody can send, and nobody waits.
+fn poisons(kind: io::ErrorKind) {
+    explore(2, move || {
+        let (mut receiver, sender, peer) = connection(7, PLENTY);
+        let other = sender.clone();
+        let receiving = spawn(move || receiver.recv().unwrap_err());
+        let first = spawn(move || {
+            let sent = sender.send("aa").and_then(|()| sender.send("aa"));
+            assert!(sent.unwrap_err().closed().is_some());
+            assert!(sender.send("aa").unwrap_err().closed().is_some());
+        });
+        let second = spawn(move || {
+            let sent = other.send("xx").and_then(|()| other.send("xx"));
+            assert!(sent.unwrap_err().closed().is_some());
+        });
+        peer.end.fail_write(kind);
+        first.join().unwrap();
+        second.join().unwrap();
+        if kind == io::ErrorKind::BrokenPipe {
+            drop(peer); // So that is why.
+        }
+        assert!(!receiving.join().unwrap().closed().unwrap().is_clean());
+    });
+}
+
+#[test]
+fn a_write_that_fails_ends_the_connection_for_all() {
+    poisons(io::ErrorKind::Other);
+}
+
+#[test]
+fn a_peer_that_is_gone_ends_the_connection_for_all() {
+    poisons(io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn two_senders_a_receiver_and_one_who_closes_come_to_an_end() {
+    explore(1, || {
+        let (mut receiver, sender, mut peer) = connection(9, PLENTY);
+        let other = sender.clone();
+        let receiving = spawn(move || {
+            receiver.ask_close(CloseCode::NORMAL.into()).unwrap();
+            receiver.finish()
+        });
+        let first = spawn(move || sender.send("aaa"));
+        let second = spawn(move || other.send("xxx"));
+        peer.send(Opcode::Ping, b"1");
+        let mut frames = Vec::new();
+        while frames.last().is_none_or(|frame: &Frame| frame.opcode != Opcode::Close) {
+            frames.push(peer.frame().unwrap());
+        }
+        peer.close(1000);
+        frames.extend(peer.frames());
+        ends_with_its_only_close(&frames);
+        let sent = [first.join().unwrap(), second.join().unwrap()];
+        let sent = sent.iter().filter(|sent| sent.is_ok()).count();
+        assert_eq!(payloads(&frames, Opcode::Text).len(), sent);
+        drop(peer); // It is waited for.
+        assert!(receiving.join().unwrap().is_clean());
+    });
+}

@@ -1,0 +1,194 @@
+//! The halves of a connection under model checkers, which run their threads in every order:
+//!
+//! ```text
+//! RUSTFLAGS='--cfg loom' cargo test --release --lib --target-dir target/loom model
+//! RUSTFLAGS='--cfg shuttle' cargo test --release --lib --target-dir target/shuttle model
+//! ```
+//!
+//! What runs is the crate itself: `Sender`, `Receiver`, and all below them down to a stream in
+//! memory (`pipe.rs`). Loom tries every order with so many preemptions, one to three;
+//! `LOOM_MAX_PREEMPTIONS` tells another number. Shuttle tries 10,000 orders at random, or as many
+//! as `MODEL_ORDERS` says. Both fail when a thread waits for ever. `--nocapture` shows how many
+//! orders there were.
+//!
+//! The clock stands still, so whatever is owed must be paid without the help of a deadline. Only
+//! the receiver's retry, when the peer did not take what it owes, comes: as soon as there is room.
+
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod pipe;
+pub(crate) mod sync;
+
+mod abort;
+mod close;
+mod debts;
+mod messages;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::net::duplex::{Duplex, ReadHalf, Stream as _};
+use crate::proto::frame::{Header, Opcode};
+use crate::proto::http::HeadReader;
+use crate::proto::keepalive::{Keepalive, Timer};
+use crate::proto::mask::mask_into;
+use crate::proto::recv::{Decoder, Limits};
+use crate::receiver::{Options, Receiver};
+use crate::sender::Sender;
+use crate::wire::{Timeouts, Wire};
+
+use pipe::{End, pair};
+
+/// The threads of a model.
+#[cfg(loom)]
+use loom::thread::spawn;
+#[cfg(all(shuttle, not(loom)))]
+use shuttle::thread::spawn;
+
+/// Runs the model in every order; loom: with at most so many preemptions.
+#[cfg(loom)]
+fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    builder.max_branches = 10_000;
+    let (count, model) = counted(model);
+    builder.check(model);
+    println!("{} orders", count.load(Ordering::Relaxed));
+}
+
+/// Runs the model in so many orders by chance, half of them all the way, half with few preemptions.
+#[cfg(all(shuttle, not(loom)))]
+fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
+    use shuttle::scheduler::{PctScheduler, RandomScheduler};
+
+    let half = std::env::var("MODEL_ORDERS").map_or(10_000, |orders| orders.parse().unwrap()) / 2;
+    let (count, model) = counted(model);
+    let model = Arc::new(model);
+    for depth in [None, Some(3)] {
+        let mut config = shuttle::Config::new();
+        config.stack_size = 512 * 1024;
+        let model = model.clone();
+        // Seeded: a failure comes again.
+        match depth {
+            None => {
+                let scheduler = RandomScheduler::new_from_seed(1, half);
+                shuttle::Runner::new(scheduler, config).run(move || model());
+            }
+            Some(depth) => {
+                let scheduler = PctScheduler::new_from_seed(1, depth, half);
+                shuttle::Runner::new(scheduler, config).run(move || model());
+            }
+        }
+    }
+    println!("{} orders", count.load(Ordering::Relaxed));
+}
+
+fn counted(model: impl Fn()) -> (Arc<AtomicUsize>, impl Fn()) {
+    let count = Arc::new(AtomicUsize::new(0));
+    (count.clone(), move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        model();
+    })
+}
+
+/// More than any model sends.
+const PLENTY: usize = usize::MAX;
+
+/// An open connection, and the peer; each can send so many bytes before the other one reads.
+fn connection(ours: usize, peers: usize) -> (Receiver, Sender, Peer) {
+    let (end, peer) = pair([ours, peers]);
+    let wire = wire(Duplex::plain(Arc::new(end)));
+    let options = Options { auto_pong: true, fragments: false };
+    let decoder = Decoder::new(Limits::default());
+    let timer = Timer::new(Keepalive::OFF, sync::now());
+    let receiver = Receiver::new(wire.clone(), ReadHalf::default(), decoder, timer, options);
+    (receiver, Sender::new(wire), Peer::new(peer))
+}
+
+/// No deadlines.
+fn wire(duplex: Duplex) -> Arc<Wire> {
+    let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    let (response, _) = HeadReader::default().advance(head).unwrap().unwrap();
+    let timeouts = Timeouts { write: None, close: None };
+    Arc::new(Wire::new(duplex, response, None, timeouts))
+}
+
+/// The server's side.
+struct Peer {
+    end: End,
+    bytes: Vec<u8>,
+}
+
+/// A frame that the peer got, unmasked.
+#[derive(Debug, PartialEq, Eq)]
+struct Frame {
+    opcode: Opcode,
+    fin: bool,
+    payload: Vec<u8>,
+}
+
+impl Peer {
+    fn new(end: End) -> Self {
+        Self { end, bytes: Vec::new() }
+    }
+
+    /// Sends a whole frame.
+    fn send(&self, opcode: Opcode, payload: &[u8]) {
+        let mut frame = Vec::new();
+        let len = payload.len() as u64;
+        Header { fin: true, rsv: 0, opcode, mask: None, len }.encode(&mut frame);
+        frame.extend_from_slice(payload);
+        let mut rest = &frame[..];
+        while !rest.is_empty() {
+            // The client may have gone.
+            let Ok(len) = self.end.write(rest) else { return };
+            rest = &rest[len..];
+        }
+    }
+
+    fn close(&self, code: u16) {
+        self.send(Opcode::Close, &code.to_be_bytes());
+    }
+
+    /// The next frame; `None` at the end, which must not be inside a frame.
+    fn frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((header, at)) = Header::decode(&self.bytes).unwrap() {
+                let end = at + usize::try_from(header.len).unwrap();
+                if self.bytes.len() >= end {
+                    let mut payload = Vec::new();
+                    mask_into(&mut payload, &self.bytes[at..end], header.mask.unwrap(), 0);
+                    self.bytes.drain(..end);
+                    return Some(Frame { opcode: header.opcode, fin: header.fin, payload });
+                }
+            }
+            let mut buffer = [0; 256];
+            match self.end.read(&mut buffer).unwrap() {
+                0 => {
+                    assert!(self.bytes.is_empty(), "the end is inside a frame: {:?}", self.bytes);
+                    return None;
+                }
+                len => self.bytes.extend_from_slice(&buffer[..len]),
+            }
+        }
+    }
+
+    /// All frames up to the end.
+    fn frames(&mut self) -> Vec<Frame> {
+        std::iter::from_fn(|| self.frame()).collect()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.end.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// The payloads of the frames with this opcode.
+fn payloads(frames: &[Frame], opcode: Opcode) -> Vec<&[u8]> {
+    let of = |frame: &&Frame| frame.opcode == opcode;
+    frames.iter().filter(of).map(|frame| &*frame.payload).collect()
+}

@@ -1,0 +1,48 @@
+//! What `crate::sync` is under a model checker.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    sync::atomic::{AtomicBool, AtomicU64},
+    sync::{Condvar, Mutex, MutexGuard},
+    thread::yield_now,
+};
+#[cfg(all(shuttle, not(loom)))]
+pub(crate) use shuttle::{
+    sync::atomic::{AtomicBool, AtomicU64},
+    sync::{Condvar, Mutex, MutexGuard},
+    thread::yield_now,
+};
+
+/// The time stands still: no deadline passes unless it is over when it is set.
+pub(crate) fn now() -> Instant {
+    static NOW: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *NOW.get_or_init(Instant::now)
+}
+
+/// As that of `std`; that it is set is something that the checker sees.
+#[derive(Debug)]
+pub(crate) struct OnceLock<T> {
+    value: std::sync::OnceLock<T>,
+    is_set: AtomicBool,
+}
+
+impl<T> Default for OnceLock<T> {
+    fn default() -> Self {
+        Self { value: std::sync::OnceLock::new(), is_set: AtomicBool::new(false) }
+    }
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.is_set.load(Ordering::Acquire) { self.value.get() } else { None }
+    }
+
+    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        let value = self.value.get_or_init(init);
+        self.is_set.store(true, Ordering::Release);
+        value
+    }
+}

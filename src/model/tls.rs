@@ -1,0 +1,47 @@
+//! What TLS has to say is owed like all else.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use super::pipe::pair;
+use super::{PLENTY, explore, spawn, wire};
+use crate::net::duplex::{Duplex, Stream as _};
+
+/// The first byte of a TLS record that holds an alert.
+const ALERT: u8 = 21;
+
+#[test]
+fn what_tls_has_to_say_while_a_sender_has_the_wire_is_sent() {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let config = Arc::new(config);
+    explore(3, move || {
+        let (end, peer) = pair([PLENTY, PLENTY]);
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(config.clone(), name).unwrap();
+        // No handshake is needed to say something.
+        tls.write_tls(&mut io::sink()).unwrap();
+        let wire = wire(Duplex::tls(Arc::new(end), tls));
+        let other = wire.clone();
+        let sending = spawn(move || {
+            other.write(|_, _| Ok(())).unwrap();
+            other
+        });
+        let receiving = spawn(move || {
+            wire.duplex.with_tls(|tls| tls.send_close_notify());
+            wire.owe_tls();
+            wire.settle();
+            wire
+        });
+        let mut first = [0];
+        assert_eq!(peer.read(&mut first).unwrap(), 1);
+        assert_eq!(first[0], ALERT);
+        drop((sending.join().unwrap(), receiving.join().unwrap()));
+    });
+}
