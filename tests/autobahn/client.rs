@@ -98,7 +98,12 @@ fn echo(ws: &mut WebSocket) -> Error {
 }
 
 fn connect(url: &str) -> Result<WebSocket, Error> {
-    Builder::new().keepalive(Keepalive::OFF).connect(url)
+    let builder = Builder::new().keepalive(Keepalive::OFF);
+    // Small messages are compressed too: the cases are there to be tried.
+    #[cfg(feature = "deflate")]
+    let builder =
+        builder.deflate(landline::Deflate { min_size: 0, ..landline::Deflate::default() });
+    builder.connect(url)
 }
 
 /// `None` if `case` does not return in time, or panics. A thread that hangs is left
