@@ -338,6 +338,16 @@ impl fmt::Display for HandshakeError {
                     let reason: String = response.reason().chars().take(256).collect();
                     write!(f, "status {} {}", response.status(), reason.escape_debug())
                 }
+                Some(response) if mismatch.is_about_extensions() => {
+                    mismatch.fmt(f)?;
+                    // What it says names what is wrong.
+                    let mut said = response.headers().all("Sec-WebSocket-Extensions").take(4);
+                    said.try_for_each(|value| {
+                        let value: String =
+                            String::from_utf8_lossy(value).chars().take(256).collect();
+                        write!(f, ": {:?}", value)
+                    })
+                }
                 _ => mismatch.fmt(f),
             },
         }

@@ -46,18 +46,20 @@
 //! | use several | [`Receiver`], [`Sender`] |
 //! | stop from outside | [`AbortHandle`] |
 //! | trust other certificates | `TlsOptions` |
+//! | compress messages | `Builder::deflate` |
 //! | bring a stream | [`Stream`] |
 //! | drive the protocol yourself, fuzz it | [`proto`] |
 //!
 //! # What it does not do
 //!
-//! Be a server, run on an async runtime, compress (permessage-deflate), go through a proxy,
-//! follow redirects, keep cookies, reconnect by itself.
+//! Be a server, run on an async runtime, go through a proxy, follow redirects, keep cookies,
+//! reconnect by itself.
 //!
 //! # Features
 //!
 //! * `tls` (default): `wss://` by rustls.
 //! * `native-roots`: trust what the operating system trusts.
+//! * `deflate`: permessage-deflate (RFC 7692), if you ask for it with `Builder::deflate`.
 //! * `log`: handshake heads and frames to the `log` facade, secrets hidden.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use landline::{Builder, Error, Event, Keepalive, Message, WebSocket};
 
-/// The slowest case takes a few seconds, so a case that takes this long hangs.
-const CASE_LIMIT: Duration = Duration::from_secs(60);
+/// The slowest case takes a few seconds, on a machine with other work half a minute: a case that
+/// takes this long hangs.
+const CASE_LIMIT: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,6 +1,8 @@
 //! What the programs in `src/bin` share: the server, the contenders, and the rounds.
 
 pub mod client;
+pub mod compressed;
+pub mod heap;
 pub mod rounds;
 pub mod server;
 pub mod wire;
