@@ -322,13 +322,16 @@ impl Builder {
 impl Builder {
     /// The most bytes of a message that is received. More is answered with Close 1009, when the
     /// header says so and before memory is taken. Default: 64 MiB.
+    ///
+    /// Of a compressed message it is the bytes that come out which count, as they come out; on the
+    /// wire it may have a quarter more, and 1 KiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.limits.max_message_size = bytes.into();
         self
     }
 
-    /// The most bytes of a frame that is received. Default: 64 MiB.
+    /// The most bytes of a frame that is received; if it is compressed, on the wire. Default: 64 MiB.
     #[must_use]
     pub fn max_frame_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.limits.max_frame_size = bytes.into();

@@ -503,6 +503,16 @@ impl fmt::Display for HandshakeError {
             HandshakeProblem::TooManyInterim => f.write_str("too many interim responses"),
             HandshakeProblem::Mismatch(mismatch) => match &self.response {
                 Some(response) if mismatch == Mismatch::Status => write_status(f, response),
+                Some(response) if mismatch.is_about_extensions() => {
+                    mismatch.fmt(f)?;
+                    // What it says names what is wrong.
+                    let mut said = response.headers().all("Sec-WebSocket-Extensions").take(4);
+                    said.try_for_each(|value| {
+                        let value: String =
+                            String::from_utf8_lossy(value).chars().take(256).collect();
+                        write!(f, ": {:?}", value)
+                    })
+                }
                 _ => mismatch.fmt(f),
             },
             HandshakeProblem::TooManyRedirects => f.write_str("too many redirects"),

@@ -62,13 +62,14 @@
 //! | go through a proxy | [`Proxy`]; those of the environment are used |
 //! | trust other certificates | `TlsOptions` |
 //! | keep cookies | [`CookieJar`], [`CookieStore`] |
+//! | compress messages | `Builder::deflate` |
 //! | bring a stream | [`Stream`] |
 //! | drive the protocol yourself, fuzz it | [`proto`] |
 //!
 //! # What it does not do
 //!
-//! Be a server, run on an async runtime, compress (permessage-deflate). Of proxies: Digest and
-//! NTLM authentication, automatic configuration (PAC), a chain of several.
+//! Be a server, run on an async runtime. Of proxies: Digest and NTLM authentication, automatic
+//! configuration (PAC), a chain of several.
 //!
 //! Redirects are followed, three at most, and lead no secret to another origin
 //! ([`Builder::max_redirects`]). Cookies are kept only if a store is given
@@ -78,6 +79,7 @@
 //!
 //! * `tls` (default): `wss://` by rustls.
 //! * `native-roots`: trust what the operating system trusts.
+//! * `deflate`: permessage-deflate (RFC 7692), if you ask for it with `Builder::deflate`.
 //! * `log`: handshake heads and frames to the `log` facade, secrets hidden.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -40,6 +40,9 @@ impl Sender {
     /// Strings are sent as text, bytes as binary; both are masked in a buffer of fixed size, so a
     /// message needs no memory beyond its own.
     ///
+    /// If compression was agreed on, a message of at least the minimum size is compressed. What is
+    /// longer than 64 KiB then goes out in fragments of that size, between which pongs may go.
+    ///
     /// # Errors
     /// [`Error::Closed`] when the connection is over, or is being closed;
     /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take it in time: then it is
@@ -107,7 +110,7 @@ impl Sender {
 
     /// Begins a message that is written piece by piece, as fragments. Other messages wait until
     /// it is finished, also those of the same thread; pings, pongs and Close go between its
-    /// fragments.
+    /// fragments. If compression was agreed on, it is compressed.
     ///
     /// ```no_run
     /// # use std::io::Write as _;

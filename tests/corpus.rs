@@ -30,6 +30,10 @@ fn every_target_has_an_oracle_and_every_oracle_a_target() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     found.sort();
+    if !cfg!(feature = "deflate") {
+        let compressed = ["deflate_roundtrip", "extension_header", "inflate_stream"];
+        found.retain(|name| !compressed.contains(&name.as_str()));
+    }
     let known: Vec<_> = oracles::ALL.iter().map(|(name, _)| *name).collect();
     assert_eq!(found, known);
 }

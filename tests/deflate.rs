@@ -637,3 +637,167 @@ fn messages_that_end_in_final_blocks() {
     }
     assert_eq!(outcome(&bytes), (expected, None));
 }
+
+/// RFC 7692 section 7.1, and what servers may answer instead.
+mod negotiation {
+    use landline::{DeflateMismatch, Mismatch, Parameter};
+
+    use super::*;
+
+    fn agree(offer: Deflate, lines: &[&str]) -> Result<Option<DeflateParameters>, Mismatch> {
+        offer.agree(lines.iter().map(|line| line.as_bytes()))
+    }
+
+    fn parameters(server: (bool, u8), client: (bool, u8)) -> DeflateParameters {
+        let mut parameters = DeflateParameters::NONE;
+        (parameters.server_no_context_takeover, parameters.server_max_window_bits) = server;
+        (parameters.client_no_context_takeover, parameters.client_max_window_bits) = client;
+        parameters
+    }
+
+    #[test]
+    fn what_is_accepted() {
+        let plain = Deflate::default();
+        let asks = Deflate {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            server_max_window_bits: 10,
+            client_max_window_bits: 11,
+            ..plain
+        };
+        let table = [
+            (plain, "permessage-deflate", (false, 15), (false, 15)),
+            (plain, " permessage-deflate\t", (false, 15), (false, 15)),
+            // A server may limit itself unasked, and us because we said that we understand it.
+            (plain, "permessage-deflate; server_no_context_takeover", (true, 15), (false, 15)),
+            (plain, "permessage-deflate;client_no_context_takeover", (false, 15), (true, 15)),
+            (plain, "permessage-deflate; server_max_window_bits=8", (false, 8), (false, 15)),
+            (plain, "permessage-deflate; server_max_window_bits=15", (false, 15), (false, 15)),
+            (plain, "permessage-deflate; client_max_window_bits = 9", (false, 15), (false, 9)),
+            (plain, "permessage-deflate; client_max_window_bits=8", (false, 15), (false, 8)),
+            (
+                plain,
+                "permessage-deflate; server_max_window_bits=\"1\\2\"",
+                (false, 12),
+                (false, 15),
+            ),
+            (
+                asks,
+                "permessage-deflate; server_max_window_bits=10; server_no_context_takeover",
+                (true, 10),
+                (true, 11),
+            ),
+            (
+                asks,
+                "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; \
+                 client_max_window_bits=10; client_no_context_takeover",
+                (true, 9),
+                (true, 10),
+            ),
+        ];
+        for (offer, answer, server, client) in table {
+            assert_eq!(agree(offer, &[answer]), Ok(Some(parameters(server, client))), "{answer}");
+        }
+        assert_eq!(agree(plain, &[]), Ok(None), "declined");
+    }
+
+    #[test]
+    fn what_is_no_list_of_extensions_or_another_one() {
+        let long = format!("permessage-deflate; client_max_window_bits=\"{}", "\\".repeat(8000));
+        for lines in [
+            &[""][..],
+            &["x-foo"],
+            &["x-webkit-deflate-frame"],
+            &["__proto__"],
+            &["Permessage-Deflate"],
+            &["permessage-deflate, x-foo"],
+            &["permessage-deflate, permessage-deflate"],
+            &["permessage-deflate", "permessage-deflate"],
+            &["permessage-deflate,"],
+            &[", permessage-deflate"],
+            &["permessage-deflate;"],
+            &["permessage-deflate; ;"],
+            &["permessage-deflate; =9"],
+            &["permessage-deflate; server_max_window_bits="],
+            &["permessage-deflate; server_max_window_bits=\"\""],
+            &["permessage-deflate; server_max_window_bits=\"10"],
+            &["permessage-deflate; server_max_window_bits=\" 10\""],
+            &["permessage-deflate; server_max_window_bits=\"10\"x"],
+            &["permessage-deflate server_no_context_takeover"],
+            &["permessage-deflate\u{e9}"],
+            &[&",".repeat(8000)],
+            &[&";".repeat(8000)],
+            &[&long],
+        ] {
+            let shown = &lines[0][..lines[0].len().min(60)];
+            assert_eq!(agree(options(), lines), Err(Mismatch::Extension), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_permessage_deflate_cannot_be() {
+        use DeflateMismatch::{Larger, Missing, Repeated, Unknown, Value};
+        use Parameter::{
+            ClientMaxWindowBits, ClientNoContextTakeover, ServerMaxWindowBits,
+            ServerNoContextTakeover,
+        };
+        let plain = Deflate::default();
+        let small = Deflate { server_max_window_bits: 10, client_max_window_bits: 10, ..plain };
+        let forget = Deflate { server_no_context_takeover: true, ..plain };
+        for (offer, parameters, expected) in [
+            (plain, "foo", Unknown),
+            (plain, "foo=\"1\"", Unknown),
+            (plain, "SERVER_NO_CONTEXT_TAKEOVER", Unknown),
+            (
+                plain,
+                "server_no_context_takeover; server_no_context_takeover",
+                Repeated(ServerNoContextTakeover),
+            ),
+            (
+                plain,
+                "client_no_context_takeover; client_no_context_takeover",
+                Repeated(ClientNoContextTakeover),
+            ),
+            (
+                plain,
+                "server_max_window_bits=9; server_max_window_bits=9",
+                Repeated(ServerMaxWindowBits),
+            ),
+            (
+                plain,
+                "client_max_window_bits=9; client_max_window_bits=10",
+                Repeated(ClientMaxWindowBits),
+            ),
+            (plain, "server_no_context_takeover=1", Value(ServerNoContextTakeover)),
+            (plain, "client_no_context_takeover=true", Value(ClientNoContextTakeover)),
+            (plain, "server_max_window_bits", Value(ServerMaxWindowBits)),
+            (plain, "client_max_window_bits", Value(ClientMaxWindowBits)),
+            (small, "server_max_window_bits=11", Larger(ServerMaxWindowBits)),
+            (
+                small,
+                "server_max_window_bits=9; client_max_window_bits=11",
+                Larger(ClientMaxWindowBits),
+            ),
+            (small, "client_max_window_bits=10", Missing(ServerMaxWindowBits)),
+            (forget, "client_no_context_takeover", Missing(ServerNoContextTakeover)),
+        ] {
+            let answer = format!("permessage-deflate; {parameters}");
+            assert_eq!(agree(offer, &[&answer]), Err(Mismatch::Deflate(expected)), "{answer}");
+        }
+        for value in ["7", "16", "0", "1000", "08", "9.", "-9", "+9", "0x9", "99999999999999999999"]
+        {
+            let answer = format!("permessage-deflate; server_max_window_bits={value}");
+            let expected = Mismatch::Deflate(Value(ServerMaxWindowBits));
+            assert_eq!(agree(plain, &[&answer]), Err(expected), "{answer}");
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_parameter() {
+        let missing = DeflateMismatch::Missing(Parameter::ServerMaxWindowBits);
+        assert_eq!(
+            Mismatch::Deflate(missing).to_string(),
+            "permessage-deflate: server_max_window_bits was asked for, and is missing"
+        );
+    }
+}

@@ -6,10 +6,16 @@
 
 pub mod close_payload;
 pub mod connect_reply;
+#[cfg(feature = "deflate")]
+pub mod deflate_roundtrip;
 pub mod differential;
+#[cfg(feature = "deflate")]
+pub mod extension_header;
 pub mod frame_header;
 pub mod frame_stream;
 pub mod handshake_response;
+#[cfg(feature = "deflate")]
+pub mod inflate_stream;
 pub mod location;
 pub mod mask;
 pub mod no_proxy;
@@ -23,15 +29,22 @@ pub mod utf8;
 /// An oracle: panics when the code under test breaks its promise.
 pub type Oracle = fn(&[u8]);
 
-/// All of them by the name of their target.
+/// All of them by the name of their target; without the feature `deflate`, those that need it are
+/// not there.
 pub const ALL: &[(&str, Oracle)] = &[
     ("close_payload", close_payload::check),
     ("connect_reply", connect_reply::check),
+    #[cfg(feature = "deflate")]
+    ("deflate_roundtrip", deflate_roundtrip::check),
     ("differential", differential::check),
+    #[cfg(feature = "deflate")]
+    ("extension_header", extension_header::check),
     ("frame_header", frame_header::check),
     ("frame_stream", frame_stream::check),
     ("handshake_response", handshake_response::check),
     ("location", location::check),
+    #[cfg(feature = "deflate")]
+    ("inflate_stream", inflate_stream::check),
     ("mask", mask::check),
     ("no_proxy", no_proxy::check),
     ("proxy_url", proxy_url::check),

@@ -55,6 +55,19 @@ impl fmt::Display for Mismatch {
 
 impl core::error::Error for Mismatch {}
 
+impl Mismatch {
+    /// Whether `Sec-WebSocket-Extensions` is what is wrong.
+    #[must_use]
+    pub fn is_about_extensions(self) -> bool {
+        match self {
+            Self::Extension => true,
+            #[cfg(feature = "deflate")]
+            Self::Deflate(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The key of a handshake: 16 random bytes, new for each request (section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);

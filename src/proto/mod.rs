@@ -22,6 +22,9 @@
 //! * A [`Violation`]: send a Close with its code unless one was sent, read nothing more.
 //! * [`keepalive::Timer`]: ask [`due`](keepalive::Timer::due) at each
 //!   [`deadline`](keepalive::Timer::deadline).
+//! * With compression (`deflate`, RFC 7692): put `Deflate::offer` into the request; tell the decoder
+//!   what was agreed on, `recv::Decoder::accept_deflate`; put the pieces of `compress::Compressor`
+//!   into frames of `send::Encoder::begin_compressed`.
 //!
 //! This module is exempt from semantic versioning until 1.0.
 

@@ -1,6 +1,6 @@
-"""Reads an Autobahn report and fails unless every case is passed.
+"""Reads the reports of Autobahn servers and fails unless every case is passed.
 
-usage: check.py REPORT/index.json AGENT rfc6455|all
+usage: check.py AGENT rfc6455|all REPORT/index.json...
 """
 
 import json
@@ -15,13 +15,16 @@ EXPECTED_CASES = {"rfc6455": 301, "all": 517}
 MAY_BE_INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
 
 
-def main(index, agent, cases):
-    if not Path(index).exists():
-        sys.exit(f"autobahn: there is no report at {index}")
-    reports = json.loads(Path(index).read_text())
-    if set(reports) != {agent}:
-        sys.exit(f"autobahn: the report is about {sorted(reports)}, not about {agent}")
-    results = dict(sorted(reports[agent].items(), key=lambda item: number(item[0])))
+def main(agent, cases, *indexes):
+    results = {}
+    for index in indexes:
+        if not Path(index).exists():
+            sys.exit(f"autobahn: there is no report at {index}")
+        reports = json.loads(Path(index).read_text())
+        if set(reports) != {agent}:
+            sys.exit(f"autobahn: {index} is about {sorted(reports)}, not about {agent}")
+        results.update(reports[agent])
+    results = dict(sorted(results.items(), key=lambda item: number(item[0])))
 
     failed = {case: result for case, result in results.items() if not passes(case, result)}
     print_table(results)

@@ -2,6 +2,8 @@
 //!
 //! Usage: `interop CA.pem NAME=URL...`, where URL is `ws://HOST:PORT` or `wss://HOST:PORT`.
 
+mod compression;
+
 use std::error::Error as StdError;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -11,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use landline::{Builder, CloseCode, Error, Event, Kind, Message, TlsOptions, WebSocket};
 
-/// The slowest scenario takes about a second, so one that takes this long hangs.
-const SCENARIO_LIMIT: Duration = Duration::from_secs(30);
+/// The slowest scenario takes half a minute, so one that takes this long hangs.
+const SCENARIO_LIMIT: Duration = Duration::from_secs(180);
 
 const LARGE: usize = 16 << 20;
 
@@ -39,6 +41,10 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("close from them", close_from_them),
     ("subprotocol", subprotocol),
     ("refused handshake", refused_handshake),
+    ("deflate, offers", compression::every_offer),
+    ("deflate, answers", compression::every_answer),
+    ("deflate, sizes", compression::every_size),
+    ("deflate, fragments", compression::fragments),
 ];
 
 fn main() -> ExitCode {
@@ -131,9 +137,19 @@ impl Peer {
         format!("{}{path}", self.url)
     }
 
-    /// aiohttp sets FIN on every frame that it sends.
+    /// aiohttp sets FIN on every frame that it sends, and has no options of compression. With TLS
+    /// compression is no different.
     fn can_play(&self, scenario: &str) -> bool {
-        !(self.name.starts_with("aiohttp") && scenario == "fragments from them")
+        let is_tls = self.name.ends_with("+tls");
+        match scenario {
+            "fragments from them" | "deflate, answers" | "deflate, fragments"
+                if self.name.starts_with("aiohttp") =>
+            {
+                false
+            }
+            "deflate, offers" | "deflate, answers" | "deflate, sizes" => !is_tls,
+            _ => true,
+        }
     }
 }
 

@@ -18,19 +18,24 @@ closes = asyncio.Queue()
 
 
 async def open_websocket(request, **options):
+    options.setdefault("compress", False)
     ws = web.WebSocketResponse(max_msg_size=MAX_SIZE, protocols=SUBPROTOCOLS, **options)
     await ws.prepare(request)
     return ws
 
 
-async def echo(request):
-    ws = await open_websocket(request)
+async def echo(request, **options):
+    ws = await open_websocket(request, **options)
     async for message in ws:
         if message.type == WSMsgType.TEXT:
             await ws.send_str(message.data)
         else:
             await ws.send_bytes(message.data)
     return ws
+
+
+async def deflate(request):
+    return await echo(request, compress=True)
 
 
 async def ping(request):
@@ -81,6 +86,7 @@ async def main(certificate, key):
     app.add_routes(
         [
             web.get("/echo", echo),
+            web.get("/deflate", deflate),
             web.get("/ping", ping),
             web.get("/close", close),
             web.get("/wait-close", wait_close),

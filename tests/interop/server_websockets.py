@@ -9,6 +9,7 @@ import sys
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import serve
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 MAX_SIZE = 64 << 20
 SUBPROTOCOLS = ["chat.v2", "chat.v1"]
@@ -58,6 +59,8 @@ HANDLERS = {
     "/echo": echo,
     "/ping": ping,
     "/fragment": fragment,
+    "/deflate": echo,
+    "/deflate-fragment": fragment,
     "/close": close,
     "/wait-close": wait_close,
     "/last-close": last_close,
@@ -69,8 +72,17 @@ async def handle(ws):
     await HANDLERS[urlsplit(ws.request.path).path](ws)
 
 
-def refuse(connection, request):
+def compression(query):
+    options = {name: int(values[0]) for name, values in parse_qs(query).items()}
+    for name in ("server_no_context_takeover", "client_no_context_takeover"):
+        options[name] = bool(options.get(name))
+    return [ServerPerMessageDeflateFactory(**options)]
+
+
+def process_request(connection, request):
     path = urlsplit(request.path).path
+    if path.startswith("/deflate"):
+        connection.protocol.available_extensions = compression(urlsplit(request.path).query)
     if path == "/refuse":
         response = connection.respond(403, "no entry")
         response.headers["X-Why"] = "because"
@@ -89,7 +101,8 @@ async def main(certificate, key):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     options = dict(
-        process_request=refuse,
+        process_request=process_request,
+        compression=None,
         subprotocols=SUBPROTOCOLS,
         select_subprotocol=select_subprotocol,
         max_size=MAX_SIZE,

@@ -34,6 +34,10 @@ const handlers = {
     })
   },
 
+  '/deflate' (ws) { handlers['/echo'](ws) },
+
+  '/deflate-fragment' (ws) { handlers['/fragment'](ws) },
+
   '/close' (ws, query) {
     ws.close(Number(query.get('code')), query.get('reason'))
   },
@@ -56,22 +60,41 @@ const handlers = {
   }
 }
 
-function listen (server) {
-  const wss = new WebSocketServer({
-    server,
-    maxPayload: MAX_SIZE,
-    handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false,
-    verifyClient ({ req }, answer) {
-      const { pathname } = new URL(req.url, 'http://localhost')
-      if (pathname === '/refuse') answer(false, 403, 'no entry', { 'X-Why': 'because' })
-      else answer(pathname in handlers, 404)
+// The options of a server are for all its connections: one for each of its paths and queries.
+const servers = new Map()
+
+function serverFor (url) {
+  if (!servers.has(url.href)) {
+    const number = (name) => Number(url.searchParams.get(name)) || undefined
+    const perMessageDeflate = url.pathname.startsWith('/deflate') && {
+      serverNoContextTakeover: number('server_no_context_takeover') === 1 || undefined,
+      clientNoContextTakeover: number('client_no_context_takeover') === 1 || undefined,
+      serverMaxWindowBits: number('server_max_window_bits'),
+      clientMaxWindowBits: number('client_max_window_bits'),
+      threshold: 0
     }
-  })
-  wss.on('connection', (ws, req) => {
+    servers.set(url.href, new WebSocketServer({
+      noServer: true,
+      maxPayload: MAX_SIZE,
+      handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false,
+      perMessageDeflate,
+      verifyClient ({ req }, answer) {
+        if (url.pathname === '/refuse') answer(false, 403, 'no entry', { 'X-Why': 'because' })
+        else answer(url.pathname in handlers, 404)
+      }
+    }))
+  }
+  return servers.get(url.href)
+}
+
+function listen (server) {
+  server.on('upgrade', (req, socket, head) => {
     const url = new URL(req.url, 'http://localhost')
-    // Without a listener an error of one connection would end the process.
-    ws.on('error', (error) => console.error(`${url.pathname}: ${error.message}`))
-    handlers[url.pathname](ws, url.searchParams)
+    serverFor(url).handleUpgrade(req, socket, head, (ws) => {
+      // Without a listener an error of one connection would end the process.
+      ws.on('error', (error) => console.error(`${url.pathname}: ${error.message}`))
+      handlers[url.pathname](ws, url.searchParams)
+    })
   })
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve(server.address().port))

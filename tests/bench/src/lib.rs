@@ -2,6 +2,8 @@
 
 pub mod client;
 pub mod process;
+pub mod compressed;
+pub mod heap;
 pub mod rounds;
 pub mod server;
 pub mod wire;

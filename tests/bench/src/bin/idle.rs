@@ -1,53 +1,14 @@
 //! Heap bytes of an idle plain connection, counted by the allocator, on this thread only.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 
+use landline_bench::heap::{Counting, live};
 use landline_bench::server;
 
 /// As the design says.
 const GOAL: isize = 8 * 1024;
 const CONNECTIONS: usize = 100;
-
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    // The thread may be ending.
-    let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
-}
-
-// SAFETY: all is done by `System`.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size.cast_signed() - layout.size().cast_signed());
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -61,13 +22,13 @@ fn measure<T>(connect: impl Fn() -> T, warm: impl Fn(&mut T)) -> isize {
     // What is made once, TLS options for example, does not count.
     drop(connect());
     let mut all = Vec::with_capacity(CONNECTIONS);
-    let before = LIVE.get();
+    let before = live();
     for _ in 0..CONNECTIONS {
         let mut connection = connect();
         warm(&mut connection);
         all.push(connection);
     }
-    (LIVE.get() - before) / CONNECTIONS.cast_signed()
+    (live() - before) / CONNECTIONS.cast_signed()
 }
 
 fn main() -> ExitCode {

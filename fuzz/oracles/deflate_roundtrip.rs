@@ -1,0 +1,107 @@
+//! Messages through the compressor, with any options, in any pieces, flushed anywhere: the decoder
+//! and another implementation both get them back.
+
+use arbitrary::Unstructured;
+use landline::proto::compress::Compressor;
+use landline::proto::frame::{Header, Opcode};
+use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::{Deflate, DeflateParameters};
+
+pub fn check(data: &[u8]) {
+    // Running out of input ends the script.
+    let _ = script(&mut Unstructured::new(data));
+}
+
+fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+    let options = Deflate { level: input.int_in_range(0..=9)?, ..Deflate::default() };
+    let mut parameters = DeflateParameters::NONE;
+    parameters.client_max_window_bits = input.int_in_range(9..=15)?;
+    let forgets = input.arbitrary()?;
+    parameters.client_no_context_takeover = forgets;
+    parameters.server_no_context_takeover = forgets;
+    let most = input.int_in_range(64..=70_000)?;
+    let mut compressor = Compressor::new(&options, parameters, most);
+    let mut decoder = Decoder::new(Limits::default());
+    decoder.accept_deflate(&parameters);
+
+    let (mut stream, mut sent) = (Vec::new(), Vec::new());
+    while !input.is_empty() {
+        let message = message(input)?;
+        let pieces = pieces(&mut compressor, &message, input)?;
+        assert_eq!(receive(&mut decoder, &pieces), message, "the decoder");
+        stream.extend(pieces.concat());
+        stream.extend([0, 0, 0xFF, 0xFF]);
+        sent.extend_from_slice(&message);
+        if forgets {
+            assert_eq!(reference(&stream), sent, "miniz");
+            stream.clear();
+            sent.clear();
+        }
+        if input.arbitrary()? {
+            compressor.shrink();
+            decoder.shrink();
+        }
+    }
+    assert_eq!(reference(&stream), sent, "miniz");
+    Ok(())
+}
+
+/// Some bytes, repeated or not.
+fn message(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+    let len = input.int_in_range(0..=300)?.min(input.len());
+    let bytes = input.bytes(len)?;
+    let times = *input.choose(&[1, 1, 2, 30, 700])?;
+    Ok(bytes.repeat(times))
+}
+
+fn pieces(
+    compressor: &mut Compressor,
+    message: &[u8],
+    input: &mut Unstructured<'_>,
+) -> arbitrary::Result<Vec<Vec<u8>>> {
+    let mut pieces = Vec::new();
+    let parts = input.int_in_range(1..=4)?;
+    for part in message.chunks(message.len().div_ceil(parts).max(1)) {
+        let mut part = part;
+        while compressor.push(&mut part).unwrap() {
+            pieces.push(compressor.piece().to_vec());
+        }
+        let mut more = input.arbitrary()?;
+        while more {
+            more = compressor.flush().unwrap();
+            pieces.push(compressor.piece().to_vec());
+        }
+    }
+    let mut more = true;
+    while more {
+        more = compressor.finish().unwrap();
+        pieces.push(compressor.piece().to_vec());
+    }
+    Ok(pieces)
+}
+
+fn receive(decoder: &mut Decoder, pieces: &[Vec<u8>]) -> Vec<u8> {
+    for (at, piece) in pieces.iter().enumerate() {
+        let mut bytes = Vec::new();
+        let (opcode, rsv) = if at == 0 { (Opcode::Binary, 4) } else { (Opcode::Continuation, 0) };
+        let fin = at + 1 == pieces.len();
+        Header { fin, rsv, opcode, mask: None, len: piece.len() as u64 }.encode(&mut bytes);
+        bytes.extend_from_slice(piece);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            rest = &rest[decoder.feed(rest)..];
+            if decoder.advance(Delivery::Whole).expect("a violation") {
+                assert!(fin && rest.is_empty(), "too early");
+                let Ok(Some(Step::Binary(bytes))) = decoder.step() else { panic!("no message") };
+                return bytes.to_vec();
+            }
+        }
+    }
+    panic!("no message")
+}
+
+fn reference(stream: &[u8]) -> Vec<u8> {
+    // A final block ends it.
+    let stream = [stream, &[1, 0, 0, 0xFF, 0xFF]].concat();
+    miniz_oxide::inflate::decompress_to_vec(&stream).expect("miniz refuses it")
+}

@@ -1,0 +1,122 @@
+//! Compressed messages: however the bytes are cut, the same events and the same end; limits hold;
+//! what is accepted is what another implementation makes of it.
+//!
+//! Input: a byte of options, the cutting plan with its length before it, the stream: frames, or with
+//! an option the payload of one compressed message.
+
+use landline::DeflateParameters;
+use landline::proto::Violation;
+use landline::proto::frame::{Header, Opcode};
+use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::{
+    TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+};
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+const MAX_MESSAGE: u64 = 3000;
+
+type Outcome = (Vec<Vec<u8>>, Option<Violation>);
+
+pub fn check(data: &[u8]) {
+    let Some((&options, data)) = data.split_first() else { return };
+    let (plan, stream) = super::split(data);
+    let mut limits = Limits::default();
+    limits.max_message_size = Some(if options & 1 != 0 { MAX_MESSAGE } else { 1 << 20 });
+    let mut parameters = DeflateParameters::NONE;
+    parameters.server_no_context_takeover = options & 2 != 0;
+    let one_message = options & 4 != 0;
+    let text = options & 8 != 0;
+    let framed = if one_message { frame(text, stream) } else { stream.to_vec() };
+
+    let run = |plan: &[u8], delivery| run(&framed, plan, limits, &parameters, delivery);
+    let whole = run(&[], Delivery::Whole);
+    for delivery in [Delivery::Whole, Delivery::Pieces] {
+        assert_eq!(whole, run(&[], delivery), "{delivery:?}");
+        assert_eq!(whole, run(&[0], delivery), "byte by byte, {delivery:?}");
+        assert_eq!(whole, run(plan, delivery), "cut by {plan:?}, {delivery:?}");
+    }
+    let most = limits.max_message_size.unwrap();
+    assert!(whole.0.iter().all(|message| message.len() as u64 <= most), "over the limit");
+    if let (true, (messages, None)) = (one_message, &whole) {
+        assert_eq!(messages.len(), 1, "no message and no violation");
+        assert_eq!(messages[0], reference(stream, messages[0].len()), "not what miniz makes of it");
+    }
+}
+
+fn frame(text: bool, payload: &[u8]) -> Vec<u8> {
+    let opcode = if text { Opcode::Text } else { Opcode::Binary };
+    let mut frame = Vec::new();
+    Header { fin: true, rsv: 4, opcode, mask: None, len: payload.len() as u64 }.encode(&mut frame);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The messages and control frames, each as bytes, and how it ended.
+fn run(
+    stream: &[u8],
+    plan: &[u8],
+    limits: Limits,
+    parameters: &DeflateParameters,
+    delivery: Delivery,
+) -> Outcome {
+    let mut decoder = Decoder::new(limits);
+    decoder.accept_deflate(parameters);
+    let mut events = Vec::new();
+    let mut open = Vec::new();
+    for mut piece in super::cut(stream, plan) {
+        while !piece.is_empty() {
+            piece = &piece[decoder.feed(piece)..];
+            if let Err(violation) = take(&mut decoder, delivery, &mut events, &mut open) {
+                assert_eq!(decoder.advance(delivery), Err(violation), "a violation is final");
+                return (events, Some(violation));
+            }
+        }
+    }
+    (events, None)
+}
+
+fn take(
+    decoder: &mut Decoder,
+    delivery: Delivery,
+    events: &mut Vec<Vec<u8>>,
+    open: &mut Vec<u8>,
+) -> Result<(), Violation> {
+    while decoder.advance(delivery)? {
+        events.push(match decoder.step()?.expect("advance said that there is a step") {
+            Step::Text(text) => text.as_bytes().to_vec(),
+            Step::Binary(bytes) | Step::Ping(bytes) | Step::Pong(bytes) => bytes.to_vec(),
+            Step::Close(close) => close.encode(),
+            Step::Piece(piece) => {
+                open.extend_from_slice(piece.data);
+                if !piece.last {
+                    continue;
+                }
+                std::mem::take(open)
+            }
+            step => panic!("unknown step {step:?}"),
+        });
+    }
+    Ok(())
+}
+
+/// What miniz makes of a payload, RFC 7692 section 7.2.2: at most `most` bytes and one.
+fn reference(payload: &[u8], most: usize) -> Vec<u8> {
+    let input = [payload, &[0, 0, 0xFF, 0xFF]].concat();
+    let mut out = vec![0; most + 1];
+    let (mut read, mut written) = (0, 0);
+    loop {
+        let flags = TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let mut stream = Box::new(DecompressorOxide::new());
+        let (status, took, gave) =
+            decompress(&mut stream, &input[read..], &mut out[written..], 0, flags);
+        read += took;
+        written += gave;
+        // After a block with BFINAL, others may follow.
+        if status != TINFLStatus::Done {
+            assert_eq!(status, TINFLStatus::NeedsMoreInput, "miniz refuses it");
+            out.truncate(written);
+            return out;
+        }
+    }
+}

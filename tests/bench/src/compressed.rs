@@ -1,0 +1,124 @@
+//! The messages of the measurements of compression, and how they are compressed and inflated.
+
+use landline::proto::compress::Compressor;
+use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::{Deflate, DeflateParameters};
+
+use crate::wire::header;
+
+/// What the records say is different in each run of the generator, but the same in each run of the
+/// program.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// A JSON message of this length: records of a price feed.
+pub fn json(len: usize, seed: u64) -> String {
+    let mut numbers = Numbers(seed * 2 + 1);
+    let mut out = String::from("[");
+    while out.len() < len {
+        out.push_str(&format!(
+            "{{\"id\":{},\"symbol\":\"{}{}\",\"bid\":{}.{:02},\"ask\":{}.{:02},\"time\":\"2024-05-{:02}T12:{:02}:{:02}Z\"}},",
+            numbers.next(1_000_000),
+            ["ABC", "XYZ", "QQQ", "LMN"][usize::try_from(numbers.next(4)).unwrap()],
+            numbers.next(10),
+            numbers.next(1000),
+            numbers.next(100),
+            numbers.next(1000),
+            numbers.next(100),
+            1 + numbers.next(28),
+            numbers.next(60),
+            numbers.next(60),
+        ));
+    }
+    out.truncate(len);
+    out
+}
+
+/// Text of this length: words, some often and some seldom.
+pub fn prose(len: usize, seed: u64) -> String {
+    const SYLLABLES: [&str; 24] = [
+        "the", "re", "con", "ing", "ver", "ta", "lo", "mi", "ser", "sto", "an", "de", "pro",
+        "ment", "al", "er", "tion", "ble", "un", "qui", "ex", "or", "is", "ly",
+    ];
+    let mut numbers = Numbers(seed * 2 + 1);
+    let mut words = Vec::new();
+    for _ in 0..3000 {
+        let syllables = 1 + numbers.next(4);
+        let word: String =
+            (0..syllables).map(|_| SYLLABLES[usize::try_from(numbers.next(24)).unwrap()]).collect();
+        words.push(word);
+    }
+    let mut out = String::new();
+    while out.len() < len {
+        // The product of two makes the first words frequent.
+        let at = numbers.next(3000) * numbers.next(3000) / 3000;
+        out.push_str(&words[usize::try_from(at).unwrap()]);
+        out.push_str(if numbers.next(12) == 0 { ", " } else { " " });
+    }
+    out.truncate(len);
+    out
+}
+
+pub fn compressor(bits: u8) -> Compressor {
+    let mut parameters = DeflateParameters::NONE;
+    parameters.client_max_window_bits = bits;
+    Compressor::new(&Deflate::default(), parameters, 64 * 1024)
+}
+
+pub fn decoder(limit: Option<u64>) -> Decoder {
+    let mut limits = Limits::default();
+    limits.max_message_size = limit;
+    let mut decoder = Decoder::new(limits);
+    decoder.accept_deflate(&DeflateParameters::NONE);
+    decoder
+}
+
+/// Compresses a message; gives each piece away.
+pub fn compress(compressor: &mut Compressor, mut message: &[u8], mut piece: impl FnMut(&[u8])) {
+    while compressor.push(&mut message).unwrap() {
+        piece(compressor.piece());
+    }
+    let mut more = true;
+    while more {
+        more = compressor.finish().unwrap();
+        piece(compressor.piece());
+    }
+}
+
+/// A server's frame of a compressed text message.
+pub fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = header(payload.len(), false);
+    frame[0] = 0xC1;
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Feeds a message as the socket would, and gives its length; or the bytes that were fed when it
+/// was refused.
+pub fn inflate(
+    decoder: &mut Decoder,
+    mut bytes: &[u8],
+    delivery: Delivery,
+) -> Result<usize, landline::Violation> {
+    let mut len = 0;
+    while !bytes.is_empty() {
+        bytes = &bytes[decoder.feed(bytes)..];
+        while decoder.advance(delivery)? {
+            len += match decoder.step()? {
+                Some(Step::Text(text)) => text.len(),
+                Some(Step::Binary(bytes)) => bytes.len(),
+                Some(Step::Piece(piece)) => piece.data.len(),
+                _ => 0,
+            };
+        }
+    }
+    Ok(len)
+}

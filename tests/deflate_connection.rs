@@ -1,0 +1,630 @@
+//! permessage-deflate on real connections: the opening handshake, sending from several places,
+//! receiving in every way, and what a hostile server may try.
+
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used)]
+
+mod proto_support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use landline::{
+    Builder, CloseCode, Deflate, DeflateMismatch, DeflateParameters, Error, Event,
+    HandshakeProblem, InvalidInput, Keepalive, Kind, Message, Mismatch, Parameter, Violation,
+    WebSocket,
+};
+use proto_support::{ClientFrame, Numbers, frame, hex, take_client_frame};
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// Runs the test, and panics if it hangs.
+fn watchdog(body: impl FnOnce() + Send + 'static) {
+    let (done, waits) = mpsc::channel();
+    let running = thread::spawn(move || {
+        body();
+        let _ = done.send(());
+    });
+    match waits.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
+        _ => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
+}
+
+/// A server for one connection, on a thread of its own.
+struct Server<T> {
+    addr: SocketAddr,
+    script: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> Server<T> {
+    /// Answers with this extension header, if any, and plays the script.
+    fn start(
+        extensions: Option<&'static str>,
+        script: impl FnOnce(&mut Peer) -> T + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let script = thread::spawn(move || {
+            let mut peer = Peer::accept(&listener, extensions);
+            script(&mut peer)
+        });
+        Self { addr, script }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{}/", self.addr)
+    }
+
+    fn connect(&self, options: Deflate) -> WebSocket {
+        builder(options).connect(&self.url()).unwrap()
+    }
+
+    fn join(self) -> T {
+        self.script.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+struct Peer {
+    stream: TcpStream,
+    received: Vec<u8>,
+    offer: Option<String>,
+}
+
+impl Peer {
+    fn accept(listener: &TcpListener, extensions: Option<&str>) -> Self {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let header = |name: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
+        };
+        let key = header("Sec-WebSocket-Key").unwrap();
+        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let more = extensions
+            .map_or(String::new(), |value| format!("Sec-WebSocket-Extensions: {value}\r\n"));
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
+        );
+        stream.write_all(answer.as_bytes()).unwrap();
+        Self { stream, received: Vec::new(), offer: header("Sec-WebSocket-Extensions") }
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    fn next(&mut self) -> ClientFrame {
+        loop {
+            if let Some(frame) = take_client_frame(&mut self.received) {
+                return frame;
+            }
+            let mut buffer = [0; 64 * 1024];
+            let len = self.stream.read(&mut buffer).unwrap();
+            assert!(len > 0, "the client is gone");
+            self.received.extend_from_slice(&buffer[..len]);
+        }
+    }
+
+    /// The frames of one message, controls left out.
+    fn message(&mut self) -> Vec<ClientFrame> {
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.next();
+            if frame.first & 8 == 0 {
+                let fin = frame.first & FIN != 0;
+                frames.push(frame);
+                if fin {
+                    return frames;
+                }
+            }
+        }
+    }
+
+    fn close_code(&mut self) -> u16 {
+        let frame = self.next();
+        assert_eq!(frame.first, FIN | 8, "not a Close");
+        u16::from_be_bytes([frame.payload[0], frame.payload[1]])
+    }
+}
+
+fn builder(options: Deflate) -> Builder {
+    Builder::new().keepalive(Keepalive::OFF).deflate(options)
+}
+
+fn all() -> Deflate {
+    Deflate { min_size: 0, ..Deflate::default() }
+}
+
+fn forgets() -> Deflate {
+    Deflate { client_no_context_takeover: true, ..all() }
+}
+
+/// What a message is, of which nothing refers to another one.
+fn inflate(frames: &[ClientFrame]) -> Vec<u8> {
+    assert_eq!(frames[0].first & 0x70, RSV1, "not compressed");
+    assert!(frames[1..].iter().all(|frame| frame.first & 0x7F == 0), "not a continuation");
+    let mut stream: Vec<u8> = frames.iter().flat_map(|frame| frame.payload.clone()).collect();
+    stream.extend([0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF]);
+    miniz_oxide::inflate::decompress_to_vec(&stream).unwrap()
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut numbers = Numbers::new(3);
+    (0..len).map(|_| numbers.next().to_le_bytes()[1]).collect()
+}
+
+const HELLO: [u8; 7] = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
+
+mod the_opening_handshake {
+    use super::*;
+
+    #[test]
+    fn the_offer_is_what_the_options_say() {
+        watchdog(|| {
+            let table = [
+                (None, None),
+                (Some(Deflate::default()), Some("permessage-deflate; client_max_window_bits")),
+                (
+                    Some(Deflate {
+                        server_no_context_takeover: true,
+                        client_no_context_takeover: true,
+                        server_max_window_bits: 8,
+                        client_max_window_bits: 9,
+                        ..Deflate::default()
+                    }),
+                    Some(
+                        "permessage-deflate; client_max_window_bits=9; server_max_window_bits=8; \
+                         client_no_context_takeover; server_no_context_takeover",
+                    ),
+                ),
+            ];
+            for (options, expected) in table {
+                let server = Server::start(None, |peer| peer.offer.clone());
+                let builder = Builder::new().deflate(options);
+                let ws = builder.connect(&server.url()).unwrap();
+                assert_eq!(ws.deflate(), None, "the server declined");
+                assert_eq!(server.join().as_deref(), expected);
+            }
+        });
+    }
+
+    #[test]
+    fn what_was_agreed_on_can_be_asked_for() {
+        watchdog(|| {
+            let answer =
+                "permessage-deflate; server_no_context_takeover; client_max_window_bits=10";
+            let server = Server::start(Some(answer), |_| ());
+            let ws = server.connect(all());
+            let mut expected = DeflateParameters::NONE;
+            expected.server_no_context_takeover = true;
+            expected.client_max_window_bits = 10;
+            assert_eq!(ws.deflate(), Some(expected));
+            assert_eq!(ws.sender().deflate(), Some(expected));
+            let (receiver, _) = ws.split();
+            assert_eq!(receiver.deflate(), Some(expected));
+        });
+    }
+
+    #[test]
+    fn a_server_that_accepts_what_was_not_offered_is_refused_by_the_parameter() {
+        watchdog(|| {
+            let asked = Deflate {
+                server_no_context_takeover: true,
+                server_max_window_bits: 10,
+                client_max_window_bits: 11,
+                ..all()
+            };
+            let bits = Parameter::ServerMaxWindowBits;
+            let table = [
+                (
+                    "permessage-deflate",
+                    asked,
+                    DeflateMismatch::Missing(Parameter::ServerNoContextTakeover),
+                ),
+                (
+                    "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
+                    asked,
+                    DeflateMismatch::Larger(bits),
+                ),
+                ("permessage-deflate; window=3", all(), DeflateMismatch::Unknown),
+                (
+                    "permessage-deflate; server_max_window_bits=12; server_max_window_bits=12",
+                    all(),
+                    DeflateMismatch::Repeated(bits),
+                ),
+                (
+                    "permessage-deflate; server_max_window_bits=16",
+                    all(),
+                    DeflateMismatch::Value(bits),
+                ),
+            ];
+            for (answer, options, expected) in table {
+                let server = Server::start(Some(answer), |_| ());
+                let error = builder(options).connect(&server.url()).unwrap_err();
+                let Error::Handshake(handshake) = &error else { panic!("{error:?}") };
+                let mismatch = Mismatch::Deflate(expected);
+                assert_eq!(handshake.problem(), HandshakeProblem::Mismatch(mismatch), "{answer}");
+                assert!(!error.is_retryable());
+                let message = error.to_string();
+                assert!(message.contains("permessage-deflate"), "{message}");
+                let said = &answer["permessage-deflate".len()..];
+                assert!(message.contains(said), "it does not say what the server said: {message}");
+                if expected != DeflateMismatch::Unknown {
+                    assert!(
+                        message.contains("_takeover") || message.contains("_bits"),
+                        "{message}"
+                    );
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn nothing_is_compressed_that_was_not_offered() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |_| ());
+            let error = Builder::new().connect(&server.url()).unwrap_err();
+            let Error::Handshake(handshake) = &error else { panic!("{error:?}") };
+            assert_eq!(handshake.problem(), HandshakeProblem::Mismatch(Mismatch::Extension));
+        });
+    }
+
+    #[test]
+    fn options_out_of_their_range_open_no_socket() {
+        for (options, name) in [
+            (Deflate { server_max_window_bits: 7, ..all() }, "server_max_window_bits"),
+            (Deflate { server_max_window_bits: 16, ..all() }, "server_max_window_bits"),
+            (Deflate { client_max_window_bits: 8, ..all() }, "client_max_window_bits"),
+            (Deflate { client_max_window_bits: 16, ..all() }, "client_max_window_bits"),
+            (Deflate { level: 10, ..all() }, "level"),
+        ] {
+            let error = builder(options).connect("ws://127.0.0.1:1/").unwrap_err();
+            let Error::InvalidInput(input) = &error else { panic!("{error:?}") };
+            assert_eq!(*input, InvalidInput::Deflate(name.into()));
+            assert!(error.to_string().contains(name));
+        }
+    }
+}
+
+mod sending {
+    use super::*;
+
+    #[test]
+    fn each_message_is_compressed_unless_it_is_small_or_asked_not_to_be() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                (0..6).map(|_| peer.next()).collect::<Vec<_>>()
+            });
+            let options = Deflate { min_size: 5, ..Deflate::default() };
+            let ws = server.connect(options);
+            let sender = ws.sender();
+            ws.send("Hello").unwrap();
+            ws.send("Hell").unwrap();
+            sender.send_uncompressed("Hello").unwrap();
+            ws.ping(b"Hello").unwrap();
+            ws.send(b"Hello").unwrap();
+            ws.send("").unwrap();
+            let firsts: Vec<_> =
+                server.join().into_iter().map(|frame| (frame.first, frame.payload)).collect();
+            let expected = [
+                (FIN | RSV1 | TEXT, HELLO.to_vec()),
+                (FIN | TEXT, b"Hell".to_vec()),
+                (FIN | TEXT, b"Hello".to_vec()),
+                (FIN | PING, b"Hello".to_vec()),
+                // What was sent uncompressed is in nobody's window.
+                (FIN | RSV1 | BINARY, hex("f2 00 11 00 00")),
+                (FIN | TEXT, vec![]),
+            ];
+            assert_eq!(firsts, expected);
+        });
+    }
+
+    #[test]
+    fn a_big_message_goes_out_in_fragments_of_64_kib() {
+        watchdog(|| {
+            let data = noise(1_000_000);
+            let server = Server::start(Some("permessage-deflate"), Peer::message);
+            let ws = server.connect(all());
+            ws.send(&data).unwrap();
+            let frames = server.join();
+            assert_eq!(frames[0].first, RSV1 | BINARY);
+            assert!(frames[..frames.len() - 1].iter().all(|frame| frame.payload.len() == 65_536));
+            assert!(inflate(&frames) == data);
+        });
+    }
+
+    #[test]
+    fn a_pong_does_not_wait_for_a_big_message() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                let first = peer.next();
+                assert_eq!(first.first, RSV1 | BINARY);
+                peer.send(&frame(FIN | PING, b"now"));
+                let mut fragments = 0;
+                loop {
+                    let frame = peer.next();
+                    match frame.first & 15 {
+                        PONG => break,
+                        _ => fragments += 1,
+                    }
+                    assert!(frame.first & FIN == 0, "the message came first");
+                }
+                fragments
+            });
+            let ws = server.connect(Deflate { level: 9, ..all() });
+            let (mut receiver, sender) = ws.split();
+            let receiving = thread::spawn(move || receiver.recv());
+            let data = noise(8 << 20);
+            let _ = sender.send(&data); // The server goes away in the middle.
+            server.join();
+            assert!(receiving.join().unwrap().is_err());
+        });
+    }
+
+    #[test]
+    fn a_batch_is_compressed_message_by_message() {
+        watchdog(|| {
+            let big = noise(100_000);
+            let server =
+                Server::start(Some("permessage-deflate; client_no_context_takeover"), |peer| {
+                    (0..5).map(|_| peer.message()).collect::<Vec<_>>()
+                });
+            let ws = server.connect(Deflate { min_size: 3, ..all() });
+            let messages: [&[u8]; 5] = [b"Hello", b"no", b"Hello", &big, b"Hello"];
+            ws.sender().batch(messages).unwrap();
+            let received = server.join();
+            assert_eq!(received[1][0].first, FIN | BINARY);
+            for (at, frames) in received.iter().enumerate() {
+                if at != 1 {
+                    assert!(inflate(frames) == messages[at], "message {at}");
+                }
+            }
+            assert_eq!(received[0][0].payload, HELLO);
+        });
+    }
+
+    #[test]
+    fn a_writer_compresses_and_its_flush_lets_all_out() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                let first = peer.next();
+                let rest = peer.message();
+                let more = [peer.message(), peer.message()];
+                (first, rest, more)
+            });
+            let ws = server.connect(forgets());
+            let sender = ws.sender();
+            let mut writer = sender.writer(Kind::Text).unwrap();
+            writer.write_all(b"one, ").unwrap();
+            writer.flush().unwrap();
+            writer.flush().unwrap(); // Nothing to let out is no fragment.
+            writer.write_all(b"two").unwrap();
+            writer.finish().unwrap();
+            let mut writer = sender.writer(Kind::Binary).unwrap().uncompressed();
+            writer.write_all(b"as it is").unwrap();
+            writer.finish().unwrap();
+            sender.writer(Kind::Text).unwrap().finish().unwrap();
+            let (first, rest, [plain, empty]) = server.join();
+            assert_eq!(first.first, RSV1 | TEXT);
+            let all: Vec<ClientFrame> = [first].into_iter().chain(rest).collect();
+            assert_eq!(all.len(), 2);
+            assert_eq!(inflate(&all), b"one, two");
+            assert_eq!((plain[0].first, &plain[0].payload[..]), (FIN | BINARY, &b"as it is"[..]));
+            assert_eq!(inflate(&empty), b"");
+        });
+    }
+
+    #[test]
+    fn a_writer_that_is_dropped_leaves_no_trace_in_the_window() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| peer.next());
+            let ws = server.connect(all());
+            let sender = ws.sender();
+            let mut writer = sender.writer(Kind::Text).unwrap();
+            writer.write_all(&[b'x'; 65_536]).unwrap(); // It is in the compressor, not on the wire.
+            drop(writer);
+            ws.send("Hello").unwrap();
+            assert_eq!(server.join().payload, HELLO);
+        });
+    }
+
+    #[test]
+    fn a_writer_that_is_dropped_half_way_ends_the_connection() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                peer.next();
+                peer.close_code()
+            });
+            let ws = server.connect(all());
+            let sender = ws.sender();
+            let mut writer = sender.writer(Kind::Text).unwrap();
+            writer.write_all(b"half").unwrap();
+            writer.flush().unwrap();
+            drop(writer);
+            assert_eq!(server.join(), 1011);
+            assert!(matches!(ws.send("more"), Err(Error::Closed(_))));
+        });
+    }
+
+    #[test]
+    fn a_window_of_8_bits_means_no_compression_of_ours_and_all_of_theirs() {
+        watchdog(|| {
+            let answer = "permessage-deflate; client_max_window_bits=8; server_max_window_bits=8";
+            let server = Server::start(Some(answer), |peer| {
+                let frames = peer.message();
+                peer.send(&hex("c1 07 f2 48 cd c9 c9 07 00"));
+                frames[0].clone()
+            });
+            let mut ws = server.connect(all());
+            ws.send("Hello").unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+            let frame = server.join();
+            assert_eq!((frame.first, &frame.payload[..]), (FIN | TEXT, &b"Hello"[..]));
+            assert_eq!(ws.deflate().unwrap().client_max_window_bits, 8);
+        });
+    }
+
+    #[test]
+    fn threads_that_send_at_once_share_one_window() {
+        watchdog(|| {
+            const EACH: usize = 200;
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                let mut stream = Vec::new();
+                for _ in 0..4 * EACH {
+                    for frame in peer.message() {
+                        stream.extend(frame.payload);
+                    }
+                    stream.extend([0, 0, 0xFF, 0xFF]);
+                }
+                stream.extend([1, 0, 0, 0xFF, 0xFF]);
+                String::from_utf8(miniz_oxide::inflate::decompress_to_vec(&stream).unwrap())
+                    .unwrap()
+            });
+            let ws = server.connect(all());
+            thread::scope(|scope| {
+                for who in 0..4 {
+                    let sender = ws.sender();
+                    scope.spawn(move || {
+                        for at in 0..EACH {
+                            sender.send(&format!("<{who}:{at}>")).unwrap();
+                        }
+                    });
+                }
+            });
+            let all = server.join();
+            for who in 0..4 {
+                let mut from = 0;
+                for at in 0..EACH {
+                    let message = format!("<{who}:{at}>");
+                    from += all[from..].find(&message).expect("lost, or out of order");
+                }
+            }
+        });
+    }
+}
+
+mod receiving {
+    use super::*;
+
+    fn hello(stream: &'static str) -> (Server<()>, WebSocket) {
+        let server = Server::start(Some("permessage-deflate"), move |peer| {
+            peer.send(&hex(stream));
+            let _ = peer.next();
+        });
+        let ws = server.connect(all());
+        (server, ws)
+    }
+
+    const TWICE: &str = "41 03 f2 48 cd 89 00 80 04 c9 c9 07 00  c2 05 f2 00 11 00 00";
+
+    #[test]
+    fn whole_borrowed_in_fragments_and_as_a_stream() {
+        watchdog(|| {
+            let (_server, mut ws) = hello(TWICE);
+            assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+            assert_eq!(ws.recv().unwrap(), Message::from(&b"Hello"[..]));
+
+            let (_server, mut ws) = hello(TWICE);
+            assert_eq!(ws.next_event().unwrap(), Event::Ping(b""));
+            assert_eq!(ws.next_event().unwrap(), Event::Text("Hello"));
+            assert_eq!(ws.next_event().unwrap(), Event::Binary(b"Hello"));
+
+            let (_server, mut ws) = hello(TWICE);
+            for kind in [Kind::Text, Kind::Binary] {
+                let mut reader = ws.reader().unwrap();
+                assert_eq!(reader.kind(), kind);
+                let mut bytes = Vec::new();
+                reader.read_to_end(&mut bytes).unwrap();
+                assert_eq!(bytes, b"Hello");
+            }
+
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                peer.send(&hex(TWICE));
+                let _ = peer.next();
+            });
+            let mut ws = builder(all()).fragments(true).connect(&server.url()).unwrap();
+            let mut bytes = Vec::new();
+            loop {
+                if let Event::Fragment(piece) = ws.next_event().unwrap() {
+                    bytes.extend_from_slice(piece.data);
+                    if piece.last {
+                        break;
+                    }
+                }
+            }
+            assert_eq!(bytes, b"Hello");
+        });
+    }
+
+    #[test]
+    fn a_message_of_16_mib_comes_whole() {
+        watchdog(|| {
+            let data: Vec<u8> = (0..16_u32 << 20).map(|at| (at / 700).to_le_bytes()[0]).collect();
+            let mut payload = miniz_oxide::deflate::compress_to_vec(&data, 1);
+            payload.push(0);
+            let server = Server::start(Some("permessage-deflate"), move |peer| {
+                peer.send(&frame(FIN | RSV1 | BINARY, &payload));
+                let _ = peer.next();
+            });
+            let mut ws = server.connect(all());
+            assert!(ws.recv().unwrap() == Message::Binary(data));
+            ws.send("done").unwrap();
+        });
+    }
+
+    fn refused(bytes: &'static str, limit: u64, violation: Violation, code: u16) {
+        let server = Server::start(Some("permessage-deflate"), move |peer| {
+            peer.send(&hex(bytes));
+            peer.close_code()
+        });
+        let mut ws = builder(all()).max_message_size(limit).connect(&server.url()).unwrap();
+        for _ in 0..2 {
+            match ws.recv() {
+                Err(Error::Protocol(found)) => assert_eq!(found, violation, "{bytes}"),
+                other => panic!("{bytes}: {other:?}"),
+            }
+        }
+        assert_eq!(server.join(), code, "{bytes}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_answered_with_its_code() {
+        watchdog(|| {
+            refused("41 03 f2 48 cd c0 04 c9 c9 07 00", 99, Violation::ReservedBits, 1002);
+            refused("c9 00", 99, Violation::ReservedBits, 1002);
+            refused("c1 01 ff 81 02 68 69", 99, Violation::InvalidDeflate, 1007);
+            refused("c1 08 00 02 00 fd ff c3 28 00", 99, Violation::InvalidUtf8, 1007);
+            refused("c1 07 f2 48 cd c9 c9 07 00", 4, Violation::MessageTooBig, 1009);
+        });
+    }
+
+    #[test]
+    fn a_close_is_a_close() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                assert_eq!(peer.close_code(), 1000);
+                peer.send(&hex("88 02 03 e8"));
+            });
+            let mut ws = server.connect(all());
+            assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+            server.join();
+        });
+    }
+}
