@@ -14,8 +14,8 @@ use landline::{
     Mismatch, WebSocket,
 };
 use support::{
-    Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, error, listener, promptly, serve,
-    serve_on, spawn, takes, takes_at_most, upgraded, watchdog,
+    Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, error, listener, promptly, serve, spawn,
+    takes, takes_at_most, upgraded, watchdog,
 };
 
 fn redirect(location: &str) -> Vec<u8> {
