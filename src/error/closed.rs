@@ -1,0 +1,162 @@
+//! How a connection ended.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::Timeout;
+use super::connecting::Quoted;
+use crate::proto::Violation;
+use crate::proto::close::{CloseCode, CloseFrame};
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Side {
+    /// This one.
+    Local,
+    /// The server.
+    Peer,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Cause {
+    /// By a closing handshake; while it is not finished, because it has begun.
+    Handshake,
+    /// The peer ended the stream without a Close frame.
+    Eof,
+    /// The transport failed.
+    Io(Arc<io::Error>),
+    /// TLS failed; holds the `rustls::Error`.
+    Tls(Arc<dyn StdError + Send + Sync>),
+    /// The peer broke the protocol.
+    Protocol(Violation),
+    /// A deadline passed.
+    Timeout(Timeout),
+    /// Somebody here called `abort`.
+    Aborted,
+}
+
+/// How a connection ended: both Close frames, who began it, whether it was clean. Cheap to clone.
+#[derive(Clone)]
+pub struct Closed(Arc<Ending>);
+
+#[derive(Debug)]
+struct Ending {
+    local: Option<CloseFrame>,
+    remote: Option<CloseFrame>,
+    initiator: Option<Side>,
+    cause: Cause,
+}
+
+impl Closed {
+    pub(crate) fn new(
+        local: Option<CloseFrame>,
+        remote: Option<CloseFrame>,
+        initiator: Option<Side>,
+        cause: Cause,
+    ) -> Self {
+        Self(Arc::new(Ending { local, remote, initiator, cause }))
+    }
+
+    /// The close code of the connection (RFC 6455 section 7.1.5): the peer's,
+    /// [`NO_STATUS`](CloseCode::NO_STATUS) if its Close had none,
+    /// [`ABNORMAL`](CloseCode::ABNORMAL) if there was no Close from it.
+    #[must_use]
+    pub fn code(&self) -> CloseCode {
+        match &self.0.remote {
+            Some(close) => close.code.unwrap_or(CloseCode::NO_STATUS),
+            None => CloseCode::ABNORMAL,
+        }
+    }
+
+    /// The peer's reason, as it wrote it; empty if there was none.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.0.remote.as_ref().map_or("", |close| &close.reason)
+    }
+
+    /// The Close frame that we sent, or had to send.
+    #[must_use]
+    pub fn local(&self) -> Option<&CloseFrame> {
+        self.0.local.as_ref()
+    }
+
+    /// The Close frame that the peer sent.
+    #[must_use]
+    pub fn remote(&self) -> Option<&CloseFrame> {
+        self.0.remote.as_ref()
+    }
+
+    /// Who began to end it; `None` if the network did.
+    #[must_use]
+    pub fn initiator(&self) -> Option<Side> {
+        self.0.initiator
+    }
+
+    /// Whether both sides sent a Close frame (RFC 6455 section 7.1.4).
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        matches!(self.0.cause, Cause::Handshake)
+            && self.0.local.is_some()
+            && self.0.remote.is_some()
+    }
+
+    /// Why it ended.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        &self.0.cause
+    }
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed")
+            .field("code", &self.code())
+            .field("clean", &self.is_clean())
+            .field("initiator", &self.0.initiator)
+            .field("local", &self.0.local)
+            .field("remote", &self.0.remote)
+            .field("cause", &self.0.cause)
+            .finish()
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.cause {
+            Cause::Handshake => {}
+            Cause::Eof => return f.write_str("the peer ended the connection without a Close"),
+            Cause::Io(error) => return write!(f, "connection lost: {error}"),
+            Cause::Tls(error) => {
+                return write!(f, "connection lost: TLS failed: {}", Quoted(&**error));
+            }
+            Cause::Protocol(violation) => {
+                return write!(f, "closed after a violation: {violation}");
+            }
+            Cause::Timeout(timeout) => return timeout.fmt(f),
+            Cause::Aborted => return f.write_str("the connection was aborted here"),
+        }
+        match (self.0.initiator, &self.0.remote, &self.0.local) {
+            (Some(Side::Peer), Some(remote), _) => write!(f, "closed by the peer: {remote}"),
+            (_, Some(remote), _) => write!(f, "closed here, the peer answered: {remote}"),
+            (_, None, Some(local)) => write!(f, "closing here: {local}"),
+            (_, None, None) => f.write_str("closed"),
+        }
+    }
+}
+
+impl StdError for Closed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.cause {
+            Cause::Io(error) => Some(&**error),
+            Cause::Tls(error) => Some(&**error),
+            Cause::Protocol(violation) => Some(violation),
+            Cause::Timeout(timeout) => Some(timeout),
+            Cause::Handshake | Cause::Eof | Cause::Aborted => None,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What can go wrong, and whose fault it is.
+
+mod closed;
+mod connecting;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+pub use closed::{Cause, Closed, Side};
+use connecting::is_temporary;
+pub use connecting::{
+    ConnectError, HandshakeError, HandshakeProblem, ProxyError, ProxyProblem, TlsError,
+};
+
+use crate::proto::Violation;
+use crate::proto::handshake::Mismatch;
+
+/// The error of everything in this crate.
+///
+/// | variant | whose fault | when |
+/// |---|---|---|
+/// | `InvalidInput` | the caller's | before anything is sent |
+/// | `Connect`, `Tls`, `Io` | the network's or the server's | while connecting |
+/// | `Proxy` | the proxy's, or it refused | while connecting |
+/// | `Handshake` | the server's, or it refused | while connecting |
+/// | `Protocol` | the server broke RFC 6455 or went over a limit | while receiving |
+/// | `Timeout` | the variant says what took too long | any time |
+/// | `Closed` | the connection is over, cleanly or not | while sending and receiving |
+/// | `Handler` | the caller's | in an [`App`](crate::App) |
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// What was asked cannot be done; nothing was sent, and an open connection stays usable.
+    InvalidInput(InvalidInput),
+    /// No connection to the server: the name or the addresses.
+    Connect(Box<ConnectError>),
+    /// TLS failed while connecting.
+    Tls(Box<TlsError>),
+    /// The proxy could not be reached, or did not open the way to the server.
+    Proxy(Box<ProxyError>),
+    /// The server refused the WebSocket, or answered something that is none.
+    Handshake(Box<HandshakeError>),
+    /// The server broke the protocol. The connection is over.
+    Protocol(Violation),
+    /// Something took too long. After [`Timeout::Recv`] the connection goes on, and nothing is
+    /// lost; after any other it is over.
+    Timeout(Timeout),
+    /// The connection is over.
+    Closed(Closed),
+    /// The connection failed while it was opened.
+    Io(io::Error),
+    /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), gave this
+    /// error.
+    Handler(Box<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// Whether something took too long.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    /// How the connection ended, if that is what the error says.
+    #[must_use]
+    pub fn closed(&self) -> Option<&Closed> {
+        match self {
+            Self::Closed(closed) => Some(closed),
+            _ => None,
+        }
+    }
+
+    /// Whether the same may go well if it is tried again later: the network failed, a deadline
+    /// passed, the server or a proxy answered 408, 429 or 5xx, the server closed with 1001, 1006,
+    /// 1011, 1012 or 1013. Wrong input, refusals such as 401, 404 and 407, a certificate that is
+    /// not valid and a server that breaks the protocol stay as they are.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::InvalidInput(_) | Self::Protocol(_) | Self::Handler(_) => false,
+            Self::Connect(_) | Self::Timeout(_) | Self::Io(_) => true,
+            Self::Tls(tls) => tls.is_retryable(),
+            Self::Proxy(proxy) => proxy.is_retryable(),
+            Self::Handshake(handshake) => match &handshake.problem {
+                HandshakeProblem::Eof => true,
+                HandshakeProblem::Mismatch(Mismatch::Status) => {
+                    handshake.response().is_some_and(is_temporary)
+                }
+                _ => false,
+            },
+            Self::Closed(closed) => {
+                !matches!(closed.cause(), Cause::Aborted | Cause::Protocol(_))
+                    && matches!(closed.code().value(), 1001 | 1006 | 1011 | 1012 | 1013)
+            }
+        }
+    }
+
+    pub(crate) fn aborted() -> Self {
+        Self::Closed(Closed::new(None, None, Some(Side::Local), Cause::Aborted))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidInput(input) => input.fmt(f),
+            Self::Connect(connect) => connect.fmt(f),
+            Self::Tls(tls) => tls.fmt(f),
+            Self::Proxy(proxy) => proxy.fmt(f),
+            Self::Handshake(handshake) => handshake.fmt(f),
+            Self::Protocol(violation) => write!(f, "protocol violation: {violation}"),
+            Self::Timeout(timeout) => timeout.fmt(f),
+            Self::Closed(closed) => closed.fmt(f),
+            Self::Io(error) => write!(f, "connection failed while opening: {error}"),
+            Self::Handler(error) => write!(f, "the handler failed: {error}"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::InvalidInput(_) | Self::Timeout(_) => None,
+            Self::Connect(connect) => connect.source(),
+            Self::Tls(tls) => tls.source(),
+            Self::Proxy(proxy) => proxy.source(),
+            Self::Handshake(handshake) => handshake.source(),
+            Self::Protocol(violation) => Some(violation),
+            Self::Closed(closed) => closed.source(),
+            Self::Io(error) => Some(error),
+            Self::Handler(error) => Some(&**error),
+        }
+    }
+}
+
+impl From<InvalidInput> for Error {
+    fn from(input: InvalidInput) -> Self {
+        Self::InvalidInput(input)
+    }
+}
+
+/// What the caller asked that cannot be done. Never holds a value that could be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidInput {
+    /// The URL; says what is wrong with it.
+    Url(Box<str>),
+    /// A header's name or value has characters that HTTP does not allow; holds the name.
+    Header(Box<str>),
+    /// A header that the handshake writes itself; holds the name.
+    ReservedHeader(Box<str>),
+    /// A subprotocol that is not a token, or is given twice; holds it.
+    Subprotocol(Box<str>),
+    /// An option of `Deflate` that is out of its range; holds its name.
+    Deflate(Box<str>),
+    /// The request is too large: more than 64 KiB.
+    RequestTooLarge,
+    /// A close code that must not be sent, a reason of more than 123 bytes, or a reason without a
+    /// code.
+    Close,
+    /// A Ping or Pong payload of more than 125 bytes.
+    ControlTooLong,
+    /// TLS options that do not work; says why.
+    Tls(Box<str>),
+    /// The proxy, an environment variable that should name one, or an entry of a list of
+    /// exceptions; says which, and what is wrong with it.
+    Proxy(Box<str>),
+}
+
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(why) => write!(f, "invalid URL: {why}"),
+            Self::Header(name) => write!(f, "invalid header {name:?}"),
+            Self::ReservedHeader(name) => {
+                write!(f, "the header {name:?} is written by the handshake itself")
+            }
+            Self::Subprotocol(name) => write!(f, "invalid or repeated subprotocol {name:?}"),
+            Self::Deflate(option) => write!(f, "{option} of permessage-deflate is out of range"),
+            Self::RequestTooLarge => f.write_str("the handshake request is larger than 64 KiB"),
+            Self::Close => f.write_str("a close code that must not be sent, or too long a reason"),
+            Self::ControlTooLong => {
+                f.write_str("a Ping or Pong payload may have at most 125 bytes")
+            }
+            Self::Tls(why) => write!(f, "invalid TLS options: {why}"),
+            Self::Proxy(why) => write!(f, "invalid proxy: {why}"),
+        }
+    }
+}
+
+impl StdError for InvalidInput {}
+
+/// What took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// `open_timeout` passed while the name was looked up, the server's or the proxy's.
+    Resolve,
+    /// `open_timeout` passed while TCP connected, to the server or to the proxy.
+    Connect,
+    /// `open_timeout` passed while the proxy was asked for a way to the server, in TLS with the
+    /// proxy for example.
+    Proxy,
+    /// `open_timeout` passed in the TLS handshake.
+    Tls,
+    /// `open_timeout` passed in the opening handshake.
+    Handshake,
+    /// No message in the time given to `recv_timeout`. The connection goes on.
+    Recv,
+    /// `write_timeout` passed, and the peer had not taken all of it.
+    Send,
+    /// The peer was silent for the keepalive timeout after a ping.
+    Pong,
+    /// `close_timeout` passed before the peer answered our Close.
+    Close,
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "timed out looking up the server's name",
+            Self::Connect => "timed out connecting",
+            Self::Proxy => "timed out waiting for the proxy",
+            Self::Tls => "timed out in the TLS handshake",
+            Self::Handshake => "timed out in the opening handshake",
+            Self::Recv => "no message in time",
+            Self::Send => "timed out sending",
+            Self::Pong => "the peer does not answer pings",
+            Self::Close => "timed out in the closing handshake",
+        })
+    }
+}
+
+impl StdError for Timeout {}
+
+/// What `recv` says when the connection is over: the same each time.
+impl From<Closed> for Error {
+    fn from(closed: Closed) -> Self {
+        match closed.cause() {
+            Cause::Protocol(violation) => Self::Protocol(*violation),
+            Cause::Timeout(timeout @ (Timeout::Pong | Timeout::Send)) => Self::Timeout(*timeout),
+            _ => Self::Closed(closed),
+        }
+    }
+}
