@@ -1,0 +1,279 @@
+//! What one session does, and what is done to it: drawn from the seed, so that the same seed gives
+//! the same schedule.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use landline::Keepalive;
+
+use crate::server::Manner;
+
+/// One connection, from opening to end.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// For diagnostics: seed, slot and number.
+    pub name: String,
+    pub secure: bool,
+    pub style: Style,
+    pub bounds: Bounds,
+    pub messages: u64,
+    /// No message is larger, but for a big one.
+    pub largest: usize,
+    /// One message of so many bytes.
+    pub big: Option<usize>,
+    pub manner: Manner,
+    /// `None` connects to the server directly.
+    pub link: Option<Link>,
+    pub end: End,
+    /// Before the next one, if it could not be opened.
+    pub pause: Duration,
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// One thread sends and receives.
+    OneThread,
+    /// One thread sends while another receives.
+    Split,
+    /// Two threads send while another receives.
+    TwoSenders,
+}
+
+impl Style {
+    pub fn is_alone(self) -> bool {
+        self == Self::OneThread
+    }
+
+    pub fn senders(self) -> usize {
+        if self == Self::TwoSenders { 2 } else { 1 }
+    }
+}
+
+/// How it is meant to end, if nothing else ends it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// We close, when everything has come back.
+    Close,
+    /// We close right after the last message; everything must still come back.
+    EarlyClose,
+    /// Another thread aborts, wherever the session is then.
+    Abort(Duration),
+    /// A thread that sends aborts after so many messages, another one blocks in `recv`.
+    AbortBySender(u64),
+    /// Both halves are dropped after so many messages.
+    Drop(u64),
+    /// The server closes: see [`Manner`].
+    PeerClose(u64),
+    /// The server cuts the connection: see [`Manner`].
+    PeerDrop(u64),
+}
+
+/// The timeouts that the client is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub open: Duration,
+    pub write: Duration,
+    pub close: Duration,
+    pub keepalive: Keepalive,
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl Bounds {
+    /// Where a timeout would be a mistake.
+    const GENEROUS: Self = Self {
+        open: seconds(30),
+        write: seconds(30),
+        close: seconds(30),
+        keepalive: Keepalive { interval: Some(seconds(5)), timeout: Some(seconds(30)) },
+    };
+    /// Where a timeout is what must come, but not because the machine is busy.
+    const TIGHT: Self = Self {
+        open: seconds(10),
+        write: seconds(8),
+        close: seconds(8),
+        keepalive: Keepalive { interval: Some(seconds(1)), timeout: Some(seconds(8)) },
+    };
+
+    /// How long a silent peer is believed in.
+    pub fn silence(self) -> Duration {
+        self.keepalive.interval.unwrap_or_default() + self.keepalive.timeout.unwrap_or_default()
+    }
+
+    /// When any fault must have shown, whatever was going on: the ping that finds it may have to
+    /// wait for a message that is being written, and its time begins after that.
+    pub fn fault(self) -> Duration {
+        self.open.max(self.silence() + self.write).max(self.close + seconds(2))
+    }
+}
+
+/// The way to the server: what is not a fault is survived.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub up: Shape,
+    pub down: Shape,
+    /// Receive buffers of 2 KiB on the way.
+    pub tiny_window: bool,
+    pub fault: Option<LinkFault>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shape {
+    /// Segments of so many bytes.
+    pub chop: Option<usize>,
+    /// Each read is delayed by up to so many milliseconds.
+    pub delay: Option<u64>,
+    /// After so many bytes, a pause of so many milliseconds.
+    pub stall: Option<(u64, u64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LinkFault {
+    pub kind: Fault,
+    /// Counted in this direction: towards the server or not.
+    pub up: bool,
+    pub after: u64,
+}
+
+/// What is done to a connection, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    Reset,
+    Fin,
+    /// FIN towards the client only.
+    HalfClose,
+    /// Everything is taken and nothing is passed on.
+    BlackHole,
+    /// Nothing is taken any more.
+    Freeze,
+    /// One bit, under TLS.
+    BitFlip,
+    ServerKilled,
+    PeerClose,
+    PeerDrop,
+    Abort,
+    Drop,
+}
+
+const LINK_FAULTS: [Fault; 6] =
+    [Fault::Reset, Fault::Fin, Fault::HalfClose, Fault::BlackHole, Fault::Freeze, Fault::BitFlip];
+
+impl Plan {
+    pub fn new(seed: u64, slot: u64, number: u64) -> Self {
+        let mixed = seed ^ slot.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number.rotate_left(40);
+        let rng = &mut Rng::with_seed(mixed);
+        rng.u64(..); // Seeds that are close begin alike.
+        let mut plan = Self {
+            name: format!("seed {seed}, slot {slot}, session {number}"),
+            secure: rng.bool(),
+            style: [Style::OneThread, Style::Split, Style::TwoSenders][rng.usize(..3)],
+            bounds: Bounds::GENEROUS,
+            messages: log_uniform(rng, 200),
+            largest: 1 << 20,
+            big: None,
+            manner: Manner {
+                seed: rng.u64(..),
+                fragments: rng.bool(),
+                pings: rng.bool(),
+                close_after: 0,
+                drop_after: 0,
+            },
+            link: None,
+            end: if rng.bool() { End::Close } else { End::EarlyClose },
+            pause: Duration::from_millis(rng.u64(10..500)),
+            seed: rng.u64(..),
+        };
+        if rng.bool() {
+            plan.shape(rng);
+        }
+        if rng.u8(..100) < 60 {
+            plan.harm(rng);
+        }
+        plan.limit(rng);
+        plan
+    }
+
+    /// A way to the server that changes how bytes arrive, not which.
+    fn shape(&mut self, rng: &mut Rng) {
+        let shape = |rng: &mut Rng, smallest: usize| Shape {
+            chop: (rng.u8(..3) == 0).then(|| rng.usize(smallest..64)),
+            delay: (rng.u8(..4) == 0).then(|| rng.u64(1..10)),
+            stall: (rng.u8(..3) == 0).then(|| (log_uniform(rng, 1 << 18), rng.u64(10..500))),
+        };
+        // The server takes a request in many tiny segments for an attack.
+        let (up, down) = (shape(rng, 8), shape(rng, 1));
+        self.link = Some(Link { up, down, tiny_window: rng.u8(..4) == 0, fault: None });
+    }
+
+    /// Something that ends it.
+    fn harm(&mut self, rng: &mut Rng) {
+        let after = rng.u64(1..=self.messages);
+        let chosen = rng.usize(..LINK_FAULTS.len() + 5);
+        if let Some(&kind) = LINK_FAULTS.get(chosen) {
+            self.secure |= kind == Fault::BitFlip;
+            let link = self.link.get_or_insert_with(|| Link {
+                up: Shape::default(),
+                down: Shape::default(),
+                tiny_window: false,
+                fault: None,
+            });
+            let after = log_uniform(rng, 1 << 18);
+            link.fault = Some(LinkFault { kind, up: rng.bool(), after });
+            // After a flipped bit the peer may wait for the rest of a longer record.
+            if matches!(kind, Fault::BlackHole | Fault::Freeze | Fault::BitFlip) {
+                self.bounds = Bounds::TIGHT;
+            }
+            return;
+        }
+        self.end = match chosen - LINK_FAULTS.len() {
+            0 => End::Abort(Duration::from_micros(log_uniform(rng, 1_000_000))),
+            1 if self.style != Style::OneThread => End::AbortBySender(after),
+            // Whoever sends when the receiver is gone may be in for a timeout.
+            2 => {
+                self.bounds = Bounds::TIGHT;
+                End::Drop(after)
+            }
+            3 => {
+                self.manner.close_after = after;
+                End::PeerClose(after)
+            }
+            _ => {
+                self.manner.drop_after = after;
+                End::PeerDrop(after)
+            }
+        };
+    }
+
+    /// Slow ways and tight timeouts go with less to carry.
+    fn limit(&mut self, rng: &mut Rng) {
+        let slow = self.link.as_ref().is_some_and(|link| {
+            let slow = |shape: &Shape| shape.chop.is_some() || shape.delay.is_some();
+            link.tiny_window || slow(&link.up) || slow(&link.down)
+        });
+        if slow || self.bounds.write < Bounds::GENEROUS.write {
+            self.messages = self.messages.min(30);
+            self.largest = if slow { 4 << 10 } else { 64 << 10 };
+        } else if rng.u8(..50) == 0 {
+            self.big = Some(rng.usize(1 << 20..=16 << 20));
+        }
+    }
+}
+
+/// From 1 to `most`, small numbers as often as large ones.
+pub fn log_uniform(rng: &mut Rng, most: u64) -> u64 {
+    let most = (most as f64).ln();
+    (rng.f64() * most).exp().round() as u64
+}
+
+/// A message size: often empty, often where the length takes another form (RFC 6455 section 5.2).
+pub fn size(rng: &mut Rng, largest: usize) -> usize {
+    const EDGES: [usize; 6] = [1, 125, 126, 127, 65_535, 65_536];
+    match rng.u8(..10) {
+        0 => 0,
+        1 => EDGES[rng.usize(..EDGES.len())].min(largest),
+        _ => log_uniform(rng, largest as u64) as usize,
+    }
+}
