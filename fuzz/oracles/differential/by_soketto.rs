@@ -1,0 +1,133 @@
+//! soketto as the other parser. It is asynchronous: here its future is polled once, over a stream
+//! that never has more than it has now.
+
+use std::cell::RefCell;
+use std::future::Future as _;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use landline::proto::Violation;
+use soketto::base::{Codec, OpCode};
+use soketto::connection::{Builder, Error, Mode};
+use soketto::{Data, Incoming, Parsing};
+
+use super::{Difference, Event, LIMIT, Verdict};
+
+/// Where it differs from us, and why we are right.
+pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> {
+    match violation {
+        // A control frame with a longer form of length is too long, or not minimal.
+        Violation::NonMinimalLength | Violation::ControlTooLong => {
+            Some(Difference::NonMinimalLength)
+        }
+        Violation::InvalidUtf8 => Some(Difference::WholeText),
+        Violation::MaskedFrame => Some(Difference::MaskedFrame),
+        Violation::TooManyFragments | Violation::TooManyEmptyFragments => {
+            Some(Difference::Fragments)
+        }
+        Violation::CloseCode(_) => Some(Difference::CloseCode),
+        Violation::CloseLength => Some(Difference::CloseLength),
+        // The rest of the frame, or of the message, has not come.
+        _ if !theirs.refused => Some(Difference::Earlier),
+        _ => None,
+    }
+}
+
+pub fn parse(data: &[u8]) -> Verdict {
+    let written = Rc::default();
+    let mut verdict = Verdict { events: Vec::new(), refused: false };
+    let server = Server { unread: data, written: Rc::clone(&written) };
+    // When it waits for more, there is nothing more to come.
+    let _ = pin!(receive_all(server, &written, &mut verdict))
+        .poll(&mut Context::from_waker(Waker::noop()));
+    verdict.events.extend(pings(&written));
+    verdict
+}
+
+async fn receive_all(server: Server<'_>, written: &RefCell<Vec<u8>>, verdict: &mut Verdict) {
+    let mut builder = Builder::new(server, Mode::Client);
+    builder.set_max_message_size(LIMIT);
+    builder.set_max_frame_size(LIMIT);
+    let (_sender, mut receiver) = builder.finish();
+    let mut message = Vec::new();
+    loop {
+        message.clear();
+        let received = receiver.receive(&mut message).await;
+        verdict.events.extend(pings(written));
+        let event = match received {
+            Ok(Incoming::Data(Data::Binary(_))) => Event::Binary(message.clone()),
+            // To look at the text is left to its user.
+            Ok(Incoming::Data(Data::Text(_))) => match String::from_utf8(message.clone()) {
+                Ok(text) => Event::Text(text),
+                Err(_) => return verdict.refused = true,
+            },
+            Ok(Incoming::Pong(payload)) => Event::Pong(payload.to_vec()),
+            Ok(Incoming::Closed(close)) => {
+                let close = (close.code, close.descr.unwrap_or_default());
+                return verdict.events.push(Event::Close(Some(close)));
+            }
+            // How it says that there was no code.
+            Err(Error::Closed) => return verdict.events.push(Event::Close(None)),
+            Err(_) => return verdict.refused = true,
+        };
+        verdict.events.push(event);
+    }
+}
+
+/// Pings are not handed out, but answered: the Pongs that were written since the last time.
+fn pings(written: &RefCell<Vec<u8>>) -> Vec<Event> {
+    let mut pings = Vec::new();
+    let written = written.take();
+    let mut rest = &written[..];
+    while let Ok(Parsing::Done { value: header, offset }) = Codec::new().decode_header(rest) {
+        let (payload, later) = rest[offset..].split_at(header.payload_len());
+        let mut payload = payload.to_vec();
+        Codec::apply_mask(&header, &mut payload);
+        rest = later;
+        if header.opcode() == OpCode::Pong {
+            pings.push(Event::Ping(payload));
+        }
+    }
+    pings
+}
+
+/// The server's bytes, then silence; what is written is kept.
+struct Server<'a> {
+    unread: &'a [u8],
+    written: Rc<RefCell<Vec<u8>>>,
+}
+
+impl AsyncRead for Server<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.unread.is_empty() {
+            return Poll::Pending;
+        }
+        Poll::Ready(io::Read::read(&mut self.unread, buf))
+    }
+}
+
+impl AsyncWrite for Server<'_> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written.borrow_mut().extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
