@@ -215,7 +215,12 @@ impl MessageWriter<'_> {
     fn fragment(&mut self, payload: &[u8], fin: bool) -> Result<(), Error> {
         let opcode = if self.begun { Opcode::Continuation } else { opcode(self.kind) };
         self.begun = true;
-        self.wire.write(|out, deadline| self.wire.put(out, opcode, fin, payload, deadline))
+        let done =
+            self.wire.write(|out, deadline| self.wire.put(out, opcode, fin, payload, deadline));
+        // With the connection over, or being closed, there is nothing left to abandon: to ask for a
+        // Close would say that it was we who ended it.
+        self.finished = matches!(done, Err(Error::Closed(_) | Error::Timeout(_)));
+        done
     }
 }
 

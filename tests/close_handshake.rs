@@ -482,6 +482,43 @@ fn a_message_that_is_abandoned_closes_with_1011() {
 }
 
 #[test]
+fn a_peer_that_closed_before_our_write_failed_began_to_close() {
+    watchdog(LIMIT, || {
+        let (closed, has_closed) = channel();
+        let server = upgraded(move |peer| {
+            peer.send(&close(4000, "enough"));
+            closed.send(()).unwrap();
+            peer.stall()
+        });
+        let broken = Arc::new(AtomicBool::new(false));
+        let is_broken = broken.clone();
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let stream = streams::Judged::new(stream, usize::MAX, move |_, call| {
+            match call == Call::Write && is_broken.load(Ordering::SeqCst) {
+                true => Err(std::io::ErrorKind::BrokenPipe.into()),
+                false => Ok(()),
+            }
+        });
+        let mut ws = builder().connect_over("ws://broken/", stream).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text).unwrap();
+        writer.write_all(b"the beginning").unwrap();
+        writer.flush().unwrap();
+        has_closed.recv().unwrap();
+        broken.store(true, Ordering::SeqCst);
+        writer.write_all(b"the end").unwrap();
+        // A message that failed is not one that we abandoned: no Close of ours comes of it.
+        assert!(error(writer.finish()).closed().is_some());
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        assert_eq!((closed.code().value(), closed.reason()), (4000, "enough"));
+        assert_eq!(closed.initiator(), Some(Side::Peer), "{closed:?}");
+        assert_eq!(closed.local().unwrap().code.unwrap().value(), 4000, "{closed:?}");
+        drop((ws, sender));
+        server.join();
+    });
+}
+
+#[test]
 fn a_message_that_has_not_begun_may_be_abandoned() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
