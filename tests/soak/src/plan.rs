@@ -103,9 +103,10 @@ impl Bounds {
         self.keepalive.interval.unwrap_or_default() + self.keepalive.timeout.unwrap_or_default()
     }
 
-    /// When any fault must have shown, whatever was going on.
+    /// When any fault must have shown, whatever was going on: the ping that finds it may have to
+    /// wait for a message that is being written, and its time begins after that.
     pub fn fault(self) -> Duration {
-        self.open.max(self.silence()).max(self.write).max(self.close + seconds(2))
+        self.open.max(self.silence() + self.write).max(self.close + seconds(2))
     }
 }
 
