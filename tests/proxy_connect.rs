@@ -362,8 +362,8 @@ fn a_server_that_is_silent_behind_a_proxy_is_left_at_the_one_open_timeout() {
             peer.read_request();
             peer.expect_end();
         });
-        let builder = through(&proxy).open_timeout(SHORT * 2);
-        let timeout = takes(SHORT * 2, || error(builder.connect(URL)));
+        let builder = through(&proxy).open_timeout(SHORT * 6);
+        let timeout = takes(SHORT * 6, || error(builder.connect(URL)));
         assert!(matches!(timeout, Error::Timeout(Timeout::Handshake)), "{timeout:?}");
         proxy.join();
     });
