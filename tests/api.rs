@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
-mod support;
+use crate::support;
 
 use std::error::Error as _;
 use std::io::{Read as _, Write as _};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
-mod support;
+use crate::support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
@@ -173,21 +173,18 @@ fn from_its_own_callback() {
 }
 
 #[test]
-fn a_stop_leaves_no_time_for_another_connection() {
+fn a_stop_in_on_close_leaves_no_time_for_another_connection() {
     watchdog(LIMIT, || {
-        for _ in 0..50 {
-            let server = upgraded_times(1, |_, peer| peer.fin());
-            let (closed, when) = channel();
-            let callbacks = Callbacks::new().on_close(move |_| closed.send(()));
+        let server = upgraded_times(1, |_, peer| peer.fin());
+        let slot = std::sync::OnceLock::<Handle>::new();
+        let callbacks = Callbacks::new()
+            .on_open(|_, open| slot.set(open.handle.clone()).unwrap())
+            .on_close(|_| slot.get().unwrap().abort())
             // Nothing listens any more: an attempt would be an error.
-            let callbacks = callbacks.on_error(|error| -> () { panic!("{error}") });
-            let app = App::new(server.url(), callbacks).backoff(Fixed(Duration::from_millis(50)));
-            let running = app.spawn().unwrap();
-            when.recv().unwrap();
-            running.handle().abort();
-            stopped(running.join());
-            server.join();
-        }
+            .on_error(|error| -> () { panic!("{error}") });
+        let app = App::new(server.url(), callbacks).backoff(Fixed(Duration::ZERO));
+        stopped(app.run_forever());
+        server.join();
     });
 }
 

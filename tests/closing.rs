@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
-mod proto_support;
-
 mod section_7_4_status_codes {
     use landline::proto::Violation;
     use landline::proto::close::{CloseCode, CloseFrame};

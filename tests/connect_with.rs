@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use landline::{App, Callbacks, Error, Exit, Never, Outbox, SendProblem, Timeout, WhenFull};
 
-mod support;
+use crate::support;
 
 use support::{LIMIT, watchdog};
 

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
-mod proto_support;
-
 mod section_5_5_control_frames {
     use landline::proto::Violation;
     use landline::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};

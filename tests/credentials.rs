@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod support;
+use crate::support;
 
 use std::fmt::{Debug, Display};
 use std::net::TcpStream;

@@ -3,7 +3,7 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used)]
 
-mod proto_support;
+use crate::proto_support;
 
 use landline::proto::Violation;
 use landline::proto::compress::Compressor;

@@ -4,7 +4,7 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used)]
 
-mod proto_support;
+use crate::proto_support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

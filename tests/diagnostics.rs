@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
-mod support;
+use crate::support;
 
 use std::fmt::{Debug, Display};
 use std::io::Write as _;

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
-mod proto_support;
-
 mod section_5_4_order_of_fragments {
     use landline::proto::Violation;
 

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // A test may panic.
 
-mod proto_support;
-
 /// Section 5.7 and the vectors of Python's websocket-client, byte by byte as they stand there.
 mod section_5_7_examples {
     use landline::proto::Violation;

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
-mod support;
+use crate::support;
 
 use std::sync::mpsc::channel;
 use std::time::Duration;

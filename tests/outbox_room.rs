@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 
 use landline::{App, Callbacks, Delivery, Message, Outbox, SendProblem, WhenFull};
 
-mod support;
+use crate::support;
 
 use support::{LIMIT, serve, watchdog};
 

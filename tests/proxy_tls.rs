@@ -4,7 +4,7 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
-mod support;
+use crate::support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use landline::{Backoff, Error, Exponential, Failure, Timeout};
 
-mod support;
+use crate::support;
 
 use support::{serve, watchdog};
 

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
-mod support;
+use crate::support;
 
 use std::io::Write as _;
 use std::net::TcpStream;

@@ -3,7 +3,7 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
-mod support;
+use crate::support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -571,7 +571,7 @@ fn the_secrets_are_logged_only_when_it_is_asked_for() {
             let name = format!("landline-key-log-{}-{asked}", std::process::id());
             let file = std::env::temp_dir().join(name);
             let child = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "the_secrets_are_logged_only_when_it_is_asked_for"])
+                .args(["--exact", "tls::the_secrets_are_logged_only_when_it_is_asked_for"])
                 .env(CHILD, asked)
                 .env("SSLKEYLOGFILE", &file)
                 .output()

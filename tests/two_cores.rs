@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
-mod proto_support;
+use crate::proto_support;
 
 use std::time::{Duration, Instant};
 

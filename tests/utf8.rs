@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // A test may panic.
 
-mod proto_support;
-
 mod the_streaming_check {
     use landline::proto::Violation;
     use landline::proto::utf8::Utf8;

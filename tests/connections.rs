@@ -1,0 +1,43 @@
+//! The tests on real sockets. One program, so that it links once; what changes a whole process is in
+//! programs of its own beside it.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod abort;
+mod addresses;
+mod api;
+mod app;
+mod app_reconnect;
+mod app_stop;
+mod close_handshake;
+mod connect_with;
+mod cookies;
+mod credentials;
+mod deflate_connection;
+mod diagnostics;
+mod full_duplex;
+mod headers_with;
+mod hostile_opening;
+mod hostile_peer;
+mod hostile_pings;
+mod invalid_input;
+mod masking;
+mod outbox;
+mod outbox_room;
+mod patience;
+mod proxies;
+mod proxy_connect;
+mod proxy_socks;
+mod proxy_tls;
+mod reconnect_storm;
+mod redirects;
+mod stream_faults;
+mod streams;
+mod support;
+mod timeouts;
+mod tls;
+mod tls_chains;
+mod tls_hostile;
+mod tls_renegotiation;
+mod tungstenite;
+mod unreachable;

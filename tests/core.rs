@@ -1,0 +1,18 @@
+//! The tests that need no socket and no clock: of the protocol core, and of the sources. One program,
+//! so that it links once.
+
+#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+
+mod closing;
+mod control_frames;
+mod corpus;
+mod deflate;
+mod fragmentation;
+mod framing;
+mod http_dates;
+mod keepalive;
+mod layering;
+mod opening_handshake;
+mod proto_support;
+mod two_cores;
+mod utf8;
