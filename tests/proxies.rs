@@ -396,3 +396,77 @@ fn the_socket_hook_sees_the_socket_to_the_proxy() {
         assert_eq!(seen.recv().unwrap(), relay.addr);
     });
 }
+
+#[test]
+fn a_redirect_is_followed_through_the_proxy_that_is_due_there() {
+    watchdog(LIMIT, || {
+        let last = echoing("ws");
+        // The first server is reached through the proxy, and sends away: to a name that is an
+        // exception, so the proxy hears no more of it.
+        for (location, asked) in [
+            ("ws://direct.test/", vec!["first.test:80"]),
+            ("ws://second.test/", vec!["first.test:80", "second.test:80"]),
+        ] {
+            let first = listener();
+            let first_addr = first.local_addr().unwrap();
+            let redirecting = spawn(move || {
+                let mut peer = Peer::new(first.accept().unwrap().0);
+                let request = peer.read_request().to_owned();
+                peer.send(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n").as_bytes());
+                // From here on everything goes to the last server.
+                drop(peer);
+                if location.contains("second") {
+                    let mut stream = first.accept().unwrap().0;
+                    let mut server = std::net::TcpStream::connect(last).unwrap();
+                    let (mut from, mut to) =
+                        (server.try_clone().unwrap(), stream.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Write);
+                    });
+                    let _ = std::io::copy(&mut stream, &mut server);
+                    let _ = server.shutdown(std::net::Shutdown::Write);
+                }
+                request
+            });
+            let rules = Rules { login: Some(("user", PASSWORD)) };
+            let relay = Relay::start(first_addr, rules);
+            let proxy = proxy(&relay.url("http")).credentials("user", PASSWORD).unwrap();
+            let proxy = proxy.except("direct.test").unwrap();
+            let builder = client().max_redirects(3).proxy(proxy).resolver(move |name, _| {
+                assert_eq!(name, "direct.test");
+                Ok(vec![last])
+            });
+            works(builder.connect("ws://first.test/").unwrap());
+            assert!(!redirecting.join().contains("Proxy-"));
+            let destinations = relay.asked().into_iter().map(|asked| asked.destination);
+            assert_eq!(destinations.collect::<Vec<_>>(), asked);
+        }
+    });
+}
+
+#[test]
+fn what_a_proxy_refuses_with_is_neither_followed_nor_kept_as_a_cookie() {
+    watchdog(LIMIT, || {
+        let jar = Arc::new(landline::CookieJar::new());
+        for status in [301, 302, 307, 308, 401, 407] {
+            let proxy = serve(move |peer| {
+                peer.read_request();
+                let lines = "Location: ws://elsewhere.test/\r\nSet-Cookie: a=b\r\n";
+                let length = "Content-Length: 0\r\n";
+                let head = format!("HTTP/1.1 {status} No\r\n{lines}{length}\r\n");
+                peer.send(head.as_bytes());
+                peer.expect_end();
+            });
+            let builder = client()
+                .max_redirects(3)
+                .cookie_store(jar.clone())
+                .proxy(Proxy::new(&proxy.addr.to_string()).unwrap());
+            let refused = error(builder.connect("ws://server.test/"));
+            let Error::Proxy(refused) = refused else { panic!("{refused:?}") };
+            assert_eq!(refused.response().unwrap().status(), status);
+            proxy.join();
+        }
+        assert!(jar.all().is_empty(), "{jar:?}");
+    });
+}

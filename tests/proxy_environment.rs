@@ -64,6 +64,7 @@ fn the_first_variable_that_is_set_decides() {
         (&[("HTTPS_PROXY", "a:1"), ("ALL_PROXY", "b:1")], "http://b:1 http://a:1"),
         (&[("https_proxy", ""), ("HTTPS_PROXY", "a:1"), ("ALL_PROXY", "b:1")], "http://b:1 none"),
         (&[("HTTPS_PROXY", " a:1 ")], "none http://a:1"),
+        #[cfg(feature = "tls")]
         (&[("HTTPS_PROXY", "https://us:pw@a/")], "none https://a:443"),
         // A CGI program's HTTP_PROXY is whatever its client says.
         (&[("HTTP_PROXY", "evil:1"), ("REQUEST_METHOD", "GET")], "none none"),

@@ -42,9 +42,9 @@ pub const ALL: &[(&str, Oracle)] = &[
     ("frame_header", frame_header::check),
     ("frame_stream", frame_stream::check),
     ("handshake_response", handshake_response::check),
-    ("location", location::check),
     #[cfg(feature = "deflate")]
     ("inflate_stream", inflate_stream::check),
+    ("location", location::check),
     ("mask", mask::check),
     ("no_proxy", no_proxy::check),
     ("proxy_url", proxy_url::check),

@@ -30,7 +30,9 @@ const RESET_LATER: &str = "10.77.0.12";
 
 type Outcome = Result<String, Box<dyn StdError>>;
 
-const SCENARIOS: &[(&str, fn() -> Outcome)] = &[
+type Scenario = fn() -> Outcome;
+
+const SCENARIOS: &[(&str, Scenario)] = &[
     ("silent address, then a good one", || race(&[SILENT, GOOD], 250..400)),
     ("silent IPv6, then good IPv4", || race(&[SILENT_V6, GOOD], 250..400)),
     ("silent IPv4, then good IPv6", || race(&[SILENT, GOOD_V6], 250..400)),

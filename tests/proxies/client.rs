@@ -211,8 +211,11 @@ fn floods(way: &Way) -> Outcome {
 }
 
 fn wrong_password(way: &Way) -> Outcome {
+    // Another user too: squid gives requests of one user, sent at the same time, one verdict.
     let wrong = match &way.kind {
-        Kind::Proxy(url) if url.contains("right") => url.replace("right", "mistaken"),
+        Kind::Proxy(url) if url.contains("user:right") => {
+            url.replace("user:right", "other:mistaken")
+        }
         _ => return Ok(None),
     };
     let wrong = Way { kind: Kind::Proxy(wrong), ..way.clone() };
