@@ -100,8 +100,9 @@ fn take(
     Ok(())
 }
 
-/// What miniz makes of a payload: at most `most` bytes and one. That a payload ends in the middle of
-/// a block's header is not always noticed, by neither, so it is left at that.
+/// What comes out of a payload by miniz: at most `most` bytes and one. That a payload ends, or goes
+/// wrong, within the header of its last block is noticed sooner by the one and later by the other,
+/// so it is left at what comes out.
 fn reference(payload: &[u8], most: usize) -> Vec<u8> {
     let mut out = vec![0; most + 1];
     let (mut read, mut written) = (0, 0);
@@ -114,7 +115,6 @@ fn reference(payload: &[u8], most: usize) -> Vec<u8> {
         written += gave;
         // After a block with BFINAL, others may follow.
         if status != TINFLStatus::Done {
-            assert_eq!(status, TINFLStatus::NeedsMoreInput, "miniz refuses it");
             out.truncate(written);
             return out;
         }
