@@ -25,6 +25,8 @@ mod masking;
 mod outbox;
 mod outbox_room;
 mod patience;
+#[cfg(feature = "deflate")]
+mod proto_support;
 mod proxies;
 mod proxy_connect;
 mod proxy_socks;

@@ -100,21 +100,21 @@ fn take(
     Ok(())
 }
 
-/// What miniz makes of a payload, RFC 7692 section 7.2.2: at most `most` bytes and one.
+/// What comes out of a payload by miniz: at most `most` bytes and one. That a payload ends, or goes
+/// wrong, within the header of its last block is noticed sooner by the one and later by the other,
+/// so it is left at what comes out.
 fn reference(payload: &[u8], most: usize) -> Vec<u8> {
-    let input = [payload, &[0, 0, 0xFF, 0xFF]].concat();
     let mut out = vec![0; most + 1];
     let (mut read, mut written) = (0, 0);
     loop {
         let flags = TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
         let mut stream = Box::new(DecompressorOxide::new());
         let (status, took, gave) =
-            decompress(&mut stream, &input[read..], &mut out[written..], 0, flags);
+            decompress(&mut stream, &payload[read..], &mut out[written..], 0, flags);
         read += took;
         written += gave;
         // After a block with BFINAL, others may follow.
         if status != TINFLStatus::Done {
-            assert_eq!(status, TINFLStatus::NeedsMoreInput, "miniz refuses it");
             out.truncate(written);
             return out;
         }

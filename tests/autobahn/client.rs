@@ -15,6 +15,10 @@ use landline::{Builder, Error, Event, Keepalive, Message, WebSocket};
 /// takes this long hangs.
 const CASE_LIMIT: Duration = Duration::from_secs(300);
 
+/// How long the server may take to listen, and how often it is tried.
+const START_LIMIT: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_millis(100);
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [server, agent] = &args[..] else {
@@ -54,10 +58,21 @@ fn run_all(server: &str, agent: &str) -> Result<(), String> {
 }
 
 fn case_count(server: &str) -> Result<u32, String> {
-    let mut ws = connect(&format!("{server}/getCaseCount")).map_err(|error| error.to_string())?;
+    let mut ws = first_connection(server).map_err(|error| error.to_string())?;
     match ws.recv().map_err(|error| error.to_string())? {
         Message::Text(count) => count.parse().map_err(|_| format!("it said {count:?}")),
         Message::Binary(_) => Err("it sent a binary message".to_owned()),
+    }
+}
+
+/// The server says that it is ready just before it is.
+fn first_connection(server: &str) -> Result<WebSocket, Error> {
+    let started = Instant::now();
+    loop {
+        match connect(&format!("{server}/getCaseCount")) {
+            Err(_) if started.elapsed() < START_LIMIT => thread::sleep(RETRY),
+            connected => return connected,
+        }
     }
 }
 
