@@ -215,18 +215,13 @@ impl<'a> Failure<'a> {
         self.down_for
     }
 
-    /// How long the server asks to wait (`Retry-After` of a 429 or 503), at most one hour.
+    /// How long the server asks to wait (`Retry-After` of a 429 or 503, in seconds or as a date),
+    /// at most one hour. Reads the clock.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let Error::Handshake(handshake) = self.error else { return None };
-        let response = handshake.response()?;
-        matches!(response.status(), 429 | 503).then_some(())?;
-        let seconds = response.headers().get("Retry-After")?;
-        if seconds.is_empty() || !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let asked = seconds.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs);
-        Some(asked.min(MAX_RETRY_AFTER))
+        let Error::Handshake(refused) = self.error else { return None };
+        matches!(refused.response()?.status(), 429 | 503).then_some(())?;
+        Some(refused.retry_after()?.min(MAX_RETRY_AFTER))
     }
 
     /// Whether an [`App`](crate::App) connects again unless it is told otherwise:

@@ -114,9 +114,9 @@ impl Builder {
     /// Adds a header line to the request.
     ///
     /// `Host`, `Origin`, `User-Agent`, `Authorization` and `Cookie` replace the ones that other
-    /// options would write; several `Cookie` lines become one. Connecting fails, before any socket is opened, with
-    /// [`InvalidInput::Header`](crate::InvalidInput::Header) for a name that is no token or a
-    /// value with control characters, and with
+    /// options would write; several `Cookie` lines become one. Connecting fails, before any socket
+    /// is opened, with [`InvalidInput::Header`](crate::InvalidInput::Header) for a name that is no
+    /// token or a value with control characters, and with
     /// [`InvalidInput::ReservedHeader`](crate::InvalidInput::ReservedHeader) for what the
     /// handshake writes itself: `Connection`, `Upgrade`, `Sec-WebSocket-*`, `Content-Length`,
     /// `Transfer-Encoding`, `Proxy-*`.
@@ -331,7 +331,8 @@ impl Builder {
         self
     }
 
-    /// The most bytes of a frame that is received; if it is compressed, on the wire. Default: 64 MiB.
+    /// The most bytes of a frame that is received; if it is compressed, on the wire. Default:
+    /// 64 MiB.
     #[must_use]
     pub fn max_frame_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.limits.max_frame_size = bytes.into();

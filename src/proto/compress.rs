@@ -132,8 +132,8 @@ impl Compressor {
         self.reset();
     }
 
-    /// Gives back the memory that an idle connection does not need. Within a message nothing happens
-    /// unless all of it was flushed.
+    /// Gives back the memory that an idle connection does not need. Within a message nothing
+    /// happens unless all of it was flushed.
     pub fn shrink(&mut self) {
         self.cut();
         if self.out.is_empty() && !self.unflushed {

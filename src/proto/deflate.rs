@@ -15,9 +15,9 @@ const NAME: &str = "permessage-deflate";
 /// let builder = Builder::new().deflate(Deflate { min_size: 256, ..Deflate::default() });
 /// ```
 ///
-/// **Memory**, from the first compressed message on: for receiving 53 kB whatever the window is, for
-/// sending as the table says, and up to 64 KiB more once messages are that long. Without context
-/// takeover an idle connection gives all of it back.
+/// **Memory**, from the first compressed message on: for receiving 53 kB whatever the window is,
+/// for sending as the table says, and up to 64 KiB more once messages are that long. Without
+/// context takeover an idle connection gives all of it back.
 ///
 /// | `client_max_window_bits` | 9 | 10 | 11 | 12 | 13 | 14 | 15 |
 /// |---|---|---|---|---|---|---|---|
