@@ -94,6 +94,8 @@ fn a_server_that_asks_to_begin_anew_is_told_no_and_the_connection_goes_on() {
     watchdog(LIMIT, || {
         let server = serve_tls(config(), |peer| {
             let mut bare = Bare::new(peer);
+            // From now on the client does nothing but wait.
+            assert_eq!(bare.receive().0, 23);
             bare.send(ContentType::Handshake, HELLO_REQUEST);
             // A warning: no_renegotiation.
             assert_eq!(bare.receive(), (21, vec![1, 100]));
@@ -101,6 +103,7 @@ fn a_server_that_asks_to_begin_anew_is_told_no_and_the_connection_goes_on() {
             peer.socket().read_to_end(&mut Vec::new()).unwrap();
         });
         let mut ws = builder().connect(&server.url()).unwrap();
+        ws.send("ready").unwrap();
         assert_eq!(promptly(|| ws.recv().unwrap()), Message::from("as you like"));
         drop(ws);
         server.join();

@@ -218,6 +218,7 @@ impl Duplex {
         buf: &mut [u8],
         wait: Wait,
     ) -> io::Result<usize> {
+        let owed = half.owes_tls;
         loop {
             let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
@@ -249,6 +250,10 @@ impl Duplex {
                 }
             }
             drop(tls);
+            if half.owes_tls && !owed {
+                // To be paid before waiting for more: the peer may wait for it.
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             let cipher = &mut half.cipher;
             if cipher.buffer.is_empty() {
                 cipher.buffer = vec![0; 16 * 1024];
