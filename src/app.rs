@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::backoff::{Backoff, Exponential, Failure, Lived, Streak};
 use crate::builder::Builder;
 use crate::error::{Closed, Error, Side, Timeout};
-use crate::handle::{Handle, Shared};
+use crate::handle::{Handle, SendError, SendProblem, Shared};
 use crate::handler::{Handler, HandlerResult, Open};
 use crate::message::{Event, MessageRef};
 use crate::outbox::Outbox;
@@ -30,7 +30,9 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// ```no_run
 /// use landline::{App, Callbacks};
 ///
-/// let callbacks = Callbacks::new().on_message(|_, message| println!("{message:?}"));
+/// let callbacks = Callbacks::new()
+///     .on_message(|_, message| println!("{message:?}"))
+///     .on_error(|error| eprintln!("{error}"));
 /// let exit = App::new("wss://example.com/feed", callbacks).run_forever()?;
 /// println!("{exit}");
 /// # Ok::<(), landline::Error>(())
@@ -44,15 +46,20 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// | `on_message`, `on_data` | [`on_message`](Handler::on_message): text or binary |
 /// | `on_cont_message` | [`on_fragment`](Handler::on_fragment), with [`Builder::fragments`] |
 /// | `on_ping`, `on_pong` | the same |
-/// | `on_error` | [`on_error`](Handler::on_error), for every attempt that fails |
+/// | `on_error` | [`on_error`](Handler::on_error), for every attempt that fails; that a connection is lost comes to `on_close` |
 /// | `on_close(code, reason)` | [`on_close`](Handler::on_close), once for each `on_open` |
 /// | `run_forever()` -> `bool` | [`run_forever`](Self::run_forever) -> [`Exit`] |
 /// | `reconnect=5` | `backoff(Fixed(..))`; default [`Exponential`] |
 /// | `ping_interval`, `ping_timeout`, `ping_payload` | [`Builder::keepalive`]; the payload is ours |
-/// | `header`, `cookie`, `subprotocols`, `host`, `origin` | the [`Builder`]; `header` as a callable: [`connect_with`](Self::connect_with) |
+/// | `header`, `cookie`, `subprotocols`, `host`, `origin` | the [`Builder`]; no Origin unless asked |
+/// | `header` as a callable | [`Builder::headers_with`], [`connect_with`](Self::connect_with) |
+/// | `http_proxy_host`, `proxy_type`, `http_no_proxy`, ... | [`Builder::proxy`], [`Builder::no_proxy`] |
 /// | `sslopt`, `sockopt`, `skip_utf8_validation` | `Builder::tls`, [`Builder::on_socket`], [`Builder::unchecked_text`] |
 /// | `socket`, `dispatcher` | [`connect_with`](Self::connect_with); a thread: [`spawn`](Self::spawn) |
 /// | `send`, `send_text`, `send_bytes` | [`Handle::send`]; in callbacks also [`Sender::send`] |
+/// | `sock.ping`, `last_pong_tm` | [`Sender::ping`], [`Sender::latency`] |
+/// | `ready()`, `sock.connected` | [`Handle::is_open`] |
+/// | `enableTrace` | the feature `log` |
 /// | `close()`, `keep_running = False` | [`Handle::close`], [`Handle::abort`] |
 pub struct App<H> {
     url: String,
@@ -112,7 +119,7 @@ impl<H: Handler> App<H> {
     /// # fn fresh_token() -> String { String::new() }
     /// let urls = ["wss://one.example.com/", "wss://two.example.com/"];
     /// let app = App::new("", Callbacks::new()).connect_with(move |attempt| {
-    ///     let url = urls[attempt.number as usize % urls.len()];
+    ///     let url = urls[(attempt.number as usize - 1) % urls.len()];
     ///     attempt.builder.bearer_auth(&fresh_token()).connect(url)
     /// });
     /// ```
@@ -213,6 +220,9 @@ impl<H: Handler> App<H> {
     /// # Errors
     /// The failure that is final: wrong input, a refusal such as 401, a certificate that is not
     /// valid, a server that breaks the protocol, an error of the handler.
+    ///
+    /// # Panics
+    /// If the handler, or a hook, does.
     pub fn run_forever(mut self) -> Result<Exit, Error> {
         let shared = self.shared.0.clone();
         shared.runs_here();
@@ -301,6 +311,12 @@ impl<H: Handler> App<H> {
         let lived = Some(Lived { lasted: since.elapsed(), heard });
         up.down();
         let closed = ws.ending();
+        let error = match error {
+            // We had asked for the end; that the peer did not even take that is no reason to
+            // connect again.
+            Error::Timeout(_) if closed.is_asked_for_here() => Error::Closed(closed.clone()),
+            error => error,
+        };
         let closing = self.handler.on_close(&closed);
         if closed.is_clean() {
             // RFC 6455 section 7.1.1: the server ends the stream first. Nor can this fail.
@@ -336,6 +352,9 @@ impl<H: Handler> App<H> {
                 Event::Pong(payload) => handler.on_pong(sender, payload),
             };
             unless_over(handled, sender)?;
+            if sender.is_aborted() {
+                return Ok(Error::aborted()); // What has arrived already is not handed out.
+            }
         }
     }
 
@@ -364,7 +383,6 @@ impl<H> fmt::Debug for App<H> {
 }
 
 /// An attempt that [`App::connect_with`] makes.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Attempt<'a> {
     /// The URL given to [`App::new`].
@@ -375,6 +393,17 @@ pub struct Attempt<'a> {
     pub number: u32,
     /// Whether there was a connection before.
     pub reconnecting: bool,
+}
+
+impl fmt::Debug for Attempt<'_> {
+    /// Not the URL: it may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("builder", &self.builder)
+            .field("number", &self.number)
+            .field("reconnecting", &self.reconnecting)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why an [`App`] ended.
@@ -455,14 +484,20 @@ fn unless_over(handled: HandlerResult, sender: &Sender) -> Result<(), Error> {
     let Err(error) = handled else { return Ok(()) };
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(error) = cause {
-        let over =
-            matches!(error.downcast_ref(), Some(Error::Closed(_) | Error::Timeout(Timeout::Send)));
-        if over && !sender.is_open() {
+        if !sender.is_open() && says_over(error) {
             return Ok(());
         }
-        cause = error.source();
+        // An `io::Error` is not the source of what it wraps, but its wrapping.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = wrapped.map(|error| error as _).or_else(|| error.source());
     }
     Err(Error::Handler(error))
+}
+
+fn says_over(error: &(dyn StdError + 'static)) -> bool {
+    let unsent = error.downcast_ref().map(SendError::problem);
+    matches!(error.downcast_ref(), Some(Error::Closed(_) | Error::Timeout(Timeout::Send)))
+        || matches!(unsent, Some(SendProblem::NotOpen | SendProblem::Stopped))
 }
 
 /// When it is dropped, by a panic too, no connection comes any more.
@@ -507,7 +542,9 @@ impl Drop for Up<'_> {
     fn drop(&mut self) {
         self.down();
         if let Some(outbox) = self.outbox.take() {
-            self.sender.abort(); // It may block in sending.
+            if !outbox.is_finished() {
+                self.sender.abort(); // It may block in sending.
+            }
             let _ = outbox.join();
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::error::{Cause, Closed, Error, Side};
+use crate::error::{Cause, Closed, Error};
 
 /// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -251,7 +251,7 @@ impl<'a> Failure<'a> {
         self.closed().is_some_and(|closed| match closed.cause() {
             Cause::Aborted => true,
             Cause::Protocol(_) => false,
-            _ => closed.local().is_some() && closed.initiator() == Some(Side::Local),
+            _ => closed.is_asked_for_here(),
         })
     }
 }

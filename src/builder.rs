@@ -417,6 +417,9 @@ impl Builder {
     /// Asks this about each address, after the name was looked up, and connects to none that it
     /// answers `false` to. Default: all are allowed.
     ///
+    /// A proxy is asked about by its own address; the server's it cannot see if the proxy looks up
+    /// the name: use [`no_proxy`](Self::no_proxy) or a `socks5` proxy then.
+    ///
     /// [`ConnectError::attempts`](crate::ConnectError::attempts) lists what it refused.
     #[must_use]
     pub fn address_filter(
@@ -534,7 +537,7 @@ impl fmt::Debug for Builder {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Builder")
             .field("headers", &headers)
-            .field("subprotocols", &self.subprotocols)
+            .field("subprotocols", &self.subprotocols.len())
             .field("max_redirects", &self.max_redirects)
             .field("open_timeout", &self.open_timeout)
             .field("timeouts", &self.timeouts)

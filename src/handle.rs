@@ -117,7 +117,8 @@ impl Handle {
         }
     }
 
-    /// Whether [`send`](Self::send) would send at once, as far as is known here.
+    /// Whether there is an open connection that [`send`](Self::send) may use, as far as is known
+    /// here. What waits in the outbox goes first.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let state = self.0.lock();

@@ -14,7 +14,7 @@
 //! # Ok::<(), landline::Error>(())
 //! ```
 //!
-//! **Keep receiving.** There is no hidden thread: pings are answered and sent, and a lost peer or
+//! **Keep receiving.** No hidden thread does it: pings are answered and sent, and a lost peer or
 //! a closing handshake is noticed, only while some thread is inside
 //! [`recv`](WebSocket::recv) or one of its siblings.
 //!
@@ -32,7 +32,7 @@
 //! # Ok::<(), landline::Error>(())
 //! ```
 //!
-//! **Deadlines hold**: every wait has one, each is absolute, and [`Timeout`] says which passed.
+//! **Deadlines hold**: each is absolute, whatever the peer does, and [`Timeout`] says which passed.
 //! [`recv_timeout`](WebSocket::recv_timeout) loses nothing. [`abort`](WebSocket::abort) wakes
 //! whoever blocks.
 //!
@@ -45,7 +45,9 @@
 //! ```no_run
 //! use landline::{App, Callbacks};
 //!
-//! let callbacks = Callbacks::new().on_message(|_, message| println!("{message:?}"));
+//! let callbacks = Callbacks::new()
+//!     .on_message(|_, message| println!("{message:?}"))
+//!     .on_error(|error| eprintln!("{error}"));
 //! App::new("wss://example.com/feed", callbacks).run_forever()?;
 //! # Ok::<(), landline::Error>(())
 //! ```

@@ -22,7 +22,7 @@ pub enum WhenFull {
     #[default]
     Reject,
     /// The caller waits until it fits or the App is over; on the App's own thread, where that
-    /// would be for ever, it is rejected.
+    /// would be for ever, it is rejected. The App must run, or be about to on another thread.
     Block,
     /// The oldest messages make room, and are counted.
     DropOldest,

@@ -5,7 +5,7 @@
 //! anew then.
 
 #[cfg(feature = "deflate")]
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use crate::error::Error;
 #[cfg(feature = "deflate")]
@@ -18,6 +18,8 @@ use crate::proto::compress::Compressor;
 use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::frame::Opcode;
 use crate::proto::recv::Kind;
+#[cfg(feature = "deflate")]
+use crate::sync::{Mutex, MutexGuard};
 #[cfg(feature = "deflate")]
 use crate::wire::PIECE;
 use crate::wire::Wire;
@@ -74,13 +76,22 @@ impl<'a> Outgoing<'a> {
 
     /// Writes the next bytes; without compression they are a fragment.
     pub(crate) fn write(&mut self, bytes: &[u8], then: Then) -> Result<(), Error> {
-        let mut deadline = None;
+        self.write_by(bytes, then, &mut None)
+    }
+
+    /// As [`write`](Self::write), by a deadline that the first frame sets.
+    fn write_by(
+        &mut self,
+        bytes: &[u8],
+        then: Then,
+        deadline: &mut Option<Deadline>,
+    ) -> Result<(), Error> {
         #[cfg(feature = "deflate")]
         if let Some(compressor) = self.compressor {
-            return self.compress(compressor, bytes, then, &mut deadline);
+            return self.compress(compressor, bytes, then, deadline);
         }
         if then == Then::End || !bytes.is_empty() {
-            self.frame(bytes, then == Then::End, &mut deadline)?;
+            self.frame(bytes, then == Then::End, deadline)?;
         }
         Ok(())
     }
@@ -220,7 +231,7 @@ pub(crate) fn batch(
             Some(_) => {
                 batch.write(wire, deflation, &mut deadline)?;
                 let mut outgoing = Outgoing::compressed(wire, message.kind(), Some(bytes.len()));
-                outgoing.write(bytes, Then::End)?;
+                outgoing.write_by(bytes, Then::End, &mut deadline)?;
             }
         }
     }

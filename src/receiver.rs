@@ -267,7 +267,9 @@ impl Receiver {
                 Err(_) => break self.wire.ending.snapshot(),
             }
         };
-        if closed.is_clean() {
+        // What comes after the socket is closed would reset the connection, and destroy the Close
+        // that says why.
+        if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
             let deadline = Deadline::after(Some(LINGER));
             self.discard(Wait::Until(deadline), usize::MAX);
         }
@@ -374,25 +376,28 @@ impl Receiver {
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
-        if close_at != Deadline::NEVER {
+        if !self.wire.ending.is_open() {
             // Another thread may have asked for the Close, and not been able to write it.
             self.unpaid = self.wire.settle() == Paid::NotYet;
         }
         let mut until = deadline.min(close_at).min(self.wire.look_around());
         let mut dying = false;
-        if self.wire.is_ping_waiting() {
-            self.timer.postpone(now);
-        }
-        match self.timer.due(now) {
-            Due::Nothing => {}
-            Due::Ping(payload) => {
-                self.wire.owe_ping(payload);
-                self.unpaid = true;
-                self.settle();
+        // A closing handshake has a limit of its own, and no ping follows our Close.
+        if close_at == Deadline::NEVER {
+            if self.wire.is_ping_waiting() {
+                self.timer.postpone(now);
             }
-            Due::Dead => dying = true,
+            match self.timer.due(now) {
+                Due::Nothing => {}
+                Due::Ping(payload) => {
+                    self.wire.owe_ping(payload);
+                    self.unpaid = true;
+                    self.settle();
+                }
+                Due::Dead => dying = true,
+            }
+            until = until.min(Deadline::at(self.timer.deadline()));
         }
-        until = until.min(Deadline::at(self.timer.deadline()));
         if self.unpaid {
             until = until.min(Deadline::at(now + RETRY));
         }

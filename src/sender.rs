@@ -179,6 +179,10 @@ impl Sender {
         self.wire.ending.is_open()
     }
 
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.wire.ending.is_aborted()
+    }
+
     /// The server's answer to the opening handshake.
     #[must_use]
     pub fn response(&self) -> &Response {

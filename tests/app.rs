@@ -373,6 +373,10 @@ fn closures_borrow_from_their_surroundings() {
 fn a_url_with_secrets_is_not_shown() {
     let app = App::new("ws://user:canary@localhost/?token=canary", Callbacks::new());
     assert!(!format!("{app:?} {:?}", app.handle()).contains("canary"));
+    let exit = app
+        .connect_with(|attempt| Err(Error::Handler(format!("{attempt:?}").into())))
+        .run_forever();
+    assert!(!exit.unwrap_err().to_string().contains("canary"));
 }
 
 #[test]

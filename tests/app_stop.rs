@@ -4,6 +4,7 @@
 
 use crate::support;
 
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -293,6 +294,73 @@ fn a_handler_that_cannot_send_because_the_peer_is_gone_has_not_failed() {
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
         assert_eq!(recorder.log[2], "close 1006 \"\" by nobody, io");
+        server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
+    watchdog(LIMIT, || {
+        for by_writer in [false, true] {
+            let server = upgraded_times(2, |nth, peer| match nth {
+                0 => {
+                    // All in one segment: the second is handed out when the peer is gone.
+                    peer.send(&[text("x"), text("x")].concat());
+                    peer.rst();
+                }
+                _ => peer.send(&close(1000, "")),
+            });
+            let slot = std::sync::OnceLock::<Handle>::new();
+            let callbacks = Callbacks::new()
+                .on_open(|_, open| drop(slot.set(open.handle.clone())))
+                .on_message(|ws, _| -> landline::HandlerResult {
+                    loop {
+                        if by_writer {
+                            let mut writer = ws.writer(landline::Kind::Binary)?;
+                            writer.write_all(&[0; 128 << 10])?;
+                            writer.finish()?;
+                        } else {
+                            slot.get().unwrap().send("y")?;
+                        }
+                    }
+                });
+            let exit = App::new(server.url(), callbacks)
+                .builder(builder())
+                .backoff(|_: &Failure<'_>| Some(Duration::ZERO))
+                .run_forever();
+            assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_close_of_our_own_that_the_peer_does_not_take_is_final_too() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let keepalive = landline::Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
+        let callbacks = Callbacks::new().on_open(|ws, _| ws.close(CloseCode::NORMAL));
+        let exit = App::new(server.url(), callbacks)
+            .builder(builder().keepalive(keepalive).close_timeout(None))
+            .retry_if(|_| panic!("it was asked"))
+            .run_forever();
+        stopped(exit);
+        server.join();
+    });
+}
+
+#[test]
+fn an_abort_in_a_callback_is_the_last_of_them() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let all: Vec<_> = (0..1000).flat_map(|_| text("x")).collect();
+            peer.send(&all);
+            peer.stall();
+        });
+        let mut recorder = Recorder::default().when("text", |sender| Ok(sender.unwrap().abort()));
+        stopped(App::new(server.url(), &mut recorder).builder(builder()).run_forever());
+        let log = ["open 101, attempt 1", "text x", "close 1006 \"\" by us, aborted"];
+        assert_eq!(recorder.log, log);
         server.join();
     });
 }

@@ -400,7 +400,7 @@ mod limits_on_what_comes_out {
     #[test]
     fn blocks_that_nothing_comes_out_of_end_at_the_limit_too() {
         let limits = limits(|limits| limits.max_message_size = Some(4096));
-        // 4096, a quarter of it, and 1024.
+        // 4096, a quarter of it, 1024, and 16 for each fragment after the first.
         let empty_blocks = |len: usize| {
             let blocks: Vec<u8> = hex("00 00 00 ff ff").into_iter().cycle().take(len - 1).collect();
             [&blocks[..], &[0]].concat()
@@ -410,9 +410,19 @@ mod limits_on_what_comes_out {
         let over = outcome_with(&frame(BINARY, &empty_blocks(6146)), limits, no_takeover());
         assert_eq!(over, (vec![], Some(Violation::MessageTooBig)));
         // In many frames as well.
-        let frames: Vec<Vec<u8>> = empty_blocks(6146).chunks(100).map(<[u8]>::to_vec).collect();
+        let frames: Vec<Vec<u8>> = empty_blocks(6261).chunks(1000).map(<[u8]>::to_vec).collect();
         let over = outcome_with(&message(BINARY, &frames), limits, no_takeover());
         assert_eq!(over, (vec![], Some(Violation::MessageTooBig)));
+    }
+
+    #[test]
+    fn a_message_that_is_flushed_at_each_byte_is_not_too_big_for_that() {
+        let limits = limits(|limits| limits.max_message_size = Some(4096));
+        // Stored blocks of one byte.
+        let mut frames = vec![hex("00 01 00 fe ff 78"); 1100];
+        frames.push(vec![0]);
+        let outcome = outcome_with(&message(BINARY, &frames), limits, no_takeover());
+        assert_eq!(outcome, (vec![Binary(vec![b'x'; 1100])], None));
     }
 
     #[test]

@@ -34,7 +34,8 @@ fn heads_and_frames_are_logged_without_secrets() {
     log::set_max_level(log::LevelFilter::Trace);
     let server = serve(|peer| {
         peer.read_request();
-        let answer = peer.good_answer("Set-Cookie: session=s3cret\r\nServer: a\tb\r\n");
+        let answer =
+            peer.good_answer("Set-Cookie: session=s3cret\r\nX-Token:s3cret\r\nServer: a\tb\r\n");
         peer.send(&answer);
         peer.expect(TEXT, b"s3cret message");
         peer.send(&support::ping(b"s3cret ping"));
@@ -61,6 +62,7 @@ fn heads_and_frames_are_logged_without_secrets() {
         "request: Cookie: ***",
         "response: HTTP/1.1 101 Switching Protocols",
         "response: Set-Cookie: ***",
+        "response: X-Token: ***",
         r"response: Server: a\tb",
         "sent Text, 14 bytes",
         "received Ping, 11 bytes",

@@ -8,7 +8,7 @@ use crate::support;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use landline::{Cause, Message};
+use landline::{Cause, Error, Message, Timeout};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::cipher::{
     InboundOpaqueMessage, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
@@ -57,13 +57,18 @@ impl Bare {
     }
 
     fn send(&mut self, typ: ContentType, body: &[u8]) {
+        let record = self.record(typ, body);
+        // The client may have left.
+        let _ = self.socket.write_all(&record);
+    }
+
+    fn record(&mut self, typ: ContentType, body: &[u8]) -> Vec<u8> {
         let version = ProtocolVersion::TLSv1_2;
         let payload = OutboundChunks::Single(body);
         let message = OutboundPlainMessage { typ, version, payload };
         let record = self.encrypter.encrypt(message, self.sent).unwrap().encode();
         self.sent += 1;
-        // The client may have left.
-        let _ = self.socket.write_all(&record);
+        record
     }
 
     fn receive(&mut self) -> (u8, Vec<u8>) {
@@ -126,6 +131,26 @@ fn a_server_that_asks_again_and_again_to_begin_anew_is_left() {
         let expected = PeerMisbehaved::TooManyRenegotiationRequests;
         let expected = rustls::Error::PeerMisbehaved(expected);
         assert_eq!(said.downcast_ref(), Some(&expected));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_sends_empty_records_without_end_does_not_stretch_a_deadline() {
+    watchdog(LIMIT, || {
+        let server = serve_tls(config(), |peer| {
+            let mut bare = Bare::new(peer);
+            let records: Vec<_> =
+                (0..100_000).flat_map(|_| bare.record(ContentType::ApplicationData, &[])).collect();
+            assert_eq!(bare.receive().0, 23);
+            let _ = bare.socket.write_all(&records);
+            let _ = peer.socket().read_to_end(&mut Vec::new());
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        ws.send("ready").unwrap();
+        let said = takes_at_most(SHORT * 3, || error(ws.recv_timeout(SHORT)));
+        assert!(matches!(said, Error::Timeout(Timeout::Recv)), "{said:?}");
         drop(ws);
         server.join();
     });

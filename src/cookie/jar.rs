@@ -47,8 +47,8 @@ const MAX_LINE: usize = 8 * 1024;
 /// ```
 ///
 /// **Limits**: 4,096 bytes of name and value, 50 cookies of a domain, 3,000 in all, 8 KiB of
-/// `Cookie` in a request; the ones used longest ago go first, of the domain or of the site that
-/// has the most. No cookie is kept for more than 400 days.
+/// `Cookie` in a request. Cookies without `Secure` go first, then the ones used longest ago, of the
+/// domain or of the site that has the most; of a request, the last by path and age. No cookie is kept for more than 400 days.
 ///
 /// **What is not checked**: the [public suffix list](https://publicsuffix.org) is not built in.
 /// Cookies for a single label (`com`) are refused, and for the usual second levels of countries

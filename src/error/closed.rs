@@ -105,6 +105,11 @@ impl Closed {
             && self.0.remote.is_some()
     }
 
+    /// Whether this side's Close was the first.
+    pub(crate) fn is_asked_for_here(&self) -> bool {
+        self.0.local.is_some() && self.0.initiator == Some(Side::Local)
+    }
+
     /// Why it ended.
     #[must_use]
     pub fn cause(&self) -> &Cause {

@@ -230,8 +230,8 @@ impl HandshakeError {
         self.problem
     }
 
-    /// The server's answer, with the first 64 KiB of its body if the status is not 101;
-    /// `None` if there was no whole head.
+    /// The server's answer, with the first 64 KiB of its body if it refuses; of a redirect that
+    /// was to be followed there is no body. `None` if there was no whole head.
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()

@@ -20,7 +20,7 @@ use crate::proto::handshake::Mismatch;
 ///
 /// | variant | whose fault | when |
 /// |---|---|---|
-/// | `InvalidInput` | the caller's | before anything is sent |
+/// | `InvalidInput` | the caller's | before anything is sent to that server |
 /// | `Connect`, `Tls`, `Io` | the network's or the server's | while connecting |
 /// | `Proxy` | the proxy's, or it refused | while connecting |
 /// | `Handshake` | the server's, or it refused | while connecting |

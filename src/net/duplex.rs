@@ -117,6 +117,20 @@ pub(crate) enum Wait {
     Until(Deadline),
 }
 
+impl Wait {
+    #[cfg(feature = "tls")]
+    fn is_over(self) -> bool {
+        match self {
+            Self::Not => true,
+            Self::Until(deadline) => deadline.is_past(),
+        }
+    }
+}
+
+/// How long records are taken that have arrived when the wait is over, until plaintext comes.
+#[cfg(feature = "tls")]
+const GRACE: Duration = Duration::from_millis(20);
+
 /// The stream, and TLS over it.
 pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
@@ -219,6 +233,7 @@ impl Duplex {
         wait: Wait,
     ) -> io::Result<usize> {
         let owed = half.owes_tls;
+        let mut late_since = None;
         loop {
             let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
@@ -252,6 +267,10 @@ impl Duplex {
             drop(tls);
             if half.owes_tls && !owed {
                 // To be paid before waiting for more: the peer may wait for it.
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            // Records without plaintext do not stretch the wait.
+            if wait.is_over() && now() - *late_since.get_or_insert_with(now) > GRACE {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let cipher = &mut half.cipher;

@@ -178,16 +178,13 @@ fn refused(problem: HandshakeProblem, response: Option<Response>) -> Error {
 /// name only, of the resource no query.
 #[cfg(feature = "log")]
 fn log_head(what: &str, head: &[u8]) {
-    for line in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii) {
+    for (at, line) in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate() {
         let line = String::from_utf8_lossy(line);
-        match line.split_once(": ") {
+        match (at, line.split_once('?'), line.split_once(':')) {
             _ if line.is_empty() => {}
-            Some((name, _)) if !is_public(name) => log::debug!("{what}: {name}: ***"),
-            Some(_) => log::debug!("{what}: {}", line.escape_debug()),
-            None => match line.split_once('?') {
-                Some((path, _)) => log::debug!("{what}: {}?***", path.escape_debug()),
-                None => log::debug!("{what}: {}", line.escape_debug()),
-            },
+            (0, Some((path, _)), _) => log::debug!("{what}: {}?***", path.escape_debug()),
+            (1.., _, Some((name, _))) if !is_public(name) => log::debug!("{what}: {name}: ***"),
+            _ => log::debug!("{what}: {}", line.escape_debug()),
         }
     }
 }

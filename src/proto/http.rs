@@ -147,8 +147,8 @@ impl Response {
         &self.body
     }
 
-    /// The URL that answered, after redirects: without user, password and fragment. Empty if the
-    /// response was read by hand, with [`HeadReader`].
+    /// The URL that answered, after redirects: without user, password and fragment. Empty if it
+    /// is a proxy's, or was read by hand, with [`HeadReader`].
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

@@ -521,8 +521,10 @@ impl Decoder {
         message.wire = message.wire.saturating_add(header.len);
         let wire_limit = if message.compressed {
             // Blocks that nothing comes out of must end somewhere; the worst that zlib makes of
-            // bytes that do not compress is a seventh more.
-            self.limits.max_message_size.map(|limit| limit.saturating_add(limit / 4 + 1024))
+            // bytes that do not compress is a seventh more, and each fragment may be flushed.
+            let flushed = 16 * u64::from(message.fragments);
+            let more = |limit: u64| limit.saturating_add(limit / 4 + 1024 + flushed);
+            self.limits.max_message_size.map(more)
         } else {
             message.size = message.wire;
             self.limits.max_message_size

@@ -38,6 +38,8 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex};
 pub(crate) const PIECE: usize = 64 * 1024;
 /// A `close_timeout` shorter than this does not make an idle connection look around more often.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
+/// How often an idle connection looks around without a `close_timeout`.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// The timeouts of an open connection; `None` is never.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +125,8 @@ impl Wire {
     /// How long a call may block before it must look around: long enough to cost nothing, short
     /// enough that a `close` by another thread is held to its deadline.
     pub(crate) fn look_around(&self) -> Deadline {
-        Deadline::after(self.timeouts.close.map(|timeout| timeout.max(LOOK_AROUND)))
+        let timeout = self.timeouts.close.unwrap_or(SELDOM);
+        Deadline::after(Some(timeout.max(LOOK_AROUND)))
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {
@@ -165,6 +168,9 @@ impl Wire {
         deadline: &mut Option<Deadline>,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        if let Some(closed) = self.ending.verdict() {
+            return Err(Error::Closed(closed.clone())); // The receiver may have the wire for a while.
+        }
         let mut out = self.lock_out();
         let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeouts.write));
         let mut done = self.check(&out);

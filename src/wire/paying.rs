@@ -1,5 +1,6 @@
 //! Paying what is owed. The receiver notes a debt, and pays if the wire is free: it never waits.
-//! If the wire is not free, whoever has it looks again after letting go of it, and pays.
+//! If the wire is not free, whoever has it looks again after letting go of it, and pays; what the
+//! receiver could not pay, because the peer does not read, it tries again itself.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -110,7 +111,9 @@ impl Wire {
         let mut done = Ok(());
         if let Some(pong) = &owed.pong {
             done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
-            trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
+            if done.is_ok() {
+                trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
+            }
         }
         if let Some(ping) = &owed.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
@@ -124,7 +127,9 @@ impl Wire {
         }
         if let Some(close) = &owed.close {
             done = done.and_then(|()| out.encoder.close(close, stage));
-            trace_frame("sent", Opcode::Close, close.encode().len());
+            if done.is_ok() {
+                trace_frame("sent", Opcode::Close, close.encode().len());
+            }
         }
         if done == Err(Refused::NoRandom) {
             self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
@@ -146,12 +151,14 @@ impl Wire {
         }
     }
 
-    /// Lets go of the wire, and looks whether something came to be owed meanwhile.
+    /// Lets go of the wire, and looks whether something came to be owed meanwhile: all of it
+    /// together may take as long as a write may.
     pub(super) fn release(&self, out: MutexGuard<'_, Out>) {
+        let deadline = Deadline::after(self.timeouts.write);
         let mut held = Some(out);
         while let Some(mut out) = held.take() {
             if self.stage_owed(&mut out) {
-                let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
+                let _ = self.flush(&mut out, deadline);
             }
             self.duplex.shrink(&mut out.half);
             drop(out);
@@ -166,5 +173,6 @@ impl Wire {
 fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
     let mut out = poisoned.into_inner();
     out.broken = true;
+    out.stuck_since = None; // What is owed then is forgotten, not tried again.
     out
 }

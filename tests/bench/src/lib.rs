@@ -1,9 +1,9 @@
 //! What the programs in `src/bin` share: the servers, the contenders, and the rounds.
 
 pub mod client;
-pub mod process;
 pub mod compressed;
 pub mod heap;
+pub mod process;
 pub mod rounds;
 pub mod server;
 pub mod wire;
