@@ -8,13 +8,15 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Callbacks, Exponential};
+use landline::{App, Builder, Callbacks, Exponential};
 use tungstenite::Message;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut builder = Builder::new();
     let (url, server) = match std::env::args().nth(1) {
         Some(url) => (url, None),
         None => {
+            builder = builder.no_proxy(); // It is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             (url, Some(thread::spawn(move || serve(&listener))))
@@ -30,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .on_close(|closed| println!("{closed}"))
         .on_error(|error| println!("{error}"));
     let exit = App::new(url, callbacks)
+        .builder(builder)
         .backoff(Exponential::new().base(Duration::from_millis(200)).max_attempts(10))
         .run_forever()?;
     println!("the end: {exit}");

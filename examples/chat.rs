@@ -9,15 +9,17 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Callbacks, CloseCode, Exponential, Handle, Outbox};
+use landline::{App, Builder, Callbacks, CloseCode, Exponential, Handle, Outbox};
 use tungstenite::Message;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = std::env::args().nth(1);
     let scripted = url.is_none() && !io::stdin().is_terminal();
+    let mut builder = Builder::new();
     let url = match url {
         Some(url) => url,
         None => {
+            builder = builder.no_proxy(); // It is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             thread::spawn(move || serve(&listener));
@@ -35,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .on_close(|closed| println!("* {closed}"))
         .on_error(|error| println!("* {error}"));
     let app = App::new(url, callbacks)
+        .builder(builder)
         .outbox(Outbox::new())
         .backoff(Exponential::new().base(Duration::from_millis(200)));
 

@@ -8,13 +8,15 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Callbacks, CloseCode, Exit};
+use landline::{App, Builder, Callbacks, CloseCode, Exit};
 use tungstenite::Message;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut builder = Builder::new();
     let url = match std::env::args().nth(1) {
         Some(url) => url,
         None => {
+            builder = builder.no_proxy(); // It is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             thread::spawn(move || serve(&listener));
@@ -26,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .on_open(|_, _| println!("open: press Ctrl-C to stop"))
         .on_message(|_, message| println!("received {message:?}"))
         .on_close(|closed| println!("{closed}"));
-    let app = App::new(url, callbacks);
+    let app = App::new(url, callbacks).builder(builder);
 
     let handle = app.handle();
     let mut pressed = false;

@@ -10,7 +10,9 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Closed, Exponential, Handler, HandlerResult, MessageRef, Open, Sender};
+use landline::{
+    App, Builder, Closed, Exponential, Handler, HandlerResult, MessageRef, Open, Sender,
+};
 use tungstenite::Message;
 
 /// The state of the handler: it outlives the connections.
@@ -48,9 +50,11 @@ impl Handler for Quotes {
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
+    let mut builder = Builder::new();
     let url = match args.next() {
         Some(url) => url,
         None => {
+            builder = builder.no_proxy(); // It is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             thread::spawn(move || serve(&listener));
@@ -65,6 +69,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (last, received, connections) = (BTreeMap::new(), 0, 0);
     let mut quotes = Quotes { symbols, last, received, connections };
     let exit = App::new(url, &mut quotes)
+        .builder(builder)
         .backoff(Exponential::new().base(Duration::from_millis(200)))
         .run_forever()?;
 

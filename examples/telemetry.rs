@@ -12,15 +12,17 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Callbacks, CloseCode, Delivery, Exponential, Outbox, WhenFull};
+use landline::{App, Builder, Callbacks, CloseCode, Delivery, Exponential, Outbox, WhenFull};
 use tungstenite::protocol::CloseFrame;
 
 const READINGS: u32 = 100;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut builder = Builder::new();
     let (url, server) = match std::env::args().nth(1) {
         Some(url) => (url, None),
         None => {
+            builder = builder.no_proxy(); // It is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             (url, Some(thread::spawn(move || serve(&listener))))
@@ -32,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .on_close(|closed| println!("-- {closed}"))
         .on_error(|error| println!("-- {error}"));
     let app = App::new(url, callbacks)
+        .builder(builder)
         .outbox(Outbox::new().max_messages(1000).when_full(WhenFull::DropOldest))
         .backoff(Exponential::new().base(Duration::from_millis(200)))
         .spawn()?;

@@ -12,7 +12,7 @@ use landline::{
     App, Callbacks, Cause, CloseCode, Error, Exit, Failure, Handler, HandshakeProblem,
     InvalidInput, Keepalive, Mismatch, Never, Timeout, Violation,
 };
-use support::apps::{Recorder, serve_times, upgraded_times};
+use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
 
 /// Runs an App with this handler against `url`, once, and gives how it ended.
@@ -21,7 +21,7 @@ fn run_once(url: &str, recorder: &mut Recorder<'_>) -> Result<Exit, Error> {
 }
 
 fn app<H: Handler>(url: &str, handler: H) -> App<H> {
-    App::new(url, handler).builder(builder().close_timeout(SHORT))
+    app_at(url, handler).builder(builder().close_timeout(SHORT))
 }
 
 /// Tries again at once, so many times in a row.
@@ -151,7 +151,7 @@ fn a_server_that_does_not_answer_pings_is_to_be_tried_again() {
         let server = upgraded(|peer| peer.stall());
         let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
         let mut recorder = Recorder::default();
-        let app = App::new(server.url(), &mut recorder).builder(builder().keepalive(keepalive));
+        let app = app_at(server.url(), &mut recorder).builder(builder().keepalive(keepalive));
         let exit = app.backoff(Never).run_forever();
         assert!(matches!(given_up(exit), Error::Timeout(Timeout::Pong)));
         let log = ["open 101, attempt 1", "close 1006 \"\" by us, timeout(pong)"];
@@ -325,7 +325,7 @@ fn fragments_are_handed_out_on_request() {
             peer.expect_close(1000);
         });
         let mut recorder = Recorder::default();
-        let app = App::new(server.url(), &mut recorder).builder(builder().fragments(true));
+        let app = app_at(server.url(), &mut recorder).builder(builder().fragments(true));
         app.run_forever().unwrap();
         let pieces: Vec<_> =
             recorder.log.iter().filter(|line| line.starts_with("fragment")).collect();
@@ -362,7 +362,7 @@ fn closures_borrow_from_their_surroundings() {
             .on_close(|closed| {
                 others.lock().unwrap().push_str(&closed.code().value().to_string());
             });
-        App::new(server.url(), callbacks).run_forever().unwrap();
+        app_at(server.url(), callbacks).run_forever().unwrap();
         assert_eq!(texts, [b"one", b"two"]);
         assert_eq!(others.get_mut().unwrap(), "ping pong 1000");
         server.join();
@@ -385,7 +385,7 @@ fn a_server_that_never_accepts_is_a_timeout_and_tried_again() {
         let (listener, waiting) = full_backlog();
         let url = format!("ws://{}", TcpListener::local_addr(&listener).unwrap());
         let mut recorder = Recorder::default();
-        let app = App::new(url, &mut recorder).builder(builder().open_timeout(SHORT));
+        let app = app_at(url, &mut recorder).builder(builder().open_timeout(SHORT));
         let exit = app.backoff(at_once(2)).run_forever();
         assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 2, .. })), "{exit:?}");
         assert_eq!(recorder.log, ["error Timeout(Connect)"; 2]);

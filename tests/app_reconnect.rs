@@ -11,7 +11,7 @@ use landline::{
     App, Backoff, Callbacks, CloseCode, Error, Exit, Exponential, Failure, Fixed, Keepalive, Never,
     Timeout,
 };
-use support::apps::{Recorder, serve_times, upgraded_times};
+use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
 
 /// Runs an App against a server until the policy has been asked so often, and gives what it was
@@ -19,7 +19,7 @@ use support::*;
 fn attempts(url: &str, most: usize, stable_after: Duration) -> Vec<u32> {
     let (seen, told) = channel();
     let mut left = most;
-    let exit = App::new(url, Callbacks::new())
+    let exit = app_at(url, Callbacks::new())
         .builder(builder())
         .stable_after(stable_after)
         .backoff(move |failure: &Failure<'_>| {
@@ -81,7 +81,7 @@ fn the_policy_is_told_how_long_it_is_down() {
         let addr = listener().local_addr().unwrap();
         let (seen, told) = channel();
         let pause = Duration::from_millis(30);
-        let exit = App::new(format!("ws://{addr}"), Callbacks::new())
+        let exit = app_at(format!("ws://{addr}"), Callbacks::new())
             .backoff(move |failure: &Failure<'_>| {
                 seen.send(failure.down_for()).unwrap();
                 (failure.attempts() < 3).then_some(pause)
@@ -103,7 +103,7 @@ fn a_server_that_asks_to_wait_is_waited_for() {
                 let head = format!("HTTP/1.1 {status} No\r\n{after}Content-Length: 0\r\n\r\n");
                 peer.send(head.as_bytes());
             });
-            let app = App::new(server.url(), Callbacks::new());
+            let app = app_at(server.url(), Callbacks::new());
             let mut left = 2;
             let app = app.backoff(move |failure: &Failure<'_>| {
                 left -= 1;
@@ -139,7 +139,7 @@ fn a_server_that_asks_to_wait_for_ages_is_not_obeyed() {
                 peer.fin();
                 peer.stall();
             });
-            let app = App::new(server.url(), Callbacks::new()).backoff(Never);
+            let app = app_at(server.url(), Callbacks::new()).backoff(Never);
             let Ok(Exit::GaveUp { error, .. }) = app.run_forever() else { panic!("{value}") };
             let failure = Failure::new(&error, 1, Duration::ZERO);
             assert_eq!(failure.retry_after(), obeyed, "{value}");
@@ -169,7 +169,7 @@ fn a_refusal_is_final_or_not_by_its_status() {
                 peer.read_request();
                 peer.send(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes());
             });
-            let exit = App::new(server.url(), Callbacks::new()).backoff(Never).run_forever();
+            let exit = app_at(server.url(), Callbacks::new()).backoff(Never).run_forever();
             match exit {
                 Ok(Exit::GaveUp { .. }) => assert!(again, "{status}"),
                 Err(Error::Handshake(_)) => assert!(!again, "{status}"),
@@ -203,7 +203,7 @@ fn a_close_is_final_or_not_by_its_code() {
                 peer.send(&close(code, ""));
                 peer.expect_close(code);
             });
-            let exit = App::new(server.url(), Callbacks::new()).backoff(Never).run_forever();
+            let exit = app_at(server.url(), Callbacks::new()).backoff(Never).run_forever();
             match exit {
                 Ok(Exit::GaveUp { .. }) => assert!(again, "{code}"),
                 Ok(Exit::Closed(closed)) => {
@@ -227,7 +227,7 @@ fn a_server_that_closes_normally_is_tried_again_if_that_is_wanted() {
             peer.stall();
         });
         let mut recorder = Recorder::default();
-        let exit = App::new(server.url(), &mut recorder)
+        let exit = app_at(server.url(), &mut recorder)
             .reconnect_after_normal_close(true)
             .backoff(Fixed(Duration::ZERO))
             .run_forever();
@@ -245,7 +245,7 @@ fn what_is_final_can_be_decided_otherwise() {
             let status = if nth < 2 { 401 } else { 500 };
             peer.send(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes());
         });
-        let exit = App::new(server.url(), Callbacks::new())
+        let exit = app_at(server.url(), Callbacks::new())
             .retry_if(|failure| failure.error().to_string().contains("401"))
             .backoff(Fixed(Duration::ZERO))
             .run_forever();
@@ -265,7 +265,7 @@ fn each_attempt_may_go_elsewhere_with_another_token() {
         let one = serve_times(1, move |_, peer| script(1, peer));
         let two = serve_times(1, move |_, peer| script(2, peer));
         let urls = [one.url(), two.url()];
-        let exit = App::new("ws://unused", Callbacks::new())
+        let exit = app_at("ws://unused", Callbacks::new())
             .connect_with(move |attempt| {
                 assert_eq!(attempt.url, "ws://unused");
                 assert!(!attempt.reconnecting);
@@ -285,7 +285,7 @@ fn each_attempt_may_go_elsewhere_with_another_token() {
 fn a_token_that_cannot_be_had_is_a_failure_of_the_hook() {
     watchdog(LIMIT, || {
         let mut recorder = Recorder::default();
-        let exit = App::new("ws://unused", &mut recorder)
+        let exit = app_at("ws://unused", &mut recorder)
             .connect_with(|_| Err(Error::Handler("no token".into())))
             .run_forever();
         assert!(matches!(exit, Err(Error::Handler(_))), "{exit:?}");
@@ -313,13 +313,13 @@ fn a_connection_begins_its_keepalive_anew() {
                 peer.stall();
             }
         });
-        let keepalive = Keepalive { interval: Some(SHORT * 2), timeout: Some(SHORT) };
+        let keepalive = Keepalive { interval: Some(SHORT * 2), timeout: Some(SHORT * 20) };
         let mut latency = Vec::new();
         let callbacks = Callbacks::new()
             .on_open(move |_, _| opened.send(Instant::now()))
             .on_pong(|ws, _| latency.push(ws.latency().is_some()));
-        let exit = App::new(server.url(), callbacks)
-            .builder(landline::Builder::new().keepalive(keepalive))
+        let exit = app_at(server.url(), callbacks)
+            .builder(builder().keepalive(keepalive))
             .backoff(Fixed(Duration::ZERO))
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
@@ -350,8 +350,8 @@ fn a_slow_callback_does_not_make_a_live_peer_dead() {
             std::thread::sleep(SHORT * 4); // The callback that is slow.
             Ok(())
         });
-        let exit = App::new(server.url(), callbacks)
-            .builder(landline::Builder::new().keepalive(keepalive))
+        let exit = app_at(server.url(), callbacks)
+            .builder(builder().keepalive(keepalive))
             .backoff(Never)
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");

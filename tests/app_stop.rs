@@ -13,7 +13,7 @@ use landline::{
     App, Callbacks, CloseCode, Error, Exit, Failure, Fixed, Handle, InvalidInput, Never,
     SendProblem,
 };
-use support::apps::{Recorder, serve_times, upgraded_times};
+use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
 
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ fn before_it_runs() {
         listener.set_nonblocking(true).unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let mut recorder = Recorder::default();
-        let app = App::new(url, &mut recorder);
+        let app = app_at(url, &mut recorder);
         stop(&app.handle());
         stopped(app.run_forever());
         assert_eq!(recorder.log, [""; 0]);
@@ -66,7 +66,7 @@ fn while_it_waits_for_a_connection() {
     both(|stop| {
         let (listener, waiting) = full_backlog();
         let url = format!("ws://{}", listener.local_addr().unwrap());
-        stops_at_once(App::new(url, Callbacks::new()), || (), stop);
+        stops_at_once(app_at(url, Callbacks::new()), || (), stop);
         drop((listener, waiting));
     });
 }
@@ -81,7 +81,7 @@ fn while_the_server_is_silent_in_the_opening_handshake() {
             peer.expect_end();
         });
         let callbacks = Callbacks::new().on_error(|error| -> () { panic!("{error}") });
-        stops_at_once(App::new(server.url(), callbacks), || when.recv().unwrap(), stop);
+        stops_at_once(app_at(server.url(), callbacks), || when.recv().unwrap(), stop);
         server.join();
     });
 }
@@ -92,7 +92,7 @@ fn while_it_waits_to_try_again() {
         let addr = listener().local_addr().unwrap();
         let (ready, when) = channel();
         let app =
-            App::new(format!("ws://{addr}"), Callbacks::new()).backoff(move |_: &Failure<'_>| {
+            app_at(format!("ws://{addr}"), Callbacks::new()).backoff(move |_: &Failure<'_>| {
                 ready.send(()).unwrap();
                 Some(HOUR)
             });
@@ -111,7 +111,7 @@ fn while_it_receives_nothing() {
             }
         });
         let callbacks = Callbacks::new().on_open(move |_, _| ready.send(()));
-        stops_at_once(App::new(server.url(), callbacks), || when.recv().unwrap(), stop);
+        stops_at_once(app_at(server.url(), callbacks), || when.recv().unwrap(), stop);
         server.join();
     });
 }
@@ -129,7 +129,7 @@ fn while_a_callback_sends_to_a_peer_that_does_not_read() {
             ready.send(()).unwrap();
             ws.send(&vec![0; 64 << 20])
         });
-        let app = App::new(server.url(), callbacks).backoff(Never);
+        let app = app_at(server.url(), callbacks).backoff(Never);
         let running = app.spawn().unwrap();
         when.recv().unwrap();
         let handle = running.handle();
@@ -167,7 +167,7 @@ fn from_its_own_callback() {
                         handle.close(CloseCode::GOING_AWAY).unwrap();
                     }
                 });
-            stopped(App::new(server.url(), callbacks).run_forever());
+            stopped(app_at(server.url(), callbacks).run_forever());
             server.join();
         }
     });
@@ -183,7 +183,7 @@ fn a_stop_in_on_close_leaves_no_time_for_another_connection() {
             .on_close(|_| slot.get().unwrap().abort())
             // Nothing listens any more: an attempt would be an error.
             .on_error(|error| -> () { panic!("{error}") });
-        let app = App::new(server.url(), callbacks).backoff(Fixed(Duration::ZERO));
+        let app = app_at(server.url(), callbacks).backoff(Fixed(Duration::ZERO));
         stopped(app.run_forever());
         server.join();
     });
@@ -208,7 +208,7 @@ fn a_close_of_our_own_is_final_whatever_is_to_be_retried() {
             peer.send(&close(1000, ""));
         });
         let callbacks = Callbacks::new().on_open(|ws, _| ws.close(CloseCode::NORMAL));
-        let app = App::new(server.url(), callbacks).retry_if(|_| panic!("it was asked"));
+        let app = app_at(server.url(), callbacks).retry_if(|_| panic!("it was asked"));
         stopped(app.backoff(Fixed(Duration::ZERO)).run_forever());
         server.join();
     });
@@ -257,7 +257,7 @@ fn a_handler_that_fails_ends_the_connection_and_the_app() {
         for (nth, (begins, line)) in CALLBACKS.into_iter().enumerate().take(5) {
             let server = everything();
             let mut recorder = Recorder::default().when(begins, |_| Err("no".into()));
-            let exit = App::new(server.url(), &mut recorder)
+            let exit = app_at(server.url(), &mut recorder)
                 .builder(builder().close_timeout(SHORT))
                 .backoff(|_: &Failure<'_>| panic!("a handler's error is final"))
                 .run_forever();
@@ -289,7 +289,7 @@ fn a_handler_that_cannot_send_because_the_peer_is_gone_has_not_failed() {
                 sender.unwrap().send("y")?;
             }
         });
-        let exit = App::new(server.url(), &mut recorder)
+        let exit = app_at(server.url(), &mut recorder)
             .backoff(|_: &Failure<'_>| Some(Duration::ZERO))
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
@@ -324,7 +324,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
                         }
                     }
                 });
-            let exit = App::new(server.url(), callbacks)
+            let exit = app_at(server.url(), callbacks)
                 .builder(builder())
                 .backoff(|_: &Failure<'_>| Some(Duration::ZERO))
                 .run_forever();
@@ -340,7 +340,7 @@ fn a_close_of_our_own_that_the_peer_does_not_take_is_final_too() {
         let server = upgraded(|peer| peer.stall());
         let keepalive = landline::Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
         let callbacks = Callbacks::new().on_open(|ws, _| ws.close(CloseCode::NORMAL));
-        let exit = App::new(server.url(), callbacks)
+        let exit = app_at(server.url(), callbacks)
             .builder(builder().keepalive(keepalive).close_timeout(None))
             .retry_if(|_| panic!("it was asked"))
             .run_forever();
@@ -357,8 +357,11 @@ fn an_abort_in_a_callback_is_the_last_of_them() {
             peer.send(&all);
             peer.stall();
         });
-        let mut recorder = Recorder::default().when("text", |sender| Ok(sender.unwrap().abort()));
-        stopped(App::new(server.url(), &mut recorder).builder(builder()).run_forever());
+        let mut recorder = Recorder::default().when("text", |sender| {
+            sender.unwrap().abort();
+            Ok(())
+        });
+        stopped(app_at(server.url(), &mut recorder).builder(builder()).run_forever());
         let log = ["open 101, attempt 1", "text x", "close 1006 \"\" by us, aborted"];
         assert_eq!(recorder.log, log);
         server.join();
@@ -370,7 +373,7 @@ fn a_handler_that_fails_in_on_error_is_called_no_more() {
     watchdog(LIMIT, || {
         let addr = listener().local_addr().unwrap();
         let mut recorder = Recorder::default().when("error", |_| Err("worse".into()));
-        let exit = App::new(format!("ws://{addr}"), &mut recorder).run_forever();
+        let exit = app_at(format!("ws://{addr}"), &mut recorder).run_forever();
         assert!(matches!(&exit, Err(Error::Handler(error)) if error.to_string() == "worse"));
         assert_eq!(recorder.log, ["error connect"]);
     });
@@ -386,7 +389,7 @@ fn a_handler_that_fails_is_tried_again_if_that_is_wanted() {
             peer.expect_end();
         });
         let mut recorder = Recorder::default().when("text", |_| Err("no".into()));
-        let exit = App::new(server.url(), &mut recorder)
+        let exit = app_at(server.url(), &mut recorder)
             .retry_if(|failure| matches!(failure.error(), Error::Handler(_)))
             .backoff({
                 let mut left = 1;
@@ -408,7 +411,7 @@ fn a_handler_that_panics_leaves_nothing_behind() {
         for (begins, _) in CALLBACKS.into_iter().take(5) {
             let server = everything();
             let mut recorder = Recorder::default().when(begins, |_| panic!("in {begins}"));
-            let app = App::new(server.url(), &mut recorder).backoff(Never);
+            let app = app_at(server.url(), &mut recorder).backoff(Never);
             let handle = app.handle();
             let panic = catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
             assert_eq!(panic.downcast_ref::<String>().unwrap(), &format!("in {begins}"));
@@ -423,7 +426,7 @@ fn a_handler_that_panics_in_on_error_leaves_nothing_behind() {
     watchdog(LIMIT, || {
         let addr = listener().local_addr().unwrap();
         let mut recorder = Recorder::default().when("error", |_| panic!("in on_error"));
-        let app = App::new(format!("ws://{addr}"), &mut recorder);
+        let app = app_at(format!("ws://{addr}"), &mut recorder);
         let handle = app.handle();
         let panic = catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"in on_error"));
@@ -440,7 +443,7 @@ fn a_handler_that_panics_on_a_thread_panics_at_the_join() {
             peer.stall();
         });
         let callbacks = Callbacks::new().on_message(|_, _| -> () { panic!("at the join") });
-        let running = App::new(server.url(), callbacks).thread_name("mine").spawn().unwrap();
+        let running = app_at(server.url(), callbacks).thread_name("mine").spawn().unwrap();
         let panic = catch_unwind(AssertUnwindSafe(|| running.join())).unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"at the join"));
         server.join();
@@ -453,7 +456,7 @@ fn the_thread_has_the_name_and_the_stack_that_are_asked_for() {
         let server = upgraded(|peer| peer.send(&close(1000, "")));
         let callbacks = Callbacks::new()
             .on_open(|_, _| assert_eq!(std::thread::current().name(), Some("quotes")));
-        let app = App::new(server.url(), callbacks).thread_name("quotes").stack_size(512 << 10);
+        let app = app_at(server.url(), callbacks).thread_name("quotes").stack_size(512 << 10);
         let running = app.spawn().unwrap();
         assert!(matches!(running.join(), Ok(Exit::Closed(_))));
         server.join();

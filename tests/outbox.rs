@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{App, Builder, Callbacks, Delivery, Exit, Fixed, Handle, Message, Outbox, WhenFull};
-use support::apps::upgraded_times;
+use support::apps::{app_at, upgraded_times};
 use support::*;
 
 /// An App that has no server yet, and waits.
@@ -98,7 +98,7 @@ fn what_waits_is_sent_in_order_after_on_open() {
             peer.expect_close(1000);
         });
         let callbacks = Callbacks::new().on_open(|ws, _| ws.send("subscribe"));
-        let app = App::new(server.url(), callbacks).outbox(Outbox::new());
+        let app = app_at(server.url(), callbacks).outbox(Outbox::new());
         let handle = app.handle();
         for nth in 0..50 {
             queued(&handle, &nth.to_string());
@@ -122,7 +122,7 @@ fn an_outbox_can_be_waited_for() {
             peer.expect_close(1000);
             peer.send(&close(1000, ""));
         });
-        let app = App::new(server.url(), Callbacks::new()).outbox(Outbox::new());
+        let app = app_at(server.url(), Callbacks::new()).outbox(Outbox::new());
         let handle = app.handle();
         assert!(handle.flush(Duration::ZERO));
         for nth in 0..100 {
@@ -172,7 +172,7 @@ fn nobody_sends_before_on_open_is_over() {
             assert!(own.is_open());
             assert_eq!(own.send("first, from the callback").unwrap(), Delivery::Sent);
         });
-        let app = App::new(server.url(), callbacks).outbox(Outbox::new());
+        let app = app_at(server.url(), callbacks).outbox(Outbox::new());
         slot.set(app.handle()).unwrap();
         let running = app.spawn().unwrap();
         when.recv().unwrap();
@@ -232,7 +232,7 @@ fn a_full_outbox_does_not_block_the_apps_own_thread() {
             own.abort();
         });
         let outbox = Outbox::new().max_messages(1).when_full(WhenFull::Block);
-        let app = App::new(format!("ws://{addr}"), callbacks).outbox(outbox);
+        let app = app_at(format!("ws://{addr}"), callbacks).outbox(outbox);
         slot.set(app.handle()).unwrap();
         assert!(matches!(app.run_forever(), Ok(Exit::Stopped)));
         assert_eq!(waiting(slot.get().unwrap()), ["first"]);
@@ -254,7 +254,7 @@ fn a_server_that_is_killed_and_restarted_100_times_gets_every_message_in_order()
         });
         let (closed, down) = channel();
         let callbacks = Callbacks::new().on_close(move |_| closed.send(()));
-        let app = App::new(server.url(), callbacks).outbox(Outbox::new());
+        let app = app_at(server.url(), callbacks).outbox(Outbox::new());
         // So that the server's end is noticed before more is sent into the void.
         let app = app.backoff(Fixed(Duration::ZERO));
         let handle = app.handle();
@@ -299,7 +299,7 @@ fn a_server_that_is_killed_in_the_middle_gets_nothing_twice_and_all_that_was_kep
                 peer.rst();
             }
         });
-        let app = App::new(server.url(), Callbacks::new())
+        let app = app_at(server.url(), Callbacks::new())
             .builder(small_buffers())
             .outbox(Outbox::new().max_bytes(8 << 20))
             .backoff(Fixed(Duration::ZERO));
@@ -340,7 +340,7 @@ fn a_message_that_the_system_took_only_in_part_is_sent_again() {
         });
         let big = vec![7; 1 << 20];
         let callbacks = Callbacks::new().on_open(move |_, _| open.send(()));
-        let app = App::new(format!("ws://{addr}"), callbacks)
+        let app = app_at(format!("ws://{addr}"), callbacks)
             .builder(small_buffers())
             .outbox(Outbox::new())
             .backoff(Fixed(Duration::ZERO));
@@ -375,7 +375,7 @@ fn a_full_outbox_and_a_server_that_writes_before_it_reads_end() {
         });
         let mut got = 0;
         let callbacks = Callbacks::new().on_message(|_, message| got += message.as_bytes().len());
-        let app = App::new(server.url(), callbacks).outbox(Outbox::new().max_bytes(EACH));
+        let app = app_at(server.url(), callbacks).outbox(Outbox::new().max_bytes(EACH));
         for _ in 0..16 {
             app.handle().send(vec![2; EACH / 16]).unwrap();
         }

@@ -5,10 +5,11 @@
 use std::io::Read as _;
 use std::sync::mpsc::channel;
 
-use landline::{App, Callbacks, Delivery, Message, Outbox, SendProblem, WhenFull};
+use landline::{Callbacks, Delivery, Message, Outbox, SendProblem, WhenFull};
 
 use crate::support;
 
+use support::apps::app_at;
 use support::{LIMIT, serve, watchdog};
 
 /// More than the buffers of both sockets take.
@@ -26,7 +27,7 @@ fn the_peer_stops_reading_a_message_and_what_cannot_fit_beside_it_drops_nothing(
             is_done.recv().unwrap();
         });
         let outbox = Outbox::new().max_bytes(BIG + 1000).when_full(WhenFull::DropOldest);
-        let app = App::new(server.url(), Callbacks::new()).outbox(outbox);
+        let app = app_at(server.url(), Callbacks::new()).outbox(outbox);
         let handle = app.handle();
         handle.send(vec![0; BIG]).unwrap();
         let app = app.spawn().unwrap();

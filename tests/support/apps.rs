@@ -2,10 +2,15 @@
 //! is called.
 
 use landline::{
-    Cause, Closed, Error, Handler, HandlerResult, MessageRef, Open, Piece, Sender, Side,
+    App, Cause, Closed, Error, Handler, HandlerResult, MessageRef, Open, Piece, Sender, Side,
 };
 
-use super::{Peer, Server, listener, spawn};
+use super::{Peer, Server, builder, listener, spawn};
+
+/// An App that pings nobody, and goes through no proxy.
+pub fn app_at<H: Handler>(url: impl Into<String>, handler: H) -> App<H> {
+    App::new(url, handler).builder(builder())
+}
 
 /// A server that deals with so many connections, one after the other; the script is told which.
 pub fn serve_times(
