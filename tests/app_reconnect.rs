@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use landline::{
-    App, Backoff, Callbacks, CloseCode, Error, Exit, Exponential, Failure, Fixed, Keepalive, Never,
+    Backoff, Callbacks, CloseCode, Error, Exit, Exponential, Failure, Fixed, Keepalive, Never,
     Timeout,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};

@@ -9,7 +9,7 @@ use landline::{Backoff, Error, Exponential, Failure, Timeout};
 
 use crate::support;
 
-use support::{serve, watchdog};
+use support::{builder, serve, watchdog};
 
 const CLIENTS: usize = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
@@ -205,7 +205,7 @@ mod a_server_that_names_a_time {
                 peer.read_request();
                 peer.send(b"HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n");
             });
-            let error = landline::connect(&server.url()).unwrap_err();
+            let error = builder().connect(&server.url()).unwrap_err();
             server.join();
             error
         })
