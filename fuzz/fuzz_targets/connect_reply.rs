@@ -1,7 +1,3 @@
 #![no_main]
 
-#[path = "../oracles/mod.rs"]
-#[allow(dead_code)]
-mod oracles;
-
 libfuzzer_sys::fuzz_target!(|data: &[u8]| oracles::connect_reply::check(data));

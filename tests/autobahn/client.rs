@@ -116,7 +116,6 @@ fn echo(ws: &mut WebSocket) -> Error {
 fn connect(url: &str) -> Result<WebSocket, Error> {
     let builder = Builder::new().keepalive(Keepalive::OFF).no_proxy();
     // Small messages are compressed too: the cases are there to be tried.
-    #[cfg(feature = "deflate")]
     let builder =
         builder.deflate(landline::Deflate { min_size: 0, ..landline::Deflate::default() });
     builder.connect(url)
