@@ -334,7 +334,11 @@ fn a_proxy_that_speaks_no_tls_is_refused_as_the_proxy() {
 }
 
 /// Connects through an `https` proxy whose bytes stop after so many, and go on if they do not.
-fn stopping(server: SocketAddr, after: usize, then: fn(&TcpStream)) -> (SocketAddr, Joined<bool>) {
+fn stopping(
+    server: SocketAddr,
+    after: usize,
+    then: impl FnOnce(&TcpStream) + Send + 'static,
+) -> (SocketAddr, Joined<bool>) {
     let listener = listener();
     let addr = listener.local_addr().unwrap();
     let pumping = spawn(move || {
@@ -419,12 +423,16 @@ fn an_https_proxy_that_hangs_anywhere_is_left_at_the_open_timeout_and_at_an_abor
             .collect();
         waiting.into_iter().for_each(Joined::join);
 
-        let (front, pumping) = stopping(relay.addr, 300, hang);
+        let (hangs, when) = channel();
+        let (front, pumping) = stopping(relay.addr, 300, move |client| {
+            hangs.send(()).unwrap();
+            hang(client);
+        });
         let abort = AbortHandle::new();
         let proxy = Proxy::new(&format!("https://{front}")).unwrap().tls(tls::trusting());
         let builder = tls::builder().proxy(proxy).abort_handle(abort.clone());
         let connecting = spawn(move || error(builder.connect("ws://server.test/")));
-        std::thread::sleep(SHORT); // In the TLS handshake, most likely; it must work anyway.
+        when.recv().unwrap(); // In the TLS handshake.
         abort.abort();
         let aborted = takes_at_most(Duration::from_millis(100), || connecting.join());
         assert!(matches!(aborted.closed().unwrap().cause(), Cause::Aborted), "{aborted:?}");
