@@ -524,7 +524,7 @@ impl Iterator for Messages<'_> {
 }
 
 /// Reads one message as it arrives: [`Receiver::reader`]. Dropped before the end, the rest of the
-/// message is skipped.
+/// message is skipped, or handed out by `next_event` as fragments if those are asked for.
 pub struct MessageReader<'a> {
     receiver: &'a mut Receiver,
     kind: Kind,

@@ -32,7 +32,8 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// A compressor that gives pieces of at most `most` bytes.
+    /// A compressor that gives pieces of `most` bytes; the last of a message may be up to 66 bytes
+    /// longer.
     #[must_use]
     pub fn new(options: &Deflate, parameters: DeflateParameters, most: usize) -> Self {
         Self {

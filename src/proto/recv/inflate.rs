@@ -7,7 +7,7 @@ use super::{Decoder, Delivery, Frame, Kind, LARGE_BUFFER, Message, Ready};
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::error::Violation;
 
-/// How many inflated bytes are handed out at a time, at most.
+/// For how many inflated bytes at a time room is made.
 const STEP: usize = 32 * 1024;
 
 /// What section 7.2.2 appends to each message, the end of an empty block; and after it empty blocks
