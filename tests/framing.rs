@@ -780,11 +780,13 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn a_binary_payload_of_64_kib_is_read_into_its_message_and_a_smaller_one_is_not() {
+    fn a_binary_payload_of_16_kib_is_read_into_its_message_and_a_smaller_one_is_not() {
         let whole = Delivery::Whole;
         for (first, len, delivery, expected) in [
-            (0x82, 65_535, whole, SMALL),
+            (0x82, 16_383, whole, SMALL),
+            (0x82, 16_384, whole, 16_384),
             (0x82, 65_536, whole, LARGE),
+            (0x82, 65_537, whole, LARGE),
             (0x82, 200_000, whole, LARGE),
             (0x02, 200_000, whole, LARGE),
             (0x82, 100, whole, SMALL),
@@ -822,6 +824,40 @@ mod space_for_the_next_read {
             read(&mut decoder, 7, len);
             assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
             assert_eq!(decoder.space().len(), left);
+        }
+    }
+
+    #[test]
+    fn after_a_big_payload_little_is_read_until_the_next_header_is_known() {
+        let mut decoder = Decoder::new(Limits::default());
+        for _ in 0..3 {
+            fill_with_messages(&mut decoder, 0);
+        }
+        for (len, before) in [(65_536, LARGE), (65_536, SMALL), (16_384, SMALL)] {
+            assert_eq!(decoder.space().len(), before, "before {len} bytes");
+            let first = [announce(0x82, len), vec![7; 1_000]].concat();
+            feed(&mut decoder, &first);
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            let left = usize::try_from(len).unwrap() - 1_000;
+            assert_eq!(decoder.space().len(), left, "all of the rest, and nothing after it");
+            read(&mut decoder, 7, left - 2_000);
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.space().len(), 2_000);
+            read(&mut decoder, 7, 2_000);
+            assert!(taken(&mut decoder).0 == vec![7; left + 1_000]);
+        }
+        feed(&mut decoder, &frame(0x82, &[7; 3_000]));
+        assert_eq!(taken(&mut decoder).0, [7; 3_000]);
+        assert_eq!(decoder.space().len(), LARGE, "the buffer was kept");
+    }
+
+    #[test]
+    fn a_little_that_is_left_of_a_big_payload_is_read_with_the_next_header() {
+        for (left, expected) in [(SMALL, SMALL), (SMALL + 1, SMALL + 1)] {
+            let mut decoder = begun(0x82, (LARGE + left) as u64, Delivery::Whole);
+            read(&mut decoder, 7, LARGE);
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.space().len(), expected);
         }
     }
 

@@ -16,6 +16,8 @@ mod inflate;
 const SMALL_BUFFER: usize = 4 * 1024;
 /// The buffer of a busy one, and the most that is reserved ahead of the bytes that arrive.
 const LARGE_BUFFER: usize = 64 * 1024;
+/// Payloads of this size and more are read straight to where their message is gathered, in bytes.
+const BULK: usize = 16 * 1024;
 
 // An incomplete header or control frame is all that ever stays in the buffer between two reads.
 const _: () = assert!(SMALL_BUFFER > MAX_HEADER + MAX_CONTROL_PAYLOAD);
@@ -119,6 +121,9 @@ pub struct Decoder {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// The payload of the last data frame is, or was, read straight to its message. The next one
+    /// likely will be: little is read before its header is known, so that little is copied.
+    bulk: bool,
     /// The data frame whose payload is being read.
     frame: Option<Frame>,
     message: Option<Message>,
@@ -189,6 +194,7 @@ impl Decoder {
             buffer: Vec::new(),
             start: 0,
             end: 0,
+            bulk: false,
             frame: None,
             message: None,
             #[cfg(feature = "deflate")]
@@ -218,7 +224,7 @@ impl Decoder {
             return &mut self.binary[at..];
         }
         // The last read filled all the space: the next one gets more.
-        let full = self.end == self.buffer.len();
+        let full = self.end == self.buffer.len() && !self.bulk;
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -227,7 +233,9 @@ impl Decoder {
         } else if full && self.buffer.len() < LARGE_BUFFER {
             self.buffer.resize(self.buffer.len() * 4, 0);
         }
-        &mut self.buffer[self.end..]
+        let most = if self.bulk { self.end + SMALL_BUFFER } else { usize::MAX };
+        let most = most.min(self.buffer.len());
+        &mut self.buffer[self.end..most]
     }
 
     /// Says that the first `len` bytes of the last [`space`](Self::space) are received.
@@ -398,14 +406,12 @@ impl Decoder {
         }
     }
 
-    /// Big binary payloads are read straight to where the message is gathered.
+    /// Makes space in the message for a big payload.
     fn reserve_in_message(&mut self) {
-        let (Some(frame), Some(message)) = (self.frame, self.message) else { return };
-        let gathers_bytes = message.kind == Kind::Binary || self.unchecked_text;
-        // What is left of a big payload that has begun to be read so stays in the same place.
-        let big = self.space > 0 || frame.left >= LARGE_BUFFER as u64;
-        let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
-        if straight && big && self.start == self.end {
+        let Some(frame) = self.frame else { return };
+        // A little that is left comes with the next header, unless there is space already.
+        let big = self.bulk && (self.space > 0 || frame.left > SMALL_BUFFER as u64);
+        if big && self.start == self.end {
             // Space that a short read left over is used, so that nothing is zeroed twice; but a
             // read is worth its system call.
             let data = self.binary.len() - self.space;
@@ -543,6 +549,9 @@ impl Decoder {
         if over(self.limits.max_empty_fragments.map(u64::from), message.empty.into()) {
             return Err(Violation::TooManyEmptyFragments);
         }
+        let gathers_bytes = message.kind == Kind::Binary || self.unchecked_text;
+        let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
+        self.bulk = straight && header.len >= BULK as u64;
         self.frame = Some(Frame { fin: header.fin, left: header.len });
         self.message = Some(message);
         Ok(())
