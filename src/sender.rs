@@ -37,8 +37,8 @@ impl Sender {
 
     /// Sends a message, in one frame. Returns when the system has taken all of it.
     ///
-    /// Strings are sent as text, bytes as binary; both are masked in a buffer of fixed size, so a
-    /// message needs no memory beyond its own.
+    /// Strings are sent as text, bytes as binary; both are masked in a buffer of at most 256 KiB,
+    /// so that a message needs no memory to speak of beyond its own.
     ///
     /// If compression was agreed on, a message of at least the minimum size is compressed. What is
     /// longer than 64 KiB then goes out in fragments of that size, between which pongs may go.

@@ -302,6 +302,14 @@ impl Duplex {
         checked(len, capacity)
     }
 
+    pub(crate) fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let tls = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let tls = false;
+        tls
+    }
+
     /// Where the next bytes to write are put.
     pub(crate) fn stage<'a>(&self, half: &'a mut WriteHalf) -> &'a mut Vec<u8> {
         #[cfg(feature = "tls")]
@@ -350,8 +358,15 @@ impl Duplex {
 
     /// Gives back what a big message needed.
     pub(crate) fn shrink(&self, half: &mut WriteHalf) {
-        half.out.shrink_to(SMALL_BUFFER);
-        self.stage(half).shrink_to(SMALL_BUFFER);
+        // Freed, not made smaller: the allocator keeps what is freed for the next big message,
+        // but what it cuts off it may give back to the system each time.
+        let free = |buffer: &mut Vec<u8>| {
+            if buffer.is_empty() && buffer.capacity() > SMALL_BUFFER {
+                *buffer = Vec::new();
+            }
+        };
+        free(&mut half.out);
+        free(self.stage(half));
     }
 
     #[cfg(feature = "tls")]

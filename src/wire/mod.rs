@@ -36,6 +36,9 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex};
 
 /// How much is encoded, and handed to the system, at a time: small enough for the cache.
 pub(crate) const PIECE: usize = 64 * 1024;
+/// The same for a message of at least so many bytes, without TLS: each piece that a waiting peer
+/// takes wakes it, so that more in one is faster.
+const BIG_PIECE: usize = 256 * 1024;
 /// A `close_timeout` shorter than this does not make an idle connection look around more often.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 /// How often an idle connection looks around without a `close_timeout`.
@@ -200,10 +203,12 @@ impl Wire {
         if self.duplex.stage(&mut out.half).len() >= PIECE {
             self.flush(out, deadline)?; // Empty messages fill it too.
         }
+        let big = payload.len() >= BIG_PIECE && !self.duplex.is_tls();
+        let piece = if big { BIG_PIECE } else { PIECE };
         let stage = self.duplex.stage(&mut out.half);
         if payload.len() > PIECE / 4 {
             // Exactly: twice as much would be given back to the system each time.
-            stage.reserve_exact((PIECE + MAX_HEADER).saturating_sub(stage.len()));
+            stage.reserve_exact((piece + MAX_HEADER).saturating_sub(stage.len()));
         }
         let begun = match compressed {
             #[cfg(feature = "deflate")]
@@ -216,10 +221,10 @@ impl Wire {
         loop {
             let stage = self.duplex.stage(&mut out.half);
             // A header more if that is the end, so that it is not left to a system call of its own.
-            let fits = stage.len() + rest.len() <= PIECE + MAX_HEADER;
-            let room = if fits { rest.len() } else { PIECE.saturating_sub(stage.len()) };
-            let (piece, later) = rest.split_at(room);
-            body.append(piece, stage);
+            let fits = stage.len() + rest.len() <= piece + MAX_HEADER;
+            let room = if fits { rest.len() } else { piece.saturating_sub(stage.len()) };
+            let (now, later) = rest.split_at(room);
+            body.append(now, stage);
             rest = later;
             if rest.is_empty() {
                 return Ok(());

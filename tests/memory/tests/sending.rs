@@ -20,7 +20,7 @@ fn reads(peer: &mut Peer) {
 }
 
 #[test]
-fn a_message_of_64_mib_is_sent_from_one_piece() {
+fn a_message_of_64_mib_is_sent_from_one_piece_of_256_kib() {
     watchdog(LIMIT * 2, || {
         let big = vec![7; 64 * MIB];
         let server = upgraded(reads);
@@ -28,7 +28,7 @@ fn a_message_of_64_mib_is_sent_from_one_piece() {
         let start = live();
         let ((), used) = measure(|| ws.send(&big).unwrap());
         println!("64 MiB sent: {used:?}");
-        assert!(used.peak <= 128 * KIB, "{used:?}");
+        assert!(used.peak <= 320 * KIB, "{used:?}");
         assert!(live() - start <= 4 << 10, "{} bytes stay", live() - start);
         drop(ws);
         server.join();
