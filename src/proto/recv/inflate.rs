@@ -3,7 +3,8 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{Decoder, Delivery, Frame, Kind, LARGE_BUFFER, Message, Ready};
+use super::frames::{Frame, Message};
+use super::{Decoder, Delivery, Kind, LARGE_BUFFER, Ready};
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::error::Violation;
 

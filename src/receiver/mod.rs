@@ -1,11 +1,16 @@
 //! Receiving, and everything that happens while somebody receives: pings are answered, keepalive
 //! runs, the closing handshake is seen through. All on the caller's thread.
 
+mod patience;
+mod reading;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+pub use reading::{MessageReader, Messages};
 
 use crate::error::{Cause, Closed, Error, Timeout};
 use crate::message::{Event, Message};
@@ -21,6 +26,7 @@ use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
 use crate::sync;
 use crate::wire::{Control, Paid, Wire, trace_frame};
+use patience::Patience;
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
 const RETRY: Duration = Duration::from_millis(10);
@@ -180,7 +186,7 @@ impl Receiver {
     /// # Ok::<(), landline::Error>(())
     /// ```
     pub fn messages(&mut self) -> Messages<'_> {
-        Messages { receiver: self, over: false }
+        Messages::new(self)
     }
 
     /// Waits for the next message and reads it piece by piece, however long it is, in constant
@@ -205,7 +211,7 @@ impl Receiver {
                 Err(violation) => return Err(self.wire.violated(violation)),
             };
             if first {
-                return Ok(MessageReader { receiver: self, kind, piece: data, at: 0, last });
+                return Ok(MessageReader::new(self, kind, data, last));
             }
         }
     }
@@ -441,36 +447,6 @@ impl Receiver {
     }
 }
 
-/// How long a call waits. What has arrived is taken even when the time is up; but a peer that
-/// never stops sending cannot stretch that.
-struct Patience {
-    deadline: Deadline,
-    late_since: Option<Instant>,
-}
-
-impl Patience {
-    /// For what has arrived.
-    const GRACE: Duration = Duration::from_millis(20);
-
-    fn until(deadline: Deadline) -> Self {
-        Self { deadline, late_since: None }
-    }
-
-    fn endless() -> Self {
-        Self::until(Deadline::NEVER)
-    }
-
-    fn check(&mut self) -> Result<(), Error> {
-        if self.deadline.is_past() {
-            let since = *self.late_since.get_or_insert_with(sync::now);
-            if sync::now() - since > Self::GRACE {
-                return Err(Error::Timeout(Timeout::Recv));
-            }
-        }
-        Ok(())
-    }
-}
-
 fn is_timeout(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
@@ -495,80 +471,5 @@ impl Drop for Receiver {
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("stream", &self.wire.duplex).finish_non_exhaustive()
-    }
-}
-
-/// Iterates over the messages of a connection: [`Receiver::messages`].
-#[derive(Debug)]
-pub struct Messages<'a> {
-    receiver: &'a mut Receiver,
-    over: bool,
-}
-
-impl Iterator for Messages<'_> {
-    type Item = Result<Message, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let received = self.receiver.recv();
-        if let Err(error) = &received {
-            self.over = true;
-            if error.closed().is_some_and(Closed::is_clean) {
-                return None;
-            }
-        }
-        Some(received)
-    }
-}
-
-/// Reads one message as it arrives: [`Receiver::reader`]. Dropped before the end, the rest of the
-/// message is skipped, or handed out by `next_event` as fragments if those are asked for.
-pub struct MessageReader<'a> {
-    receiver: &'a mut Receiver,
-    kind: Kind,
-    piece: Vec<u8>,
-    at: usize,
-    last: bool,
-}
-
-impl MessageReader<'_> {
-    /// Whether the bytes are text, checked to be UTF-8, or binary.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-}
-
-impl fmt::Debug for MessageReader<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MessageReader").field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-impl io::Read for MessageReader<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.piece.len() && !self.last && !buf.is_empty() {
-            let next = self.receiver.next(Delivery::Pieces, &mut Patience::endless());
-            let Next::Data = next.map_err(io::Error::other)? else { continue };
-            match self.receiver.decoder.step() {
-                Ok(Some(Step::Piece(piece))) => {
-                    self.piece.clear();
-                    self.piece.extend_from_slice(piece.data);
-                    self.at = 0;
-                    self.last = piece.last;
-                }
-                Ok(_) => {}
-                Err(violation) => {
-                    return Err(io::Error::other(self.receiver.wire.violated(violation)));
-                }
-            }
-        }
-        let rest = &self.piece[self.at..];
-        let len = rest.len().min(buf.len());
-        buf[..len].copy_from_slice(&rest[..len]);
-        self.at += len;
-        Ok(len)
     }
 }

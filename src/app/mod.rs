@@ -1,6 +1,8 @@
 //! One connection for ever: connects, delivers, keeps alive, connects again, until it is told to
 //! stop.
 
+mod exit;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -9,9 +11,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub use exit::{AppThread, Exit};
+
 use crate::backoff::{Backoff, Exponential, Failure, Lived, Streak};
 use crate::builder::Builder;
-use crate::error::{Closed, Error, Side, Timeout};
+use crate::error::{Error, Side, Timeout};
 use crate::handle::{Handle, SendError, SendProblem, Shared};
 use crate::handler::{Handler, HandlerResult, Open};
 use crate::message::{Event, MessageRef};
@@ -212,7 +216,7 @@ impl<H: Handler> App<H> {
         if let Some(bytes) = self.stack_size {
             thread = thread.stack_size(bytes);
         }
-        Ok(AppThread { handle, thread: thread.spawn(move || self.run_forever())? })
+        Ok(AppThread::new(handle, thread.spawn(move || self.run_forever())?))
     }
 
     /// Runs on this thread, until it is over.
@@ -403,71 +407,6 @@ impl fmt::Debug for Attempt<'_> {
             .field("number", &self.number)
             .field("reconnecting", &self.reconnecting)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why an [`App`] ended.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Exit {
-    /// It was stopped on this side: by a [`Handle`], or by [`Sender::close`] or
-    /// [`Sender::abort`] in a callback.
-    Stopped,
-    /// The server closed the connection, and that is not to be retried.
-    Closed(Closed),
-    /// The [`Backoff`] gave up.
-    #[non_exhaustive]
-    GaveUp {
-        /// How many attempts in a row gave no stable connection.
-        attempts: u32,
-        /// Why the last one failed, or how its connection ended.
-        error: Error,
-    },
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stopped => f.write_str("stopped here"),
-            Self::Closed(closed) => closed.fmt(f),
-            Self::GaveUp { attempts: 1, error } => write!(f, "gave up after one attempt: {error}"),
-            Self::GaveUp { attempts, error } => {
-                write!(f, "gave up after {attempts} attempts: {error}")
-            }
-        }
-    }
-}
-
-/// An [`App`] on a thread of its own. Dropping it leaves the thread running: stop it with its
-/// [`handle`](Self::handle).
-#[derive(Debug)]
-pub struct AppThread {
-    handle: Handle,
-    thread: JoinHandle<Result<Exit, Error>>,
-}
-
-impl AppThread {
-    /// For sending and stopping from elsewhere.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    /// Whether the App is over.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
-    }
-
-    /// Waits for the end, and gives what [`run_forever`](App::run_forever) gives.
-    ///
-    /// # Errors
-    /// As [`run_forever`](App::run_forever).
-    ///
-    /// # Panics
-    /// If the handler did.
-    pub fn join(self) -> Result<Exit, Error> {
-        self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 

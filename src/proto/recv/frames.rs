@@ -1,0 +1,258 @@
+//! What the bytes that are there mean: frames, and the messages that they make.
+
+use super::step::{Delivery, Kind};
+use super::{BULK, Decoder, LARGE_BUFFER, Ready};
+use crate::proto::close::CloseFrame;
+use crate::proto::error::Violation;
+use crate::proto::frame::{Header, Opcode};
+
+/// A data frame whose payload is being read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) fin: bool,
+    pub(super) left: u64,
+}
+
+/// A message of which a frame has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    pub(super) kind: Kind,
+    pub(super) delivery: Delivery,
+    /// Its payload is compressed (RFC 7692 section 6.2).
+    pub(super) compressed: bool,
+    /// Bytes of it; of a compressed one, those that came out.
+    pub(super) size: u64,
+    /// Bytes of its frames' payloads.
+    pub(super) wire: u64,
+    pub(super) fragments: u32,
+    /// Empty fragments in a row.
+    pub(super) empty: u32,
+    /// Something of it was handed out or set aside already.
+    pub(super) begun: bool,
+}
+
+impl Decoder {
+    /// Goes on to the next step; `true` when it is there.
+    pub(super) fn scan(&mut self, delivery: Delivery) -> Result<bool, Violation> {
+        loop {
+            // Section 5.5.1: after a Close frame there is nothing more to read.
+            if self.closed {
+                self.start = self.end;
+                return Ok(false);
+            }
+            if let (Some(frame), Some(message)) = (self.frame, self.message) {
+                let found = match message.delivery {
+                    #[cfg(feature = "deflate")]
+                    _ if message.compressed => self.inflate(frame, message)?,
+                    Delivery::Whole => self.gather(frame, message)?,
+                    Delivery::Pieces => self.hand_out(frame, message)?,
+                };
+                if found || self.frame.is_some() {
+                    return Ok(found);
+                }
+            }
+            let Some((header, taken)) = self.header()? else { return Ok(false) };
+            if header.opcode.is_control() {
+                return self.control(header, taken);
+            }
+            self.start += taken;
+            self.open(header, delivery)?;
+        }
+    }
+
+    /// The next header, judged byte by byte in the order of the bytes, so that how they are cut
+    /// cannot change the verdict.
+    fn header(&self) -> Result<Option<(Header, usize)>, Violation> {
+        let bytes = &self.buffer[self.start..self.end];
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        // Section 5.2: MUST be 0 unless an extension is negotiated.
+        if first & 0x70 != 0 && !self.is_compressed(first) {
+            return Err(Violation::ReservedBits);
+        }
+        Header::decode(&bytes[..1])?;
+        match Opcode::from_bits(first & 0x0F) {
+            // Section 5.4: fragments of one message must not be mixed with another's.
+            Some(Opcode::Continuation) if self.message.is_none() => {
+                return Err(Violation::UnexpectedContinuation);
+            }
+            Some(Opcode::Text | Opcode::Binary) if self.message.is_some() => {
+                return Err(Violation::ExpectedContinuation);
+            }
+            _ => {}
+        }
+        // Section 5.1: a client must fail the connection on a masked frame.
+        if bytes.get(1).is_some_and(|second| second & 0x80 != 0) {
+            return Err(Violation::MaskedFrame);
+        }
+        Header::decode(bytes)
+    }
+
+    /// RFC 7692 section 6: RSV1, and RSV1 alone, on the first frame of a data message.
+    fn is_compressed(&self, first: u8) -> bool {
+        #[cfg(feature = "deflate")]
+        let accepted = self.inflater.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let accepted = false;
+        let opcode = Opcode::from_bits(first & 0x0F);
+        accepted && first & 0x70 == 0x40 && matches!(opcode, Some(Opcode::Text | Opcode::Binary))
+    }
+
+    fn control(&mut self, header: Header, taken: usize) -> Result<bool, Violation> {
+        let payload = &self.buffer[self.start + taken..self.end];
+        let Some(payload) = usize::try_from(header.len).ok().and_then(|len| payload.get(..len))
+        else {
+            return Ok(false);
+        };
+        let len = payload.len();
+        self.ready = Some(match header.opcode {
+            Opcode::Ping => Ready::Ping(len),
+            Opcode::Pong => Ready::Pong(len),
+            _ => Ready::Close(CloseFrame::decode(payload)?),
+        });
+        self.closed = header.opcode == Opcode::Close;
+        self.start += taken;
+        Ok(true)
+    }
+
+    /// Begins a data frame: the limits are checked on the header, before any memory is taken.
+    fn open(&mut self, header: Header, delivery: Delivery) -> Result<(), Violation> {
+        let mut message = self.message.unwrap_or_else(|| Message {
+            kind: if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary },
+            delivery,
+            compressed: header.rsv != 0,
+            size: 0,
+            wire: 0,
+            fragments: 0,
+            empty: 0,
+            begun: false,
+        });
+        let over = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value > limit);
+        message.wire = message.wire.saturating_add(header.len);
+        let wire_limit = if message.compressed {
+            // Blocks that nothing comes out of must end somewhere; the worst that zlib makes of
+            // bytes that do not compress is a seventh more, and each fragment may be flushed.
+            let flushed = 16 * u64::from(message.fragments);
+            let more = |limit: u64| limit.saturating_add(limit / 4 + 1024 + flushed);
+            self.limits.max_message_size.map(more)
+        } else {
+            message.size = message.wire;
+            self.limits.max_message_size
+        };
+        message.fragments = message.fragments.saturating_add(1);
+        message.empty = if header.len == 0 && !header.fin { message.empty + 1 } else { 0 };
+        if over(self.limits.max_frame_size, header.len) {
+            return Err(Violation::FrameTooBig);
+        }
+        if over(wire_limit, message.wire) {
+            return Err(Violation::MessageTooBig);
+        }
+        if over(self.limits.max_fragments.map(u64::from), message.fragments.into()) {
+            return Err(Violation::TooManyFragments);
+        }
+        if over(self.limits.max_empty_fragments.map(u64::from), message.empty.into()) {
+            return Err(Violation::TooManyEmptyFragments);
+        }
+        let gathers_bytes = message.kind == Kind::Binary || self.unchecked_text;
+        let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
+        self.bulk = straight && header.len >= BULK as u64;
+        self.frame = Some(Frame { fin: header.fin, left: header.len });
+        self.message = Some(message);
+        Ok(())
+    }
+
+    /// Gathers the message; `true` when it is whole.
+    fn gather(&mut self, mut frame: Frame, mut message: Message) -> Result<bool, Violation> {
+        let len = self.arrived(frame);
+        let whole = len as u64 == frame.left;
+        if !message.begun && whole && frame.fin {
+            // The usual case: all of it is in the buffer, to be lent from there.
+            (self.frame, self.message) = (None, None);
+            self.ready = Some(Ready::Buffered(message.kind, len));
+            // A big message that was lent out stays for the next big one; this is not one.
+            if self.binary.capacity() > LARGE_BUFFER {
+                self.binary = Vec::new();
+            }
+            if self.text.capacity() > LARGE_BUFFER {
+                self.text = String::new();
+            }
+            return Ok(true);
+        }
+        let payload = &self.buffer[self.start..self.start + len];
+        if message.kind == Kind::Text && !self.unchecked_text {
+            if self.text.capacity() - self.text.len() < len {
+                let left = usize::try_from(frame.left).unwrap_or(usize::MAX);
+                let ahead = left.min(self.text.len().max(len));
+                self.text.try_reserve(ahead).map_err(|_| Violation::OutOfMemory)?;
+            }
+            self.utf8.push(payload, &mut self.text)?;
+        } else if len > 0 {
+            let data = self.binary.len();
+            reserve(&mut self.binary, data, LARGE_BUFFER, frame.left)?;
+            self.binary.extend_from_slice(payload);
+        }
+        self.start += len;
+        frame.left -= len as u64;
+        message.begun = true;
+        (self.frame, self.message) = (Some(frame), Some(message));
+        if frame.left > 0 {
+            return Ok(false);
+        }
+        self.frame = None;
+        if !frame.fin {
+            return Ok(false);
+        }
+        self.utf8.finish()?;
+        self.message = None;
+        self.ready = Some(Ready::Gathered(message.kind));
+        Ok(true)
+    }
+
+    /// Hands out what has arrived of the frame; `true` when that is anything.
+    fn hand_out(&mut self, mut frame: Frame, mut message: Message) -> Result<bool, Violation> {
+        let len = self.arrived(frame);
+        frame.left -= len as u64;
+        let ends_frame = frame.left == 0;
+        let last = ends_frame && frame.fin;
+        if message.kind == Kind::Text && !self.unchecked_text {
+            self.utf8.check(&self.buffer[self.start..self.start + len])?;
+            if last {
+                self.utf8.finish()?;
+            }
+        }
+        let first = !message.begun;
+        let found = len > 0 || last;
+        message.begun |= found;
+        self.frame = (!ends_frame).then_some(frame);
+        self.message = (!last).then_some(message);
+        if found {
+            self.ready =
+                Some(Ready::Piece { kind: message.kind, len, first, last, inflated: false });
+        }
+        Ok(found)
+    }
+
+    /// How many bytes of the frame's payload are in the buffer.
+    pub(super) fn arrived(&self, frame: Frame) -> usize {
+        let buffered = self.end - self.start;
+        usize::try_from(frame.left).map_or(buffered, |left| left.min(buffered))
+    }
+}
+
+/// Makes room for more of a frame after `data` bytes, at least for the `least` that come next: as
+/// much again as there is, at least a buffer, at most what the frame still has. So memory follows
+/// the bytes that came, and never the length that was claimed.
+pub(super) fn reserve(
+    bytes: &mut Vec<u8>,
+    data: usize,
+    least: usize,
+    left: u64,
+) -> Result<(), Violation> {
+    if bytes.capacity() - data >= least {
+        return Ok(());
+    }
+    let left = usize::try_from(left).unwrap_or(usize::MAX);
+    let more = left.min(data.max(LARGE_BUFFER));
+    // Of what is in `bytes`, some may be space.
+    let more = more - (bytes.len() - data).min(more);
+    bytes.try_reserve(more).map_err(|_| Violation::OutOfMemory)
+}

@@ -1,0 +1,95 @@
+//! Ways to read what is received: message after message, and a message as it arrives.
+
+use std::fmt;
+use std::io;
+
+use super::{Next, Patience, Receiver};
+use crate::error::{Closed, Error};
+use crate::message::Message;
+use crate::proto::recv::{Delivery, Kind, Step};
+
+/// Iterates over the messages of a connection: [`Receiver::messages`].
+#[derive(Debug)]
+pub struct Messages<'a> {
+    receiver: &'a mut Receiver,
+    over: bool,
+}
+
+impl<'a> Messages<'a> {
+    pub(super) fn new(receiver: &'a mut Receiver) -> Self {
+        Self { receiver, over: false }
+    }
+}
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let received = self.receiver.recv();
+        if let Err(error) = &received {
+            self.over = true;
+            if error.closed().is_some_and(Closed::is_clean) {
+                return None;
+            }
+        }
+        Some(received)
+    }
+}
+
+/// Reads one message as it arrives: [`Receiver::reader`]. Dropped before the end, the rest of the
+/// message is skipped, or handed out by `next_event` as fragments if those are asked for.
+pub struct MessageReader<'a> {
+    receiver: &'a mut Receiver,
+    kind: Kind,
+    piece: Vec<u8>,
+    at: usize,
+    last: bool,
+}
+
+impl<'a> MessageReader<'a> {
+    /// From its first piece on.
+    pub(super) fn new(receiver: &'a mut Receiver, kind: Kind, piece: Vec<u8>, last: bool) -> Self {
+        Self { receiver, kind, piece, at: 0, last }
+    }
+
+    /// Whether the bytes are text, checked to be UTF-8, or binary.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl fmt::Debug for MessageReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageReader").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl io::Read for MessageReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() && !self.last && !buf.is_empty() {
+            let next = self.receiver.next(Delivery::Pieces, &mut Patience::endless());
+            let Next::Data = next.map_err(io::Error::other)? else { continue };
+            match self.receiver.decoder.step() {
+                Ok(Some(Step::Piece(piece))) => {
+                    self.piece.clear();
+                    self.piece.extend_from_slice(piece.data);
+                    self.at = 0;
+                    self.last = piece.last;
+                }
+                Ok(_) => {}
+                Err(violation) => {
+                    return Err(io::Error::other(self.receiver.wire.violated(violation)));
+                }
+            }
+        }
+        let rest = &self.piece[self.at..];
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        self.at += len;
+        Ok(len)
+    }
+}
