@@ -137,7 +137,7 @@ impl fmt::Display for Closed {
             Cause::Eof => return f.write_str("the peer ended the connection without a Close"),
             Cause::Io(error) => return write!(f, "connection lost: {error}"),
             Cause::Tls(error) => {
-                return write!(f, "connection lost: TLS failed: {}", Quoted(&**error));
+                return write!(f, "connection lost: TLS failed: {}", Quoted(error));
             }
             Cause::Protocol(violation) => {
                 return write!(f, "closed after a violation: {violation}");

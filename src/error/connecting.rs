@@ -83,7 +83,7 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS failed: {}", Quoted(&*self.source))?;
+        write!(f, "TLS failed: {}", Quoted(&self.source))?;
         if self.is_not_tls {
             f.write_str(" (the server does not speak TLS)")?;
         }

@@ -192,8 +192,13 @@ pub fn take_frame(bytes: &mut Vec<u8>) -> Option<Frame> {
 }
 
 /// What the peer speaks over.
-pub trait Io: Read + Write + Send + Any {
+pub trait Io: Read + Write + Send {
     fn socket(&self) -> &TcpStream;
+
+    #[cfg(feature = "tls")]
+    fn tls(&mut self) -> Option<&mut tls::TlsStream> {
+        None
+    }
 }
 
 impl Io for TcpStream {
@@ -281,8 +286,7 @@ impl Peer {
     /// Does something with the TLS of a TLS peer.
     #[cfg(feature = "tls")]
     pub fn with_tls<T>(&mut self, action: impl FnOnce(&mut tls::TlsStream) -> T) -> T {
-        let io: &mut dyn Any = &mut *self.io;
-        action(io.downcast_mut().expect("a TLS peer"))
+        action(self.io.tls().expect("a TLS peer"))
     }
 
     /// Reads the head of the request.

@@ -163,6 +163,10 @@ impl Io for TlsStream {
     fn socket(&self) -> &TcpStream {
         &self.sock
     }
+
+    fn tls(&mut self) -> Option<&mut TlsStream> {
+        Some(self)
+    }
 }
 
 pub fn accept(config: ServerConfig, stream: TcpStream) -> TlsStream {
