@@ -8,7 +8,6 @@
 use std::sync::PoisonError;
 
 use crate::error::Error;
-#[cfg(feature = "deflate")]
 use crate::message::MessageRef;
 use crate::net::deadline::Deadline;
 use crate::proto::close::CloseCode;
@@ -209,8 +208,32 @@ impl Deflation {
 }
 
 /// Writes many messages, as many small ones at a time as fill a piece.
+pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Error> {
+    #[cfg(feature = "deflate")]
+    if let Some(deflation) = &wire.deflation {
+        return compressed_batch(wire, deflation, messages);
+    }
+    let mut deadline = None;
+    let mut rest = messages;
+    loop {
+        wire.write_part(&mut deadline, |out, deadline| {
+            while let Some((message, later)) = rest.split_first() {
+                wire.put(out, opcode(message.kind()), true, false, message.as_bytes(), deadline)?;
+                rest = later;
+                if later.first().is_some_and(|next| !wire.has_room(out, next.as_bytes().len())) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
 #[cfg(feature = "deflate")]
-pub(crate) fn batch(
+fn compressed_batch(
     wire: &Wire,
     deflation: &Deflation,
     messages: &[MessageRef<'_>],
@@ -219,14 +242,17 @@ pub(crate) fn batch(
     let mut batch = Batch::default();
     for &message in messages {
         let bytes = message.as_bytes();
+        if batch.len >= PIECE {
+            batch.write(wire, deflation, &mut deadline)?;
+        }
         match deflation.compressor(Some(bytes.len())) {
-            None => batch.frames.push((message, None)),
+            None => {
+                batch.frames.push((message, None));
+                batch.len += bytes.len();
+            }
             // What comes of half a piece is a piece at most.
             Some(compressor) if bytes.len() <= PIECE / 2 => {
                 batch.compress(wire, &mut lock(compressor), message)?;
-                if batch.packed.len() >= PIECE {
-                    batch.write(wire, deflation, &mut deadline)?;
-                }
             }
             Some(_) => {
                 batch.write(wire, deflation, &mut deadline)?;
@@ -242,6 +268,8 @@ pub(crate) fn batch(
 #[cfg(feature = "deflate")]
 #[derive(Default)]
 struct Batch<'a> {
+    /// Bytes of all payloads.
+    len: usize,
     packed: Vec<u8>,
     /// Each message, and where it ends in `packed` if it is compressed.
     frames: Vec<(MessageRef<'a>, Option<usize>)>,
@@ -265,6 +293,7 @@ impl<'a> Batch<'a> {
             }
             .map(|full| more = full);
             self.packed.extend_from_slice(compressor.piece());
+            self.len += compressor.piece().len();
         }
         if let Err(refused) = done {
             compressor.abandon();
@@ -292,6 +321,7 @@ impl<'a> Batch<'a> {
                 wire.put(out, opcode, true, true, payload, deadline)
             })
         });
+        self.len = 0;
         self.packed.clear();
         self.frames.clear();
         written.inspect_err(|_| lock(&deflation.compressor).abandon())

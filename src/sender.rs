@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, InvalidInput};
 use crate::message::MessageRef;
-#[cfg(feature = "deflate")]
-use crate::outgoing;
-use crate::outgoing::{Outgoing, Then, opcode};
+use crate::outgoing::{self, Outgoing, Then, opcode};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;
@@ -78,8 +76,8 @@ impl Sender {
         })
     }
 
-    /// Sends many messages with as few system calls, and TLS records, as they fit in: one for all
-    /// if they are 64 KiB together.
+    /// Sends many messages with as few system calls, and TLS records, as they fit in: one for each
+    /// 64 KiB of them. No other message comes between them; pongs may.
     ///
     /// ```no_run
     /// # let ws = landline::connect("ws://localhost")?;
@@ -96,16 +94,7 @@ impl Sender {
         // The iterator is the caller's: it must not run while the wire is locked.
         let messages: Vec<_> = messages.into_iter().map(Into::into).collect();
         let _turn = self.wire.turn()?;
-        #[cfg(feature = "deflate")]
-        if let Some(deflation) = &self.wire.deflation {
-            return outgoing::batch(&self.wire, deflation, &messages);
-        }
-        self.wire.write(|out, deadline| {
-            messages.iter().try_for_each(|message: &MessageRef<'_>| {
-                let opcode = opcode(message.kind());
-                self.wire.put(out, opcode, true, false, message.as_bytes(), deadline)
-            })
-        })
+        outgoing::batch(&self.wire, &messages)
     }
 
     /// Begins a message that is written piece by piece, as fragments. Other messages wait until

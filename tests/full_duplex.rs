@@ -466,3 +466,56 @@ fn a_peer_that_pings_while_a_big_frame_is_sent_gets_the_latest_pong_after_it() {
         server.join();
     });
 }
+
+/// With `deflate` both ways to write a batch; what is sent is the same.
+fn a_batch_lets_a_pong_through(builder: landline::Builder, answer: &'static str) {
+    watchdog(LIMIT * 2, move || {
+        let (pinged, is_pinged) = channel::<()>();
+        let server = serve(move |peer| {
+            peer.read_request();
+            let answer = peer.good_answer(answer);
+            peer.send(&answer);
+            peer.next_frame().expect("the batch begins");
+            peer.send(&ping(b"between"));
+            // Nothing more is read before the client has the ping, so that the batch is stuck.
+            is_pinged.recv().unwrap();
+            let mut before = 1;
+            loop {
+                match peer.next_frame().expect("the client is gone") {
+                    Frame { opcode: PONG, payload, .. } => {
+                        assert_eq!(payload, b"between");
+                        break before;
+                    }
+                    _ => before += 1,
+                }
+            }
+        });
+        let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
+        let message = vec![7; 8 * 1024];
+        let count = FLOOD / message.len();
+        let sending = spawn(move || {
+            let _ = sender.batch(vec![&message[..]; count]); // The server goes in the middle.
+        });
+        let event = receiver.next_event().unwrap();
+        assert!(matches!(event, Event::Ping(b"between")), "{event:?}");
+        pinged.send(()).unwrap();
+        let before = server.join();
+        assert!(before < count, "the pong came after all {before} messages");
+        drop(receiver);
+        sending.join();
+    });
+}
+
+#[test]
+fn a_pong_does_not_wait_for_the_end_of_a_batch() {
+    a_batch_lets_a_pong_through(builder(), "");
+}
+
+/// The server agrees on compression, but the messages are too short for it.
+#[test]
+#[cfg(feature = "deflate")]
+fn a_pong_does_not_wait_for_the_end_of_a_batch_that_is_too_short_to_compress() {
+    let deflate = landline::Deflate { min_size: 10_000, ..landline::Deflate::default() };
+    let answer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    a_batch_lets_a_pong_through(builder().deflate(deflate), answer);
+}

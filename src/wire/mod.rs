@@ -189,6 +189,11 @@ impl Wire {
         done
     }
 
+    /// Whether a frame with so much payload still fits into the piece.
+    pub(crate) fn has_room(&self, out: &mut Out, len: usize) -> bool {
+        self.duplex.stage(&mut out.half).len().saturating_add(len) <= PIECE
+    }
+
     /// Puts a frame on the wire; writes only when a piece is full.
     pub(crate) fn put(
         &self,
