@@ -556,6 +556,48 @@ mod compressing {
         }
     }
 
+    /// The tail that is taken off a message is never in a piece that was handed out before.
+    #[test]
+    fn pieces_are_full_and_the_last_one_is_little_more_wherever_the_message_ends() {
+        const MOST: usize = 64;
+        let data = noise(4 * MOST, 10);
+        for parameters in [DeflateParameters::NONE, no_takeover()] {
+            for len in 0..data.len() {
+                let mut compressor = Compressor::new(&options(), parameters, MOST);
+                let pieces = compress(&mut compressor, &data[..len]);
+                let (last, full) = pieces.split_last().unwrap();
+                assert!(full.iter().all(|piece| piece.len() == MOST), "{len} bytes");
+                assert!(last.len() <= MOST + 66, "{len} bytes: the last piece has {}", last.len());
+                let expected = vec![Binary(data[..len].to_vec())];
+                assert_eq!(outcome(&message(BINARY, &pieces)), (expected, None), "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn giving_memory_back_within_a_message_loses_nothing_of_it() {
+        let data = noise(1000, 11);
+        for parameters in [DeflateParameters::NONE, no_takeover()] {
+            for most in [64, 64 * 1024] {
+                let mut compressor = Compressor::new(&options(), parameters, most);
+                compress(&mut compressor, b"before");
+                let mut pieces = Vec::new();
+                for mut part in data.chunks(7) {
+                    while compressor.push(&mut part).unwrap() {
+                        pieces.push(compressor.piece().to_vec());
+                    }
+                    compressor.shrink();
+                }
+                pieces.extend(compress(&mut compressor, b""));
+                let mut fresh = Compressor::new(&options(), parameters, most);
+                let before = message(BINARY, &compress(&mut fresh, b"before"));
+                let bytes = [before, message(BINARY, &pieces)].concat();
+                let expected = vec![Binary(b"before".to_vec()), Binary(data.clone())];
+                assert_eq!(outcome(&bytes), (expected, None), "pieces of {most}");
+            }
+        }
+    }
+
     #[test]
     fn what_does_not_compress_hardly_grows() {
         let data = noise(200_000, 8);

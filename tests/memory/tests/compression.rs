@@ -1,0 +1,117 @@
+//! What compression takes (RFC 7692): the same however long a message is, and back when the
+//! connection is idle as far as was agreed on.
+
+use landline::proto::compress::Compressor;
+use landline::proto::deflate::{Deflate, DeflateParameters};
+use landline::proto::frame::{Header, Opcode};
+use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline_memory::{live, measure};
+
+const KIB: usize = 1024;
+/// How much the compressor gives at a time on a connection, in bytes.
+const PIECE: usize = 64 * KIB;
+/// The most that a window and what belongs to it take, in bytes.
+const COMPRESSING: usize = 376 * KIB;
+const INFLATING: usize = 64 * KIB;
+
+fn no_takeover() -> DeflateParameters {
+    let mut parameters = DeflateParameters::NONE;
+    parameters.client_no_context_takeover = true;
+    parameters.server_no_context_takeover = true;
+    parameters
+}
+
+fn compressor(parameters: DeflateParameters) -> Compressor {
+    Compressor::new(&Deflate::default(), parameters, PIECE)
+}
+
+/// The same bytes in each run, which do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Compresses one message, and gives each piece away.
+fn compress(compressor: &mut Compressor, mut bytes: &[u8], mut take: impl FnMut(&[u8])) {
+    while compressor.push(&mut bytes).unwrap() {
+        take(compressor.piece());
+    }
+    while compressor.finish().unwrap() {
+        take(compressor.piece());
+    }
+    take(compressor.piece());
+}
+
+#[test]
+fn a_message_of_16_mib_is_compressed_with_a_window_and_a_piece() {
+    let data = noise(16 << 20);
+    let mut compressor = compressor(DeflateParameters::NONE);
+    let (len, used) = measure(|| {
+        let mut len = 0;
+        compress(&mut compressor, &data, |piece| len += piece.len());
+        len
+    });
+    println!("16 MiB compressed: {used:?}");
+    assert!(len >= data.len());
+    assert!(used.peak <= COMPRESSING + PIECE + KIB, "{used:?}");
+}
+
+#[test]
+fn a_compressor_that_forgets_gives_all_back_and_one_that_does_not_its_piece() {
+    let data = noise(1 << 20);
+    for (parameters, stays) in [(no_takeover(), 0), (DeflateParameters::NONE, COMPRESSING)] {
+        let mut compressor = compressor(parameters);
+        let start = live();
+        compress(&mut compressor, &data, |_| ());
+        let busy = live() - start;
+        compressor.shrink();
+        let idle = live() - start;
+        println!("busy {busy}, idle {idle}");
+        assert!(busy > PIECE.cast_signed());
+        assert!(idle <= stays.cast_signed(), "{idle} bytes stay");
+    }
+}
+
+#[test]
+fn a_compressed_message_is_handed_out_in_pieces_with_a_window_and_a_step() {
+    for (parameters, stays) in [(no_takeover(), 8 * KIB), (DeflateParameters::NONE, INFLATING)] {
+        let mut frames = Vec::new();
+        compress(&mut compressor(parameters), &noise(1 << 20), |piece| {
+            frames.extend_from_slice(piece);
+        });
+        let mut bytes = Vec::new();
+        let (opcode, len) = (Opcode::Binary, frames.len() as u64);
+        Header { fin: true, rsv: 0b100, opcode, mask: None, len }.encode(&mut bytes);
+        bytes.extend(frames);
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&parameters);
+        let start = live();
+        let (out, used) = measure(|| {
+            let (mut rest, mut out) = (&bytes[..], 0);
+            while !rest.is_empty() {
+                rest = &rest[decoder.feed(rest)..];
+                while decoder.advance(Delivery::Pieces).unwrap() {
+                    match decoder.step() {
+                        Ok(Some(Step::Piece(piece))) => out += piece.data.len(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            out
+        });
+        println!("1 MiB inflated: {used:?}");
+        assert_eq!(out, 1 << 20);
+        // The buffer, the window, and what came out.
+        assert!(used.peak <= 64 * KIB + INFLATING + 64 * KIB, "{used:?}");
+        decoder.shrink();
+        let idle = live() - start;
+        println!("idle {idle}");
+        assert!(idle <= stays.cast_signed(), "{idle} bytes stay");
+    }
+}
