@@ -70,11 +70,7 @@ pub fn format(seconds: i64) -> String {
     let (first, last) = (days_before(0, 1601) * DAY, days_before(0, 10_000) * DAY - 1);
     let seconds = seconds.clamp(first, last);
     let (days, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
-    // A guess that is at most one too high or too low: 400 years have 146,097 days.
-    let mut year = (days + EPOCH) * 400 / 146_097 + 1;
-    while days_before(0, year) > days {
-        year -= 1;
-    }
+    let mut year = year_not_after(days);
     while days_before(0, year + 1) <= days {
         year += 1;
     }
@@ -120,6 +116,11 @@ fn number(token: &[u8], least: usize, most: usize) -> Option<i64> {
 fn month_of(token: &[u8]) -> Option<usize> {
     let start = token.get(..3)?;
     MONTHS.iter().position(|(name, _)| start.eq_ignore_ascii_case(&name[..]))
+}
+
+/// The year of the day, or one or two before: 400 years have 146,097 days.
+fn year_not_after(days: i64) -> i64 {
+    (days + EPOCH) * 400 / 146_097
 }
 
 fn is_leap(year: i64) -> bool {
