@@ -1,10 +1,12 @@
 //! The same server bytes through landline, and through tungstenite and soketto: the same messages,
-//! and both accept or both refuse. The known and intended differences are in [`Difference`].
+//! and both accept or both refuse. The known and intended differences are in [`Difference`]; where
+//! we refuse and they do not, [`bytes`] tells by itself whether the bytes deserve it.
 //!
 //! Input: the server's stream.
 
 mod by_soketto;
 mod by_tungstenite;
+mod bytes;
 
 use landline::proto::Violation;
 use landline::proto::recv::{Decoder, Delivery, Limits, Step};
@@ -33,6 +35,10 @@ enum Difference {
     /// Section 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer"; soketto
     /// takes one byte for none.
     CloseLength,
+    /// 1014 was registered after the RFC: the others take it for a violation.
+    Code1014,
+    /// soketto forgets the open message when a Pong comes between its fragments.
+    PongBetweenFragments,
 }
 
 #[derive(Debug, PartialEq, Clone)]
@@ -55,44 +61,64 @@ const LIMIT: usize = 1 << 16;
 
 pub fn check(data: &[u8]) {
     let (ours, violation) = landline(data);
-    let theirs = by_tungstenite::parse(data);
-    let difference = violation.and_then(|violation| by_tungstenite::difference(violation, &theirs));
-    compare(&ours, violation, theirs, difference);
+    let closes_with_1014 = matches!(ours.last(), Some(Event::Close(Some((1014, _)))));
 
-    let mut theirs = by_soketto::parse(data);
-    let pong = pong_between_fragments(data).filter(|&pong| pong < ours.len());
-    if let Some(pong) = pong {
-        // soketto forgets the open message when a Pong comes between its fragments.
-        theirs.events.truncate(pong + 1);
-        return assert_eq!(ours[..=pong], theirs.events, "up to the Pong");
-    }
-    let difference = violation.and_then(|violation| by_soketto::difference(violation, &theirs));
-    compare(&ours, violation, theirs, difference);
+    let theirs = by_tungstenite::parse(data);
+    let difference = match violation {
+        Some(violation) => by_tungstenite::difference(violation, &theirs),
+        None => closes_with_1014.then_some(Difference::Code1014),
+    };
+    compare(data, &ours, violation, theirs, difference, by_tungstenite::parse);
+
+    let theirs = by_soketto::parse(data);
+    let pong = bytes::pong_between_fragments(data).filter(|&pong| pong < ours.len());
+    let difference = match violation {
+        _ if pong.is_some() => Some(Difference::PongBetweenFragments),
+        Some(violation) => by_soketto::difference(violation, &theirs),
+        None => closes_with_1014.then_some(Difference::Code1014),
+    };
+    compare(data, &ours, violation, theirs, difference, by_soketto::parse);
 }
 
 fn compare(
+    data: &[u8],
     ours: &[Event],
     violation: Option<Violation>,
-    mut theirs: Verdict,
+    theirs: Verdict,
     difference: Option<Difference>,
+    parse: impl FnOnce(&[u8]) -> Verdict,
 ) {
-    let mut ours = ours.to_vec();
-    // IANA registered 1014 later than the RFC; the others take it for a violation.
-    if matches!(ours.last(), Some(Event::Close(Some((1014, _))))) {
-        let last = theirs.events.pop();
-        assert!(matches!(last, Some(Event::Close(Some((1002 | 1014, _))))));
-        ours.pop();
-    }
-    match difference {
-        // Up to there they agree.
-        Some(difference) => {
-            assert!(theirs.events.starts_with(&ours), "{difference:?}: {ours:?} / {theirs:?}");
+    let Some(difference) = difference else {
+        assert_eq!(ours, theirs.events, "{violation:?}, refused there: {}", theirs.refused);
+        return assert_eq!(violation.is_some(), theirs.refused, "{violation:?}");
+    };
+    // Up to there they agree.
+    let agreed = match difference {
+        Difference::Code1014 => {
+            let last = theirs.events.last();
+            assert!(matches!(last, Some(Event::Close(Some((1002 | 1014, _))))), "{last:?}");
+            &ours[..ours.len() - 1]
         }
-        None => {
-            assert_eq!(ours, theirs.events, "{violation:?}, refused there: {}", theirs.refused);
-            assert_eq!(violation.is_some(), theirs.refused, "{violation:?}");
+        Difference::PongBetweenFragments => {
+            &ours[..=bytes::pong_between_fragments(data).expect("it was found")]
         }
-    }
+        _ => ours,
+    };
+    assert!(theirs.events.starts_with(agreed), "{difference:?}: {ours:?} / {theirs:?}");
+    // And what we refuse deserves it.
+    let deserved = match difference {
+        Difference::NonMinimalLength => bytes::have(data, bytes::Frame::is_long_form),
+        Difference::LengthTopBit => bytes::have(data, bytes::Frame::has_top_bit),
+        Difference::MaskedFrame => bytes::have(data, bytes::Frame::is_masked),
+        Difference::CloseCode => bytes::have(data, bytes::Frame::has_bad_code),
+        Difference::CloseLength => bytes::have(data, bytes::Frame::is_close_of_one_byte),
+        Difference::WholeText => bytes::have_bad_text(data),
+        Difference::Fragments => bytes::frames(data).count() > 1024,
+        // When the frame, and the message, are there they refuse it too.
+        Difference::Earlier => parse(&bytes::completed(data)).refused,
+        Difference::Code1014 | Difference::PongBetweenFragments => true,
+    };
+    assert!(deserved, "{difference:?}: {violation:?}, but why?");
 }
 
 fn landline(mut data: &[u8]) -> (Vec<Event>, Option<Violation>) {
@@ -123,29 +149,4 @@ fn landline(mut data: &[u8]) -> (Vec<Event>, Option<Violation>) {
     };
     let violation = run().err();
     (events, violation)
-}
-
-/// Which event is the first Pong that comes while a message is open, if all frames are good so far.
-fn pong_between_fragments(mut data: &[u8]) -> Option<usize> {
-    let (mut events, mut open) = (0, false);
-    loop {
-        let (&[first, second], rest) = data.split_first_chunk()?;
-        let (len, rest) = match second {
-            126 => {
-                rest.split_first_chunk().map(|(len, rest)| (u16::from_be_bytes(*len).into(), rest))
-            }
-            127 => rest.split_first_chunk().map(|(len, rest)| (u64::from_be_bytes(*len), rest)),
-            len => Some((len.into(), rest)),
-        }?;
-        data = rest.get(usize::try_from(len).ok()?..)?;
-        let (fin, opcode) = (first & 0x80 != 0, first & 0x0F);
-        match opcode {
-            10 if open => return Some(events),
-            8.. => events += 1,
-            _ => {
-                open = !fin;
-                events += usize::from(fin);
-            }
-        }
-    }
 }

@@ -6,6 +6,7 @@
 
 pub mod close_payload;
 pub mod connect_reply;
+pub mod connection;
 #[cfg(feature = "deflate")]
 pub mod deflate_roundtrip;
 pub mod differential;
@@ -34,6 +35,7 @@ pub type Oracle = fn(&[u8]);
 pub const ALL: &[(&str, Oracle)] = &[
     ("close_payload", close_payload::check),
     ("connect_reply", connect_reply::check),
+    ("connection", connection::check),
     #[cfg(feature = "deflate")]
     ("deflate_roundtrip", deflate_roundtrip::check),
     ("differential", differential::check),

@@ -50,7 +50,7 @@ fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
 }
 
 /// A frame of a server: usually right, sometimes not quite.
-fn server_frame(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+pub fn server_frame(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     let opcode = *input.choose(&[
         Opcode::Continuation,
         Opcode::Text,

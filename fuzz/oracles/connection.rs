@@ -1,0 +1,446 @@
+//! A whole connection over a stream in memory: a server says anything, the program sends, writes,
+//! pings, closes and receives in any order, reads and writes are short, and writes that must not
+//! wait may find no room.
+//!
+//! Checked: what is received is what the decoder alone makes of the server's bytes, and ends as it
+//! ends, the same ever after; what is sent are whole, masked frames; the messages among them are
+//! those that were sent, one after the other; each Pong answers a Ping, the last one the latest; one
+//! Close at most, nothing after it, and it is the one that is due.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arbitrary::Unstructured;
+use landline::proto::frame::{Header, Opcode};
+use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::{
+    Builder, CloseCode, CloseFrame, Error, Event, Keepalive, Kind, Message, Stream, Timeout,
+    Violation, WebSocket,
+};
+
+use super::session::server_frame;
+
+const MAX_MESSAGE: u64 = 40_000;
+
+pub fn check(data: &[u8]) {
+    // Running out of input ends the script.
+    let _ = script(&mut Unstructured::new(data));
+}
+
+fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+    let mut connection = Connection::new();
+    while !input.is_empty() {
+        match input.int_in_range(0..=11)? {
+            0 | 1 => connection.serve(&server_frame(input)?),
+            2 => {
+                let len = input.int_in_range(0..=64)?;
+                connection.serve(input.bytes(len)?);
+            }
+            3 => {
+                let len = input.int_in_range(0..=MAX_MESSAGE)?;
+                let payload = vec![b'b'; usize::try_from(len).unwrap()];
+                let opcode = if input.arbitrary()? { Opcode::Text } else { Opcode::Binary };
+                let mut frame = Vec::new();
+                Header { fin: true, rsv: 0, opcode, mask: None, len }.encode(&mut frame);
+                connection.serve(&[frame, payload].concat());
+            }
+            4 => connection.send(input.int_in_range(0..=300_000)?),
+            5 => connection.batch(input.int_in_range(0..=40)?, input.int_in_range(0..=5_000)?),
+            6 => connection.write(input)?,
+            7 => connection.ping(input.int_in_range(0..=130)?),
+            8 => connection.close(CloseCode::new(input.arbitrary()?)),
+            9 => connection.receive_all(),
+            10 => connection.receive_event(),
+            _ => {
+                let mut line = connection.line.0.lock().unwrap();
+                line.most = input.int_in_range(1..=100_000)?;
+                line.full = input.arbitrary()?;
+            }
+        }
+        connection.check_sent();
+    }
+    connection.finish();
+    Ok(())
+}
+
+/// The stream: what the server has said, and what it was told.
+#[derive(Debug, Default)]
+struct Line {
+    unread: VecDeque<u8>,
+    written: Vec<u8>,
+    /// How much is moved at a time.
+    most: usize,
+    /// A write that does not wait finds no room.
+    full: bool,
+    nonblocking: bool,
+    open: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Shared(Arc<Mutex<Line>>);
+
+impl Stream for Shared {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut line = self.0.lock().unwrap();
+        let most = buf.len().min(line.most);
+        match io::Read::read(&mut line.unread, &mut buf[..most])? {
+            // Who would wait for more finds the end.
+            0 if line.nonblocking => Err(io::ErrorKind::WouldBlock.into()),
+            len => Ok(len),
+        }
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        let mut line = self.0.lock().unwrap();
+        if line.full && line.nonblocking {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = buf.len().min(line.most);
+        line.written.extend_from_slice(&buf[..len]);
+        if !line.open && line.written.ends_with(b"\r\n\r\n") {
+            let request = String::from_utf8(std::mem::take(&mut line.written)).unwrap();
+            let (_, key) = request.split_once("Sec-WebSocket-Key: ").unwrap();
+            let (key, _) = key.split_once("\r\n").unwrap();
+            let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
+            );
+            line.unread.extend(answer.as_bytes());
+            line.open = true;
+        }
+        Ok(len)
+    }
+
+    fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.0.lock().unwrap().nonblocking = nonblocking;
+        Ok(())
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a decoder makes of the server's bytes, without a connection around it.
+struct Model {
+    decoder: Decoder,
+    /// Messages that were not received yet.
+    messages: VecDeque<Message>,
+    pings: Vec<Vec<u8>>,
+    end: Option<Result<CloseFrame, Violation>>,
+}
+
+impl Model {
+    fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.end.is_none() {
+            bytes = &bytes[self.decoder.feed(bytes)..];
+            if let Err(violation) = self.take() {
+                self.end = Some(Err(violation));
+            }
+        }
+    }
+
+    fn take(&mut self) -> Result<(), Violation> {
+        while self.decoder.advance(Delivery::Whole)? {
+            match self.decoder.step()?.expect("advance said so") {
+                Step::Text(text) => self.messages.push_back(Message::Text(text.to_owned())),
+                Step::Binary(bytes) => self.messages.push_back(Message::Binary(bytes.to_owned())),
+                Step::Ping(payload) => self.pings.push(payload.to_owned()),
+                Step::Pong(_) => {}
+                Step::Close(close) => {
+                    self.end = Some(Ok(close));
+                    return Ok(());
+                }
+                step => panic!("unexpected {step:?}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Connection {
+    ws: WebSocket,
+    line: Shared,
+    model: Model,
+    /// What `recv` said at last, when it said an error.
+    ended: Option<String>,
+    /// How much of what was written is checked.
+    checked: usize,
+    /// Messages that were sent and not seen in what was written yet.
+    sent: VecDeque<Message>,
+    /// The message whose fragments are being written.
+    open: Option<(Kind, Vec<u8>)>,
+    /// A message was abandoned half-way.
+    abandoned: bool,
+    pings_sent: usize,
+    pongs: Vec<Vec<u8>>,
+    asked: Option<CloseCode>,
+    close: Option<CloseFrame>,
+}
+
+impl Connection {
+    fn new() -> Self {
+        let line = Shared::default();
+        line.0.lock().unwrap().most = usize::MAX;
+        let ws = Builder::new()
+            .keepalive(Keepalive::OFF)
+            .max_message_size(MAX_MESSAGE)
+            .max_fragments(16)
+            .max_empty_fragments(4)
+            .connect_over("ws://memory/", line.clone())
+            .unwrap();
+        let mut limits = Limits::default();
+        limits.max_message_size = Some(MAX_MESSAGE);
+        limits.max_fragments = Some(16);
+        limits.max_empty_fragments = Some(4);
+        Self {
+            ws,
+            line,
+            model: Model {
+                decoder: Decoder::new(limits),
+                messages: VecDeque::new(),
+                pings: Vec::new(),
+                end: None,
+            },
+            ended: None,
+            checked: 0,
+            sent: VecDeque::new(),
+            open: None,
+            abandoned: false,
+            pings_sent: 0,
+            pongs: Vec::new(),
+            asked: None,
+            close: None,
+        }
+    }
+
+    fn serve(&mut self, bytes: &[u8]) {
+        self.line.0.lock().unwrap().unread.extend(bytes);
+        self.model.push(bytes);
+    }
+
+    /// A call that sends may fail only when the connection is over or being closed.
+    fn is_done(&self, done: Result<(), Error>) -> bool {
+        if let Err(error) = &done {
+            assert!(matches!(error, Error::Closed(_)), "{error:?}");
+            let over = self.ended.is_some() || self.asked.is_some() || self.abandoned;
+            assert!(over, "refused on an open connection");
+        }
+        done.is_ok()
+    }
+
+    fn send(&mut self, len: usize) {
+        let message = vec![7; len];
+        if self.is_done(self.ws.send(&message[..])) {
+            self.sent.push_back(Message::Binary(message));
+        }
+    }
+
+    fn batch(&mut self, count: usize, len: usize) {
+        let text = "t".repeat(len);
+        if self.is_done(self.ws.sender().batch(vec![&text[..]; count])) {
+            self.sent.extend(vec![Message::Text(text); count]);
+        }
+    }
+
+    /// Writes a message in pieces, and finishes or abandons it.
+    fn write(&mut self, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let sender = self.ws.sender();
+        let mut writer = match sender.writer(Kind::Binary) {
+            Ok(writer) => writer,
+            Err(error) => {
+                self.is_done(Err(error));
+                return Ok(());
+            }
+        };
+        let mut message = Vec::new();
+        let mut failed = false;
+        let mut begun = false;
+        for _ in 0..input.int_in_range(0..=4)? {
+            let piece = vec![input.arbitrary()?; input.int_in_range(0..=70_000)?];
+            failed |= io::Write::write_all(&mut writer, &piece).is_err();
+            begun |= message.len() + piece.len() >= 64 * 1024;
+            message.extend(piece);
+            if input.arbitrary()? {
+                failed |= io::Write::flush(&mut writer).is_err();
+                begun |= !message.is_empty();
+            }
+        }
+        if input.arbitrary()? {
+            let done = writer.finish();
+            if !failed && self.is_done(done) {
+                self.sent.push_back(Message::Binary(message));
+            }
+        } else {
+            drop(writer);
+            self.abandoned |= begun;
+        }
+        Ok(())
+    }
+
+    fn ping(&mut self, len: usize) {
+        match self.ws.ping(&vec![1; len]) {
+            Err(Error::InvalidInput(_)) => assert!(len > 125),
+            done => {
+                assert!(len <= 125);
+                self.pings_sent += usize::from(self.is_done(done));
+            }
+        }
+    }
+
+    fn close(&mut self, code: CloseCode) {
+        match self.ws.sender().close(code) {
+            Err(Error::InvalidInput(_)) => assert!(!CloseFrame::from(code).is_sendable()),
+            done => {
+                if self.is_done(done) {
+                    self.asked = Some(code);
+                }
+            }
+        }
+    }
+
+    /// Takes all that has arrived, and finds the end that the model found.
+    fn receive_all(&mut self) {
+        loop {
+            match self.ws.try_recv() {
+                Ok(Some(message)) => self.received(message),
+                Ok(None) => break self.idle(),
+                Err(error) => break self.failed(&error),
+            }
+        }
+    }
+
+    fn receive_event(&mut self) {
+        let message = match self.ws.next_event_timeout(Duration::ZERO) {
+            Ok(Event::Text(text)) => Message::Text(text.to_owned()),
+            Ok(Event::Binary(bytes)) => Message::Binary(bytes.to_owned()),
+            Ok(Event::Ping(payload)) => {
+                return assert!(self.model.pings.iter().any(|p| p == payload));
+            }
+            Ok(Event::Pong(_)) => return,
+            Ok(event) => panic!("unexpected {event:?}"),
+            Err(Error::Timeout(Timeout::Recv)) => return self.idle(),
+            Err(error) => return self.failed(&error),
+        };
+        self.received(message);
+    }
+
+    fn received(&mut self, message: Message) {
+        assert!(self.ended.is_none(), "a message after the end");
+        assert_eq!(Some(message), self.model.messages.pop_front());
+    }
+
+    /// All that came is taken, and nothing ended the connection.
+    fn idle(&mut self) {
+        assert!(self.ended.is_none(), "an end that did not last");
+        assert!(self.model.messages.is_empty(), "messages that were not handed out");
+        assert_eq!(self.model.end, None);
+        self.check_sent();
+        let is_closing = self.asked.is_some() || self.abandoned;
+        if !is_closing && !self.line.0.lock().unwrap().full {
+            assert_eq!(self.pongs.last(), self.model.pings.last(), "the latest Ping is answered");
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        let said = format!("{error:?}");
+        if let Some(before) = &self.ended {
+            return assert_eq!(*before, said, "another end");
+        }
+        assert!(self.model.messages.is_empty(), "messages that were not handed out");
+        match (&self.model.end, error) {
+            (Some(Err(violation)), Error::Protocol(said)) => assert_eq!(violation, said),
+            (Some(Ok(close)), Error::Closed(closed)) => {
+                assert!(closed.is_clean());
+                assert_eq!(closed.remote(), Some(close));
+            }
+            (end, error) => panic!("{end:?}, but {error:?}"),
+        }
+        self.ended = Some(said);
+    }
+
+    /// Reads what was written as a server would.
+    fn check_sent(&mut self) {
+        let line = self.line.0.lock().unwrap();
+        while let Some((header, taken)) = Header::decode(&line.written[self.checked..]).unwrap() {
+            let start = self.checked + taken;
+            let len = usize::try_from(header.len).unwrap();
+            // A payment that found no room half-way goes on later.
+            let Some(masked) = line.written.get(start..start + len) else { break };
+            let key = header.mask.expect("clients mask");
+            let payload = masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
+            let payload: Vec<u8> = payload.collect();
+            assert_eq!(header.rsv, 0);
+            assert_eq!(self.close, None, "{:?} after the Close", header.opcode);
+            self.checked = start + len;
+            match header.opcode {
+                Opcode::Close => self.close = Some(CloseFrame::decode(&payload).unwrap()),
+                Opcode::Ping => self.pings_sent -= 1,
+                Opcode::Pong => self.pongs.push(payload),
+                Opcode::Text | Opcode::Binary => {
+                    assert!(self.open.is_none(), "a message within another");
+                    let text = header.opcode == Opcode::Text;
+                    let kind = if text { Kind::Text } else { Kind::Binary };
+                    self.open = Some((kind, payload));
+                }
+                _ => {
+                    self.open.as_mut().expect("a message to continue").1.extend(payload);
+                }
+            }
+            if header.fin && !header.opcode.is_control() {
+                let sent = match self.open.take().unwrap() {
+                    (Kind::Text, bytes) => Message::Text(String::from_utf8(bytes).unwrap()),
+                    (Kind::Binary, bytes) => Message::Binary(bytes),
+                };
+                assert!(Some(sent) == self.sent.pop_front(), "another message, or another order");
+            }
+        }
+        drop(line);
+        assert!(self.sent.is_empty(), "a message that was sent is not on the wire");
+        assert!(self.open.is_none() || self.abandoned, "a message without an end");
+        let mut pings = self.model.pings.iter();
+        let in_order = self.pongs.iter().all(|pong| pings.any(|ping| ping == pong));
+        assert!(in_order, "Pongs answer Pings in their order");
+    }
+
+    /// Whatever happened, the connection can be closed, and says how it ended.
+    fn finish(mut self) {
+        self.line.0.lock().unwrap().full = false;
+        let before = self.ws.closed().cloned();
+        let closed = self.ws.close(CloseCode::NORMAL).unwrap();
+        if let Some(before) = before {
+            assert_eq!(format!("{before:?}"), format!("{closed:?}"), "the end is final");
+        }
+        self.check_sent();
+        let written = self.line.0.lock().unwrap().written.len();
+        assert_eq!(self.checked, written, "a whole number of frames");
+        let close = self.close.as_ref().expect("a Close was sent");
+        if let Some(asked) = self.asked {
+            assert_eq!(close.code, Some(asked), "the first Close is the one that is sent");
+        } else if self.abandoned {
+            assert_eq!(close.code, Some(CloseCode::INTERNAL_ERROR));
+        } else {
+            // Ours, or what the server's end asks for, whichever was known first.
+            let due = match &self.model.end {
+                Some(Ok(close)) => close.code,
+                Some(Err(violation)) => Some(violation.close_code()),
+                None => None,
+            };
+            assert!(close.code == Some(CloseCode::NORMAL) || close.code == due, "{close:?}");
+        }
+        assert_eq!(closed.is_clean(), matches!(self.model.end, Some(Ok(_))), "{closed:?}");
+        assert!(self.ws.send("late").is_err());
+    }
+}

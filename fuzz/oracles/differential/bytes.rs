@@ -1,0 +1,141 @@
+//! What the bytes say, read by nobody's parser: frame after frame by its length, and no judgement.
+
+/// A frame as far as it has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    first: u8,
+    second: u8,
+    len: u64,
+    payload: &'a [u8],
+    /// How many bytes of it are missing.
+    missing: u64,
+}
+
+impl Frame<'_> {
+    fn opcode(&self) -> u8 {
+        self.first & 0x0F
+    }
+
+    /// Its length would fit into a shorter form; in a control frame both longer ones are too long.
+    pub fn is_long_form(&self) -> bool {
+        match self.second & 0x7F {
+            126 => self.len < 126 || self.opcode() >= 8,
+            127 => self.len <= 0xFFFF || self.opcode() >= 8,
+            _ => false,
+        }
+    }
+
+    pub fn has_top_bit(&self) -> bool {
+        self.len >> 63 == 1
+    }
+
+    pub fn is_masked(&self) -> bool {
+        self.second & 0x80 != 0
+    }
+
+    /// Section 7.4, and what IANA registered since.
+    pub fn has_bad_code(&self) -> bool {
+        let Some((&code, _)) = self.payload.split_first_chunk() else { return false };
+        self.opcode() == 8
+            && !matches!(u16::from_be_bytes(code), 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
+    pub fn is_close_of_one_byte(&self) -> bool {
+        self.opcode() == 8 && self.len == 1
+    }
+}
+
+/// The next frame, and what follows it. A header that is not whole is read as if zeros followed;
+/// so are the bytes of a length that make no difference any more.
+fn split_frame(data: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let first = *data.first()?;
+    let second = data.get(1).copied().unwrap_or(0);
+    let extended = match second & 0x7F {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let header = 2 + extended + if second & 0x80 != 0 { 4 } else { 0 };
+    let byte = |at: usize| u64::from(data.get(at).copied().unwrap_or(0));
+    let len = match extended {
+        0 => u64::from(second & 0x7F),
+        _ => (2..2 + extended).fold(0, |len, at| len << 8 | byte(at)),
+    };
+    let rest = data.get(header..).unwrap_or_default();
+    let here = usize::try_from(len).map_or(rest.len(), |len| len.min(rest.len()));
+    let (payload, later) = rest.split_at(here);
+    let missing = header.saturating_sub(data.len()) as u64 + (len - here as u64);
+    Some((Frame { first, second, len, payload, missing }, later))
+}
+
+/// The frames up to a Close.
+pub fn frames(mut data: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    std::iter::from_fn(move || {
+        let (frame, later) = split_frame(data)?;
+        data = if frame.opcode() == 8 { &[] } else { later };
+        Some(frame)
+    })
+}
+
+/// Whether there is such a frame.
+pub fn have<'a>(data: &'a [u8], such: impl Fn(&Frame<'a>) -> bool) -> bool {
+    frames(data).any(|frame| such(&frame))
+}
+
+/// Whether there is a text message, or reason of a Close, that cannot become UTF-8.
+pub fn have_bad_text(data: &[u8]) -> bool {
+    let mut text: Option<Vec<u8>> = None;
+    frames(data).any(|frame| {
+        let ends = frame.missing == 0 && frame.first & 0x80 != 0;
+        let bytes = match frame.opcode() {
+            8 => frame.payload.get(2..).unwrap_or_default().to_vec(),
+            0..=2 => {
+                if frame.opcode() == 1 {
+                    text = Some(Vec::new());
+                } else if frame.opcode() == 2 {
+                    text = None;
+                }
+                let Some(text) = &mut text else { return false };
+                text.extend_from_slice(frame.payload);
+                text.clone()
+            }
+            _ => return false,
+        };
+        std::str::from_utf8(&bytes).is_err_and(|error| ends || error.error_len().is_some())
+    })
+}
+
+/// The bytes, and what they lack: the rest of the last frame, and the end of the message.
+pub fn completed(data: &[u8]) -> Vec<u8> {
+    let mut whole = data.to_vec();
+    let mut open = false;
+    for frame in frames(data) {
+        if frame.opcode() < 8 {
+            open = frame.first & 0x80 == 0;
+        }
+        // What is too long is refused by its header.
+        let missing = usize::try_from(frame.missing).unwrap_or(usize::MAX);
+        whole.resize(whole.len() + missing.min(super::LIMIT + 16), 0);
+    }
+    if open {
+        whole.extend_from_slice(&[0x80, 0x00]);
+    }
+    whole
+}
+
+/// Which event is the first Pong that comes while a message is open, if all frames are good so far.
+pub fn pong_between_fragments(data: &[u8]) -> Option<usize> {
+    let (mut events, mut open) = (0, false);
+    for frame in frames(data).take_while(|frame| frame.missing == 0) {
+        let fin = frame.first & 0x80 != 0;
+        match frame.opcode() {
+            10 if open => return Some(events),
+            8.. => events += 1,
+            _ => {
+                open = !fin;
+                events += usize::from(fin);
+            }
+        }
+    }
+    None
+}
