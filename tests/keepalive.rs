@@ -269,6 +269,21 @@ mod a_ping_that_waits_for_the_wire {
     }
 
     #[test]
+    fn that_it_went_out_earlier_takes_nothing_back() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let payload = ping(&mut timer, open + seconds(20));
+        timer.postpone(open + seconds(25));
+        timer.postpone(open + seconds(23));
+        assert_eq!(timer.deadline(), Some(open + seconds(35)));
+        timer.heard(open + seconds(28));
+        timer.heard(open + seconds(27));
+        assert_eq!(timer.deadline(), Some(open + seconds(38)));
+        timer.pong(&payload, open + seconds(26));
+        assert_eq!(timer.latency(), Some(seconds(1)));
+    }
+
+    #[test]
     fn the_peer_is_dead_when_it_stays_silent_after_it() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), Some(10)), open);

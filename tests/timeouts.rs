@@ -389,6 +389,31 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
 }
 
 #[test]
+fn a_peer_that_gets_its_ping_late_has_all_of_its_time_to_answer() {
+    watchdog(LIMIT, || {
+        // It takes long to read, so that the ping waits behind a message; and long to answer.
+        let server = serve_on(small_listener(), |peer| {
+            peer.upgrade();
+            std::thread::sleep(MILLI * 500);
+            while peer.next_frame().unwrap().opcode != PING {}
+            std::thread::sleep(MILLI * 200);
+            peer.send(&text("late"));
+            peer.stall();
+        });
+        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600));
+        let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
+        let sending = spawn(move || sender.send(&vec![1; 1 << 20]));
+        match receiver.recv() {
+            Ok(message) => assert_eq!(message, Message::from("late")),
+            Err(other) => panic!("given up before its time: {other:?}"),
+        }
+        sending.join().unwrap();
+        drop(receiver);
+        server.join();
+    });
+}
+
+#[test]
 fn a_peer_that_does_not_answer_our_close_is_given_up_by_keepalive_if_by_nothing_else() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());

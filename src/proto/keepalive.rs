@@ -78,11 +78,11 @@ impl Timer {
         Due::Ping(self.count.to_be_bytes())
     }
 
-    /// The ping that was due is not on the wire yet, because something big is: its time begins
-    /// later.
-    pub fn postpone(&mut self, now: Instant) {
-        self.last = now;
-        self.heard(now);
+    /// The ping that was due is not on the wire before then, because something big is: its time
+    /// begins later.
+    pub fn postpone(&mut self, until: Instant) {
+        self.last = self.last.max(until);
+        self.heard(until);
     }
 
     /// Whether a ping is out that was not answered: only then [`heard`](Self::heard) matters.
@@ -94,7 +94,7 @@ impl Timer {
     /// Bytes arrived: whatever they are, the peer lives.
     pub fn heard(&mut self, now: Instant) {
         if let Some(since) = &mut self.silent_since {
-            *since = now;
+            *since = now.max(*since);
         }
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use reading::{MessageReader, Messages};
 
@@ -354,12 +354,23 @@ impl Receiver {
                 self.unpaid = true;
             }
         } else {
-            self.timer.pong(payload.as_bytes(), sync::now());
+            let now = sync::now();
+            self.note_ping(now);
+            self.timer.pong(payload.as_bytes(), now);
             if let Some(latency) = self.timer.latency() {
                 self.wire.set_latency(latency);
             }
         }
         Ok(next)
+    }
+
+    /// The time of a keepalive ping that had to wait for the wire begins when it is written.
+    fn note_ping(&mut self, now: Instant) {
+        if self.timer.is_waiting() {
+            if let Some(since) = self.wire.ping_since(now) {
+                self.timer.postpone(since);
+            }
+        }
     }
 
     /// Pays what is owed as far as that takes no waiting.
@@ -390,9 +401,7 @@ impl Receiver {
         let mut dying = false;
         // A closing handshake has a limit of its own, and no ping follows our Close.
         if close_at == Deadline::NEVER {
-            if self.wire.is_ping_waiting() {
-                self.timer.postpone(now);
-            }
+            self.note_ping(now);
             match self.timer.due(now) {
                 Due::Nothing => {}
                 Due::Ping(payload) => {

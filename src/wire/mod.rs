@@ -32,7 +32,7 @@ use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
-use crate::sync::{AtomicBool, AtomicU64, Mutex};
+use crate::sync::{AtomicU64, Mutex, now};
 
 /// How much is encoded, and handed to the system, at a time: small enough for the cache.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -66,8 +66,19 @@ pub(crate) struct Wire {
     pub(crate) ending: Ending,
     /// The last round-trip time in nanoseconds; the greatest number is none yet.
     latency: AtomicU64,
-    /// A keepalive ping is owed, or not written yet.
-    ping_waits: AtomicBool,
+    ping: Mutex<LastPing>,
+}
+
+/// Where the last keepalive ping is.
+#[derive(Clone, Copy, Debug, Default)]
+enum LastPing {
+    /// There is none that the receiver must know of.
+    #[default]
+    Settled,
+    /// Still on this side of the socket.
+    Waits,
+    /// Written, which the receiver does not know yet.
+    Written(Instant),
 }
 
 /// The wire: what only one thread at a time may touch.
@@ -121,7 +132,7 @@ impl Wire {
             owed: Owed::default(),
             ending: Ending::default(),
             latency: AtomicU64::new(u64::MAX),
-            ping_waits: AtomicBool::new(false),
+            ping: Mutex::default(),
         }
     }
 
@@ -312,7 +323,7 @@ impl Wire {
     fn flushed(&self, out: &mut Out) {
         out.stuck_since = None;
         if mem::take(&mut out.ping_staged) {
-            self.ping_waits.store(false, Ordering::Relaxed);
+            self.note_ping(LastPing::Written(now()));
         }
         if out.must_end() {
             out.ended = true;
@@ -323,7 +334,7 @@ impl Wire {
     /// A frame may be half on the wire: nothing can be sent any more.
     fn broken(&self, out: &mut Out, cause: Cause) -> Error {
         out.broken = true;
-        self.ping_waits.store(false, Ordering::Relaxed);
+        self.note_ping(LastPing::Settled);
         out.stuck_since = None; // What is owed then is forgotten, not tried again.
         self.ending.write_failed(&cause);
         self.order.tell_all();

@@ -3,10 +3,10 @@
 //! receiver could not pay, because the peer does not read, it tries again itself.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::Instant;
 
-use super::{Control, Out, Wire, trace_frame};
+use super::{Control, LastPing, Out, Wire, trace_frame};
 use crate::error::{Cause, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
@@ -41,13 +41,31 @@ impl Wire {
     }
 
     pub(crate) fn owe_ping(&self, payload: [u8; 8]) {
-        self.ping_waits.store(true, Ordering::Relaxed);
+        self.note_ping(LastPing::Waits);
         self.owed.ping(payload);
     }
 
-    /// Whether the last keepalive ping is still on this side of the socket.
-    pub(crate) fn is_ping_waiting(&self) -> bool {
-        self.ping_waits.load(Ordering::Relaxed)
+    /// Since when the peer can have the last keepalive ping, as far as the receiver does not know
+    /// that: now, as long as it is still on this side of the socket.
+    pub(crate) fn ping_since(&self, now: Instant) -> Option<Instant> {
+        let mut ping = self.last_ping();
+        match *ping {
+            LastPing::Settled => None,
+            LastPing::Waits => Some(now),
+            LastPing::Written(since) => {
+                *ping = LastPing::Settled;
+                Some(since)
+            }
+        }
+    }
+
+    pub(super) fn note_ping(&self, ping: LastPing) {
+        *self.last_ping() = ping;
+    }
+
+    /// Nothing is half done under this lock when a thread panics.
+    fn last_ping(&self) -> MutexGuard<'_, LastPing> {
+        self.ping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn owe_tls(&self) {
@@ -104,7 +122,7 @@ impl Wire {
     pub(super) fn stage_owed(&self, out: &mut Out) -> bool {
         let owed = self.owed.take();
         if out.broken {
-            self.ping_waits.store(false, Ordering::Relaxed);
+            self.note_ping(LastPing::Settled);
             return false;
         }
         let stage = self.duplex.stage(&mut out.half);
@@ -122,7 +140,7 @@ impl Wire {
                 trace_frame("sent", Opcode::Ping, ping.len());
             } else {
                 // After our Close: it will never be sent, and is not waited for.
-                self.ping_waits.store(false, Ordering::Relaxed);
+                self.note_ping(LastPing::Settled);
             }
         }
         if let Some(close) = &owed.close {

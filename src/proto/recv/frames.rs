@@ -139,7 +139,8 @@ impl Decoder {
             self.limits.max_message_size
         };
         message.fragments = message.fragments.saturating_add(1);
-        message.empty = if header.len == 0 && !header.fin { message.empty + 1 } else { 0 };
+        message.empty =
+            if header.len == 0 && !header.fin { message.empty.saturating_add(1) } else { 0 };
         if over(self.limits.max_frame_size, header.len) {
             return Err(Violation::FrameTooBig);
         }
