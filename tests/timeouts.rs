@@ -5,6 +5,7 @@
 
 use crate::support;
 
+use std::io::Read as _;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -390,19 +391,23 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
 
 #[test]
 fn a_peer_that_gets_its_ping_late_has_all_of_its_time_to_answer() {
+    const MESSAGE: usize = 8 << 20; // More than the sockets hold.
     watchdog(LIMIT, || {
         // It takes long to read, so that the ping waits behind a message; and long to answer.
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
             std::thread::sleep(MILLI * 500);
-            while peer.next_frame().unwrap().opcode != PING {}
-            std::thread::sleep(MILLI * 200);
+            // The message in its frame, and the ping.
+            let frames = (14 + MESSAGE + 14) as u64;
+            let read = std::io::copy(&mut peer.socket().take(frames), &mut std::io::sink());
+            assert_eq!(read.unwrap(), frames);
+            std::thread::sleep(MILLI * 300);
             peer.send(&text("late"));
             peer.stall();
         });
         let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600));
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
-        let sending = spawn(move || sender.send(&vec![1; 1 << 20]));
+        let sending = spawn(move || sender.send(&vec![1; MESSAGE]));
         match receiver.recv() {
             Ok(message) => assert_eq!(message, Message::from("late")),
             Err(other) => panic!("given up before its time: {other:?}"),
