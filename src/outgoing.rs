@@ -134,7 +134,7 @@ impl<'a> Outgoing<'a> {
         #[cfg(not(feature = "deflate"))]
         let compressed = false;
         let opcode = std::mem::replace(&mut self.opcode, Opcode::Continuation);
-        let written = self.wire.write_part(deadline, |out, deadline| {
+        let written = self.wire.write(deadline, |out, deadline| {
             self.wire.put(out, opcode, fin, compressed, payload, deadline)
         });
         // After a frame that was refused, there is a connection to end; after any other failure
@@ -157,7 +157,8 @@ impl Drop for Outgoing<'_> {
         if self.begun {
             // It is closed already if this fails.
             let _ = self.wire.ask_close((CloseCode::INTERNAL_ERROR, "message abandoned").into());
-            self.wire.settle();
+            // Nobody may be there to do it later, or know of it.
+            self.wire.pay_until(Deadline::NEVER);
         }
     }
 }
@@ -216,7 +217,7 @@ pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Erro
     let mut deadline = None;
     let mut rest = messages;
     loop {
-        wire.write_part(&mut deadline, |out, deadline| {
+        wire.write(&mut deadline, |out, deadline| {
             while let Some((message, later)) = rest.split_first() {
                 wire.put(out, opcode(message.kind()), true, false, message.as_bytes(), deadline)?;
                 rest = later;
@@ -310,7 +311,7 @@ impl<'a> Batch<'a> {
         deadline: &mut Option<Deadline>,
     ) -> Result<(), Error> {
         let mut start = 0;
-        let written = wire.write_part(deadline, |out, deadline| {
+        let written = wire.write(deadline, |out, deadline| {
             self.frames.iter().try_for_each(|&(message, end)| {
                 let opcode = opcode(message.kind());
                 let Some(end) = end else {

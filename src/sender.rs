@@ -70,7 +70,7 @@ impl Sender {
     }
 
     fn write(&self, message: MessageRef<'_>) -> Result<(), Error> {
-        self.wire.write(|out, deadline| {
+        self.wire.write(&mut None, |out, deadline| {
             let opcode = opcode(message.kind());
             self.wire.put(out, opcode, true, false, message.as_bytes(), deadline)
         })
@@ -142,7 +142,7 @@ impl Sender {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(InvalidInput::ControlTooLong.into());
         }
-        self.wire.write(|out, deadline| self.wire.put(out, opcode, true, false, payload, deadline))
+        self.wire.write_control(opcode, payload)
     }
 
     /// Begins the closing handshake: sends Close, after the frame that is being written if there

@@ -30,7 +30,7 @@ fn what_tls_has_to_say_while_a_sender_has_the_wire_is_sent() {
         let wire = wire(Duplex::tls(Arc::new(end), tls));
         let other = wire.clone();
         let sending = spawn(move || {
-            other.write(|_, _| Ok(())).unwrap();
+            other.write(&mut None, |_, _| Ok(())).unwrap();
             other
         });
         let receiving = spawn(move || {

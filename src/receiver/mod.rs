@@ -276,26 +276,27 @@ impl Receiver {
         // What comes after the socket is closed would reset the connection, and destroy the Close
         // that says why.
         if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
-            let deadline = Deadline::after(Some(LINGER));
-            self.discard(Wait::Until(deadline), usize::MAX);
+            self.linger();
         }
         self.wire.duplex.shutdown();
         closed
     }
 
-    /// Reads and forgets, up to the end of the stream or of the wait.
-    fn discard(&mut self, wait: Wait, most: usize) {
+    /// Waits for the end of the stream: reads and forgets, and sends a Close that the peer did not
+    /// take before.
+    fn linger(&mut self) {
+        let deadline = Deadline::after(Some(LINGER));
         let mut buffer = [0; 4 * 1024];
-        let mut len = 0;
-        while len < most && !self.wire.ending.is_aborted() {
-            match self.wire.duplex.read(&mut self.half, &mut buffer, wait) {
-                Ok(read @ 1..) => len += read,
-                Err(error) if is_timeout(&error) && matches!(wait, Wait::Until(_)) => {}
-                Ok(0) | Err(_) => return,
+        // A peer that goes on sending does not stretch it.
+        while !self.wire.ending.is_aborted() && !deadline.is_past() {
+            let mut until = deadline;
+            if self.wire.settle() == Paid::NotYet {
+                until = until.min(Deadline::after(Some(RETRY)));
             }
-            // A peer that goes on sending does not stretch it.
-            if matches!(wait, Wait::Until(deadline) if deadline.is_past()) {
-                return;
+            match self.wire.duplex.read(&mut self.half, &mut buffer, Wait::Until(until)) {
+                Err(error) if is_timeout(&error) => {}
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
             }
         }
     }
@@ -473,7 +474,14 @@ impl Drop for Receiver {
     /// Takes what has arrived out of the socket, without waiting: closing a socket with unread
     /// bytes would reset the connection, and destroy a Close frame that is on its way.
     fn drop(&mut self) {
-        self.discard(Wait::Not, DISCARD);
+        let mut buffer = [0; 4 * 1024];
+        let mut len = 0;
+        while len < DISCARD && !self.wire.ending.is_aborted() {
+            match self.wire.duplex.read(&mut self.half, &mut buffer, Wait::Not) {
+                Ok(read @ 1..) => len += read,
+                Ok(0) | Err(_) => return,
+            }
+        }
     }
 }
 

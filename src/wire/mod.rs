@@ -1,8 +1,8 @@
 //! What the receiver and the senders share.
 //!
-//! A frame is written under the wire lock (`out`); a whole message, of several frames perhaps,
-//! under the message order (`order.rs`), which is taken first. The receiver never waits for the
-//! wire: two peers that flood each other would deadlock. It notes what it owes (`owed.rs`), and
+//! A frame is written under the wire lock (`out`), for which writers queue (`gate`); a whole
+//! message, of several frames perhaps, under the message order (`order.rs`), which is taken first.
+//! The receiver never waits for the wire: two peers that flood each other would deadlock. It notes what it owes (`owed.rs`), and
 //! whoever has the wire pays (`paying.rs`). How it ends is in `ending.rs`. `src/model/` runs all
 //! of it in every order.
 
@@ -59,7 +59,10 @@ pub(crate) struct Wire {
     #[cfg(feature = "deflate")]
     pub(crate) deflation: Option<crate::outgoing::Deflation>,
     timeouts: Timeouts,
+    /// Of messages.
     order: Order,
+    /// Of writing: for those who wait. The receiver does not, and takes the wire when it is free.
+    gate: Order,
     out: Mutex<Out>,
     owed: Owed,
     /// How it ends.
@@ -128,6 +131,7 @@ impl Wire {
             deflation: None,
             timeouts,
             order: Order::default(),
+            gate: Order::default(),
             out: Mutex::new(out),
             owed: Owed::default(),
             ending: Ending::default(),
@@ -160,31 +164,42 @@ impl Wire {
 impl Wire {
     /// Waits for the turn to write a message.
     pub(crate) fn turn(&self) -> Result<Turn<'_>, Error> {
-        let turn = self.order.turn(self.timeouts.write, || self.ending.is_open());
-        turn.map_err(|none| match none {
+        self.turn_of(&self.order, self.timeouts.write)
+    }
+
+    fn turn_of<'a>(&self, order: &'a Order, timeout: Option<Duration>) -> Result<Turn<'a>, Error> {
+        order.turn(timeout, || self.ending.is_open()).map_err(|none| match none {
             NoTurn::Ended => Error::Closed(self.ending.snapshot()),
             NoTurn::TimedOut => Error::Timeout(Timeout::Send),
         })
     }
 
-    /// Writes frames: `write` puts them, this flushes, pays and unlocks.
-    pub(crate) fn write(
-        &self,
-        write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.write_part(&mut None, write)
+    /// Writes a control frame, which needs no message's turn.
+    pub(crate) fn write_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
+        let put = |out: &mut Out, deadline| self.put(out, opcode, true, false, payload, deadline);
+        self.write_in_turn(self.timeouts.write, &mut None, put)
     }
 
-    /// As [`write`](Self::write), in several parts that have one deadline together; the first sets
-    /// it.
-    pub(crate) fn write_part(
+    /// Writes frames of the message whose turn it is: `write` puts them, this flushes, pays and
+    /// unlocks. A message in several parts has one deadline, which the first of them sets.
+    pub(crate) fn write(
         &self,
+        deadline: &mut Option<Deadline>,
+        write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.write_in_turn(None, deadline, write)
+    }
+
+    fn write_in_turn(
+        &self,
+        wait: Option<Duration>,
         deadline: &mut Option<Deadline>,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if let Some(closed) = self.ending.verdict() {
             return Err(Error::Closed(closed.clone())); // The receiver may have the wire for a while.
         }
+        let _turn = self.turn_of(&self.gate, wait)?;
         let mut out = self.lock_out();
         let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeouts.write));
         let mut done = self.check(&out);
@@ -337,7 +352,7 @@ impl Wire {
         self.note_ping(LastPing::Settled);
         out.stuck_since = None; // What is owed then is forgotten, not tried again.
         self.ending.write_failed(&cause);
-        self.order.tell_all();
+        self.tell_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         let ends_by_itself = matches!(&cause, Cause::Io(error)
@@ -381,7 +396,7 @@ impl Wire {
     /// Ends the connection at once, and wakes whoever blocks in it.
     pub(crate) fn abort(&self) {
         self.ending.abort();
-        self.order.tell_all();
+        self.tell_all();
         self.duplex.shutdown();
     }
 
@@ -390,15 +405,21 @@ impl Wire {
         let first = self.ending.close(&close, by, self.timeouts.close);
         if first {
             self.owed.close(close);
-            self.order.tell_all();
+            self.tell_all();
         }
         first
+    }
+
+    /// Whoever waits for a turn looks whether it is worth waiting.
+    fn tell_all(&self) {
+        self.order.tell_all();
+        self.gate.tell_all();
     }
 
     fn end(&self, cause: Cause) -> Error {
         let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
         let closed = self.ending.decide(cause).clone();
-        self.order.tell_all();
+        self.tell_all();
         if says_close && !self.ending.is_aborted() {
             self.owed.end();
             self.settle();

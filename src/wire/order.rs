@@ -1,28 +1,43 @@
-//! The message order: a message is written whole, in one frame or several, before the next begins.
+//! Turns, one after the other: a message is written whole, in one frame or several, before the next
+//! begins; and whoever writes waits for the wire.
 //!
 //! Whoever has the [`Turn`] writes; the others wait for it to be dropped, or for
 //! [`tell_all`](Order::tell_all), which makes them look whether it is worth waiting.
 
+use std::mem;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::net::deadline::Deadline;
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 
+/// A thread that takes its next turn at once is faster than one that must be woken. When others
+/// have waited for so long, the turn is given to one of them.
+#[cfg(not(all(test, loom)))]
+const FAIR: Duration = Duration::from_millis(1);
+/// In the models time stands still: loom looks at turns that are given, shuttle at those that are
+/// taken.
+#[cfg(all(test, loom))]
+const FAIR: Duration = Duration::ZERO;
+
 #[derive(Debug, Default)]
 pub(super) struct Order {
     queue: Mutex<Queue>,
-    /// Told when a message is finished, and when the connection ends.
+    /// Told when a turn is over, and when the connection ends.
     next: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     taken: bool,
+    /// It is given to one of those who wait, and to nobody else.
+    given: bool,
     waiting: usize,
+    /// Since when somebody waits, and was not given the turn; `None` when nobody waits.
+    since: Option<Instant>,
 }
 
-/// The right to write a message; given on when it is dropped.
+/// The right to write; given on when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'a>(&'a Order);
 
@@ -49,14 +64,28 @@ impl Order {
             if deadline.is_past() {
                 return Err(NoTurn::TimedOut);
             }
-            queue.waiting += 1;
-            let remaining = deadline.remaining(now()).unwrap_or(Duration::MAX);
-            let woken = self.next.wait_timeout(queue, remaining);
-            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
-            queue.waiting -= 1;
+            queue = self.wait(queue, deadline);
+            // Whoever comes back from waiting takes it, so that it is never left lying.
+            if mem::take(&mut queue.given) {
+                return Ok(Turn(self));
+            }
         }
         queue.taken = true;
         Ok(Turn(self))
+    }
+
+    fn wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, deadline: Deadline) -> Guard<'a> {
+        queue.waiting += 1;
+        let now = now();
+        queue.since.get_or_insert(now);
+        let remaining = deadline.remaining(now).unwrap_or(Duration::MAX);
+        let woken = self.next.wait_timeout(queue, remaining);
+        let mut queue = woken.unwrap_or_else(PoisonError::into_inner).0;
+        queue.waiting -= 1;
+        if queue.waiting == 0 {
+            queue.since = None;
+        }
+        queue
     }
 
     /// Whoever waits looks again; call it after `is_open` has become false.
@@ -68,17 +97,84 @@ impl Order {
     }
 
     /// Nothing is half done under this lock when a thread panics.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> Guard<'_> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+type Guard<'a> = MutexGuard<'a, Queue>;
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.taken = false;
-        if queue.waiting > 0 {
+        if let Some(since) = queue.since {
+            let now = now();
+            if now.saturating_duration_since(since) >= FAIR {
+                queue.since = Some(now);
+                (queue.taken, queue.given) = (true, true);
+            }
             self.0.next.notify_one();
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    /// A thread that waits for its turn, and has it until it is told.
+    fn waiter(order: &Arc<Order>) -> (thread::JoinHandle<()>, std::sync::mpsc::Sender<()>) {
+        let (done, is_done) = channel();
+        let others = order.queue().waiting;
+        let waits = order.clone();
+        let thread = thread::spawn(move || {
+            let _turn = waits.turn(None, || true).expect("the turn");
+            is_done.recv().expect("the word");
+        });
+        while order.queue().waiting == others {
+            thread::yield_now();
+        }
+        (thread, done)
+    }
+
+    #[test]
+    fn a_turn_goes_to_those_who_have_waited_long_and_not_back() {
+        let order = Arc::new(Order::default());
+        let turn = order.turn(None, || true).unwrap();
+        let waiters = [waiter(&order), waiter(&order)];
+        order.queue().since = Instant::now().checked_sub(FAIR);
+        drop(turn);
+        let again = order.turn(Some(Duration::ZERO), || true);
+        assert_eq!(again.err(), Some(NoTurn::TimedOut), "it was given away");
+        for (_, done) in &waiters {
+            done.send(()).unwrap();
+        }
+        for (thread, _) in waiters {
+            thread.join().unwrap();
+        }
+        let queue = order.queue();
+        assert!(!queue.taken && !queue.given && queue.waiting == 0 && queue.since.is_none());
+    }
+
+    #[test]
+    fn a_turn_that_is_given_to_somebody_who_gives_up_is_taken_by_another() {
+        let order = Arc::new(Order::default());
+        let turn = order.turn(None, || true).unwrap();
+        let gives_up = {
+            let order = order.clone();
+            thread::spawn(move || order.turn(Some(Duration::from_millis(5)), || true).err())
+        };
+        let (thread, done) = waiter(&order);
+        gives_up.join().unwrap();
+        order.queue().since = Instant::now().checked_sub(FAIR);
+        drop(turn);
+        done.send(()).unwrap();
+        thread.join().unwrap();
+        assert!(!order.queue().taken);
     }
 }

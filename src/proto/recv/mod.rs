@@ -276,17 +276,18 @@ impl Decoder {
         Ok(Some(match self.ready {
             Some(Ready::Gathered(kind)) => {
                 self.ready = None;
-                // A small one is copied: the buffer is for the next one.
+                // A small one is copied: the buffer is for the next one, and may be a big one's.
+                let is_small = |len, room| len <= SMALL_BUFFER || room > 4 * len + LARGE_BUFFER;
+                let (text, binary) = (&mut self.text, &mut self.binary);
                 match kind {
                     Kind::Text if !self.unchecked_text => {
-                        let small = self.text.len() <= SMALL_BUFFER;
-                        Owned::Text(match small {
-                            true => self.text.clone(),
-                            false => core::mem::take(&mut self.text),
-                        })
+                        let small = is_small(text.len(), text.capacity());
+                        Owned::Text(if small { text.clone() } else { core::mem::take(text) })
                     }
-                    _ if self.binary.len() <= SMALL_BUFFER => Owned::Binary(self.binary.clone()),
-                    _ => Owned::Binary(core::mem::take(&mut self.binary)),
+                    _ => {
+                        let small = is_small(binary.len(), binary.capacity());
+                        Owned::Binary(if small { binary.clone() } else { core::mem::take(binary) })
+                    }
                 }
             }
             Some(Ready::Buffered(..)) => match self.step()? {
