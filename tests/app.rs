@@ -4,6 +4,7 @@
 
 use crate::support;
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -390,5 +391,21 @@ fn a_server_that_never_accepts_is_a_timeout_and_tried_again() {
         assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 2, .. })), "{exit:?}");
         assert_eq!(recorder.log, ["error Timeout(Connect)"; 2]);
         drop((listener, waiting));
+    });
+}
+
+#[test]
+fn a_server_that_goes_on_after_it_broke_the_protocol_is_told_why() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&[0x82, 127, 0x40, 0, 0, 0, 0, 0, 0, 0]);
+            peer.send(&vec![0; 8 << 20]);
+            peer.expect_close(1009);
+            // The end, not a reset.
+            assert_eq!(peer.socket().read(&mut [0]).unwrap(), 0);
+        });
+        let exit = app_at(server.url(), Callbacks::new()).run_forever();
+        assert!(matches!(exit, Err(Error::Protocol(_))), "{exit:?}");
+        server.join();
     });
 }

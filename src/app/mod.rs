@@ -15,7 +15,7 @@ pub use exit::{AppThread, Exit};
 
 use crate::backoff::{Backoff, Exponential, Failure, Lived, Streak};
 use crate::builder::Builder;
-use crate::error::{Error, Side, Timeout};
+use crate::error::{Cause, Error, Side, Timeout};
 use crate::handle::{Handle, SendError, SendProblem, Shared};
 use crate::handler::{Handler, HandlerResult, Open};
 use crate::message::{Event, MessageRef};
@@ -322,8 +322,9 @@ impl<H: Handler> App<H> {
             error => error,
         };
         let closing = self.handler.on_close(&closed);
-        if closed.is_clean() {
-            // RFC 6455 section 7.1.1: the server ends the stream first. Nor can this fail.
+        if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
+            // RFC 6455 section 7.1.1: the server ends the stream first, or reads why we did. Nor
+            // can this fail.
             let _ = ws.close(CloseCode::NORMAL);
         }
         match (error, closing) {
