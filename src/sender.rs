@@ -209,7 +209,8 @@ impl fmt::Debug for Sender {
 /// [`finish`](Self::finish) ends the message.
 ///
 /// Dropped without `finish`, a message that has begun cannot be completed: the connection is then
-/// closed with 1011, so that the peer never takes the part for the whole.
+/// closed with 1011, so that the peer never takes the part for the whole. An
+/// [`App`](crate::App) connects again after that.
 #[must_use]
 pub struct MessageWriter<'a> {
     // Dropped in this order: an abandoned message is dealt with before the next one's turn.

@@ -4,14 +4,14 @@
 
 use crate::support;
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{
     App, Callbacks, Cause, CloseCode, Error, Exit, Failure, Handler, HandshakeProblem,
-    InvalidInput, Keepalive, Mismatch, Never, Timeout, Violation,
+    InvalidInput, Keepalive, Kind, Mismatch, Never, Timeout, Violation,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
@@ -407,5 +407,32 @@ fn a_server_that_goes_on_after_it_broke_the_protocol_is_told_why() {
         let exit = app_at(server.url(), Callbacks::new()).run_forever();
         assert!(matches!(exit, Err(Error::Protocol(_))), "{exit:?}");
         server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_abandons_a_message_loses_the_connection_and_stops_nothing() {
+    watchdog(LIMIT, || {
+        // Whatever the server makes of it.
+        for answer in [close(1011, ""), close(1000, ""), Vec::new()] {
+            let server = upgraded_times(2, move |nth, peer| match nth {
+                0 => {
+                    peer.expect_fragment(b"half");
+                    peer.expect_close(1011);
+                    peer.send(&answer);
+                }
+                _ => peer.send(&close(1000, "")),
+            });
+            let mut recorder = Recorder::default().when("open 101, attempt 1", |sender| {
+                let mut writer = sender.unwrap().writer(Kind::Text)?;
+                writer.write_all(b"half")?;
+                Ok(writer.flush()?)
+            });
+            let app = app(&server.url(), &mut recorder).backoff(at_once(9));
+            let exit = app.run_forever();
+            assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+            assert_eq!(recorder.log.len(), 4, "{:?}", recorder.log);
+            server.join();
+        }
     });
 }
