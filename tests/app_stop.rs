@@ -462,3 +462,24 @@ fn the_thread_has_the_name_and_the_stack_that_are_asked_for() {
         server.join();
     });
 }
+
+#[test]
+fn a_server_that_breaks_the_protocol_after_our_close_is_not_connected_to_again() {
+    watchdog(LIMIT, || {
+        // Before its Close, and in it.
+        for violation in [vec![0x83, 0], close(1005, "")] {
+            let server = upgraded(move |peer| {
+                peer.expect_close(1000);
+                peer.send(&violation);
+                peer.expect_end();
+            });
+            let mut recorder = Recorder::default()
+                .when("open", |sender| Ok(sender.unwrap().close(CloseCode::NORMAL)?));
+            let app = app_at(server.url(), &mut recorder).retry_if(|_| panic!("it was asked"));
+            stopped(app.run_forever());
+            let log = ["open 101, attempt 1", "close 1006 \"\" by us, protocol"];
+            assert_eq!(recorder.log, log);
+            server.join();
+        }
+    });
+}

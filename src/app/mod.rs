@@ -316,9 +316,11 @@ impl<H: Handler> App<H> {
         up.down();
         let closed = ws.ending();
         let error = match error {
-            // We had asked for the end; that the peer did not even take that is no reason to
-            // connect again.
-            Error::Timeout(_) if closed.is_asked_for_here() => Error::Closed(closed.clone()),
+            // The user had asked for the end; that the peer did not even take that, or broke the
+            // protocol then, is no reason to connect again.
+            Error::Timeout(_) | Error::Protocol(_) if closed.is_asked_for_here() => {
+                Error::Closed(closed.clone())
+            }
             error => error,
         };
         let closing = self.handler.on_close(&closed);
