@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, InvalidInput};
 use crate::message::MessageRef;
+use crate::net::deadline::Deadline;
 use crate::outgoing::{self, Outgoing, Then, opcode};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
@@ -170,6 +171,11 @@ impl Sender {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.wire.ending.is_aborted()
+    }
+
+    /// Whether a closing handshake that has begun should be over.
+    pub(crate) fn is_close_late(&self) -> bool {
+        Deadline::at(self.wire.ending.close_at()).is_past()
     }
 
     /// The server's answer to the opening handshake.

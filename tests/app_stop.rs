@@ -483,3 +483,30 @@ fn a_server_that_breaks_the_protocol_after_our_close_is_not_connected_to_again()
         }
     });
 }
+
+/// A server that sends 1,000 messages at once, and more; and a handler that stops the App in the
+/// first of them, and takes its time. Gives what it wrote down last.
+fn slow_handler(more: Vec<u8>) -> String {
+    let server = upgraded(move |peer| {
+        peer.send(&[text("").repeat(1000), more].concat());
+        peer.stall();
+    });
+    let mut recorder = Recorder::default().when("text", |sender| {
+        let _ = sender.unwrap().close(CloseCode::NORMAL); // It is closed in the first.
+        std::thread::sleep(SHORT / 5); // What makes it slow; nothing is awaited by it.
+        Ok(())
+    });
+    let app = app_at(server.url(), &mut recorder).builder(builder().close_timeout(SHORT));
+    stopped(takes(SHORT, || app.run_forever()));
+    server.join();
+    recorder.log.pop().unwrap()
+}
+
+#[test]
+fn a_slow_handler_does_not_stretch_the_close_timeout() {
+    watchdog(LIMIT, || {
+        assert_eq!(slow_handler(Vec::new()), "close 1006 \"\" by us, timeout(close)");
+        // A Close that came in time counts.
+        assert_eq!(slow_handler(close(1000, "")), "close 1000 \"\" by us, clean");
+    });
+}

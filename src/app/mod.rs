@@ -348,6 +348,9 @@ impl<H: Handler> App<H> {
                 Err(error) => return Ok(error),
             };
             *heard = true;
+            if sender.is_close_late() {
+                continue; // However slow the handler: only a Close still counts.
+            }
             let handler = &mut self.handler;
             let handled = match event {
                 Event::Text(text) => handler.on_message(sender, MessageRef::Text(text)),
