@@ -510,3 +510,22 @@ fn a_slow_handler_does_not_stretch_the_close_timeout() {
         assert_eq!(slow_handler(close(1000, "")), "close 1000 \"\" by us, clean");
     });
 }
+
+#[test]
+fn an_abort_in_on_open_is_before_what_came_with_the_answer() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let answer = peer.good_answer("");
+            peer.send(&[answer, text("x")].concat());
+            peer.stall();
+        });
+        let mut recorder = Recorder::default().when("open", |sender| {
+            sender.unwrap().abort();
+            Ok(())
+        });
+        stopped(app_at(server.url(), &mut recorder).run_forever());
+        assert_eq!(recorder.log, ["open 101, attempt 1", "close 1006 \"\" by us, aborted"]);
+        server.join();
+    });
+}

@@ -342,7 +342,8 @@ impl<H: Handler> App<H> {
         sender: &Sender,
         heard: &mut bool,
     ) -> Result<Error, Error> {
-        loop {
+        // What has arrived already is not handed out after an abort.
+        while !sender.is_aborted() {
             let event = match ws.next_event() {
                 Ok(event) => event,
                 Err(error) => return Ok(error),
@@ -362,10 +363,8 @@ impl<H: Handler> App<H> {
                 Event::Pong(payload) => handler.on_pong(sender, payload),
             };
             unless_over(handled, sender)?;
-            if sender.is_aborted() {
-                return Ok(Error::aborted()); // What has arrived already is not handed out.
-            }
         }
+        Ok(Error::aborted())
     }
 
     fn retries(&mut self, failure: &Failure<'_>) -> bool {
