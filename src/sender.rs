@@ -163,6 +163,10 @@ impl Sender {
         self.wire.abort();
     }
 
+    pub(crate) fn give_up(&self, why: &str) {
+        self.wire.give_up(why);
+    }
+
     /// Whether messages can still be sent, as far as is known here.
     #[must_use]
     pub fn is_open(&self) -> bool {
