@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -216,16 +217,11 @@ impl TlsOptions {
     }
 
     fn name(&self, host: &Host<String>) -> Result<ServerName<'static>, Error> {
-        let name = match (&self.settings.server_name, host) {
-            (Some(name), _) => ServerName::try_from(name.clone()),
-            // The certificate has the name without the dot of the root.
-            (None, Host::Domain(name)) => {
-                ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
-            }
-            (None, Host::Ipv4(address)) => Ok(ServerName::from(std::net::IpAddr::V4(*address))),
-            (None, Host::Ipv6(address)) => Ok(ServerName::from(std::net::IpAddr::V6(*address))),
+        let name = match &self.settings.server_name {
+            Some(name) => ServerName::try_from(name.clone()).ok(),
+            None => server_name(host),
         };
-        name.map_err(|_| invalid("the server name is neither a DNS name nor an IP address"))
+        name.ok_or_else(|| invalid("the server name is neither a DNS name nor an IP address"))
     }
 }
 
@@ -369,6 +365,18 @@ impl ServerCertVerifier for Lenient {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The host as certificates name it; not every host of a URL is one that they can.
+pub(crate) fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
+    match host {
+        // The certificate has the name without the dot of the root.
+        Host::Domain(name) => {
+            ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok()
+        }
+        Host::Ipv4(address) => Some(ServerName::from(IpAddr::V4(*address))),
+        Host::Ipv6(address) => Some(ServerName::from(IpAddr::V6(*address))),
     }
 }
 
