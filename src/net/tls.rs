@@ -408,7 +408,10 @@ pub(crate) fn handshake(
             tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
         }
         match socket.flush(&mut writing, wait) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            // The deadline has passed.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(Error::Timeout(Timeout::Tls));
+            }
             flushed => flushed.map_err(Error::Io)?,
         }
         if !tls.is_handshaking() {
