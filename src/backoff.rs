@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::error::{Cause, Closed, Error};
+use crate::error::{Cause, Closed, Error, Side};
 
 /// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -235,6 +235,7 @@ impl<'a> Failure<'a> {
     /// | the peer closed with 1001, 1011, 1012, 1013 | yes |
     /// | the peer closed with 1000 or any other code | no |
     /// | the peer broke the protocol | no |
+    /// | a [`MessageWriter`](crate::MessageWriter) was dropped half-way | yes |
     /// | closed or aborted on this side | no |
     /// | wrong input, an error of a handler | no |
     ///
@@ -243,15 +244,17 @@ impl<'a> Failure<'a> {
     /// the row of 1000.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.error.is_retryable() && !self.is_local()
+        // Closed here, but not by the user: whatever the peer answered.
+        let given_up = self.closed().is_some_and(|closed| {
+            closed.initiator() == Some(Side::Local) && !matches!(closed.cause(), Cause::Protocol(_))
+        });
+        (given_up || self.error.is_retryable()) && !self.is_local()
     }
 
     /// Whether the connection was ended on this side, by its user.
     pub(crate) fn is_local(&self) -> bool {
-        self.closed().is_some_and(|closed| match closed.cause() {
-            Cause::Aborted => true,
-            Cause::Protocol(_) => false,
-            _ => closed.is_asked_for_here(),
+        self.closed().is_some_and(|closed| {
+            matches!(closed.cause(), Cause::Aborted) || closed.is_asked_for_here()
         })
     }
 }

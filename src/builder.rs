@@ -456,8 +456,8 @@ impl Builder {
     ///
     /// Each holds what [`Proxy::new`] takes. `no_proxy`, or else `NO_PROXY`, lists the
     /// [exceptions](Proxy::except). Where `REQUEST_METHOD` is set, as it is for CGI programs, a
-    /// client can set `HTTP_PROXY` by a header, so it is passed over. A variable or an entry that
-    /// makes no sense fails the attempt with
+    /// client can set `HTTP_PROXY` by a header, so it is passed over; on Windows `http_proxy` is
+    /// the same variable. A variable or an entry that makes no sense fails the attempt with
     /// [`InvalidInput::Proxy`](crate::InvalidInput::Proxy), before any socket is opened; and a
     /// proxy that cannot be reached is never gone around. For an `https` proxy with a certificate
     /// of your own authority, give [`Proxy::from_environment`] other TLS options, and this the

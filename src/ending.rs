@@ -14,10 +14,23 @@ pub(crate) struct Ending {
     verdict: OnceLock<Closed>,
 }
 
+/// Who has us send a Close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Whoever uses the connection.
+    User,
+    /// Ourselves: nothing can follow what happened.
+    Need,
+    /// The peer: it is the answer.
+    Peer,
+}
+
 #[derive(Debug, Default)]
 struct Facts {
     /// The Close that we sent, or must send.
     local: Option<CloseFrame>,
+    /// It was the user's wish.
+    asked: bool,
     remote: Option<CloseFrame>,
     initiator: Option<Side>,
     /// When the closing handshake must be over.
@@ -62,12 +75,14 @@ impl Ending {
     }
 
     /// Notes the Close to send, and says whether it is the first.
-    pub(crate) fn close(&self, close: &CloseFrame, by: Side, timeout: Option<Duration>) -> bool {
+    pub(crate) fn close(&self, close: &CloseFrame, by: By, timeout: Option<Duration>) -> bool {
         let mut facts = self.facts();
         let first = facts.local.is_none() && !facts.aborted;
         if first {
             facts.local = Some(close.clone());
-            facts.initiator.get_or_insert(by);
+            facts.asked = by == By::User;
+            let side = if by == By::Peer { Side::Peer } else { Side::Local };
+            facts.initiator.get_or_insert(side);
             facts.close_at = timeout.and_then(|timeout| now().checked_add(timeout));
         }
         first
@@ -106,7 +121,8 @@ impl Ending {
     fn picture(&self, cause: Cause) -> Closed {
         let facts = self.facts();
         let cause = if facts.aborted { Cause::Aborted } else { cause };
-        Closed::new(facts.local.clone(), facts.remote.clone(), facts.initiator, cause)
+        let (local, remote) = (facts.local.clone(), facts.remote.clone());
+        Closed::new(local, remote, facts.initiator, facts.asked, cause)
     }
 
     /// Nothing is half noted when a thread panics.

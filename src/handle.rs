@@ -13,6 +13,9 @@ use crate::outbox::{NoRoom, Outbox, Queue, WhenFull};
 use crate::proto::close::CloseFrame;
 use crate::sender::Sender;
 
+/// How soon the outbox tries again for its turn to send.
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// Sends through an [`App`](crate::App), and stops it: from any thread and any callback, across
 /// its reconnects, before it runs and after it is over. Clone it freely.
 #[derive(Clone)]
@@ -354,9 +357,19 @@ impl Shared {
                 }
             }
             self.changed.notify_all();
-            // A connection that is still open did not give us the turn in time: again.
-            if sent.is_err() && !sender.is_open() {
-                return;
+            match sent {
+                Ok(()) => {}
+                Err(_) if !sender.is_open() => return,
+                // Our turn did not come in time: again, but that may have been no time at all.
+                Err(Error::Timeout(_)) => {
+                    let waited = self.changed.wait_timeout(state, AGAIN);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                // The system has no randomness, for example.
+                Err(_) => {
+                    drop(state);
+                    return sender.give_up("cannot send");
+                }
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, HandshakeProblem};
 use crate::net::target::Target;
+#[cfg(feature = "tls")]
+use crate::net::tls;
 use crate::proto::http::Response;
 use crate::proto::location::{self, BadLocation};
 
@@ -40,6 +42,10 @@ impl Hop {
         let at_home = self.at_home && target.is_same_origin(&self.target);
         if at_home {
             target.credentials = self.target.credentials.clone();
+        }
+        #[cfg(feature = "tls")]
+        if !at_home && target.secure && tls::server_name(&target.host).is_none() {
+            return Err(bad);
         }
         Ok(Self { target, redirects: self.redirects + 1, at_home })
     }

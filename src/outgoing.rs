@@ -10,7 +10,6 @@ use std::sync::PoisonError;
 use crate::error::Error;
 use crate::message::MessageRef;
 use crate::net::deadline::Deadline;
-use crate::proto::close::CloseCode;
 #[cfg(feature = "deflate")]
 use crate::proto::compress::Compressor;
 #[cfg(feature = "deflate")]
@@ -155,10 +154,7 @@ impl Drop for Outgoing<'_> {
             lock(compressor).abandon();
         }
         if self.begun {
-            // It is closed already if this fails.
-            let _ = self.wire.ask_close((CloseCode::INTERNAL_ERROR, "message abandoned").into());
-            // Nobody may be there to do it later, or know of it.
-            self.wire.pay_until(Deadline::NEVER);
+            self.wire.give_up("message abandoned");
         }
     }
 }

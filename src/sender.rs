@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, InvalidInput};
 use crate::message::MessageRef;
+use crate::net::deadline::Deadline;
 use crate::outgoing::{self, Outgoing, Then, opcode};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
@@ -162,6 +163,10 @@ impl Sender {
         self.wire.abort();
     }
 
+    pub(crate) fn give_up(&self, why: &str) {
+        self.wire.give_up(why);
+    }
+
     /// Whether messages can still be sent, as far as is known here.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -170,6 +175,11 @@ impl Sender {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.wire.ending.is_aborted()
+    }
+
+    /// Whether a closing handshake that has begun should be over.
+    pub(crate) fn is_close_late(&self) -> bool {
+        Deadline::at(self.wire.ending.close_at()).is_past()
     }
 
     /// The server's answer to the opening handshake.
@@ -209,7 +219,8 @@ impl fmt::Debug for Sender {
 /// [`finish`](Self::finish) ends the message.
 ///
 /// Dropped without `finish`, a message that has begun cannot be completed: the connection is then
-/// closed with 1011, so that the peer never takes the part for the whole.
+/// closed with 1011, so that the peer never takes the part for the whole. An
+/// [`App`](crate::App) connects again after that.
 #[must_use]
 pub struct MessageWriter<'a> {
     // Dropped in this order: an abandoned message is dealt with before the next one's turn.

@@ -4,13 +4,14 @@
 
 use crate::support;
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{
     App, Callbacks, Cause, CloseCode, Error, Exit, Failure, Handler, HandshakeProblem,
-    InvalidInput, Keepalive, Mismatch, Never, Timeout, Violation,
+    InvalidInput, Keepalive, Kind, Mismatch, Never, Timeout, Violation,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
@@ -390,5 +391,48 @@ fn a_server_that_never_accepts_is_a_timeout_and_tried_again() {
         assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 2, .. })), "{exit:?}");
         assert_eq!(recorder.log, ["error Timeout(Connect)"; 2]);
         drop((listener, waiting));
+    });
+}
+
+#[test]
+fn a_server_that_goes_on_after_it_broke_the_protocol_is_told_why() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&[0x82, 127, 0x40, 0, 0, 0, 0, 0, 0, 0]);
+            peer.send(&vec![0; 8 << 20]);
+            peer.expect_close(1009);
+            // The end, not a reset.
+            assert_eq!(peer.socket().read(&mut [0]).unwrap(), 0);
+        });
+        let exit = app_at(server.url(), Callbacks::new()).run_forever();
+        assert!(matches!(exit, Err(Error::Protocol(_))), "{exit:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_abandons_a_message_loses_the_connection_and_stops_nothing() {
+    watchdog(LIMIT, || {
+        // Whatever the server makes of it.
+        for answer in [close(1011, ""), close(1000, ""), Vec::new()] {
+            let server = upgraded_times(2, move |nth, peer| match nth {
+                0 => {
+                    peer.expect_fragment(b"half");
+                    peer.expect_close(1011);
+                    peer.send(&answer);
+                }
+                _ => peer.send(&close(1000, "")),
+            });
+            let mut recorder = Recorder::default().when("open 101, attempt 1", |sender| {
+                let mut writer = sender.unwrap().writer(Kind::Text)?;
+                writer.write_all(b"half")?;
+                Ok(writer.flush()?)
+            });
+            let app = app(&server.url(), &mut recorder).backoff(at_once(9));
+            let exit = app.run_forever();
+            assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+            assert_eq!(recorder.log.len(), 4, "{:?}", recorder.log);
+            server.join();
+        }
     });
 }

@@ -462,3 +462,70 @@ fn the_thread_has_the_name_and_the_stack_that_are_asked_for() {
         server.join();
     });
 }
+
+#[test]
+fn a_server_that_breaks_the_protocol_after_our_close_is_not_connected_to_again() {
+    watchdog(LIMIT, || {
+        // Before its Close, and in it.
+        for violation in [vec![0x83, 0], close(1005, "")] {
+            let server = upgraded(move |peer| {
+                peer.expect_close(1000);
+                peer.send(&violation);
+                peer.expect_end();
+            });
+            let mut recorder = Recorder::default()
+                .when("open", |sender| Ok(sender.unwrap().close(CloseCode::NORMAL)?));
+            let app = app_at(server.url(), &mut recorder).retry_if(|_| panic!("it was asked"));
+            stopped(app.run_forever());
+            let log = ["open 101, attempt 1", "close 1006 \"\" by us, protocol"];
+            assert_eq!(recorder.log, log);
+            server.join();
+        }
+    });
+}
+
+/// A server that sends 1,000 messages at once, and more; and a handler that stops the App in the
+/// first of them, and takes its time. Gives what it wrote down last.
+fn slow_handler(more: Vec<u8>) -> String {
+    let server = upgraded(move |peer| {
+        peer.send(&[text("").repeat(1000), more].concat());
+        peer.stall();
+    });
+    let mut recorder = Recorder::default().when("text", |sender| {
+        let _ = sender.unwrap().close(CloseCode::NORMAL); // It is closed in the first.
+        std::thread::sleep(SHORT / 5); // What makes it slow; nothing is awaited by it.
+        Ok(())
+    });
+    let app = app_at(server.url(), &mut recorder).builder(builder().close_timeout(SHORT));
+    stopped(takes(SHORT, || app.run_forever()));
+    server.join();
+    recorder.log.pop().unwrap()
+}
+
+#[test]
+fn a_slow_handler_does_not_stretch_the_close_timeout() {
+    watchdog(LIMIT, || {
+        assert_eq!(slow_handler(Vec::new()), "close 1006 \"\" by us, timeout(close)");
+        // A Close that came in time counts.
+        assert_eq!(slow_handler(close(1000, "")), "close 1000 \"\" by us, clean");
+    });
+}
+
+#[test]
+fn an_abort_in_on_open_is_before_what_came_with_the_answer() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let answer = peer.good_answer("");
+            peer.send(&[answer, text("x")].concat());
+            peer.stall();
+        });
+        let mut recorder = Recorder::default().when("open", |sender| {
+            sender.unwrap().abort();
+            Ok(())
+        });
+        stopped(app_at(server.url(), &mut recorder).run_forever());
+        assert_eq!(recorder.log, ["open 101, attempt 1", "close 1006 \"\" by us, aborted"]);
+        server.join();
+    });
+}

@@ -26,19 +26,23 @@ fn threads(prefix: &str) -> usize {
 fn lookups_that_never_end_leave_four_threads_behind_and_no_more() {
     watchdog(LIMIT, || {
         let (release, released) = channel::<()>();
-        let released = Mutex::new(released);
+        let released = Arc::new(Mutex::new(released));
         let begun = Arc::new(AtomicUsize::new(0));
-        let count = begun.clone();
-        let stuck = builder().open_timeout(SHORT).resolver(move |_, _| {
-            count.fetch_add(1, Ordering::SeqCst);
-            let _ = released.lock().unwrap().recv();
-            Ok(Vec::new())
-        });
+        let kept = Arc::new(());
         for _ in 0..10 {
+            let (count, released, kept) = (begun.clone(), released.clone(), kept.clone());
+            let stuck = builder().open_timeout(SHORT).resolver(move |_, _| {
+                let _kept = &kept;
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = released.lock().unwrap().recv();
+                Ok(Vec::new())
+            });
             let timeout = takes(SHORT, || error(stuck.connect("ws://black.hole/")));
             assert!(matches!(timeout, Error::Timeout(Timeout::Resolve)), "{timeout:?}");
         }
         assert_eq!(begun.load(Ordering::SeqCst), 4);
+        // Ours, the four, and the last of those that wait.
+        assert_eq!(Arc::strong_count(&kept), 6);
         #[cfg(target_os = "linux")]
         assert_eq!(threads("landline-resol"), 4);
 

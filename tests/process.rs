@@ -7,6 +7,7 @@
 mod support;
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
@@ -312,4 +313,54 @@ fn two_thousand_connections_leave_no_file_and_no_thread_behind() {
     let before = settled((0, 0));
     (0..count.parse().unwrap()).for_each(cycle);
     assert_eq!(settled(before), before, "files and threads");
+}
+
+/// User and system time of the threads of this name.
+fn cpu_of_threads(name: &str) -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let stats = tasks.filter_map(|task| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        stat.contains(&format!("({name})")).then(|| process::cpu(&stat))
+    });
+    stats.sum()
+}
+
+#[test]
+fn an_outbox_that_waits_for_its_turn_does_not_spin() {
+    watchdog(LIMIT, || {
+        let (over, is_over) = std::sync::mpsc::channel::<()>();
+        let server = upgraded(|peer| {
+            peer.expect_fragment(b"first");
+            std::thread::sleep(SHORT * 2); // So long it would spin; nothing is awaited by it.
+            let spent = cpu_of_threads("landline-outbox");
+            assert!(spent <= SHORT / 3, "{spent:?}");
+            drop(over);
+            peer.expect(0, b"");
+            peer.expect(TEXT, b"second");
+            peer.send(&close(1000, ""));
+        });
+        let mut is_over = Some(is_over);
+        let mut writing = None;
+        let callbacks = landline::Callbacks::new().on_open(|ws, _| {
+            let (ws, is_over) = (ws.clone(), is_over.take().unwrap());
+            let (begun, has_begun) = std::sync::mpsc::channel();
+            writing = Some(spawn(move || {
+                let mut writer = ws.writer(landline::Kind::Text).unwrap();
+                writer.write_all(b"first").unwrap();
+                writer.flush().unwrap();
+                begun.send(()).unwrap();
+                let _ = is_over.recv();
+                writer.finish().unwrap();
+            }));
+            has_begun.recv().unwrap();
+        });
+        let app = apps::app_at(server.url(), callbacks)
+            .builder(builder().write_timeout(Duration::ZERO))
+            .outbox(landline::Outbox::new());
+        app.handle().send("second").unwrap();
+        let exit = app.run_forever();
+        assert!(matches!(exit, Ok(landline::Exit::Closed(_))), "{exit:?}");
+        writing.unwrap().join();
+        server.join();
+    });
 }

@@ -69,7 +69,11 @@ fn the_first_variable_that_is_set_decides() {
         // A CGI program's HTTP_PROXY is whatever its client says.
         (&[("HTTP_PROXY", "evil:1"), ("REQUEST_METHOD", "GET")], "none none"),
         (&[("HTTP_PROXY", "evil:1"), ("REQUEST_METHOD", "")], "none none"),
+        // On Windows case does not matter.
+        #[cfg(not(windows))]
         (&[("http_proxy", "a:1"), ("REQUEST_METHOD", "GET")], "http://a:1 none"),
+        #[cfg(windows)]
+        (&[("http_proxy", "a:1"), ("REQUEST_METHOD", "GET")], "none none"),
         (
             &[("HTTP_PROXY", "evil:1"), ("ALL_PROXY", "a:1"), ("REQUEST_METHOD", "GET")],
             "http://a:1 http://a:1",

@@ -583,3 +583,25 @@ fn the_secrets_are_logged_only_when_it_is_asked_for() {
         }
     });
 }
+
+#[test]
+fn a_redirect_to_a_host_that_no_certificate_can_name_leads_nowhere() {
+    watchdog(LIMIT, || {
+        for location in ["wss://a!b.example/", "https://a!b.example/"] {
+            let server = serve(move |peer| {
+                peer.read_request();
+                peer.send(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n").as_bytes());
+                peer.expect_end();
+            });
+            let refused = match error(builder().tls(trusting()).connect(&server.url())) {
+                Error::Handshake(refused) => refused,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(refused.problem(), landline::HandshakeProblem::BadRedirect);
+            assert_eq!(refused.response().unwrap().status(), 302);
+            server.join();
+        }
+        let said = error(builder().connect("wss://a!b.example/"));
+        assert!(matches!(said, Error::InvalidInput(InvalidInput::Tls(_))), "{said:?}");
+    });
+}

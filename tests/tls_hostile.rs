@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use landline::{Cause, Error, Message};
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+use support::streams::{Call, Judged};
 use support::tls::{accept, builder, localhost, serve_tls};
 use support::*;
 
@@ -401,6 +402,32 @@ fn a_server_that_holds_back_its_handshake_has_one_open_timeout_for_all_of_it() {
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
         let said = takes(SHORT, || error(builder().open_timeout(SHORT).connect(&url)));
+        let expected = landline::Timeout::Tls;
+        assert!(matches!(said, Error::Timeout(phase) if phase == expected), "{said:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_takes_only_a_part_of_our_last_flight_is_left_at_the_open_timeout() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            let tls = rustls::ServerConnection::new(Arc::new(localhost())).unwrap();
+            let mut tls = rustls::StreamOwned::new(tls, peer.socket());
+            let _ = std::io::copy(&mut tls, &mut std::io::sink());
+        });
+        // After the hello one piece is taken: of the flight, or what comes before it.
+        let (mut answered, mut pieces) = (false, 0);
+        let stream = Judged::new(TcpStream::connect(server.addr).unwrap(), 32, move |_, call| {
+            answered |= call == Call::Read;
+            pieces += usize::from(answered && call == Call::Write);
+            if pieces > 1 && call == Call::Write {
+                return Err(std::io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        });
+        let builder = builder().open_timeout(SHORT);
+        let said = takes(SHORT, || error(builder.connect_over("wss://localhost/", stream)));
         let expected = landline::Timeout::Tls;
         assert!(matches!(said, Error::Timeout(phase) if phase == expected), "{said:?}");
         server.join();

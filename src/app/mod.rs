@@ -15,7 +15,7 @@ pub use exit::{AppThread, Exit};
 
 use crate::backoff::{Backoff, Exponential, Failure, Lived, Streak};
 use crate::builder::Builder;
-use crate::error::{Error, Side, Timeout};
+use crate::error::{Cause, Error, Side, Timeout};
 use crate::handle::{Handle, SendError, SendProblem, Shared};
 use crate::handler::{Handler, HandlerResult, Open};
 use crate::message::{Event, MessageRef};
@@ -316,14 +316,17 @@ impl<H: Handler> App<H> {
         up.down();
         let closed = ws.ending();
         let error = match error {
-            // We had asked for the end; that the peer did not even take that is no reason to
-            // connect again.
-            Error::Timeout(_) if closed.is_asked_for_here() => Error::Closed(closed.clone()),
+            // The user had asked for the end; that the peer did not even take that, or broke the
+            // protocol then, is no reason to connect again.
+            Error::Timeout(_) | Error::Protocol(_) if closed.is_asked_for_here() => {
+                Error::Closed(closed.clone())
+            }
             error => error,
         };
         let closing = self.handler.on_close(&closed);
-        if closed.is_clean() {
-            // RFC 6455 section 7.1.1: the server ends the stream first. Nor can this fail.
+        if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
+            // RFC 6455 section 7.1.1: the server ends the stream first, or reads why we did. Nor
+            // can this fail.
             let _ = ws.close(CloseCode::NORMAL);
         }
         match (error, closing) {
@@ -339,12 +342,16 @@ impl<H: Handler> App<H> {
         sender: &Sender,
         heard: &mut bool,
     ) -> Result<Error, Error> {
-        loop {
+        // What has arrived already is not handed out after an abort.
+        while !sender.is_aborted() {
             let event = match ws.next_event() {
                 Ok(event) => event,
                 Err(error) => return Ok(error),
             };
             *heard = true;
+            if sender.is_close_late() {
+                continue; // However slow the handler: only a Close still counts.
+            }
             let handler = &mut self.handler;
             let handled = match event {
                 Event::Text(text) => handler.on_message(sender, MessageRef::Text(text)),
@@ -356,10 +363,8 @@ impl<H: Handler> App<H> {
                 Event::Pong(payload) => handler.on_pong(sender, payload),
             };
             unless_over(handled, sender)?;
-            if sender.is_aborted() {
-                return Ok(Error::aborted()); // What has arrived already is not handed out.
-            }
         }
+        Ok(Error::aborted())
     }
 
     fn retries(&mut self, failure: &Failure<'_>) -> bool {

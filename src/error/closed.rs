@@ -49,6 +49,8 @@ struct Ending {
     local: Option<CloseFrame>,
     remote: Option<CloseFrame>,
     initiator: Option<Side>,
+    /// Our Close was the user's wish, and before the peer's.
+    asked: bool,
     cause: Cause,
 }
 
@@ -57,9 +59,10 @@ impl Closed {
         local: Option<CloseFrame>,
         remote: Option<CloseFrame>,
         initiator: Option<Side>,
+        asked: bool,
         cause: Cause,
     ) -> Self {
-        Self(Arc::new(Ending { local, remote, initiator, cause }))
+        Self(Arc::new(Ending { local, remote, initiator, asked, cause }))
     }
 
     /// The close code of the connection (RFC 6455 section 7.1.5): the peer's,
@@ -105,9 +108,9 @@ impl Closed {
             && self.0.remote.is_some()
     }
 
-    /// Whether this side's Close was the first.
+    /// Whether the user of this side closed it, before anything else was a reason to.
     pub(crate) fn is_asked_for_here(&self) -> bool {
-        self.0.local.is_some() && self.0.initiator == Some(Side::Local)
+        self.0.asked
     }
 
     /// Why it ended.

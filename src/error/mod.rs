@@ -97,7 +97,7 @@ impl Error {
     }
 
     pub(crate) fn aborted() -> Self {
-        Self::Closed(Closed::new(None, None, Some(Side::Local), Cause::Aborted))
+        Self::Closed(Closed::new(None, None, Some(Side::Local), false, Cause::Aborted))
     }
 }
 

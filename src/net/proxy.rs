@@ -268,7 +268,7 @@ impl Proxy {
         };
         let first = |names: &[&'static str]| {
             let set = |&name: &&'static str| variable(name).map(|value| (name, value));
-            names.iter().filter(|name| **name != "HTTP_PROXY" || !is_cgi).find_map(set)
+            names.iter().filter(|name| !is_cgi || !is_http_proxy(name)).find_map(set)
         };
         let Some((name, value)) = first(&names) else { return Ok(None) };
         let value = text(name, value)?;
@@ -308,6 +308,11 @@ impl fmt::Debug for Proxy {
             .field("except", &self.except)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether asking for the variable `name` gives `HTTP_PROXY`: on Windows case does not matter.
+fn is_http_proxy(name: &str) -> bool {
+    name == "HTTP_PROXY" || cfg!(windows) && name.eq_ignore_ascii_case("HTTP_PROXY")
 }
 
 const CREDENTIALS: &str = "user or password cannot be sent";

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
@@ -25,10 +26,19 @@ struct Lookup {
     wanted: Weak<()>,
 }
 
+impl Lookup {
+    fn is_wanted(&self) -> bool {
+        self.wanted.strong_count() > 0
+    }
+}
+
 /// Runs a lookup in one of the threads, unless what is returned is dropped before its turn comes.
 pub(crate) fn submit(run: impl FnOnce() + Send + 'static) -> io::Result<Arc<()>> {
     let ticket = Arc::new(());
+    let _left: VecDeque<_>; // Dropped after the lock: the resolver may be the caller's.
     let mut pool = lock();
+    // While all threads are stuck, nobody else takes out what is not wanted any more.
+    (pool.waiting, _left) = mem::take(&mut pool.waiting).into_iter().partition(Lookup::is_wanted);
     pool.waiting.push_back(Lookup { run: Box::new(run), wanted: Arc::downgrade(&ticket) });
     if pool.threads < MAX_THREADS {
         let builder = thread::Builder::new().name("landline-resolve".into());
@@ -46,21 +56,21 @@ pub(crate) fn submit(run: impl FnOnce() + Send + 'static) -> io::Result<Arc<()>>
 }
 
 fn work() {
-    while let Some(run) = next() {
-        run();
+    while let Some(lookup) = next() {
+        if lookup.is_wanted() {
+            (lookup.run)();
+        }
     }
 }
 
-/// The next lookup that somebody still waits for; if there is none, the thread is counted out.
-fn next() -> Option<Box<dyn FnOnce() + Send>> {
+/// The next lookup; if there is none, the thread is counted out.
+fn next() -> Option<Lookup> {
     let mut pool = lock();
-    while let Some(lookup) = pool.waiting.pop_front() {
-        if lookup.wanted.strong_count() > 0 {
-            return Some(lookup.run);
-        }
+    let lookup = pool.waiting.pop_front();
+    if lookup.is_none() {
+        pool.threads -= 1;
     }
-    pool.threads -= 1;
-    None
+    lookup
 }
 
 /// Nothing runs under this lock that could panic half-way.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -216,16 +217,11 @@ impl TlsOptions {
     }
 
     fn name(&self, host: &Host<String>) -> Result<ServerName<'static>, Error> {
-        let name = match (&self.settings.server_name, host) {
-            (Some(name), _) => ServerName::try_from(name.clone()),
-            // The certificate has the name without the dot of the root.
-            (None, Host::Domain(name)) => {
-                ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
-            }
-            (None, Host::Ipv4(address)) => Ok(ServerName::from(std::net::IpAddr::V4(*address))),
-            (None, Host::Ipv6(address)) => Ok(ServerName::from(std::net::IpAddr::V6(*address))),
+        let name = match &self.settings.server_name {
+            Some(name) => ServerName::try_from(name.clone()).ok(),
+            None => server_name(host),
         };
-        name.map_err(|_| invalid("the server name is neither a DNS name nor an IP address"))
+        name.ok_or_else(|| invalid("the server name is neither a DNS name nor an IP address"))
     }
 }
 
@@ -372,6 +368,18 @@ impl ServerCertVerifier for Lenient {
     }
 }
 
+/// The host as certificates name it; not every host of a URL is one that they can.
+pub(crate) fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
+    match host {
+        // The certificate has the name without the dot of the root.
+        Host::Domain(name) => {
+            ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok()
+        }
+        Host::Ipv4(address) => Some(ServerName::from(IpAddr::V4(*address))),
+        Host::Ipv6(address) => Some(ServerName::from(IpAddr::V6(*address))),
+    }
+}
+
 /// A TLS connection to `host` that has said nothing yet. Fails before any socket is opened if the
 /// options do not work.
 pub(crate) fn prepare(
@@ -400,7 +408,10 @@ pub(crate) fn handshake(
             tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
         }
         match socket.flush(&mut writing, wait) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            // The deadline has passed.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(Error::Timeout(Timeout::Tls));
+            }
             flushed => flushed.map_err(Error::Io)?,
         }
         if !tls.is_handshaking() {

@@ -23,8 +23,8 @@ pub(crate) use paying::Paid;
 use order::{NoTurn, Order};
 use owed::Owed;
 
-use crate::ending::Ending;
-use crate::error::{Cause, Error, InvalidInput, Side, Timeout};
+use crate::ending::{By, Ending};
+use crate::error::{Cause, Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Wait, WriteHalf};
 use crate::proto::Violation;
@@ -284,7 +284,7 @@ impl Wire {
         if let Some(closed) = self.ending.verdict() {
             return Err(Error::Closed(closed.clone()));
         }
-        if !self.request_close(close, Side::Local) {
+        if !self.request_close(close, By::User) {
             return Err(Error::Closed(self.ending.snapshot()));
         }
         Ok(())
@@ -375,7 +375,7 @@ impl Wire {
     pub(crate) fn peer_closed(&self, close: CloseFrame, deadline: Deadline) -> Error {
         // Section 5.5.1: the answer has the code that was received.
         let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
-        self.request_close(reply, Side::Peer);
+        self.request_close(reply, By::Peer);
         self.ending.peer_closed(close);
         let closed = self.end(Cause::Handshake);
         self.pay_until(deadline);
@@ -384,8 +384,17 @@ impl Wire {
 
     /// Fails the connection (section 7.1.7): says why, then reads nothing more.
     pub(crate) fn violated(&self, violation: Violation) -> Error {
-        self.request_close(violation.close_code().into(), Side::Local);
+        self.request_close(violation.close_code().into(), By::Need);
         self.end(Cause::Protocol(violation))
+    }
+
+    /// Something failed on this side that leaves nothing but to close. This waits until the peer
+    /// takes the Close: nobody may be there to send it later, or know of it.
+    pub(crate) fn give_up(&self, why: &str) {
+        if self.ending.verdict().is_none() {
+            self.request_close((CloseCode::INTERNAL_ERROR, why).into(), By::Need);
+            self.pay_until(Deadline::NEVER);
+        }
     }
 
     /// The stream ended or failed, or a deadline passed.
@@ -401,7 +410,7 @@ impl Wire {
     }
 
     /// Notes a Close to send, unless there is one already.
-    fn request_close(&self, close: CloseFrame, by: Side) -> bool {
+    fn request_close(&self, close: CloseFrame, by: By) -> bool {
         let first = self.ending.close(&close, by, self.timeouts.close);
         if first {
             self.owed.close(close);
@@ -434,7 +443,7 @@ impl Drop for Wire {
     /// Says goodbye as far as that takes no waiting.
     fn drop(&mut self) {
         if self.ending.verdict().is_none() {
-            self.request_close(CloseCode::GOING_AWAY.into(), Side::Local);
+            self.request_close(CloseCode::GOING_AWAY.into(), By::Need);
         }
         self.settle();
         self.duplex.shutdown();

@@ -380,6 +380,12 @@ impl Peer {
         assert!(frame.fin);
     }
 
+    /// Expects a fragment, or the first frame of a message, with more to come.
+    pub fn expect_fragment(&mut self, payload: &[u8]) {
+        let frame = self.next_frame().expect("the client is gone");
+        assert_eq!((frame.fin, &*frame.payload), (false, payload));
+    }
+
     /// Expects a Close with this code next.
     pub fn expect_close(&mut self, code: u16) -> Frame {
         let frame = self.next_frame().expect("the client is gone without a Close");

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 /// User and system time of the calling thread, in the kernel's ticks of 10 ms.
 pub fn cpu_of_this_thread() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    cpu(&std::fs::read_to_string("/proc/thread-self/stat").unwrap())
+}
+
+/// The same of the thread that this is the `stat` of.
+pub fn cpu(stat: &str) -> Duration {
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
