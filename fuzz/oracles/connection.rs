@@ -40,15 +40,22 @@ fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
                 connection.serve(input.bytes(len)?);
             }
             3 => {
-                let len = input.int_in_range(0..=MAX_MESSAGE)?;
+                let most = *input.choose(&[200, MAX_MESSAGE])?;
+                let len = input.int_in_range(0..=most)?;
                 let payload = vec![b'b'; usize::try_from(len).unwrap()];
                 let opcode = if input.arbitrary()? { Opcode::Text } else { Opcode::Binary };
                 let mut frame = Vec::new();
                 Header { fin: true, rsv: 0, opcode, mask: None, len }.encode(&mut frame);
                 connection.serve(&[frame, payload].concat());
             }
-            4 => connection.send(input.int_in_range(0..=300_000)?),
-            5 => connection.batch(input.int_in_range(0..=40)?, input.int_in_range(0..=5_000)?),
+            4 => {
+                let most = *input.choose(&[10, 200, 70_000, 300_000])?;
+                connection.send(input.int_in_range(0..=most)?);
+            }
+            5 => {
+                let most = *input.choose(&[10, 200, 5_000])?;
+                connection.batch(input.int_in_range(0..=40)?, input.int_in_range(0..=most)?);
+            }
             6 => connection.write(input)?,
             7 => connection.ping(input.int_in_range(0..=130)?),
             8 => connection.close(CloseCode::new(input.arbitrary()?)),
@@ -269,7 +276,8 @@ impl Connection {
         let mut failed = false;
         let mut begun = false;
         for _ in 0..input.int_in_range(0..=4)? {
-            let piece = vec![input.arbitrary()?; input.int_in_range(0..=70_000)?];
+            let most = *input.choose(&[10, 200, 70_000])?;
+            let piece = vec![input.arbitrary()?; input.int_in_range(0..=most)?];
             failed |= io::Write::write_all(&mut writer, &piece).is_err();
             begun |= message.len() + piece.len() >= 64 * 1024;
             message.extend(piece);
@@ -285,7 +293,7 @@ impl Connection {
             }
         } else {
             drop(writer);
-            self.abandoned |= begun;
+            self.abandoned |= begun && !failed;
         }
         Ok(())
     }

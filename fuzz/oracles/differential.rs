@@ -29,6 +29,9 @@ enum Difference {
     WholeText,
     /// We bound fragments, they do not.
     Fragments,
+    /// Both refuse a message that is too big, but soketto waits for as many bytes again before it
+    /// says so.
+    MessageTooBig,
     /// Section 7.4.2: codes that are not defined must not be used. tungstenite knows other ones;
     /// soketto takes 1015, and hands out the others as 1002 instead of refusing them.
     CloseCode,
@@ -113,6 +116,7 @@ fn compare(
         Difference::CloseCode => bytes::have(data, bytes::Frame::has_bad_code),
         Difference::CloseLength => bytes::have(data, bytes::Frame::is_close_of_one_byte),
         Difference::WholeText => bytes::have_bad_text(data),
+        Difference::MessageTooBig => bytes::have_big_message(data, LIMIT as u64),
         Difference::Fragments => bytes::frames(data).count() > 1024,
         // When the frame, and the message, are there they refuse it too.
         Difference::Earlier => parse(&bytes::completed(data)).refused,

@@ -24,6 +24,7 @@ pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> 
             Some(Difference::NonMinimalLength)
         }
         Violation::InvalidUtf8 => Some(Difference::WholeText),
+        Violation::MessageTooBig => Some(Difference::MessageTooBig),
         Violation::MaskedFrame => Some(Difference::MaskedFrame),
         Violation::TooManyFragments | Violation::TooManyEmptyFragments => {
             Some(Difference::Fragments)

@@ -64,7 +64,7 @@ fn split_frame(data: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let rest = data.get(header..).unwrap_or_default();
     let here = usize::try_from(len).map_or(rest.len(), |len| len.min(rest.len()));
     let (payload, later) = rest.split_at(here);
-    let missing = header.saturating_sub(data.len()) as u64 + (len - here as u64);
+    let missing = (len - here as u64).saturating_add(header.saturating_sub(data.len()) as u64);
     Some((Frame { first, second, len, payload, missing }, later))
 }
 
@@ -80,6 +80,16 @@ pub fn frames(mut data: &[u8]) -> impl Iterator<Item = Frame<'_>> {
 /// Whether there is such a frame.
 pub fn have<'a>(data: &'a [u8], such: impl Fn(&Frame<'a>) -> bool) -> bool {
     frames(data).any(|frame| such(&frame))
+}
+
+/// Whether there is a message whose frames announce more bytes than that.
+pub fn have_big_message(data: &[u8], limit: u64) -> bool {
+    let mut len = 0_u64;
+    frames(data).filter(|frame| frame.opcode() < 8).any(|frame| {
+        let before = if frame.opcode() == 0 { len } else { 0 };
+        len = before.saturating_add(frame.len);
+        len > limit
+    })
 }
 
 /// Whether there is a text message, or reason of a Close, that cannot become UTF-8.
