@@ -216,7 +216,8 @@ impl<'a> Failure<'a> {
     }
 
     /// How long the server asks to wait (`Retry-After` of a 429 or 503, in seconds or as a date),
-    /// at most one hour. Reads the clock.
+    /// at most one hour; [`Response::retry_after`](crate::Response::retry_after) tells up to a day.
+    /// Reads the clock.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let Error::Handshake(refused) = self.error else { return None };

@@ -282,7 +282,9 @@ impl Builder {
     }
 
     /// How long one call that sends may take, counted from when its turn comes; for very big
-    /// messages over slow links raise it. When it passes, the connection is over. Default: 30 s.
+    /// messages over slow links raise it. When it passes, the connection is over. Waiting for the
+    /// turn may take as long; when that passes, nothing was sent, and the connection goes on.
+    /// Default: 30 s.
     ///
     /// With `None`, a peer that stops reading in the middle of a message is never given up, not
     /// by keepalive either: its ping waits behind the message.
@@ -295,6 +297,9 @@ impl Builder {
     /// How long the closing handshake may take, from our Close or the peer's. Default: 5 s.
     ///
     /// An idle `recv` wakes up this often to look whether another thread has called `close`.
+    ///
+    /// With `None`, a peer that does not answer our Close is given up by keepalive only, and an idle
+    /// `recv` wakes up every 5 s.
     #[must_use]
     pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeouts.close = timeout.into();

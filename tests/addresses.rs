@@ -84,6 +84,71 @@ fn addresses_that_refuse_are_passed_over_at_once() {
     });
 }
 
+/// A TLS server that looks at the first byte before it takes it for TLS, and hears the client out.
+#[cfg(feature = "tls")]
+fn looks_at_the_first_byte() -> Server<u8> {
+    serve(|peer| {
+        let mut first = [0];
+        peer.socket().peek(&mut first).unwrap();
+        let socket = peer.socket().try_clone().unwrap();
+        // Anything in between that is no TLS would end it.
+        let mut inner = Peer::new(tls::accept(tls::localhost(), socket));
+        inner.upgrade();
+        inner.expect(TEXT, b"secret");
+        inner.expect_close(1001);
+        first[0]
+    })
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn an_address_that_fails_sends_a_secure_connection_on_and_nothing_in_the_clear() {
+    const HANDSHAKE: u8 = 0x16;
+    const URL: &str = "wss://localhost/";
+    let at = |addresses: [SocketAddr; 2]| {
+        tls::builder().resolver(move |name, port| {
+            assert_eq!((name, port), ("localhost", 443));
+            Ok(addresses.to_vec())
+        })
+    };
+    watchdog(LIMIT, move || {
+        let (silent, waiting) = full_backlog();
+        for first in [closed(), silent.local_addr().unwrap()] {
+            let server = looks_at_the_first_byte();
+            let ws = at([first, server.addr]).connect(URL).unwrap();
+            assert_eq!(ws.peer_addr(), Some(server.addr));
+            ws.sender().send("secret").unwrap();
+            drop(ws);
+            assert_eq!(server.join(), HANDSHAKE);
+        }
+        drop(waiting);
+
+        // One that resets at once may count as not connected to; one that has heard us is the one.
+        for reads in [false, true] {
+            let next = listener();
+            next.set_nonblocking(true).unwrap();
+            let resets = serve(move |peer| {
+                let mut first = [HANDSHAKE];
+                if reads {
+                    peer.socket().read_exact(&mut first).unwrap();
+                }
+                peer.rst();
+                first[0]
+            });
+            let builder = at([resets.addr, next.local_addr().unwrap()]).open_timeout(SHORT);
+            let refused = promptly(|| error(builder.connect(URL)));
+            assert!(refused.is_retryable(), "{refused:?}");
+            assert_eq!(resets.join(), HANDSHAKE);
+            if let Ok((mut stream, _)) = next.accept() {
+                assert!(!reads, "the next address was connected to");
+                let mut first = [0];
+                stream.read_exact(&mut first).unwrap();
+                assert_eq!(first[0], HANDSHAKE);
+            }
+        }
+    });
+}
+
 #[test]
 fn addresses_that_all_refuse_are_all_listed() {
     watchdog(LIMIT, || {

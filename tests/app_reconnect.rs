@@ -4,14 +4,19 @@
 
 use crate::support;
 
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use landline::{
     Backoff, Callbacks, CloseCode, Error, Exit, Exponential, Failure, Fixed, Keepalive, Never,
-    Timeout,
+    Proxy, Timeout,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
+use support::proxy::{Relay, Rules};
 use support::*;
 
 /// Runs an App against a server until the policy has been asked so often, and gives what it was
@@ -278,6 +283,142 @@ fn each_attempt_may_go_elsewhere_with_another_token() {
         assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 2, .. })), "{exit:?}");
         one.join();
         two.join();
+    });
+}
+
+/// A resolver that gives the next of these each time, and is asked for one name only.
+fn turns(
+    name: &'static str,
+    turns: impl IntoIterator<Item = Option<SocketAddr>>,
+) -> impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static {
+    let turns: VecDeque<_> = turns.into_iter().collect();
+    let turns = Mutex::new(turns);
+    move |asked, _| {
+        assert_eq!(asked, name);
+        let next = turns.lock().unwrap().pop_front().expect("another attempt");
+        next.map(|address| vec![address]).ok_or_else(|| io::Error::other("no such name now"))
+    }
+}
+
+const SOON: Fixed = Fixed(Duration::from_millis(2));
+
+#[test]
+fn a_name_that_cannot_be_looked_up_for_a_while_or_moves_is_looked_up_again_each_time() {
+    watchdog(LIMIT, || {
+        let first = upgraded(|peer| peer.fin());
+        let second = upgraded(|peer| {
+            peer.send(&close(1000, "moved"));
+            peer.expect_close(1000);
+        });
+        let resolver =
+            turns("moving.test", [None, None, Some(first.addr), None, Some(second.addr)]);
+        let mut recorder = Recorder::default();
+        let exit = app_at("ws://moving.test", &mut recorder)
+            .builder(builder().resolver(resolver))
+            .backoff(SOON)
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        let expected = [
+            "error connect",
+            "error connect",
+            "open 101, attempt 3",
+            "close 1006 \"\" by nobody, eof",
+            "error connect",
+            "open 101, attempt 5 again",
+            "close 1000 \"moved\" by the peer, clean",
+        ];
+        assert_eq!(recorder.log, expected);
+        first.join();
+        second.join();
+    });
+}
+
+#[test]
+fn a_name_that_moves_to_an_address_that_the_filter_refuses_is_not_followed_there() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |nth, peer| match nth {
+            0 => peer.fin(),
+            _ => {
+                peer.send(&close(1000, ""));
+                peer.expect_close(1000);
+            }
+        });
+        let denied = listener();
+        denied.set_nonblocking(true).unwrap();
+        let denied_addr = denied.local_addr().unwrap();
+        let addresses = [server.addr, denied_addr, server.addr];
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let builder = builder().resolver(turns("moving.test", addresses.map(Some)));
+        let builder = builder.address_filter(move |address| {
+            log.lock().unwrap().push(address);
+            address != denied_addr
+        });
+        let mut recorder = Recorder::default();
+        let exit =
+            app_at("ws://moving.test", &mut recorder).builder(builder).backoff(SOON).run_forever();
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert_eq!(*asked.lock().unwrap(), addresses);
+        assert!(denied.accept().is_err(), "it was connected to");
+        let expected = [
+            "open 101, attempt 1",
+            "close 1006 \"\" by nobody, eof",
+            "error connect",
+            "open 101, attempt 3 again",
+            "close 1000 \"\" by the peer, clean",
+        ];
+        assert_eq!(recorder.log, expected);
+        server.join();
+    });
+}
+
+/// An address that refuses, and that nobody else can be given meanwhile.
+fn held() -> (socket2::Socket, SocketAddr) {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, addr)
+}
+
+#[test]
+fn a_proxy_that_is_gone_for_a_while_is_waited_for_and_never_gone_around() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |nth, peer| match nth {
+            0 => peer.fin(),
+            _ => {
+                peer.send(&close(1000, ""));
+                peer.expect_close(1000);
+            }
+        });
+        let proxy = Relay::start(server.addr, Rules::default());
+        let (_gone, gone) = held();
+        let starting = serve(|peer| {
+            peer.read_request();
+            peer.send(b"HTTP/1.1 503 Not Yet\r\nContent-Length: 0\r\n\r\n");
+        });
+        let falling = serve(|peer| peer.rst());
+        // Only the proxy's name is looked up here, the server's never.
+        let addresses = [proxy.addr, gone, falling.addr, starting.addr, proxy.addr];
+        let through = builder()
+            .proxy(Proxy::new("http://proxy.test").unwrap())
+            .resolver(turns("proxy.test", addresses.map(Some)));
+        let (seen, failures) = channel();
+        let exit = app_at("ws://server.test", Callbacks::new())
+            .builder(through)
+            .backoff(move |failure: &Failure<'_>| {
+                seen.send(matches!(failure.error(), Error::Proxy(_))).unwrap();
+                Some(SOON.0)
+            })
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        // The end of the connection, then what the proxy did.
+        assert_eq!(failures.iter().collect::<Vec<_>>(), [false, true, true, true]);
+        let asked = proxy.asked().into_iter().map(|asked| asked.destination);
+        assert_eq!(asked.collect::<Vec<_>>(), ["server.test:80"; 2]);
+        server.join();
+        starting.join();
+        falling.join();
     });
 }
 

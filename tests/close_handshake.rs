@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use landline::{Cause, CloseCode, CloseFrame, Error, Kind, Message, Side};
@@ -413,28 +413,37 @@ fn closing_from_another_thread_bounds_a_blocked_recv_although_the_peer_never_ans
     });
 }
 
+/// A peer that reads nothing after the handshake: it says when the first byte has come, and stays
+/// until the other end of `hold` is dropped.
+fn takes_nothing(come: Sender<()>, hold: Receiver<()>) -> Server<()> {
+    serve_on(small_listener(), move |peer| {
+        peer.upgrade();
+        peer.socket().peek(&mut [0]).unwrap();
+        come.send(()).unwrap();
+        peer.hold_open(&hold);
+    })
+}
+
 #[test]
 fn closing_from_another_thread_ends_a_blocked_send() {
     watchdog(LIMIT, || {
-        let (done, hold) = channel();
-        let server = serve_on(small_listener(), move |peer| {
-            peer.upgrade();
-            peer.hold_open(&hold);
-        });
+        let ((come, has_come), (done, hold)) = (channel(), channel());
+        let server = takes_nothing(come, hold);
         let ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
         let (mut receiver, sender) = ws.split();
-        let (started, is_started) = channel();
         let other = sender.clone();
-        let sending = spawn(move || {
-            started.send(()).unwrap();
-            other.send(&vec![0; 64 << 20])
+        let sending = spawn(move || error(other.send(&vec![0; 64 << 20])));
+        // It has the wire now, and cannot come to an end: no Close goes before it.
+        has_come.recv().unwrap();
+        let said = takes(SHORT, || {
+            sender.close(CloseCode::NORMAL).unwrap();
+            sending.join()
         });
-        is_started.recv().unwrap();
-        sender.close(CloseCode::NORMAL).unwrap();
-        let said = promptly(|| error(sending.join()));
-        assert!(said.closed().is_some(), "{said:?}");
-        let closed = promptly(|| error(receiver.recv())).closed().cloned().unwrap();
-        assert!(!closed.is_clean());
+        let told = promptly(|| error(receiver.recv()));
+        for closed in [said.closed().unwrap(), told.closed().unwrap()] {
+            assert!(matches!(closed.cause(), Cause::Timeout(landline::Timeout::Close)));
+            assert!(!closed.is_clean());
+        }
         drop(done);
         server.join();
     });
@@ -443,14 +452,12 @@ fn closing_from_another_thread_ends_a_blocked_send() {
 #[test]
 fn close_is_bounded_although_the_peer_neither_reads_nor_answers() {
     watchdog(LIMIT, || {
-        let (done, hold) = channel();
-        let server = serve_on(small_listener(), move |peer| {
-            peer.upgrade();
-            peer.hold_open(&hold);
-        });
+        let ((come, has_come), (done, hold)) = (channel(), channel());
+        let server = takes_nothing(come, hold);
         let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
         let sender = ws.sender();
         let sending = spawn(move || error(sender.send(&vec![0; 64 << 20])));
+        has_come.recv().unwrap();
         let closed = takes(SHORT, || ws.close(CloseCode::NORMAL).unwrap());
         assert!(!closed.is_clean());
         promptly(|| sending.join());

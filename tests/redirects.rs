@@ -659,6 +659,38 @@ fn every_hop_goes_through_the_socket_hook() {
 }
 
 #[test]
+fn a_redirect_to_an_address_that_the_filter_refuses_leads_nowhere() {
+    watchdog(LIMIT, || {
+        let denied = listener();
+        denied.set_nonblocking(true).unwrap();
+        let denied_addr = denied.local_addr().unwrap();
+        // By its address, and by a name that has it.
+        for location in [format!("ws://{denied_addr}/"), "ws://inside.test/".to_owned()] {
+            let start = redirects_to(location);
+            let (sender, asked) = std::sync::mpsc::channel();
+            let builder = builder()
+                .resolver(move |name, _| {
+                    assert_eq!(name, "inside.test");
+                    Ok(vec![denied_addr])
+                })
+                .address_filter(move |address| {
+                    sender.send(address).unwrap();
+                    address != denied_addr
+                });
+            let said = error(builder.connect(&start.url()));
+            let Error::Connect(refused) = &said else { panic!("{said:?}") };
+            let [(address, why)] = refused.attempts() else { panic!("{refused:?}") };
+            let kind = std::io::ErrorKind::PermissionDenied;
+            assert_eq!((*address, why.kind()), (denied_addr, kind));
+            drop(builder);
+            assert_eq!(asked.iter().collect::<Vec<_>>(), [start.addr, denied_addr]);
+            assert!(denied.accept().is_err(), "it was connected to");
+            start.join();
+        }
+    });
+}
+
+#[test]
 fn a_redirect_over_a_given_stream_is_refused_and_says_so() {
     watchdog(LIMIT, || {
         let server = redirects_to("ws://127.0.0.1:1/");

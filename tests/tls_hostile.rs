@@ -12,7 +12,7 @@ use std::sync::Arc;
 use landline::{Cause, Error, Message};
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use support::streams::{Call, Judged};
-use support::tls::{accept, builder, localhost, serve_tls};
+use support::tls::{accept, builder, ca, localhost, serve_tls, versions};
 use support::*;
 
 /// What a ClientHello says.
@@ -358,6 +358,45 @@ fn a_server_whose_records_are_none_is_dead_after_what_was_good() {
             }
             drop(ws);
             server.join();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_sends_a_fatal_alert_in_the_middle_ends_recv_with_that_alert() {
+    watchdog(LIMIT, || {
+        let ours = [
+            (record(23, &[b'x'; 64]), AlertDescription::BadRecordMac),
+            (b"\x17\x03\x03\xff\xff".to_vec(), AlertDescription::DecodeError),
+            (b"\x20\x03\x03\x00\x01x".to_vec(), AlertDescription::DecodeError),
+        ];
+        for version in rustls::ALL_VERSIONS {
+            for (raw, alert) in ours.clone() {
+                let config = versions(&ca().leaf(&["localhost"]), &[version]);
+                let server = serve_tls(config, move |peer| {
+                    peer.upgrade();
+                    peer.send(&text("hello"));
+                    peer.with_tls(|tls| {
+                        // As if the client had sent this: it is what the alert is about.
+                        tls.conn.read_tls(&mut &raw[..]).unwrap();
+                        tls.conn.process_new_packets().unwrap_err();
+                        tls.conn.write_tls(&mut tls.sock).unwrap();
+                    });
+                    let _ = std::io::copy(&mut peer.socket(), &mut std::io::sink());
+                });
+                let mut ws = builder().connect(&server.url()).unwrap();
+                assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+                for _ in 0..2 {
+                    let closed = promptly(|| error(ws.recv())).closed().cloned().unwrap();
+                    let Cause::Tls(why) = closed.cause() else { panic!("{closed:?}") };
+                    let expected = rustls::Error::AlertReceived(alert);
+                    assert_eq!(why.downcast_ref(), Some(&expected), "{version:?}");
+                    assert_eq!((closed.code().value(), closed.is_clean()), (1006, false));
+                }
+                assert!(ws.send("late").is_err());
+                drop(ws);
+                server.join();
+            }
         }
     });
 }

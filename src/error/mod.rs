@@ -44,7 +44,8 @@ pub enum Error {
     /// The server broke the protocol. The connection is over.
     Protocol(Violation),
     /// Something took too long. After [`Timeout::Recv`] the connection goes on, and nothing is
-    /// lost; after any other it is over.
+    /// lost; after [`Timeout::Send`] too, if the turn to send did not come in time: nothing was
+    /// sent then. After any other it is over. [`Sender::is_open`](crate::Sender::is_open) tells.
     Timeout(Timeout),
     /// The connection is over.
     Closed(Closed),
@@ -208,7 +209,8 @@ pub enum Timeout {
     Handshake,
     /// No message in the time given to `recv_timeout`. The connection goes on.
     Recv,
-    /// `write_timeout` passed, and the peer had not taken all of it.
+    /// `write_timeout` passed, and the peer had not taken all of it: the connection is over. Or it
+    /// passed while others were sending: nothing was sent, and the connection goes on.
     Send,
     /// The peer was silent for the keepalive timeout after a ping.
     Pong,

@@ -1,10 +1,11 @@
 //! What compression takes (RFC 7692): the same however long a message is, and back when the
 //! connection is idle as far as was agreed on.
 
+use landline::proto::Violation;
 use landline::proto::compress::Compressor;
 use landline::proto::deflate::{Deflate, DeflateParameters};
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
 use landline_memory::{live, measure};
 
 const KIB: usize = 1024;
@@ -114,4 +115,106 @@ fn a_compressed_message_is_handed_out_in_pieces_with_a_window_and_a_step() {
         println!("idle {idle}");
         assert!(idle <= stays.cast_signed(), "{idle} bytes stay");
     }
+}
+
+/// One message of so many zeros in one frame, a thousandth as long.
+fn bomb(opcode: Opcode, zeros: usize) -> Vec<u8> {
+    let mut compressor = compressor(DeflateParameters::NONE);
+    let (mib, mut compressed) = (vec![0; 1 << 20], Vec::new());
+    let mut left = zeros;
+    while left > 0 {
+        let mut some = &mib[..left.min(mib.len())];
+        left -= some.len();
+        while compressor.push(&mut some).unwrap() {
+            compressed.extend_from_slice(compressor.piece());
+        }
+    }
+    while compressor.finish().unwrap() {
+        compressed.extend_from_slice(compressor.piece());
+    }
+    compressed.extend_from_slice(compressor.piece());
+    let len = compressed.len() as u64;
+    assert!(compressed.len() < zeros / 900, "{len} bytes are no bomb");
+    let mut bytes = Vec::new();
+    Header { fin: true, rsv: 0b100, opcode, mask: None, len }.encode(&mut bytes);
+    bytes.extend(compressed);
+    bytes
+}
+
+#[test]
+fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
+    const LIMIT: usize = 1 << 20;
+    for opcode in [Opcode::Binary, Opcode::Text] {
+        let bytes = bomb(opcode, 256 << 20);
+        for delivery in [Delivery::Whole, Delivery::Pieces] {
+            let mut limits = Limits::default();
+            limits.max_message_size = Some(LIMIT as u64);
+            let ((refused, out), used) = measure(|| {
+                let mut decoder = Decoder::new(limits);
+                decoder.accept_deflate(&DeflateParameters::NONE);
+                let (mut rest, mut out) = (&bytes[..], 0);
+                loop {
+                    match decoder.advance(delivery) {
+                        Err(violation) => break (violation, out),
+                        Ok(false) => {
+                            assert!(!rest.is_empty(), "all of it was taken");
+                            rest = &rest[decoder.feed(rest)..];
+                        }
+                        Ok(true) => match decoder.step() {
+                            Ok(Some(Step::Piece(piece))) => out += piece.data.len(),
+                            other => panic!("{other:?}"),
+                        },
+                    }
+                }
+            });
+            println!("{opcode:?}, {delivery:?}: {out} bytes, then {refused:?}: {used:?}");
+            assert_eq!(refused, Violation::MessageTooBig);
+            let (most_out, most) = match delivery {
+                Delivery::Whole => (0, LIMIT + 160 * KIB),
+                // A piece is all that is kept.
+                _ => (LIMIT, 160 * KIB),
+            };
+            assert!(out <= most_out && used.peak <= most, "{used:?}");
+            assert_eq!(used.left, 0);
+        }
+    }
+}
+
+#[test]
+fn endless_messages_that_each_inflate_a_thousandfold_are_all_delivered_in_the_same_memory() {
+    const SIZE: usize = 512 * KIB;
+    let bytes = bomb(Opcode::Binary, SIZE);
+    let mut decoder = Decoder::new(Limits::default());
+    decoder.accept_deflate(&DeflateParameters::NONE);
+    let start = live();
+    let mut deliver = |times: usize| {
+        let (_, used) = measure(|| {
+            let mut whole = 0;
+            for _ in 0..times {
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    rest = &rest[decoder.feed(rest)..];
+                    while decoder.advance(Delivery::Whole).unwrap() {
+                        match decoder.take_message() {
+                            Ok(Some(Owned::Binary(message))) => {
+                                assert!(message.len() == SIZE && message.iter().all(|&b| b == 0));
+                                whole += 1;
+                            }
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                }
+            }
+            assert_eq!(whole, times);
+        });
+        (used.peak, used.left, live() - start)
+    };
+    let first = deliver(1);
+    let second = deliver(1);
+    let many = deliver(1000);
+    println!("first {first:?}, second {second:?}, 1000 more {many:?}");
+    // The buffer, the window, and the message.
+    assert!(first.0 <= SIZE + 160 * KIB, "{first:?}");
+    assert_eq!(second.1, 0, "{second:?}");
+    assert_eq!(many, second);
 }
