@@ -109,6 +109,7 @@ fn compare(
     };
     assert!(theirs.events.starts_with(agreed), "{difference:?}: {ours:?} / {theirs:?}");
     // And what we refuse deserves it.
+    let is_big = bytes::have_big_message(data, LIMIT as u64);
     let deserved = match difference {
         Difference::NonMinimalLength => bytes::have(data, bytes::Frame::is_long_form),
         Difference::LengthTopBit => bytes::have(data, bytes::Frame::has_top_bit),
@@ -116,10 +117,10 @@ fn compare(
         Difference::CloseCode => bytes::have(data, bytes::Frame::has_bad_code),
         Difference::CloseLength => bytes::have(data, bytes::Frame::is_close_of_one_byte),
         Difference::WholeText => bytes::have_bad_text(data),
-        Difference::MessageTooBig => bytes::have_big_message(data, LIMIT as u64),
+        Difference::MessageTooBig => is_big,
         Difference::Fragments => bytes::frames(data).count() > 1024,
         // When the frame, and the message, are there they refuse it too.
-        Difference::Earlier => parse(&bytes::completed(data)).refused,
+        Difference::Earlier => is_big || parse(&bytes::completed(data)).refused,
         Difference::Code1014 | Difference::PongBetweenFragments => true,
     };
     assert!(deserved, "{difference:?}: {violation:?}, but why?");

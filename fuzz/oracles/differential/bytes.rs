@@ -82,13 +82,16 @@ pub fn have<'a>(data: &'a [u8], such: impl Fn(&Frame<'a>) -> bool) -> bool {
     frames(data).any(|frame| such(&frame))
 }
 
-/// Whether there is a message whose frames announce more bytes than that.
+/// Whether data frames, up to one that ends a message, announce more bytes than that.
 pub fn have_big_message(data: &[u8], limit: u64) -> bool {
     let mut len = 0_u64;
     frames(data).filter(|frame| frame.opcode() < 8).any(|frame| {
-        let before = if frame.opcode() == 0 { len } else { 0 };
-        len = before.saturating_add(frame.len);
-        len > limit
+        len = len.saturating_add(frame.len);
+        let is_big = len > limit;
+        if frame.first & 0x80 != 0 {
+            len = 0;
+        }
+        is_big
     })
 }
 
