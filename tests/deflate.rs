@@ -283,7 +283,11 @@ mod data_that_is_not_valid {
 
     #[test]
     fn truncated_anywhere() {
-        for data in [prose(300, 2), noise(90, 3), b"Hello".to_vec(), vec![b'a'; 300]] {
+        // Their blocks have long headers.
+        let long = prose(5_000, 12);
+        let odd: Vec<u8> = noise(400, 1).iter().map(|b| b & b.rotate_left(3) ^ b >> 4).collect();
+        let short = [prose(300, 2), noise(90, 3), b"Hello".to_vec(), vec![b'a'; 300]];
+        for data in short.into_iter().chain([long, odd]) {
             let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
             for len in 0..payload.len() {
                 if payload[..len] == [0] {
@@ -301,6 +305,26 @@ mod data_that_is_not_valid {
                 assert!(violation.is_some(), "{len} of {}: {events:?}", payload.len());
             }
         }
+    }
+
+    #[test]
+    fn truncated_in_a_block_after_one_that_came_out() {
+        let mut compressor = compressor(DeflateParameters::NONE);
+        assert!(!compressor.push(&mut &b"all of this"[..]).unwrap());
+        assert!(!compressor.flush().unwrap());
+        let first = compressor.piece().to_vec();
+        let second = compress(&mut compressor, &prose(5_000, 13)).concat();
+        let mut refused = 0;
+        for len in 1..second.len() {
+            let payload = [&first[..], &second[..len]].concat();
+            let (limits, parameters) = (Limits::default(), DeflateParameters::NONE);
+            let bytes = frame(BINARY, &payload);
+            let outcome = feed(&[&bytes], limits, parameters, Delivery::Whole, <_>::default());
+            // What ends with three bits of zero, as every message does, may pass for one.
+            assert!(outcome.1.is_some() || payload[payload.len() - 1] < 0x20, "{len}: {outcome:?}");
+            refused += usize::from(outcome.1.is_some());
+        }
+        assert!(refused > second.len() * 9 / 10, "{refused} of {}", second.len());
     }
 
     #[test]

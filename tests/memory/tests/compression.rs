@@ -79,6 +79,63 @@ fn a_compressor_that_forgets_gives_all_back_and_one_that_does_not_its_piece() {
     }
 }
 
+/// Messages as frames of a server.
+fn framed(opcode: Opcode, messages: &[&[u8]]) -> Vec<u8> {
+    let mut compressor = compressor(DeflateParameters::NONE);
+    let mut bytes = Vec::new();
+    for message in messages {
+        let mut payload = Vec::new();
+        compress(&mut compressor, message, |piece| payload.extend_from_slice(piece));
+        let len = payload.len() as u64;
+        Header { fin: true, rsv: 0b100, opcode, mask: None, len }.encode(&mut bytes);
+        bytes.extend(payload);
+    }
+    bytes
+}
+
+/// Lends all messages, and says how many there were.
+fn lend(decoder: &mut Decoder, mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while !bytes.is_empty() {
+        bytes = &bytes[decoder.feed(bytes)..];
+        while decoder.advance(Delivery::Whole).unwrap() {
+            assert!(matches!(decoder.step(), Ok(Some(Step::Text(_) | Step::Binary(_)))));
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn small_messages_are_inflated_without_an_allocation() {
+    for opcode in [Opcode::Text, Opcode::Binary] {
+        let message = "something small, ".repeat(20);
+        let bytes = framed(opcode, &vec![message.as_bytes(); 200]);
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        let before = lend(&mut decoder, first);
+        let (after, used) = measure(|| lend(&mut decoder, rest));
+        assert_eq!(before + after, 200);
+        assert_eq!((used.calls, used.left), (0, 0), "{opcode:?}: {used:?}");
+    }
+}
+
+#[test]
+fn a_small_message_after_a_big_one_gives_its_memory_back() {
+    for opcode in [Opcode::Text, Opcode::Binary] {
+        let big = vec![b'a'; 4 << 20];
+        let bytes = framed(opcode, &[&big, b"small"]);
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        let start = live();
+        assert_eq!(lend(&mut decoder, &bytes), 2);
+        let stays = live() - start;
+        // Two buffers and the window.
+        assert!(stays <= (128 * KIB + INFLATING).cast_signed(), "{opcode:?}: {stays} bytes stay");
+    }
+}
+
 #[test]
 fn a_compressed_message_is_handed_out_in_pieces_with_a_window_and_a_step() {
     for (parameters, stays) in [(no_takeover(), 8 * KIB), (DeflateParameters::NONE, INFLATING)] {
