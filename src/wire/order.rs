@@ -37,6 +37,8 @@ struct Queue {
     since: Option<Instant>,
 }
 
+type Guard<'a> = MutexGuard<'a, Queue>;
+
 /// The right to write; given on when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'a>(&'a Order);
@@ -101,8 +103,6 @@ impl Order {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-type Guard<'a> = MutexGuard<'a, Queue>;
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
