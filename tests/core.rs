@@ -12,6 +12,7 @@ mod framing;
 mod http_dates;
 mod keepalive;
 mod layering;
+mod location;
 mod opening_handshake;
 mod proto_support;
 mod two_cores;
