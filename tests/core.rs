@@ -15,5 +15,6 @@ mod layering;
 mod location;
 mod opening_handshake;
 mod proto_support;
+mod socks;
 mod two_cores;
 mod utf8;
