@@ -35,6 +35,19 @@ fn references_are_resolved() {
 }
 
 #[test]
+fn user_password_and_fragment_of_the_url_before_are_not_kept() {
+    let from = "wss://user:password@one.example/a?b#c";
+    for (location, url) in [
+        ("x", "wss://one.example/x"),
+        ("?x", "wss://one.example/a?x"),
+        ("#x", "wss://one.example/a?b"),
+        ("//one.example/", "wss://one.example/"),
+    ] {
+        assert_eq!(resolve(from, location.as_bytes()).as_deref(), Ok(url), "{location}");
+    }
+}
+
+#[test]
 fn what_leads_nowhere_is_refused() {
     for location in [
         "",

@@ -18,7 +18,7 @@ const ME: Credentials = Some(("me", "pw"));
 /// What each side says in turn.
 type Talk<'a> = &'a [(&'a [u8], &'a [u8])];
 
-/// What is said first.
+/// What is said now, and only once.
 fn said(handshake: &mut Handshake<'_>) -> Vec<u8> {
     let said = handshake.take_output();
     assert_eq!(handshake.take_output(), [], "said twice");
