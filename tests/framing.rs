@@ -1044,6 +1044,25 @@ mod space_for_the_next_read {
     }
 
     #[test]
+    fn a_text_whose_last_read_is_more_than_all_before_is_given_exactly_the_room_that_it_needs() {
+        for reads in [[3_000, 3_000, 100, 100, 30_000], [3_000, 3_000, 100, 5_900, 30_000]] {
+            let len = reads.iter().sum::<usize>();
+            let mut decoder = Decoder::new(Limits::default());
+            for _ in 0..3 {
+                fill_with_messages(&mut decoder, 0); // So that the reads can be big.
+            }
+            feed(&mut decoder, &announce(0x81, len as u64));
+            for read in reads {
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                feed(&mut decoder, &vec![b'x'; read]);
+            }
+            let (bytes, room) = taken(&mut decoder);
+            assert!(bytes == vec![b'x'; len]);
+            assert_eq!(room, len, "{reads:?}");
+        }
+    }
+
+    #[test]
     fn a_big_binary_message_in_short_reads_after_its_header_is_given_no_more_room() {
         for len in [1 << 17, 1 << 18] {
             let mut decoder = begun(0x82, len as u64, Delivery::Whole);
