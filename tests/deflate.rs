@@ -778,6 +778,59 @@ mod negotiation {
     }
 
     #[test]
+    fn we_offer_what_the_options_say_and_nothing_that_is_the_default() {
+        let plain = Deflate::default();
+        for (offer, expected) in [
+            (plain, ""),
+            (Deflate { client_max_window_bits: 14, ..plain }, "=14"),
+            (Deflate { client_max_window_bits: 9, ..plain }, "=9"),
+            (Deflate { server_max_window_bits: 14, ..plain }, "; server_max_window_bits=14"),
+            (Deflate { server_max_window_bits: 8, ..plain }, "; server_max_window_bits=8"),
+            (Deflate { client_no_context_takeover: true, ..plain }, "; client_no_context_takeover"),
+            (Deflate { server_no_context_takeover: true, ..plain }, "; server_no_context_takeover"),
+            // Our own business.
+            (Deflate { level: 9, min_size: 0, ..plain }, ""),
+            (
+                Deflate {
+                    client_max_window_bits: 10,
+                    server_max_window_bits: 11,
+                    client_no_context_takeover: true,
+                    server_no_context_takeover: true,
+                    ..plain
+                },
+                "=10; server_max_window_bits=11; client_no_context_takeover; \
+                 server_no_context_takeover",
+            ),
+        ] {
+            let expected = format!("permessage-deflate; client_max_window_bits{expected}");
+            assert_eq!(offer.offer(), expected);
+        }
+    }
+
+    #[test]
+    fn an_option_out_of_its_range_is_named_and_the_first_one_only() {
+        let plain = Deflate::default();
+        for value in 0..=255 {
+            let name = |good: bool, name| if good { None } else { Some(name) };
+            let server = Deflate { server_max_window_bits: value, ..plain };
+            let expected = name((8..=15).contains(&value), "server_max_window_bits");
+            assert_eq!(server.out_of_range(), expected, "{value}");
+            let client = Deflate { client_max_window_bits: value, ..plain };
+            let expected = name((9..=15).contains(&value), "client_max_window_bits");
+            assert_eq!(client.out_of_range(), expected, "{value}");
+            let level = Deflate { level: value, ..plain };
+            assert_eq!(level.out_of_range(), name((0..=9).contains(&value), "level"), "{value}");
+        }
+        let mut all =
+            Deflate { server_max_window_bits: 7, client_max_window_bits: 8, level: 10, ..plain };
+        assert_eq!(all.out_of_range(), Some("server_max_window_bits"));
+        all.server_max_window_bits = 8;
+        assert_eq!(all.out_of_range(), Some("client_max_window_bits"));
+        all.client_max_window_bits = 9;
+        assert_eq!(all.out_of_range(), Some("level"));
+    }
+
+    #[test]
     fn what_is_no_list_of_extensions_or_another_one() {
         let long = format!("permessage-deflate; client_max_window_bits=\"{}", "\\".repeat(8000));
         for lines in [

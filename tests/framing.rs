@@ -889,6 +889,96 @@ mod space_for_the_next_read {
     }
 
     #[test]
+    fn a_little_space_that_is_left_of_a_big_payload_becomes_all_of_the_little_that_is_left() {
+        for (space, expected) in [(249, 1_000), (250, 250), (1, 1_000)] {
+            let mut decoder = begun(0x82, (LARGE - space + 1_000) as u64, Delivery::Whole);
+            read(&mut decoder, 7, LARGE - space);
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.space().len(), expected);
+        }
+    }
+
+    /// A decoder with so much room for a message, of one that it lent out.
+    fn roomy(len: usize) -> Decoder {
+        let mut decoder = Decoder::new(Limits::default());
+        feed_all(&mut decoder, &frame(0x82, &vec![b'x'; len]));
+        assert!(decoder.step().unwrap().is_some(), "lent");
+        decoder
+    }
+
+    #[test]
+    fn room_that_there_is_comes_before_more_memory() {
+        let mut decoder = roomy(LARGE);
+        let first = [frame(0x02, &[1; 20_000]), announce(0x80, 60_000)].concat();
+        feed_parts(&mut decoder, &first);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.space().len(), LARGE - 20_000);
+        read(&mut decoder, 2, LARGE - 20_000);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.space().len(), 80_000 - LARGE);
+    }
+
+    #[test]
+    fn a_little_that_is_left_is_read_with_the_next_header_when_there_is_room_for_a_part_too() {
+        let mut decoder = roomy(2 * LARGE);
+        let first = [frame(0x02, &vec![1; LARGE - 2_000]), announce(0x80, (LARGE + SMALL) as u64)];
+        feed_parts(&mut decoder, &first.concat());
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        read(&mut decoder, 2, LARGE);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.space().len(), SMALL);
+    }
+
+    /// A message in two fragments, in the room of one of 128 KiB that was lent.
+    #[test]
+    fn a_message_that_is_taken_from_more_room_than_four_times_its_size_and_64_kib_is_copied() {
+        for (len, copied) in [(4_096, true), (16_383, true), (16_384, false), (20_000, false)] {
+            let mut decoder = roomy(2 * LARGE);
+            let (one, two) = (vec![b'1'; len / 2], vec![b'2'; len - len / 2]);
+            feed_all(&mut decoder, &[frame(0x02, &one), frame(0x80, &two)].concat());
+            let (bytes, room) = taken(&mut decoder);
+            assert!(bytes == [one, two].concat());
+            assert_eq!(room, if copied { len } else { 2 * LARGE });
+        }
+    }
+
+    #[test]
+    fn a_message_of_4_kib_is_copied_and_its_room_is_kept_for_the_next() {
+        for first in [0x01, 0x02] {
+            let mut decoder = Decoder::new(Limits::default());
+            let half = [b'x'; 16_000];
+            feed_all(&mut decoder, &[frame(first, &half), frame(0x80, &half)].concat());
+            assert!(decoder.step().unwrap().is_some(), "lent");
+            for (len, copied) in [(100, true), (SMALL, true), (SMALL + 1, false)] {
+                let small = [frame(first, &vec![b'y'; len - 1]), frame(0x80, b"z")].concat();
+                feed_all(&mut decoder, &small);
+                let (bytes, room) = taken(&mut decoder);
+                assert_eq!(bytes.len(), len);
+                let expected = if copied { len..=len } else { 32_000..=LARGE };
+                assert!(expected.contains(&room), "{first:02x} {len}: {room}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_room_of_a_message_of_64_kib_is_kept_when_a_small_one_comes() {
+        for first in [0x01, 0x02] {
+            let mut decoder = Decoder::new(Limits::default());
+            feed(&mut decoder, &announce(first | 0x80, LARGE as u64));
+            for _ in 0..16 {
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                feed(&mut decoder, &[b'x'; SMALL]);
+            }
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+            decoder.step().unwrap().unwrap();
+            feed_all(&mut decoder, &hex("81 01 61"));
+            decoder.step().unwrap().unwrap();
+            feed_all(&mut decoder, &[frame(first, &[b'x'; 5_000]), frame(0x80, b"y")].concat());
+            assert_eq!(taken(&mut decoder).1, LARGE, "{first:02x}");
+        }
+    }
+
+    #[test]
     fn what_is_ready_is_told_of_each_kind() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 62 80 01 63 82 04 61 62 63 64 01 01 65 80 00 89 01 66"));
@@ -954,6 +1044,25 @@ mod space_for_the_next_read {
     }
 
     #[test]
+    fn a_text_whose_last_read_is_more_than_all_before_is_given_exactly_the_room_that_it_needs() {
+        for reads in [[3_000, 3_000, 100, 100, 30_000], [3_000, 3_000, 100, 5_900, 30_000]] {
+            let len = reads.iter().sum::<usize>();
+            let mut decoder = Decoder::new(Limits::default());
+            for _ in 0..3 {
+                fill_with_messages(&mut decoder, 0); // So that the reads can be big.
+            }
+            feed(&mut decoder, &announce(0x81, len as u64));
+            for read in reads {
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                feed(&mut decoder, &vec![b'x'; read]);
+            }
+            let (bytes, room) = taken(&mut decoder);
+            assert!(bytes == vec![b'x'; len]);
+            assert_eq!(room, len, "{reads:?}");
+        }
+    }
+
+    #[test]
     fn a_big_binary_message_in_short_reads_after_its_header_is_given_no_more_room() {
         for len in [1 << 17, 1 << 18] {
             let mut decoder = begun(0x82, len as u64, Delivery::Whole);
@@ -1014,12 +1123,17 @@ mod space_for_the_next_read {
 
     /// Feeds a whole message, in as many reads as it takes.
     fn feed_all(decoder: &mut Decoder, bytes: &[u8]) {
+        feed_parts(decoder, bytes);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+    }
+
+    /// Feeds a part of a message, in as many reads as it takes.
+    fn feed_parts(decoder: &mut Decoder, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
             assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
             rest = &rest[decoder.feed(rest)..];
         }
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
     }
 }
 
