@@ -42,12 +42,13 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
     {
         return Err(BadLocation::Invalid);
     }
-    let hierarchy = match scheme(location) {
-        Some(scheme) => {
-            let rest = &location[scheme.len() + 1..];
-            // A host must follow: `ws:path` and `javascript:code` lead nowhere.
+    let hierarchy = match split_scheme(location) {
+        // A host must follow: `ws:path` leads nowhere.
+        Some((scheme, rest)) if is_ours(scheme) => {
             rest.strip_prefix("//").filter(|rest| !rest.is_empty())
         }
+        // `javascript:code`; and what is no scheme, cannot stand before a colon either.
+        Some(_) => None,
         None => Some(location.strip_prefix("//").unwrap_or("")),
     };
     if hierarchy.is_none_or(|rest| rest.starts_with('/')) {
@@ -72,12 +73,13 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
     Ok(url.into())
 }
 
-/// The scheme of a reference that has one (RFC 3986 section 3.1).
-fn scheme(reference: &str) -> Option<&str> {
-    let end = reference.find([':', '/', '?', '#'])?;
-    let (scheme, rest) = reference.split_at(end);
-    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    let named = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(letters);
-    (named && rest.starts_with(':')).then_some(scheme)
+/// The scheme of a reference that has one, and what follows its colon. The first segment of a
+/// relative reference has no colon (RFC 3986 section 4.2).
+fn split_scheme(reference: &str) -> Option<(&str, &str)> {
+    let (before, after) = reference.split_once(':')?;
+    (!before.contains(['/', '?', '#'])).then_some((before, after))
+}
+
+fn is_ours(scheme: &str) -> bool {
+    ["ws", "wss", "http", "https"].iter().any(|ours| scheme.eq_ignore_ascii_case(ours))
 }

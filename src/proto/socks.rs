@@ -74,7 +74,8 @@ pub enum Unsayable {
 }
 
 impl<'a> Handshake<'a> {
-    /// Begins. Of `credentials`, user and password, SOCKS 4 takes the user only.
+    /// Begins. Of `credentials`, user and password, SOCKS 4 takes the user only, and a
+    /// password is refused.
     ///
     /// # Errors
     /// What this version cannot say.

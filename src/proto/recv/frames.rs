@@ -180,11 +180,6 @@ impl Decoder {
         }
         let payload = &self.buffer[self.start..self.start + len];
         if message.kind == Kind::Text && !self.unchecked_text {
-            if self.text.capacity() - self.text.len() < len {
-                let left = usize::try_from(frame.left).unwrap_or(usize::MAX);
-                let ahead = left.min(self.text.len().max(len));
-                self.text.try_reserve(ahead).map_err(|_| Violation::OutOfMemory)?;
-            }
             self.utf8.push(payload, &mut self.text)?;
         } else if len > 0 {
             let data = self.binary.len();
