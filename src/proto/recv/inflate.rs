@@ -106,9 +106,8 @@ impl Decoder {
         let pieces = message.delivery == Delivery::Pieces;
         if pieces {
             self.binary.clear(); // It was handed out.
-        } else if !message.begun && self.binary.capacity() < self.text.capacity() {
-            self.binary = core::mem::take(&mut self.text).into_bytes();
-            self.binary.clear();
+        } else {
+            self.reuse_text(&message);
         }
         loop {
             let len = self.arrived(frame);
@@ -143,6 +142,14 @@ impl Decoder {
             if found || !full {
                 return Ok(found);
             }
+        }
+    }
+
+    /// The room of the last text is for the message that begins.
+    fn reuse_text(&mut self, message: &Message) {
+        if !message.begun && self.binary.capacity() < self.text.capacity() {
+            self.binary = core::mem::take(&mut self.text).into_bytes();
+            self.binary.clear();
         }
     }
 
