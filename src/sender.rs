@@ -219,7 +219,8 @@ impl fmt::Debug for Sender {
 /// [`finish`](Self::finish) ends the message.
 ///
 /// Dropped without `finish`, a message that has begun cannot be completed: the connection is then
-/// closed with 1011, so that the peer never takes the part for the whole. An
+/// closed with 1011, so that the peer never takes the part for the whole. Dropping waits
+/// until the peer takes that Close, at most for `close_timeout`. An
 /// [`App`](crate::App) connects again after that.
 #[must_use]
 pub struct MessageWriter<'a> {
