@@ -4,13 +4,18 @@
 use std::error::Error as StdError;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{Builder, Cause, Error, Keepalive, Proxy, Timeout};
+use landline::{
+    App, Builder, Callbacks, Cause, Error, Fixed, Keepalive, MessageRef, Proxy, Timeout,
+};
 
 const PORT: u16 = 9001;
+/// Where the server says, again and again, which connection this is, from which address.
+const TICKS: u16 = 9002;
 /// Whose rules `run` has made.
 const GOOD: &str = "10.77.0.2";
 const GOOD_V6: &str = "fd77::2";
@@ -50,6 +55,13 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("a silent proxy is not gone around", silent_proxy),
     ("the network falls silent, pings notice", falls_silent),
     ("RST in the middle of a message", reset_later),
+    ("the interface goes down, and up again", || {
+        comes_back("10.77.0.1", "link set veth0 down", "link set veth0 up")
+    }),
+    // It comes last: it changes the address that the rules of `run` are made for.
+    ("the address changes", || {
+        comes_back("10.77.0.99", "addr flush dev veth0", "addr add 10.77.0.99/24 dev veth0")
+    }),
 ];
 
 fn main() -> ExitCode {
@@ -194,15 +206,90 @@ fn reset_later() -> Outcome {
     }
 }
 
-/// An echo server on all addresses, until it is killed.
+/// The way to the server goes and comes back while an App runs. It notices by its pings, connects
+/// again from `address`, and gets nothing more of the old connection, which the server still has.
+fn comes_back(address: &str, go: &str, come: &str) -> Outcome {
+    let (tick, ticks) = channel();
+    let (close, closes) = channel();
+    let callbacks = Callbacks::new()
+        .on_message(move |_, message| match message {
+            MessageRef::Text(said) => tick.send(said.to_owned()),
+            MessageRef::Binary(_) => Ok(()),
+        })
+        .on_close(move |closed| close.send(closed.clone()));
+    let (interval, timeout) = (Duration::from_millis(100), Duration::from_millis(300));
+    let builder = Builder::new()
+        .no_proxy()
+        .open_timeout(Duration::from_secs(1))
+        .keepalive(Keepalive { interval: Some(interval), timeout: Some(timeout) });
+    let app = App::new(format!("ws://{GOOD}:{TICKS}/"), callbacks)
+        .builder(builder)
+        .backoff(Fixed(Duration::from_millis(50)))
+        .spawn()?;
+    let patience = Duration::from_secs(3);
+
+    let first = ticks.recv_timeout(patience)?;
+    ip(go)?;
+    let start = Instant::now();
+    let closed = closes.recv_timeout(patience)?;
+    let took = start.elapsed().as_millis();
+    let last = ticks.try_iter().last();
+    ip(come)?;
+    let after = (0..20).map(|_| ticks.recv_timeout(patience)).collect::<Result<Vec<_>, _>>()?;
+    app.handle().abort();
+    app.join()?;
+
+    let connection = |said: &str| said.split(' ').next().map(str::to_owned);
+    let (old, new) = (connection(&first), connection(&after[0]));
+    let expected = (0..20).map(|nth| format!("{} {nth} {address}", new.as_deref().unwrap_or("?")));
+    let noticed = matches!(closed.cause(), Cause::Timeout(Timeout::Pong)) && took < 1000;
+    if !noticed || old == new || !after.iter().cloned().eq(expected) {
+        return Err(format!("{closed} after {took} ms; {first}, {last:?}, then {after:?}").into());
+    }
+    Ok(format!("noticed after {took} ms, came back from {address}"))
+}
+
+/// Changes the network of this namespace.
+fn ip(arguments: &str) -> io::Result<()> {
+    let status = Command::new("ip").args(arguments.split(' ')).status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("ip {arguments}: {status}")));
+    }
+    Ok(())
+}
+
+/// Serves on all addresses, until it is killed.
 fn serve() -> ! {
-    let listener = TcpListener::bind(("::", PORT)).expect("a free port");
+    let echoes = TcpListener::bind(("::", PORT)).expect("a free port");
+    let ticks = TcpListener::bind(("0.0.0.0", TICKS)).expect("a free port");
     println!("ready");
+    thread::spawn(move || {
+        for (connection, stream) in ticks.incoming().flatten().enumerate() {
+            thread::spawn(move || tick(connection, stream));
+        }
+    });
     loop {
-        if let Ok((stream, _)) = listener.accept() {
+        if let Ok((stream, _)) = echoes.accept() {
             thread::spawn(move || echo(stream));
         }
     }
+}
+
+/// Says which connection this is, a number that counts up, and where it comes from.
+fn tick(connection: usize, stream: TcpStream) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    let from = stream.peer_addr()?.ip();
+    let timeouts = stream.try_clone()?;
+    let mut server = tungstenite::accept(stream).map_err(|error| error.to_string())?;
+    timeouts.set_read_timeout(Some(Duration::from_millis(10)))?;
+    for number in 0.. {
+        server.send(format!("{connection} {number} {from}").into())?;
+        // Answers pings.
+        match server.read() {
+            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            other => drop(other?),
+        }
+    }
+    Ok(())
 }
 
 fn echo(stream: TcpStream) {
