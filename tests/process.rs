@@ -11,11 +11,11 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landline::{CloseCode, Error, Message, Timeout, Violation};
+use landline::{CloseCode, Error, Message, Timeout, Violation, WebSocket};
 use process::{again, passed, value};
 use support::*;
 
@@ -131,7 +131,11 @@ fn a_process_that_is_stopped_again_and_again_loses_nothing_and_keeps_its_deadlin
             server.join();
         });
     };
-    let mut ws = builder().write_timeout(LIMIT).connect(&url).unwrap();
+    stays_whole(builder().write_timeout(LIMIT).connect(&url).unwrap());
+}
+
+/// Keeps deadlines, and gets what it sends.
+fn stays_whole(mut ws: WebSocket) {
     let sender = ws.sender();
     for _ in 0..4 {
         // Blocked in a read that has a timeout, which is not begun anew by each signal.
@@ -146,6 +150,34 @@ fn a_process_that_is_stopped_again_and_again_loses_nothing_and_keeps_its_deadlin
         sending.join();
     }
     assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+}
+
+#[test]
+fn a_process_that_handles_signal_after_signal_loses_nothing_and_keeps_its_deadlines() {
+    const TEST: &str =
+        "a_process_that_handles_signal_after_signal_loses_nothing_and_keeps_its_deadlines";
+    let Some(url) = value() else {
+        return watchdog(LIMIT * 2, || {
+            let server = echoes();
+            passed(&again(TEST, ":", &server.url()).output().unwrap());
+            server.join();
+        });
+    };
+    let handled = Arc::new(AtomicUsize::new(0));
+    let counted = handled.clone();
+    let count = move || _ = counted.fetch_add(1, Ordering::SeqCst);
+    ctrlc::set_handler(count).unwrap();
+    // This thread is the one that the system interrupts first. A call that has a timeout is then not
+    // begun anew by the system.
+    let this = std::fs::read_link("/proc/thread-self").unwrap();
+    let this = this.file_name().unwrap().to_str().unwrap();
+    let kill = format!("while kill -INT {this}; do sleep 0.001; done");
+    let mut kill = Command::new("sh").args(["-c", &kill]).spawn().unwrap();
+    stays_whole(builder().write_timeout(LIMIT).connect(&url).unwrap());
+    kill.kill().unwrap();
+    kill.wait().unwrap();
+    let handled = handled.load(Ordering::SeqCst);
+    assert!(handled > 20, "only {handled} signals");
 }
 
 #[test]
