@@ -739,6 +739,10 @@ mod the_jar {
             // Beside a secure one, which only a secure URL may do.
             ("wss://two.example/", "i=10; Secure"),
             ("wss://two.example/", "i=11; Domain=two.example"),
+            // A semicolon in the path of the URL begins no attribute.
+            ("wss://one.example/app;v=1/feed", "j=12; Domain=one.example; Max-Age=60"),
+            ("wss://www.one.example/a;Domain=one.example;Path=/;/b", "k=13"),
+            ("wss://one.example/a;//b", "l=14"),
         ]);
         let again = CookieJar::new();
         for cookie in jar.all() {

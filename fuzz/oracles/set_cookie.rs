@@ -24,6 +24,13 @@ const PLACES: &[(&str, &str, &str, bool)] = &[
     ("ws://localhost/x/y/z", "localhost", "/x/y/z", false),
     ("wss://evilone.example/x", "evilone.example", "/x", true),
     ("http://one.example./x/y/z", "one.example", "/x/y/z", false),
+    // A path that looks like attributes.
+    (
+        "wss://a.one.example/x;Domain=one.example;Path=/;/y",
+        "a.one.example",
+        "/x;Domain=one.example;Path=/;/y",
+        true,
+    ),
 ];
 
 pub fn check(data: &[u8]) {

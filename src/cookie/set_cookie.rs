@@ -128,14 +128,24 @@ impl Cookie {
     #[must_use]
     pub fn url(&self) -> String {
         // Whatever its own, a secure URL may set any cookie beside any other.
-        format!("https://{}/", self.domain)
+        let path = if self.has_path_of_url() { &self.path } else { "" };
+        format!("https://{}{path}/", self.domain)
+    }
+
+    /// Whether the path is one that no `Path` can say: it is that of the URL, then.
+    fn has_path_of_url(&self) -> bool {
+        self.path.contains(';')
     }
 
     /// The `Set-Cookie` value that sets it, secret included.
     #[must_use]
     pub fn to_set_cookie(&self) -> String {
         let Self { name, value, domain, path, .. } = self;
-        let mut line = format!("{name}={value}; Path={path}");
+        let mut line = format!("{name}={value}");
+        if !self.has_path_of_url() {
+            line += "; Path=";
+            line += path;
+        }
         if !self.host_only {
             line += "; Domain=";
             line += domain;
