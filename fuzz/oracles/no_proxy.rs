@@ -45,7 +45,11 @@ fn stands_for(entry: &str, host: &Host, port: u16) -> bool {
         Host::Ipv6(address) => Some(IpAddr::from(*address).to_canonical()),
     };
     if let Some((network, bits)) = entry.split_once('/') {
-        let (network, bits): (IpAddr, usize) = (network.parse().unwrap(), bits.parse().unwrap());
+        let (mut network, mut bits): (IpAddr, usize) =
+            (network.parse().unwrap(), bits.parse().unwrap());
+        if network.is_ipv6() && network.to_canonical().is_ipv4() && bits >= 96 {
+            (network, bits) = (network.to_canonical(), bits - 96);
+        }
         let same = |address| binary(address)[..bits] == binary(network)[..bits];
         return address
             .is_some_and(|address| address.is_ipv4() == network.is_ipv4() && same(address));

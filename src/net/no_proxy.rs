@@ -59,7 +59,7 @@ impl Entry {
         if let Some((address, bits)) = text.split_once('/') {
             let address: IpAddr = address.parse().ok()?;
             let bits = number(bits).filter(|&bits| bits <= width(address))?;
-            return Some(Self { who: Who::Network(address, bits), port: None });
+            return Some(Self { who: Who::network(address, bits), port: None });
         }
         // An IPv6 address without brackets has no port.
         if let Ok(address) = text.parse::<Ipv6Addr>() {
@@ -101,6 +101,14 @@ impl Who {
     /// An IPv4 address that is written as an IPv6 one is the same machine.
     fn address(address: IpAddr) -> Self {
         Self::Address(address.to_canonical())
+    }
+
+    fn network(address: IpAddr, bits: u32) -> Self {
+        let canonical = address.to_canonical();
+        match bits.checked_sub(width(address) - width(canonical)) {
+            Some(bits) => Self::Network(canonical, bits),
+            None => Self::Network(address, bits), // IPv4 is only a part of it.
+        }
     }
 
     fn is(&self, host: &Host<String>) -> bool {
