@@ -420,7 +420,8 @@ impl Builder {
     }
 
     /// Asks this about each address, after the name was looked up, and connects to none that it
-    /// answers `false` to. Default: all are allowed.
+    /// answers `false` to. Default: all are allowed. An IPv4 address that is written as an IPv6 one
+    /// (`::ffff:127.0.0.1`) is asked about as IPv4.
     ///
     /// A proxy is asked about by its own address; the server's it cannot see if the proxy looks up
     /// the name: use [`no_proxy`](Self::no_proxy) or a `socks5` proxy then.

@@ -224,6 +224,12 @@ fn an_address_that_the_filter_refuses_is_never_connected_to() {
         let [(address, why)] = refused.attempts() else { panic!("{refused:?}") };
         assert_eq!((*address, why.kind()), (denied_addr, ErrorKind::PermissionDenied));
         assert!(refused.to_string().contains("filter"), "{refused}");
+
+        // Nor is it another one when it is written in another way.
+        let mapped = format!("ws://[::ffff:{}]:{}/", denied_addr.ip(), denied_addr.port());
+        let refused = connect_error(error(builder.connect(&mapped)));
+        assert_eq!(refused.attempts()[0].1.kind(), ErrorKind::PermissionDenied, "{refused}");
+        assert_eq!(asked.lock().unwrap().last(), Some(&denied_addr));
         assert!(denied.accept().is_err(), "it was connected to");
     });
 }

@@ -86,7 +86,10 @@ impl Dialer<'_> {
             Host::Domain(name) => self.resolve(name, port)?,
         };
         let (allowed, refused): (Vec<_>, Vec<_>) = match &self.options.filter {
-            Some(filter) => found.into_iter().partition(|&address| filter(address)),
+            Some(filter) => found.into_iter().partition(|&address| {
+                // An IPv4 address that is written as an IPv6 one is the same machine.
+                filter(SocketAddr::new(address.ip().to_canonical(), address.port()))
+            }),
             None => (found, Vec::new()),
         };
         let refused = refused.into_iter().take(MAX_ADDRESSES).map(|address| {
