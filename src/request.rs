@@ -63,7 +63,7 @@ impl HeaderLines {
         }
         for (at, name) in builder.subprotocols.iter().enumerate() {
             if !is_token(name) || builder.subprotocols[..at].contains(name) {
-                return Err(InvalidInput::Subprotocol(name.as_str().into()).into());
+                return Err(InvalidInput::Subprotocol(at).into());
             }
         }
         Ok(Self { host, lines })

@@ -151,8 +151,9 @@ pub enum InvalidInput {
     Header(Box<str>),
     /// A header that the handshake writes itself; holds the name.
     ReservedHeader(Box<str>),
-    /// A subprotocol that is not a token, or is given twice; holds it.
-    Subprotocol(Box<str>),
+    /// A subprotocol that is not a token, or is given twice; holds which, from 0: some servers
+    /// take a token of another kind here, a secret.
+    Subprotocol(usize),
     /// An option of `Deflate` that is out of its range; holds its name.
     Deflate(Box<str>),
     /// The request is too large: more than 64 KiB.
@@ -177,7 +178,7 @@ impl fmt::Display for InvalidInput {
             Self::ReservedHeader(name) => {
                 write!(f, "the header {name:?} is written by the handshake itself")
             }
-            Self::Subprotocol(name) => write!(f, "invalid or repeated subprotocol {name:?}"),
+            Self::Subprotocol(at) => write!(f, "subprotocol {at} (from 0) is invalid or repeated"),
             Self::Deflate(option) => write!(f, "{option} of permessage-deflate is out of range"),
             Self::RequestTooLarge => f.write_str("the handshake request is larger than 64 KiB"),
             Self::Close => f.write_str("a close code that must not be sent, or too long a reason"),
