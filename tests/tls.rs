@@ -525,6 +525,50 @@ fn a_given_rustls_config_stays_as_it_is_whatever_is_set_besides() {
     });
 }
 
+/// A client whose keys take no more than so many records, by TLS 1.2.
+fn with_few_records(limit: u64) -> TlsOptions {
+    use rustls::crypto::{CipherSuiteCommon, CryptoProvider, ring};
+    use rustls::{SupportedCipherSuite, Tls12CipherSuite};
+    let suites = ring::ALL_CIPHER_SUITES.iter().filter_map(|suite| {
+        let SupportedCipherSuite::Tls12(suite) = suite else { return None };
+        let common = CipherSuiteCommon { confidentiality_limit: limit, ..suite.common };
+        let suite = Tls12CipherSuite { common, ..**suite };
+        Some(SupportedCipherSuite::Tls12(Box::leak(Box::new(suite))))
+    });
+    let provider = CryptoProvider { cipher_suites: suites.collect(), ..ring::default_provider() };
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(ca().roots())
+        .with_no_client_auth();
+    TlsOptions::from_rustls(Arc::new(config))
+}
+
+#[test]
+fn no_message_is_swallowed_when_the_keys_of_tls_1_2_are_used_up() {
+    watchdog(LIMIT, || {
+        for len in [0, 1, 100, 40_000] {
+            let server = tls::upgraded_tls(|peer| std::iter::from_fn(|| peer.next_frame()).count());
+            let builder = builder().tls(with_few_records(12));
+            let ws = builder.connect(&server.url()).unwrap();
+            let sender = ws.sender();
+            let mut sent = 0;
+            let said = loop {
+                match sender.send(&vec![7; len]) {
+                    Ok(()) => sent += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert!((2..12).contains(&sent), "{sent} of {len} bytes");
+            let closed = said.closed().unwrap();
+            assert!(matches!(closed.cause(), Cause::Io(_)), "{closed:?}");
+            assert!(said.is_retryable() && !sender.is_open());
+            drop(ws);
+            assert_eq!(server.join(), sent, "of {len} bytes");
+        }
+    });
+}
+
 #[test]
 fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
     watchdog(LIMIT, || {

@@ -373,12 +373,22 @@ impl Duplex {
     fn encrypt(&self, half: &mut WriteHalf) -> io::Result<()> {
         let Some(tls) = &self.tls else { return Ok(()) };
         let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut say = |tls: &mut rustls::ClientConnection| {
+            while tls.wants_write() {
+                tls.write_tls(&mut half.out)?;
+            }
+            io::Result::Ok(half.out.len())
+        };
+        let before = say(&mut tls)?;
         if !half.plain.is_empty() {
             tls.writer().write_all(&half.plain)?;
+            say(&mut tls)?;
+            // The keys of TLS 1.2 are good for so many records. Then rustls takes what is written,
+            // says close_notify at most, and no error.
+            if half.out.get(before) != Some(&APPLICATION_DATA) {
+                return Err(io::Error::other("TLS cannot encrypt any more with these keys"));
+            }
             half.plain.clear();
-        }
-        while tls.wants_write() {
-            tls.write_tls(&mut half.out)?;
         }
         Ok(())
     }
@@ -444,6 +454,10 @@ impl fmt::Debug for Duplex {
         self.stream.fmt(f)
     }
 }
+
+/// The first byte of a TLS record that carries what was written (RFC 8446 section 5.1).
+#[cfg(feature = "tls")]
+const APPLICATION_DATA: u8 = 23;
 
 /// Socket timeouts are no more exact than this anyway.
 const SLACK: Duration = Duration::from_millis(1);
