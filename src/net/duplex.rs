@@ -440,7 +440,7 @@ impl Duplex {
             return match done {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // Unix says one, Windows the other.
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && !is_fatal(&error) => {
                     Err(io::ErrorKind::WouldBlock.into())
                 }
                 done => done,
@@ -480,6 +480,12 @@ fn arm(
         *armed = Some(timeout);
     }
     Ok(())
+}
+
+/// Where socket timeouts are `WouldBlock`, the system's `TimedOut` is the connection's: the peer is
+/// given up.
+fn is_fatal(timeout: &io::Error) -> bool {
+    cfg!(unix) && timeout.raw_os_error().is_some()
 }
 
 /// A stream that somebody brought may lie about how much it did.
