@@ -7,8 +7,9 @@ use crate::support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::mpsc::channel;
 
-use landline::{Cause, Message};
+use landline::{Cause, Keepalive, Message};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::cipher::{
     InboundOpaqueMessage, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
@@ -110,6 +111,36 @@ fn a_server_that_asks_to_begin_anew_is_told_no_and_the_connection_goes_on() {
         let mut ws = builder().connect(&server.url()).unwrap();
         ws.send("ready").unwrap();
         assert_eq!(promptly(|| ws.recv().unwrap()), Message::from("as you like"));
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_whose_question_waited_behind_a_message_is_not_given_up_unheard() {
+    watchdog(LIMIT, || {
+        let (taken, was_taken) = channel();
+        let (answer, has_answered) = channel();
+        let server = serve_tls(config(), move |peer| {
+            let mut bare = Bare::new(peer);
+            // A ping, which gets no pong, but a message as large as rustls takes at a time.
+            assert_eq!(bare.receive().0, 23);
+            let mut both = bare.record(ContentType::ApplicationData, &text(&"x".repeat(4060)));
+            assert!((4080..=4096).contains(&both.len()), "{}", both.len());
+            both.extend(bare.record(ContentType::Handshake, HELLO_REQUEST));
+            bare.socket.write_all(&both).unwrap();
+            was_taken.recv().unwrap();
+            bare.send(ContentType::ApplicationData, &text("alive"));
+            answer.send(()).unwrap();
+            peer.socket().read_to_end(&mut Vec::new()).unwrap();
+        });
+        let pings = Keepalive { interval: Some(SHORT / 3), timeout: Some(SHORT) };
+        let mut ws = builder().keepalive(pings).connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap().as_bytes().len(), 4060);
+        taken.send(()).unwrap();
+        has_answered.recv().unwrap();
+        std::thread::sleep(SHORT * 2); // The caller is busy; nothing is awaited by it.
+        assert_eq!(ws.recv().unwrap(), Message::from("alive"));
         drop(ws);
         server.join();
     });

@@ -419,7 +419,12 @@ impl Receiver {
         }
         // A peer is dead only if nothing is waiting to be read.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
-        let read = self.wire.duplex.read(&mut self.half, self.decoder.space(), wait);
+        let mut read = self.wire.duplex.read(&mut self.half, self.decoder.space(), wait);
+        if self.half.owes_tls && matches!(&read, Err(error) if is_timeout(error)) {
+            // It came back to say something, and may not have looked what waits to be read.
+            self.settle();
+            read = self.wire.duplex.read(&mut self.half, self.decoder.space(), Wait::Not);
+        }
         if std::mem::take(&mut self.half.heard) && self.timer.is_waiting() {
             self.timer.heard(sync::now());
             dying = false;
