@@ -163,6 +163,11 @@ impl Sender {
         self.wire.abort();
     }
 
+    /// As if it were the last that is dropped.
+    pub(crate) fn leave(&self) {
+        self.wire.leave();
+    }
+
     pub(crate) fn give_up(&self, why: &str) {
         self.wire.give_up(why);
     }

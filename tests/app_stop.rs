@@ -422,6 +422,26 @@ fn a_handler_that_panics_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_handler_that_panics_ends_the_connection_whoever_has_a_sender() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("x"));
+            peer.expect_close(1001);
+        });
+        let (keep, kept) = channel();
+        let callbacks = Callbacks::new()
+            .on_open(move |sender, _| keep.send(sender.clone()))
+            .on_message(|_, _| -> () { panic!("in a handler that lends its sender") });
+        let app = app_at(server.url(), callbacks).backoff(Never);
+        catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
+        let sender = kept.recv().unwrap();
+        assert!(!sender.is_open());
+        assert!(error(sender.send("y")).closed().is_some());
+        server.join();
+    });
+}
+
+#[test]
 fn a_handler_that_panics_in_on_error_leaves_nothing_behind() {
     watchdog(LIMIT, || {
         let addr = listener().local_addr().unwrap();

@@ -489,13 +489,16 @@ fn a_stream_that_panics_in_a_write_leaves_the_others_an_error() {
             }
             Ok(())
         });
-        let ws = builder().connect_over("ws://panics/", judged).unwrap();
+        let mut ws = builder().connect_over("ws://panics/", judged).unwrap();
         let (sender, other) = (ws.sender(), ws.sender());
+        let receiving = spawn(move || error(ws.recv()));
         armed.store(1, Ordering::SeqCst);
         assert!(std::thread::spawn(move || sender.send("x")).join().is_err());
+        assert!(!other.is_open());
+        let said = promptly(|| receiving.join());
+        assert!(matches!(said.closed().unwrap().cause(), Cause::Io(_)), "{said:?}");
         assert!(error(other.send("y")).closed().is_some());
-        assert!(!other.is_open() || other.send("z").is_err());
-        promptly(|| drop((ws, other)));
+        promptly(|| drop(other));
         assert_eq!(server.join(), []);
     });
 }

@@ -485,6 +485,9 @@ impl<'a> Up<'a> {
 impl Drop for Up<'_> {
     fn drop(&mut self) {
         self.down();
+        if thread::panicking() {
+            self.sender.leave(); // Somebody may keep another.
+        }
         if let Some(outbox) = self.outbox.take() {
             if !outbox.is_finished() {
                 self.sender.abort(); // It may block in sending.

@@ -314,7 +314,7 @@ impl Wire {
         while !out.broken {
             let close_at = Deadline::at(self.ending.close_at());
             let until = deadline.min(close_at).min(self.look_around());
-            let error = match self.duplex.flush(&mut out.half, Wait::Until(until)) {
+            let error = match self.write_staged(out, Wait::Until(until)) {
                 Ok(()) => {
                     self.flushed(out);
                     return Ok(());
@@ -333,6 +333,13 @@ impl Wire {
             return Err(self.broken(out, cause));
         }
         Err(Error::Closed(self.ending.snapshot()))
+    }
+
+    pub(super) fn write_staged(&self, out: &mut Out, wait: Wait) -> io::Result<()> {
+        let mut writing = Writing { wire: self, done: false };
+        let written = self.duplex.flush(&mut out.half, wait);
+        writing.done = true;
+        written
     }
 
     fn flushed(&self, out: &mut Out) {
@@ -402,6 +409,15 @@ impl Wire {
         self.end(self.ending.why(cause))
     }
 
+    /// Says goodbye as far as that takes no waiting, and ends the connection.
+    pub(crate) fn leave(&self) {
+        if self.ending.verdict().is_none() {
+            self.request_close(CloseCode::GOING_AWAY.into(), By::Need);
+        }
+        self.settle();
+        self.duplex.shutdown();
+    }
+
     /// Ends the connection at once, and wakes whoever blocks in it.
     pub(crate) fn abort(&self) {
         self.ending.abort();
@@ -439,14 +455,26 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
-    /// Says goodbye as far as that takes no waiting.
+/// A stream that somebody brought may panic in a write: a frame may be half on the wire then.
+struct Writing<'a> {
+    wire: &'a Wire,
+    done: bool,
+}
+
+impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        if self.ending.verdict().is_none() {
-            self.request_close(CloseCode::GOING_AWAY.into(), By::Need);
+        if !self.done {
+            let error = io::Error::other("the stream panicked in a write");
+            self.wire.ending.write_failed(&Cause::Io(Arc::new(error)));
+            self.wire.tell_all();
+            self.wire.duplex.shutdown();
         }
-        self.settle();
-        self.duplex.shutdown();
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -102,7 +102,7 @@ impl Wire {
         if out.broken {
             return Paid::Yes;
         }
-        match self.duplex.flush(&mut out.half, wait) {
+        match self.write_staged(out, wait) {
             Ok(()) => self.flushed(out),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *out.stuck_since.get_or_insert_with(now);
