@@ -444,6 +444,29 @@ fn a_stream_that_writes_nothing_is_an_error_and_no_loop() {
 }
 
 #[test]
+fn a_stream_that_is_slow_and_never_blocks_does_not_stretch_a_send() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| drop(io::copy(&mut peer.socket(), &mut io::sink())));
+        let begins = Arc::new(AtomicBool::new(false));
+        let is_begun = begins.clone();
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let slow = Judged::new(stream, usize::MAX, move |_, call| {
+            if call == Call::Write && is_begun.load(Ordering::SeqCst) {
+                std::thread::sleep(SHORT / 3); // A slow stream.
+            }
+            Ok(())
+        });
+        let builder = builder().write_timeout(SHORT);
+        let ws = builder.connect_over("ws://slow/", slow).unwrap();
+        begins.store(true, Ordering::SeqCst);
+        let said = takes(SHORT, || error(ws.sender().send(&vec![7; 32 << 20])));
+        assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
 fn a_stream_that_cannot_take_our_answer_to_a_close_was_clean_all_the_same() {
     watchdog(LIMIT, || {
         for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::WouldBlock] {

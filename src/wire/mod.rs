@@ -232,7 +232,7 @@ impl Wire {
     ) -> Result<(), Error> {
         let len = payload.len() as u64;
         if self.duplex.stage(&mut out.half).len() >= PIECE {
-            self.flush(out, deadline)?; // Empty messages fill it too.
+            self.flush_piece(out, deadline)?; // Empty messages fill it too.
         }
         let big = payload.len() >= BIG_PIECE && !self.duplex.is_tls();
         let piece = if big { BIG_PIECE } else { PIECE };
@@ -260,7 +260,7 @@ impl Wire {
             if rest.is_empty() {
                 return Ok(());
             }
-            self.flush(out, deadline)?;
+            self.flush_piece(out, deadline)?;
         }
     }
 
@@ -314,25 +314,35 @@ impl Wire {
         while !out.broken {
             let close_at = Deadline::at(self.ending.close_at());
             let until = deadline.min(close_at).min(self.look_around());
-            let error = match self.write_staged(out, Wait::Until(until)) {
+            match self.write_staged(out, Wait::Until(until)) {
                 Ok(()) => {
                     self.flushed(out);
                     return Ok(());
                 }
-                Err(error) => error,
-            };
-            let cause = if error.kind() != io::ErrorKind::WouldBlock {
-                Cause::Io(Arc::new(error))
-            } else if deadline.is_past() {
-                Cause::Timeout(Timeout::Send)
-            } else if close_at.is_past() {
-                Cause::Timeout(Timeout::Close)
-            } else {
-                continue;
-            };
-            return Err(self.broken(out, cause));
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.in_time(out, deadline)?;
+                }
+                Err(error) => return Err(self.broken(out, Cause::Io(Arc::new(error)))),
+            }
         }
         Err(Error::Closed(self.ending.snapshot()))
+    }
+
+    /// The same, with more to come: a peer that always takes some does not stretch the deadline.
+    fn flush_piece(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
+        self.flush(out, deadline)?;
+        self.in_time(out, deadline)
+    }
+
+    fn in_time(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
+        let late = if deadline.is_past() {
+            Timeout::Send
+        } else if Deadline::at(self.ending.close_at()).is_past() {
+            Timeout::Close
+        } else {
+            return Ok(());
+        };
+        Err(self.broken(out, Cause::Timeout(late)))
     }
 
     pub(super) fn write_staged(&self, out: &mut Out, wait: Wait) -> io::Result<()> {
