@@ -14,8 +14,9 @@ use crate::sender::Sender;
 
 /// A connection: a [`Receiver`] and a [`Sender`] together.
 ///
-/// Dropping it never blocks: a Close with 1001 is sent if the system takes it at once. To close
-/// properly, call [`close`](Self::close).
+/// Dropping it never blocks. With the last [`Sender`] of the connection, if there are more, it ends:
+/// a Close with 1001 is sent if the system takes it at once. To close properly, call
+/// [`close`](Self::close).
 #[derive(Debug)]
 pub struct WebSocket {
     receiver: Receiver,
