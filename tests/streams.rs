@@ -92,34 +92,13 @@ mod unix {
         });
     }
 
-    /// A server whose backlog is full: on Linux, who connects to it waits for ever.
-    #[cfg(target_os = "linux")]
-    fn full_backlog_at(path: &std::path::Path) -> (socket2::Socket, Vec<socket2::Socket>) {
-        use socket2::{Domain, SockAddr, Socket, Type};
-        let _ = std::fs::remove_file(path);
-        let addr = SockAddr::unix(path).unwrap();
-        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-        listener.bind(&addr).unwrap();
-        listener.listen(0).unwrap();
-        let mut waiting = Vec::new();
-        loop {
-            let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-            client.set_nonblocking(true).unwrap();
-            if let Err(full) = client.connect(&addr) {
-                assert_eq!(full.kind(), ErrorKind::WouldBlock);
-                return (listener, waiting);
-            }
-            waiting.push(client);
-        }
-    }
-
     #[cfg(target_os = "linux")]
     #[test]
     fn a_unix_server_that_never_accepts_is_left_at_the_open_timeout() {
         watchdog(LIMIT, || {
             let name = format!("landline-full-{}.sock", std::process::id());
             let path = std::env::temp_dir().join(name);
-            let full = full_backlog_at(&path);
+            let full = streams::full_backlog_at(&path);
             let builder = builder().open_timeout(SHORT);
             let refused = takes(SHORT, || error(builder.connect_unix(&path, "ws://x/")));
             let expected = landline::Timeout::Connect;
@@ -145,7 +124,7 @@ mod unix {
         watchdog(LIMIT, || {
             let name = format!("landline-abort-{}.sock", std::process::id());
             let path = std::env::temp_dir().join(name);
-            let full = full_backlog_at(&path);
+            let full = streams::full_backlog_at(&path);
             let abort = landline::AbortHandle::new();
             let builder = builder().open_timeout(None).abort_handle(abort.clone());
             let (inside, is_inside) = std::sync::mpsc::channel();

@@ -3,10 +3,10 @@
 pub(crate) mod abort;
 mod connect;
 pub(crate) mod deadline;
+mod detached;
 pub(crate) mod duplex;
 mod no_proxy;
 pub(crate) mod proxy;
-mod resolve;
 mod socks;
 pub(crate) mod target;
 pub(crate) mod tcp;

@@ -13,7 +13,7 @@ use url::Host;
 
 use super::abort::AbortHandle;
 use super::deadline::Deadline;
-use super::resolve;
+use super::detached::{self, To};
 use crate::error::{ConnectError, Error, Timeout};
 
 /// How long one address has before the next is tried beside it (RFC 8305 section 5).
@@ -112,7 +112,7 @@ impl Dialer<'_> {
             Some(resolver) => resolver(&owned, port),
             None => (owned.as_str(), port).to_socket_addrs().map(Iterator::collect),
         };
-        let _wanted = resolve::submit(move || {
+        let _wanted = detached::submit(To::Resolver, move || {
             // The resolver may be the caller's.
             let found = catch_unwind(AssertUnwindSafe(lookup));
             let found = found.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked")));

@@ -6,10 +6,11 @@ use std::sync::mpsc::channel;
 
 use super::abort::AbortHandle;
 use super::deadline::Deadline;
-use super::tcp::{spawn, wait};
+use super::detached::{self, To};
+use super::tcp::wait;
 use crate::error::{Error, Timeout};
 
-/// Connects in a thread: connecting blocks, without a limit, while the server's backlog is full.
+/// Connects in another thread: that blocks without a limit while the server's backlog is full.
 pub(crate) fn connect(
     path: &Path,
     deadline: Deadline,
@@ -20,7 +21,9 @@ pub(crate) fn connect(
     // Nobody waits any more if one of these fails.
     abort.wake_with(move || drop(waker.send(None)));
     let path = path.to_owned();
-    spawn("landline-connect", move || drop(sender.send(Some(UnixStream::connect(path)))))?;
+    let to = To::Unix(path.clone());
+    let connect = move || drop(sender.send(Some(UnixStream::connect(path))));
+    let _wanted = detached::submit(to, connect).map_err(Error::Io)?;
     match wait(&news, deadline, Timeout::Connect)? {
         Some(connected) => connected.map_err(Error::Io),
         None => Err(Error::aborted()),

@@ -189,3 +189,24 @@ impl Stream for Endless {
         Ok(())
     }
 }
+
+/// A server whose backlog is full: on Linux, who connects to it waits for ever.
+#[cfg(target_os = "linux")]
+pub fn full_backlog_at(path: &std::path::Path) -> (socket2::Socket, Vec<socket2::Socket>) {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let _ = std::fs::remove_file(path);
+    let addr = SockAddr::unix(path).unwrap();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&addr).unwrap();
+    listener.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        client.set_nonblocking(true).unwrap();
+        if let Err(full) = client.connect(&addr) {
+            assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+            return (listener, waiting);
+        }
+        waiting.push(client);
+    }
+}

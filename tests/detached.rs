@@ -1,5 +1,5 @@
-//! A resolver that never answers. In a process of its own: the threads that look up names are
-//! shared by a whole process.
+//! Calls of the system that never come back: a resolver's, a connect to a Unix socket. In a process
+//! of its own: the threads that make them are shared by a whole process.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -61,5 +61,40 @@ fn lookups_that_never_end_leave_four_threads_behind_and_no_more() {
         while threads("landline-resol") > 0 {
             std::thread::yield_now();
         }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn connects_to_a_unix_socket_that_never_end_leave_four_threads_behind_and_no_more() {
+    use std::time::Duration;
+    watchdog(LIMIT, || {
+        let path = |what| {
+            let name = format!("landline-{what}-{}.sock", std::process::id());
+            std::env::temp_dir().join(name)
+        };
+        let stuck = path("stuck");
+        let full = streams::full_backlog_at(&stuck);
+        let builder = builder().open_timeout(Duration::from_millis(20));
+        for _ in 0..10 {
+            let timeout = promptly(|| error(builder.connect_unix(&stuck, "ws://x/")));
+            assert!(matches!(timeout, Error::Timeout(Timeout::Connect)), "{timeout:?}");
+        }
+        assert_eq!(threads("landline-connec"), 4);
+
+        // Another server does not have to wait for that one.
+        let other = path("other");
+        let _ = std::fs::remove_file(&other);
+        let listener = std::os::unix::net::UnixListener::bind(&other).unwrap();
+        let said = error(builder.connect_unix(&other, "ws://x/"));
+        assert!(matches!(said, Error::Timeout(Timeout::Handshake)), "{said:?}");
+        listener.accept().unwrap();
+
+        drop(full);
+        while threads("landline-connec") > 0 {
+            std::thread::yield_now();
+        }
+        std::fs::remove_file(&stuck).unwrap();
+        std::fs::remove_file(&other).unwrap();
     });
 }
