@@ -5,13 +5,14 @@
 
 use crate::support;
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use landline::{Cause, Error, InvalidInput, Message, TlsError, TlsOptions};
 use rustls::{AlertDescription, HandshakeKind, ServerConnection};
+use support::streams::{Call, Judged};
 use support::tls::{
     Ca, accept, ca, config, localhost, serve_tls, trusting, versions, wants_client,
 };
@@ -211,18 +212,40 @@ fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() 
         let wrong = trusting()
             .client_certificate_pem(wrong.pem.as_bytes(), wrong.key_pem.as_bytes())
             .unwrap();
-        for options in [trusting(), wrong] {
+        for (options, breaks) in
+            [(trusting(), false), (wrong.clone(), false), (trusting(), true), (wrong, true)]
+        {
             let config = wants_client(&ca().leaf(&["localhost"]), &clients);
             let server = serve(move |peer| {
                 let mut tls = accept(config, peer.socket().try_clone().unwrap());
                 assert!(tls.conn.complete_io(&mut tls.sock).is_err());
                 let _ = tls.conn.write_tls(&mut tls.sock);
-                peer.fin();
+                // The client may have left.
+                let _ = peer.socket().shutdown(std::net::Shutdown::Write);
                 let _ = std::io::copy(&mut tls.sock, &mut std::io::sink());
             });
             let url = format!("wss://localhost:{}/", server.addr.port());
             let builder = builder().tls(options);
-            let refused = promptly(|| error(builder.connect(&url)));
+            let refused = promptly(|| {
+                if !breaks {
+                    return error(builder.connect(&url));
+                }
+                // The flights of the handshake go out; the request, which is written after the last
+                // without a read, does not.
+                let mut last = Call::Read;
+                let stream = TcpStream::connect(server.addr).unwrap();
+                let stream = Judged::new(stream, usize::MAX, move |_, call| {
+                    match call {
+                        Call::Write if last == Call::Write => {
+                            return Err(ErrorKind::BrokenPipe.into());
+                        }
+                        Call::Read | Call::Write => last = call,
+                        _ => {}
+                    }
+                    Ok(())
+                });
+                error(builder.connect_over("wss://localhost/", stream))
+            });
             drop(builder);
             server.join();
             // In TLS 1.3 the handshake is over for the client before the server has looked.

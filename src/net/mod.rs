@@ -73,10 +73,10 @@ pub(crate) fn upgrade(
 
     let mut reading = ReadHalf::default();
     let mut bytes = Vec::new();
-    // A server that refuses may do so before it has read all: then the answer says why.
+    // A server that refuses may do so before it has read all: then the answer, or an alert, says why.
     let answer = read_answer(&duplex, &mut reading, &mut bytes, deadline);
     let (mut response, len) = match (answer, written) {
-        (Err(_), Err(error)) => return Err(failed(error, deadline)),
+        (Err(why), Err(error)) if why.is_retryable() => return Err(failed(error, deadline)),
         (answer, _) => answer?,
     };
     log_head("response", &bytes[..len]);
