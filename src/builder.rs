@@ -283,9 +283,9 @@ impl Builder {
 
     /// How long one call that sends may take, counted from when its turn comes; for very big
     /// messages over slow links raise it. When it passes, the connection is over. Waiting for the
-    /// turn may take as long; when that passes, nothing was sent, and the connection goes on. So may
-    /// the pongs and the Close that came to be owed meanwhile, which go out before the call returns.
-    /// Default: 30 s.
+    /// turn may take as long; when that passes, nothing was sent, and the connection goes on.
+    /// Pongs and a Close that came to be owed meanwhile go out before the call returns, and may take
+    /// as long again. Default: 30 s.
     ///
     /// With `None`, a peer that stops reading in the middle of a message is never given up, not
     /// by keepalive either: its ping waits behind the message.
