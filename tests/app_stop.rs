@@ -4,14 +4,15 @@
 
 use crate::support;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{
     App, Callbacks, CloseCode, Error, Exit, Failure, Fixed, Handle, InvalidInput, Never,
-    SendProblem,
+    SendProblem, Stream,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
@@ -217,7 +218,7 @@ fn a_close_of_our_own_is_final_whatever_is_to_be_retried() {
 #[test]
 fn a_thread_name_that_cannot_be_is_an_error() {
     let app = App::new("ws://localhost", Callbacks::new()).thread_name("a\0b");
-    assert_eq!(app.spawn().unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    assert_eq!(app.spawn().unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -402,6 +403,100 @@ fn a_handler_that_fails_is_tried_again_if_that_is_wanted() {
         assert!(matches!(exit, Ok(Exit::GaveUp { error: Error::Handler(_), .. })), "{exit:?}");
         assert_eq!(recorder.log.len(), 8);
         server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_cannot_say_goodbye_has_not_failed() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |nth, peer| match nth {
+            0 => peer.fin(),
+            _ => {
+                peer.send(&close(1000, ""));
+                peer.stall();
+            }
+        });
+        let (keep, kept) = channel();
+        let callbacks = Callbacks::new().on_open(move |sender, open| {
+            keep.send((sender.clone(), open.handle.clone())).unwrap();
+        });
+        let mut count = 0;
+        let callbacks = callbacks.on_close(move |_| -> landline::HandlerResult {
+            count += 1;
+            let (sender, handle) = kept.recv().unwrap();
+            if count == 1 {
+                handle.send("was down")?;
+            }
+            Ok(sender.send("was down")?)
+        });
+        let exit = app_at(server.url(), callbacks).backoff(Fixed(Duration::ZERO)).run_forever();
+        assert!(matches!(&exit, Ok(Exit::Closed(closed)) if closed.is_clean()), "{exit:?}");
+        server.join();
+    });
+}
+
+/// A stream that takes its time to be shut down.
+#[derive(Debug)]
+struct Lingering(TcpStream);
+
+impl Stream for Lingering {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Stream::read(&self.0, buf)
+    }
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        Stream::write(&self.0, buf)
+    }
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_read_timeout(timeout)
+    }
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_write_timeout(timeout)
+    }
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.0.set_nonblocking(nonblocking)
+    }
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        std::thread::sleep(SHORT); // Slow, which is the point.
+        self.0.shutdown(how)
+    }
+}
+
+#[test]
+fn a_handler_that_is_told_of_the_stop_before_its_connection_has_not_failed() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("begin"));
+            peer.stall()
+        });
+        let beside = upgraded(|peer| peer.stall());
+        let (url, addr) = (server.url(), beside.addr);
+        let (begin, begun) = channel();
+        let mut handle = None;
+        let callbacks = Callbacks::new()
+            .on_message(move |_, _| -> landline::HandlerResult {
+                let handle: &Handle = handle.get_or_insert_with(|| begun.recv().unwrap());
+                loop {
+                    handle.send("y")?;
+                }
+            })
+            .on_error(|error| -> () { panic!("{error}") });
+        // What the abort ends first is another connection, and slow.
+        let mut others = Vec::new();
+        let app = app_at(String::new(), callbacks).connect_with(move |attempt| {
+            let slow = Lingering(TcpStream::connect(addr).unwrap());
+            others.push(attempt.builder.connect_over("ws://beside/", slow)?);
+            builder().connect(&url)
+        });
+        let running = app.spawn().unwrap();
+        let handle = running.handle();
+        begin.send(handle.clone()).unwrap();
+        while !handle.is_open() {
+            std::thread::yield_now();
+        }
+        handle.abort();
+        stopped(running.join());
+        server.join();
+        beside.join();
     });
 }
 

@@ -304,7 +304,7 @@ impl<H: Handler> App<H> {
         let since = Instant::now();
         let mut heard = false;
         let open = Open { attempt, reconnected, response: sender.response(), handle: &handle };
-        let opened = unless_over(self.handler.on_open(&sender, &open), &sender);
+        let opened = unless_over(self.handler.on_open(&sender, &open), &sender, &shared);
         let opened = opened.and_then(|()| up.send_outbox().map_err(Error::Io));
         let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender, &mut heard));
         let error = delivered.unwrap_or_else(|error| {
@@ -323,7 +323,7 @@ impl<H: Handler> App<H> {
             }
             error => error,
         };
-        let closing = self.handler.on_close(&closed);
+        let closing = unless_over(self.handler.on_close(&closed), &sender, &shared);
         if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
             // RFC 6455 section 7.1.1: the server ends the stream first, or reads why we did. Nor
             // can this fail.
@@ -331,7 +331,7 @@ impl<H: Handler> App<H> {
         }
         match (error, closing) {
             (error @ Error::Handler(_), _) | (error, Ok(())) => Ended { error, lived },
-            (_, Err(error)) => Ended { error: Error::Handler(error), lived },
+            (_, Err(error)) => Ended { error, lived },
         }
     }
 
@@ -362,7 +362,7 @@ impl<H: Handler> App<H> {
                 Event::Ping(payload) => handler.on_ping(sender, payload),
                 Event::Pong(payload) => handler.on_pong(sender, payload),
             };
-            unless_over(handled, sender)?;
+            unless_over(handled, sender, &self.shared.0)?;
         }
         Ok(Error::aborted())
     }
@@ -424,11 +424,13 @@ struct Ended {
 
 /// A handler that only passes on that the connection is over has not failed: how it ended will be
 /// received.
-fn unless_over(handled: HandlerResult, sender: &Sender) -> Result<(), Error> {
+fn unless_over(handled: HandlerResult, sender: &Sender, shared: &Shared) -> Result<(), Error> {
     let Err(error) = handled else { return Ok(()) };
+    // Who stops an App says so before the connection knows.
+    let over = !sender.is_open() || shared.is_stopping();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(error) = cause {
-        if !sender.is_open() && says_over(error) {
+        if over && says_over(error) {
             return Ok(());
         }
         // An `io::Error` is not the source of what it wraps, but its wrapping.
