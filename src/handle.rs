@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -348,15 +349,23 @@ impl Shared {
         let mut state = self.lock();
         while let Some(message) = state.outbox.as_mut().and_then(Queue::begin) {
             drop(state);
-            let sent = sender.send(&message);
+            // The stream may be the caller's.
+            let sent = catch_unwind(AssertUnwindSafe(|| sender.send(&message)));
             state = self.lock();
             if let Some(outbox) = &mut state.outbox {
                 match &sent {
-                    Ok(()) => outbox.sent(),
-                    Err(_) => outbox.failed(message),
+                    Ok(Ok(())) => outbox.sent(),
+                    _ => outbox.failed(message),
                 }
             }
             self.changed.notify_all();
+            let sent = match sent {
+                Ok(sent) => sent,
+                Err(panic) => {
+                    drop(state);
+                    resume_unwind(panic);
+                }
+            };
             match sent {
                 Ok(()) => {}
                 Err(_) if !sender.is_open() => return,

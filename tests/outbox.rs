@@ -4,11 +4,13 @@
 
 use crate::support;
 
+use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{App, Builder, Callbacks, Delivery, Exit, Fixed, Handle, Message, Outbox, WhenFull};
 use support::apps::{app_at, upgraded_times};
+use support::streams::{Call, Judged};
 use support::*;
 
 /// An App that has no server yet, and waits.
@@ -381,6 +383,48 @@ fn a_full_outbox_and_a_server_that_writes_before_it_reads_end() {
         }
         assert!(matches!(app.run_forever(), Ok(Exit::Closed(_))));
         assert_eq!(got, EACH);
+        server.join();
+    });
+}
+
+#[test]
+fn a_stream_that_panics_loses_no_message() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |nth, peer| {
+            if nth == 1 {
+                peer.expect(TEXT, b"kept");
+                peer.expect(TEXT, b"later");
+                peer.send(&close(1000, ""));
+                peer.expect_close(1000);
+            }
+            peer.stall();
+        });
+        let (url, addr) = (server.url(), server.addr);
+        let app = app_at(String::new(), Callbacks::new())
+            .outbox(Outbox::new())
+            .backoff(Fixed(Duration::ZERO))
+            .connect_with(move |attempt| {
+                if attempt.reconnecting {
+                    return attempt.builder.connect(&url);
+                }
+                let mut writes = 0;
+                let stream = TcpStream::connect(addr).unwrap();
+                let stream = Judged::new(stream, usize::MAX, move |_, call| {
+                    if call == Call::Write {
+                        writes += 1; // The first is the request.
+                        assert!(writes != 2, "the stream panics (this is a part of the test)");
+                    }
+                    Ok(())
+                });
+                attempt.builder.connect_over("ws://panics/", stream)
+            });
+        let handle = app.handle();
+        handle.send("kept").unwrap();
+        let running = app.spawn().unwrap();
+        assert!(handle.flush(LIMIT));
+        handle.send("later").unwrap();
+        assert!(matches!(running.join(), Ok(Exit::Closed(_))));
+        assert_eq!(handle.take_unsent(), []);
         server.join();
     });
 }
