@@ -255,11 +255,10 @@ impl MessageWriter<'_> {
     /// Ends the message.
     ///
     /// # Errors
-    /// As [`Sender::send`]; [`Error::Io`] of kind [`io::ErrorKind::InvalidData`] when a text
-    /// message ends inside a code point.
+    /// As [`Sender::send`]; [`InvalidInput::Text`] when a text message ends within a character.
     pub fn finish(mut self) -> Result<(), Error> {
         if self.utf8.finish().is_err() {
-            return Err(Error::Io(not_utf8()));
+            return Err(InvalidInput::Text.into());
         }
         self.outgoing.write(&self.buffer, Then::End)
     }

@@ -49,7 +49,8 @@ pub enum Error {
     Timeout(Timeout),
     /// The connection is over.
     Closed(Closed),
-    /// The connection failed while it was opened.
+    /// The connection failed while it was opened; or the system has no randomness to send with, and
+    /// an open connection stays usable.
     Io(io::Error),
     /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), gave this
     /// error.
@@ -113,7 +114,7 @@ impl fmt::Display for Error {
             Self::Protocol(violation) => write!(f, "protocol violation: {violation}"),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Closed(closed) => closed.fmt(f),
-            Self::Io(error) => write!(f, "connection failed while opening: {error}"),
+            Self::Io(error) => write!(f, "input or output failed: {error}"),
             Self::Handler(error) => write!(f, "the handler failed: {error}"),
         }
     }
@@ -163,6 +164,8 @@ pub enum InvalidInput {
     Close,
     /// A Ping or Pong payload of more than 125 bytes.
     ControlTooLong,
+    /// A text message that ends within a character: it is not UTF-8.
+    Text,
     /// TLS options that do not work; says why.
     Tls(Box<str>),
     /// The proxy, an environment variable that should name one, or an entry of a list of
@@ -185,6 +188,7 @@ impl fmt::Display for InvalidInput {
             Self::ControlTooLong => {
                 f.write_str("a Ping or Pong payload may have at most 125 bytes")
             }
+            Self::Text => f.write_str("the text ends within a character"),
             Self::Tls(why) => write!(f, "invalid TLS options: {why}"),
             Self::Proxy(why) => write!(f, "invalid proxy: {why}"),
         }
