@@ -229,10 +229,11 @@ impl<'a> Failure<'a> {
     ///
     /// | failure | again |
     /// |---|---|
-    /// | name lookup, TCP, a reset, an end without Close, a timeout | yes |
+    /// | name lookup, TCP, a timeout | yes |
+    /// | a connection that was open: a reset, an end without Close, a failure of TLS | yes |
     /// | status 408, 429, 5xx | yes |
     /// | any other status, an answer that is no WebSocket's | no |
-    /// | a certificate that is not valid, any failure of TLS but a lost connection | no |
+    /// | a certificate that is not valid, any failure of TLS while connecting but an end | no |
     /// | the peer closed with 1001, 1011, 1012, 1013 | yes |
     /// | the peer closed with 1000 or any other code | no |
     /// | the peer broke the protocol | no |

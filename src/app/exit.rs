@@ -14,7 +14,7 @@ pub enum Exit {
     /// It was stopped on this side: by a [`Handle`], or by [`Sender::close`](crate::Sender::close) or
     /// [`Sender::abort`](crate::Sender::abort) in a callback.
     Stopped,
-    /// The server closed the connection, and that is not to be retried.
+    /// The connection is over, by a Close of the server or without one, and that is not to be retried.
     Closed(Closed),
     /// The [`Backoff`](crate::Backoff) gave up.
     #[non_exhaustive]
