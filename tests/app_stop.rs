@@ -5,16 +5,17 @@
 use crate::support;
 
 use std::io::{self, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{
     App, Callbacks, CloseCode, Error, Exit, Failure, Fixed, Handle, InvalidInput, Never,
-    SendProblem, Stream,
+    SendProblem,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
+use support::streams::Judged;
 use support::*;
 
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -435,32 +436,6 @@ fn a_handler_that_cannot_say_goodbye_has_not_failed() {
     });
 }
 
-/// A stream that takes its time to be shut down.
-#[derive(Debug)]
-struct Lingering(TcpStream);
-
-impl Stream for Lingering {
-    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Stream::read(&self.0, buf)
-    }
-    fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        Stream::write(&self.0, buf)
-    }
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_read_timeout(timeout)
-    }
-    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_write_timeout(timeout)
-    }
-    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.0.set_nonblocking(nonblocking)
-    }
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        std::thread::sleep(SHORT); // Slow, which is the point.
-        self.0.shutdown(how)
-    }
-}
-
 #[test]
 fn a_handler_that_is_told_of_the_stop_before_its_connection_has_not_failed() {
     watchdog(LIMIT, || {
@@ -483,7 +458,8 @@ fn a_handler_that_is_told_of_the_stop_before_its_connection_has_not_failed() {
         // What the abort ends first is another connection, and slow.
         let mut others = Vec::new();
         let app = app_at(String::new(), callbacks).connect_with(move |attempt| {
-            let slow = Lingering(TcpStream::connect(addr).unwrap());
+            let slow = TcpStream::connect(addr).unwrap();
+            let slow = Judged::new(slow, usize::MAX, |_, _| Ok(())).lingering(SHORT);
             others.push(attempt.builder.connect_over("ws://beside/", slow)?);
             builder().connect(&url)
         });

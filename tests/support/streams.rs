@@ -25,6 +25,7 @@ pub struct Judged {
     socket: TcpStream,
     most: usize,
     judge: Mutex<(usize, Judge)>,
+    lingers: Duration,
 }
 
 impl Judged {
@@ -33,7 +34,12 @@ impl Judged {
         most: usize,
         judge: impl FnMut(usize, Call) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        Self { socket, most, judge: Mutex::new((0, Box::new(judge))) }
+        Self { socket, most, judge: Mutex::new((0, Box::new(judge))), lingers: Duration::ZERO }
+    }
+
+    /// Takes so long to be shut down.
+    pub fn lingering(self, lingers: Duration) -> Self {
+        Self { lingers, ..self }
     }
 
     fn judge(&self, call: Call) -> io::Result<()> {
@@ -81,6 +87,7 @@ impl Stream for Judged {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        std::thread::sleep(self.lingers); // What makes it slow; nothing is awaited by it.
         self.socket.shutdown(how)
     }
 }
