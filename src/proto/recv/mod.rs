@@ -299,6 +299,20 @@ impl Decoder {
         }))
     }
 
+    /// Gathers the message that has begun no longer: what has arrived of it is forgotten, and the
+    /// rest is handed out in pieces, as with [`Delivery::Pieces`].
+    pub fn stop_gathering(&mut self) {
+        if let Some(message) = &mut self.message {
+            if message.delivery == Delivery::Whole {
+                message.delivery = Delivery::Pieces;
+                self.bulk = false;
+                self.space = 0;
+                self.text = String::new();
+                self.binary = Vec::new();
+            }
+        }
+    }
+
     /// Gives back the memory that an idle connection does not need. What is received stays.
     pub fn shrink(&mut self) {
         self.release();
