@@ -29,6 +29,10 @@ pub(crate) enum By {
 struct Facts {
     /// The Close that we sent, or must send.
     local: Option<CloseFrame>,
+    /// That Close was written.
+    sent: bool,
+    /// The peer did not take it while that was waited for.
+    not_taken: bool,
     /// It was the user's wish.
     asked: bool,
     remote: Option<CloseFrame>,
@@ -74,8 +78,15 @@ impl Ending {
         self.facts().close_at
     }
 
-    /// Notes the Close to send, and says whether it is the first.
-    pub(crate) fn close(&self, close: &CloseFrame, by: By, timeout: Option<Duration>) -> bool {
+    /// Notes the Close to send, and says whether it is the first. If so, `note` is called before
+    /// any other thread learns of it.
+    pub(crate) fn close(
+        &self,
+        close: &CloseFrame,
+        by: By,
+        timeout: Option<Duration>,
+        note: impl FnOnce(),
+    ) -> bool {
         let mut facts = self.facts();
         let first = facts.local.is_none() && !facts.aborted;
         if first {
@@ -84,6 +95,7 @@ impl Ending {
             let side = if by == By::Peer { Side::Peer } else { Side::Local };
             facts.initiator.get_or_insert(side);
             facts.close_at = timeout.and_then(|timeout| now().checked_add(timeout));
+            note();
         }
         first
     }
@@ -92,8 +104,20 @@ impl Ending {
         self.facts().remote = Some(close);
     }
 
-    pub(crate) fn abort(&self) {
+    /// Notes that our Close was written.
+    pub(crate) fn close_sent(&self) {
+        self.facts().sent = true;
+    }
+
+    /// Notes that the peer did not take our Close in time.
+    pub(crate) fn close_not_taken(&self) {
+        self.facts().not_taken = true;
+    }
+
+    /// Notes an abort; `stop` is called before any other thread learns of it.
+    pub(crate) fn abort(&self, stop: impl FnOnce()) {
         let mut facts = self.facts();
+        stop();
         facts.aborted = true;
         facts.initiator.get_or_insert(Side::Local);
     }
@@ -121,7 +145,10 @@ impl Ending {
     fn picture(&self, cause: Cause) -> Closed {
         let facts = self.facts();
         let cause = if facts.aborted { Cause::Aborted } else { cause };
-        let (local, remote) = (facts.local.clone(), facts.remote.clone());
+        // Only what was written, or still can be, counts as sent.
+        let unsent = facts.not_taken || facts.write_failed.is_some();
+        let local = facts.local.clone().filter(|_| facts.sent || !unsent);
+        let remote = facts.remote.clone();
         Closed::new(local, remote, facts.initiator, facts.asked, cause)
     }
 

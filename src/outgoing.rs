@@ -139,6 +139,9 @@ impl<'a> Outgoing<'a> {
         // After a frame that was refused, there is a connection to end; after any other failure
         // there is none.
         self.ended = if written.is_ok() { fin } else { !matches!(written, Err(Error::Io(_))) };
+        if self.begun && matches!(written, Err(Error::Timeout(_))) {
+            self.wire.overdue();
+        }
         self.begun |= written.is_ok();
         written
     }

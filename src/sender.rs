@@ -16,7 +16,7 @@ use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
 use crate::proto::recv::Kind;
 use crate::proto::utf8::Utf8;
-use crate::wire::{PIECE, Turn, Wire};
+use crate::wire::{LogsSent, PIECE, Turn, Wire};
 
 /// The sending half of a connection. Clone it, and send from any thread, also while another one
 /// receives: messages go out whole, one after the other.
@@ -48,6 +48,7 @@ impl Sender {
     /// over; or when its turn does not come in time: then nothing was sent, and it goes on.
     pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
         let message = message.into();
+        let _log = self.wire.logs_sent();
         let _turn = self.wire.turn()?;
         #[cfg(feature = "deflate")]
         if self.wire.deflation.is_some() {
@@ -66,6 +67,7 @@ impl Sender {
     #[cfg(feature = "deflate")]
     pub fn send_uncompressed<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
         let message = message.into();
+        let _log = self.wire.logs_sent();
         let _turn = self.wire.turn()?;
         self.write(message)
     }
@@ -94,6 +96,7 @@ impl Sender {
     {
         // The iterator is the caller's: it must not run while the wire is locked.
         let messages: Vec<_> = messages.into_iter().map(Into::into).collect();
+        let _log = self.wire.logs_sent();
         let _turn = self.wire.turn()?;
         outgoing::batch(&self.wire, &messages)
     }
@@ -120,7 +123,8 @@ impl Sender {
         let outgoing = Outgoing::compressed(&self.wire, kind, None);
         #[cfg(not(feature = "deflate"))]
         let outgoing = Outgoing::new(&self.wire, kind);
-        Ok(MessageWriter { outgoing, _turn: turn, kind, utf8: Utf8::default(), buffer: Vec::new() })
+        let (utf8, buffer, log) = (Utf8::default(), Vec::new(), self.wire.logs_sent());
+        Ok(MessageWriter { outgoing, _turn: turn, kind, utf8, buffer, _log: log })
     }
 
     /// Sends a Ping. The Pong comes as an [`Event`](crate::Event).
@@ -143,6 +147,7 @@ impl Sender {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(InvalidInput::ControlTooLong.into());
         }
+        let _log = self.wire.logs_sent();
         self.wire.write_control(opcode, payload)
     }
 
@@ -155,6 +160,7 @@ impl Sender {
     /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.
     /// [`Error::Closed`] when the connection is over, or is being closed already.
     pub fn close(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
+        let _log = self.wire.logs_sent();
         self.wire.close(close.into())
     }
 
@@ -235,6 +241,8 @@ pub struct MessageWriter<'a> {
     kind: Kind,
     utf8: Utf8,
     buffer: Vec<u8>,
+    /// After the locks.
+    _log: LogsSent<'a>,
 }
 
 impl MessageWriter<'_> {

@@ -459,7 +459,8 @@ fn a_handler_that_is_told_of_the_stop_before_its_connection_has_not_failed() {
         let mut others = Vec::new();
         let app = app_at(String::new(), callbacks).connect_with(move |attempt| {
             let slow = TcpStream::connect(addr).unwrap();
-            let slow = Judged::new(slow, usize::MAX, |_, _| Ok(())).lingering(SHORT);
+            let slow = Judged::new(slow, usize::MAX, |_, _| Ok(()))
+                .on_shutdown(|| std::thread::sleep(SHORT)); // A slow stream.
             others.push(attempt.builder.connect_over("ws://beside/", slow)?);
             builder().connect(&url)
         });

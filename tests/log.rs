@@ -19,7 +19,12 @@ impl log::Log for Lines {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        self.0.lock().unwrap().push(record.args().to_string());
+        let line = record.args().to_string();
+        let on_line = ON_LINE.lock().unwrap().take_if(|(awaited, _)| *awaited == line);
+        self.0.lock().unwrap().push(line);
+        if let Some((_, act)) = on_line {
+            act();
+        }
     }
 
     fn flush(&self) {}
@@ -111,4 +116,52 @@ fn redirects_and_cookies_are_logged_without_secrets() {
         assert!(lines.contains(expected), "{expected:?} is missing in\n{lines}");
     }
     assert!(!lines.contains("s3cret"), "a secret is logged:\n{lines}");
+}
+
+/// What the logger does with a line, once.
+type OnLine = Box<dyn FnOnce() + Send>;
+static ON_LINE: Mutex<Option<(&str, OnLine)>> = Mutex::new(None);
+
+/// A logger may use the connection whose frames it is told of, a telemetry exporter for example.
+#[test]
+fn a_logger_may_send_over_the_connection_that_it_is_told_about() {
+    support::watchdog(support::LIMIT, || {
+        let _ = log::set_logger(&LINES);
+        log::set_max_level(log::LevelFilter::Trace);
+        for line in ["sent Text, 41 bytes", "sent Binary, 42 bytes", "sent Pong, 43 bytes"] {
+            let server = serve(|peer| {
+                peer.upgrade();
+                peer.expect(TEXT, &[b'x'; 41]);
+                let mut logged = peer.next_frame().unwrap();
+                if logged.payload == b"by the logger" {
+                    peer.expect(support::BINARY, &[7; 42]);
+                } else {
+                    assert_eq!(logged.payload, [7; 42]);
+                }
+                peer.send(&support::ping(&[8; 43]));
+                let mut frames = Vec::new();
+                while logged.opcode != CLOSE {
+                    logged = peer.next_frame().unwrap();
+                    frames.push(logged.clone());
+                }
+                assert!(frames.iter().any(|frame| frame.opcode == support::PONG));
+                peer.send(&support::close(1000, ""));
+                peer.frames.iter().filter(|frame| frame.payload == b"by the logger").count()
+            });
+            let mut ws = support::builder().connect(&server.url()).unwrap();
+            let sender = ws.sender();
+            let send = Box::new(move || sender.send("by the logger").unwrap());
+            *ON_LINE.lock().unwrap() = Some((line, send));
+            support::promptly(|| ws.send("x".repeat(41).as_str()).unwrap());
+            let sender = ws.sender();
+            let mut writer = sender.writer(landline::Kind::Binary).unwrap();
+            std::io::Write::write_all(&mut writer, &[7; 42]).unwrap();
+            support::promptly(|| writer.finish().unwrap());
+            let event = support::promptly(|| ws.next_event().map(|event| format!("{event:?}")));
+            assert!(event.unwrap().starts_with("Ping"), "{line}");
+            assert!(support::promptly(|| ws.close(CloseCode::NORMAL)).unwrap().is_clean());
+            assert_eq!(server.join(), 1, "{line}");
+            assert!(ON_LINE.lock().unwrap().is_none(), "{line}");
+        }
+    });
 }

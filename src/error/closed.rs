@@ -82,7 +82,8 @@ impl Closed {
         self.0.remote.as_ref().map_or("", |close| &close.reason)
     }
 
-    /// The Close frame that we sent, or had to send.
+    /// Returns the Close frame that we sent; `None` if it could not be written, because the peer
+    /// was gone or did not read.
     #[must_use]
     pub fn local(&self) -> Option<&CloseFrame> {
         self.0.local.as_ref()
@@ -100,7 +101,8 @@ impl Closed {
         self.0.initiator
     }
 
-    /// Whether both sides sent a Close frame (RFC 6455 section 7.1.4).
+    /// Returns whether both sides sent a Close frame (RFC 6455 section 7.1.4). It is `false` for a
+    /// peer that sent one, but did not take ours.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         matches!(self.0.cause, Cause::Handshake)

@@ -57,3 +57,17 @@ fn an_abort_wakes_who_closes() {
         drop(peer);
     });
 }
+
+#[test]
+fn what_is_sent_after_an_abort_is_known_is_refused() {
+    explore(3, || {
+        let (receiver, sender, peer) = connection(PLENTY, PLENTY);
+        let aborter = sender.clone();
+        let aborting = spawn(move || aborter.abort());
+        let was_open = sender.is_open();
+        let sent = sender.send("a").is_ok();
+        assert!(was_open || !sent);
+        aborting.join().unwrap();
+        drop((receiver, sender, peer));
+    });
+}

@@ -176,3 +176,42 @@ fn two_senders_a_receiver_and_one_who_closes_come_to_an_end() {
         assert!(receiving.join().unwrap().is_clean());
     });
 }
+
+#[test]
+fn what_is_sent_after_a_close_is_known_is_refused() {
+    explore(3, || {
+        let (receiver, sender, peer) = connection(PLENTY, PLENTY);
+        let closer = sender.clone();
+        let closing = spawn(move || closer.close(CloseCode::NORMAL).unwrap());
+        let was_open = sender.is_open();
+        let sent = sender.send("a").is_ok();
+        assert!(was_open || !sent);
+        closing.join().unwrap();
+        drop((receiver, sender, peer));
+    });
+}
+
+#[test]
+fn nothing_goes_out_inside_a_message_that_was_abandoned() {
+    explore(2, || {
+        let (receiver, sender, mut peer) = connection(PLENTY, PLENTY);
+        let (closer, other) = (sender.clone(), sender.clone());
+        let closing = spawn(move || drop(closer.close(CloseCode::NORMAL)));
+        let abandoning = spawn(move || {
+            let Ok(mut writer) = sender.writer(Kind::Text) else { return };
+            let _ = io::Write::write_all(&mut writer, b"begun");
+            let _ = io::Write::flush(&mut writer);
+        });
+        let _ = other.send("whole");
+        closing.join().unwrap();
+        abandoning.join().unwrap();
+        drop((receiver, other));
+        let frames = peer.frames();
+        if let Some(begun) =
+            frames.iter().position(|frame| frame.opcode == Opcode::Text && !frame.fin)
+        {
+            let data = |frame: &&Frame| frame.opcode != Opcode::Close;
+            assert_eq!(frames[begun + 1..].iter().filter(data).count(), 0, "{frames:?}");
+        }
+    });
+}

@@ -11,8 +11,10 @@
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
 use std::io::{Read as _, Write as _};
@@ -23,33 +25,51 @@ use crate::sync::{Mutex, now, yield_now};
 /// A connected stream socket, or anything that behaves like one, to speak WebSocket over:
 /// [`Builder::connect_over`](crate::Builder::connect_over). One thread reads while others write.
 ///
-/// It must be in blocking mode. All timeouts mean what they mean for [`TcpStream`]: a read or
-/// write that takes longer fails with [`WouldBlock`](io::ErrorKind::WouldBlock) or
-/// [`TimedOut`](io::ErrorKind::TimedOut), and nothing is lost.
+/// It must be in blocking mode. Timeouts mean what they mean for [`TcpStream`].
+///
+/// A method that panics ends the connection; the panic goes on to the code that called landline.
+/// None of the methods is called while a thread unwinds.
 pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Reads what is there, blocks if there is nothing; `Ok(0)` is the end of the stream.
     ///
     /// # Errors
-    /// Any; the connection is over, unless it was a timeout.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when the
+    /// read timeout has passed: nothing is lost. [`Interrupted`](io::ErrorKind::Interrupted) is
+    /// tried again. After any other error the connection is over.
     fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Writes some of `buf`, blocks until it can.
     ///
     /// # Errors
-    /// Any; the connection is over, unless it was a timeout.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when the write timeout has passed and *nothing* of
+    /// `buf` was taken: the same bytes are written again later. A stream that took a part of them
+    /// must say how many instead. A stream that cannot know, as a socket on Windows, says
+    /// [`TimedOut`](io::ErrorKind::TimedOut): then the connection is over, because nothing may be
+    /// written twice. [`Interrupted`](io::ErrorKind::Interrupted) is tried again. After any other
+    /// error the connection is over.
     fn write(&self, buf: &[u8]) -> io::Result<usize>;
 
-    /// How long a read may block; `None` for ever.
+    /// Sets how long a read may block; `None` for ever.
     ///
     /// # Errors
-    /// Any; the connection is over.
+    /// Any. What can be read without blocking is read before the connection is over.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// How long a write may block; `None` for ever.
+    /// Sets how long a write may block; `None` for ever.
     ///
     /// # Errors
-    /// Any; the connection is over.
+    /// Any; the connection is over, unless the bytes can be written without blocking.
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Returns whether a write that times out always says
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), and never
+    /// [`TimedOut`](io::ErrorKind::TimedOut): `true` for sockets on Unix, `false` by default.
+    ///
+    /// If so, a write that blocks is interrupted every few seconds to look whether the connection
+    /// should be over. If not, one write may block for the whole write timeout.
+    fn resumes_writes(&self) -> bool {
+        false
+    }
 
     /// Switches to reads and writes that never block, and back.
     ///
@@ -92,6 +112,10 @@ macro_rules! socket {
                 Self::set_nonblocking(self, nonblocking)
             }
 
+            fn resumes_writes(&self) -> bool {
+                cfg!(unix)
+            }
+
             fn shutdown(&self, how: Shutdown) -> io::Result<()> {
                 Self::shutdown(self, how)
             }
@@ -118,11 +142,22 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    #[cfg(feature = "tls")]
     fn is_over(self) -> bool {
         match self {
             Self::Not => true,
             Self::Until(deadline) => deadline.is_past(),
+        }
+    }
+
+    /// Returns the timeout of a call that begins `now`, where `Some(None)` is for ever; `None` if
+    /// the call must not block.
+    fn timeout(self, now: Instant) -> Option<Option<Duration>> {
+        match self {
+            Self::Not => None,
+            Self::Until(deadline) => match deadline.remaining(now) {
+                Some(Duration::ZERO) => None,
+                remaining => Some(remaining),
+            },
         }
     }
 }
@@ -136,15 +171,17 @@ pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
     #[cfg(feature = "tls")]
     tls: Option<Mutex<rustls::ClientConnection>>,
-    /// Held while the stream does not block, which is for one system call of the reader's: a
-    /// writer that meets `WouldBlock` too early waits for it here.
+    /// Held while the stream does not block, which is for one system call: a thread whose own call
+    /// fails with `WouldBlock` too early because of that waits for it here.
     unblocked: Mutex<()>,
+    /// Both directions are ended here, whatever the stream makes of that.
+    is_shut: AtomicBool,
 }
 
 /// What the one reader keeps.
 #[derive(Debug, Default)]
 pub(crate) struct ReadHalf {
-    armed: Option<Option<Duration>>,
+    armed: Armed,
     #[cfg(feature = "tls")]
     cipher: Cipher,
     /// What TLS said about a record; told when the plaintext before it is read.
@@ -168,7 +205,7 @@ struct Cipher {
 /// What the writers share, one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct WriteHalf {
-    armed: Option<Option<Duration>>,
+    armed: Armed,
     /// Plaintext that is not encrypted yet; unused without TLS.
     #[cfg(feature = "tls")]
     plain: Vec<u8>,
@@ -177,6 +214,10 @@ pub(crate) struct WriteHalf {
     sent: usize,
 }
 
+/// The longest that a read blocks on Windows.
+const LOOK_UP: Duration = Duration::from_millis(50);
+/// How often a call that must not block is made again when a signal interrupts it.
+const MAX_INTERRUPTIONS: usize = 8;
 /// The write buffer of an idle connection is not larger than this.
 const SMALL_BUFFER: usize = 2 * 1024;
 
@@ -187,6 +228,7 @@ impl Duplex {
             #[cfg(feature = "tls")]
             tls: None,
             unblocked: Mutex::new(()),
+            is_shut: AtomicBool::new(false),
         }
     }
 
@@ -286,19 +328,21 @@ impl Duplex {
         }
     }
 
-    fn read_socket(
-        &self,
-        armed: &mut Option<Option<Duration>>,
-        buf: &mut [u8],
-        wait: Wait,
-    ) -> io::Result<usize> {
+    fn read_socket(&self, armed: &mut Armed, buf: &mut [u8], wait: Wait) -> io::Result<usize> {
         let capacity = buf.len();
-        let len = self.call(wait, |timeout| {
-            if let Some(timeout) = timeout {
-                arm(armed, timeout, |timeout| self.stream.set_read_timeout(timeout))?;
+        let wait = match wait {
+            // There shutting a socket down does not wake the thread that reads it.
+            Wait::Until(deadline) if cfg!(windows) => {
+                Wait::Until(deadline.min(Deadline::after(Some(LOOK_UP))))
             }
-            self.stream.read(buf)
-        })?;
+            wait => wait,
+        };
+        let len = self.call(
+            wait,
+            armed,
+            |timeout| self.stream.set_read_timeout(timeout),
+            || self.stream.read(buf),
+        )?;
         checked(len, capacity)
     }
 
@@ -324,30 +368,36 @@ impl Duplex {
         !self.stage(half).is_empty() || !half.out.is_empty()
     }
 
-    /// Writes all that was staged. [`io::ErrorKind::WouldBlock`] says that the wait is over; what
-    /// is not written yet stays for the next flush.
+    /// Writes all that was staged. [`io::ErrorKind::WouldBlock`] says that the wait is over, or a
+    /// little early; what is not written yet stays for the next flush.
+    /// [`io::ErrorKind::TimedOut`] says that a write took longer than the wait, and that nobody
+    /// knows how much of it was taken.
     pub(crate) fn flush(&self, half: &mut WriteHalf, wait: Wait) -> io::Result<()> {
         self.encrypt(half)?;
         while half.sent < half.out.len() {
             let rest = &half.out[half.sent..];
-            let armed = &mut half.armed;
-            let len = self.call(wait, |timeout| {
-                if let Some(timeout) = timeout {
-                    arm(armed, timeout, |timeout| self.stream.set_write_timeout(timeout))?;
-                }
-                self.stream.write(rest)
-            });
+            let mut timed_out = false;
+            if self.is_shut.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            let len = self.call(
+                wait,
+                &mut half.armed,
+                |timeout| self.stream.set_write_timeout(timeout),
+                || {
+                    let timeout = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+                    self.stream.write(rest).inspect_err(|error| timed_out = timeout(error))
+                },
+            );
             match len {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => half.sent += checked(len, rest.len())?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match wait {
-                    Wait::Until(deadline) if !deadline.is_past() => {
-                        // The reader does not block just now; or the timeout came a little early.
-                        drop(self.unblocked.lock().unwrap_or_else(PoisonError::into_inner));
-                        yield_now();
-                    }
-                    _ => return Err(error),
-                },
+                // Perhaps a part was taken: writing it again could double it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && timed_out => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                // The timeout came a little early.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !wait.is_over() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -411,41 +461,70 @@ impl Duplex {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Ends both directions, and wakes whoever blocks in one.
+    /// Lets nothing be written any more; a write that has begun goes on.
+    pub(crate) fn stop_writes(&self) {
+        self.is_shut.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends both directions, and wakes the threads that block in one. Nothing is written after it.
     pub(crate) fn shutdown(&self) {
+        self.stop_writes();
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// One system call that waits so long; `call` is given the timeout to set, or `None` for a
-    /// stream that does not block.
+    /// Makes one system call that waits that long: `arm` sets the timeout, unless the call is not
+    /// to block. [`io::ErrorKind::WouldBlock`] says that the wait is over, or a little early: the
+    /// caller looks at the clock, and whether the connection should be over.
     fn call(
         &self,
         wait: Wait,
-        mut call: impl FnMut(Option<Option<Duration>>) -> io::Result<usize>,
+        armed: &mut Armed,
+        arm: impl FnOnce(Option<Duration>) -> io::Result<()>,
+        mut call: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        loop {
-            let timeout = match wait {
-                Wait::Not => Some(Duration::ZERO),
-                Wait::Until(deadline) => deadline.remaining(now()),
-            };
-            let done = if timeout == Some(Duration::ZERO) {
-                let _unblocked = self.unblocked.lock().unwrap_or_else(PoisonError::into_inner);
-                self.stream.set_nonblocking(true)?;
-                let done = call(None);
-                self.stream.set_nonblocking(false)?;
-                done
-            } else {
-                call(Some(timeout))
-            };
-            return match done {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Unix says one, Windows the other.
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && !is_fatal(&error) => {
-                    Err(io::ErrorKind::WouldBlock.into())
-                }
-                done => done,
-            };
-        }
+        let began = now();
+        let done = match wait.timeout(began) {
+            None => self.unblocked(call),
+            Some(timeout) => match armed.arm(timeout, arm) {
+                Ok(()) => call().inspect_err(|error| {
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        // Perhaps another thread's call must not block just now.
+                        drop(self.unblocked.lock().unwrap_or_else(PoisonError::into_inner));
+                        yield_now();
+                    }
+                }),
+                // macOS and illumos refuse to set a timeout once the peer is gone, although its
+                // last bytes may wait to be read: they come before the error.
+                Err(failed) => self.unblocked(call).map_err(|error| match error.kind() {
+                    io::ErrorKind::WouldBlock => failed,
+                    _ => error,
+                }),
+            },
+        };
+        done.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => io::ErrorKind::WouldBlock.into(),
+            io::ErrorKind::TimedOut if !is_fatal(&error, *armed, now() - began) => {
+                io::ErrorKind::WouldBlock.into()
+            }
+            _ => error,
+        })
+    }
+
+    /// Makes one call that does not block.
+    fn unblocked(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+        let _unblocked = self.unblocked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.set_nonblocking(true)?;
+        let is_interrupted = |done: &io::Result<usize>| matches!(done, Err(error) if error.kind() == io::ErrorKind::Interrupted);
+        // A stream that somebody brought may panic, and others still use it.
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let mut calls = (0..MAX_INTERRUPTIONS).map(|_| call());
+            calls.find(|done| !is_interrupted(done))
+        }));
+        let blocks = self.stream.set_nonblocking(false);
+        let done = done.unwrap_or_else(|panic| resume_unwind(panic));
+        let done = done.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()));
+        // Bytes that have moved come before the error.
+        if done.is_ok() { done } else { blocks.and(done) }
     }
 }
 
@@ -459,33 +538,52 @@ impl fmt::Debug for Duplex {
 #[cfg(feature = "tls")]
 const APPLICATION_DATA: u8 = 23;
 
+/// The timeout that is set at the socket, if one is known to be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Armed(Option<Option<Duration>>);
+
+impl Armed {
+    /// Sets a socket timeout only when the one that is set would fire too late, or much too early.
+    fn arm(
+        &mut self,
+        timeout: Option<Duration>,
+        set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let fits = match (self.0, timeout) {
+            (Some(None), None) => true,
+            // One that fires early only makes the caller look at the clock.
+            (Some(Some(armed)), Some(timeout)) => armed <= timeout + SLACK && armed >= timeout / 2,
+            _ => false,
+        };
+        if !fits {
+            self.0 = None;
+            set(timeout)?;
+            self.0 = Some(timeout);
+        }
+        Ok(())
+    }
+}
+
 /// Socket timeouts are no more exact than this anyway.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// Sets a socket timeout only when the one that is set would fire too late, or much too early.
-fn arm(
-    armed: &mut Option<Option<Duration>>,
-    timeout: Option<Duration>,
-    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
-) -> io::Result<()> {
-    let fits = match (*armed, timeout) {
-        (Some(None), None) => true,
-        // One that fires early only makes the caller look at the clock.
-        (Some(Some(armed)), Some(timeout)) => armed <= timeout + SLACK && armed >= timeout / 2,
-        _ => false,
-    };
-    if !fits {
-        *armed = None;
-        set(timeout)?;
-        *armed = Some(timeout);
-    }
-    Ok(())
+/// Returns whether `error`, of kind `TimedOut`, says that the system has given the connection up,
+/// and not that a timeout of ours has passed. Unix has different numbers for the two (ETIMEDOUT and
+/// EAGAIN). Windows has one (WSAETIMEDOUT): there it is the connection's if it comes too early to
+/// be ours.
+fn is_fatal(error: &io::Error, armed: Armed, took: Duration) -> bool {
+    let early = || !matches!(armed.0, Some(Some(armed)) if took >= armed / 2);
+    error.raw_os_error().is_some() && (cfg!(unix) || early())
 }
 
-/// Where socket timeouts are `WouldBlock`, the system's `TimedOut` is the connection's: the peer is
-/// given up.
-fn is_fatal(timeout: &io::Error) -> bool {
-    cfg!(unix) && timeout.raw_os_error().is_some()
+/// Returns whether a read or write of a [`Duplex`] failed because its wait is over. After a write
+/// that says [`io::ErrorKind::TimedOut`] nothing can be written any more.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => true,
+        io::ErrorKind::TimedOut => error.raw_os_error().is_none(),
+        _ => false,
+    }
 }
 
 /// A stream that somebody brought may lie about how much it did.

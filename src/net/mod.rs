@@ -5,6 +5,7 @@ mod connect;
 pub(crate) mod deadline;
 mod detached;
 pub(crate) mod duplex;
+pub(crate) mod guest;
 mod no_proxy;
 pub(crate) mod proxy;
 mod socks;
@@ -70,6 +71,9 @@ pub(crate) fn upgrade(
     let mut writing = WriteHalf::default();
     duplex.stage(&mut writing).extend_from_slice(&head);
     let written = duplex.flush(&mut writing, Wait::Until(deadline));
+    if written.as_ref().is_err_and(duplex::is_timeout) {
+        return Err(Error::Timeout(Timeout::Handshake));
+    }
 
     let mut reading = ReadHalf::default();
     let mut bytes = Vec::new();

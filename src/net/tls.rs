@@ -20,7 +20,7 @@ use rustls::{
 use url::Host;
 
 use super::deadline::Deadline;
-use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf};
+use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf, is_timeout};
 use crate::error::{Error, InvalidInput, Timeout, TlsError};
 
 /// How TLS is spoken and whom it trusts. Cheap to clone; clones share one configuration, made
@@ -409,7 +409,7 @@ pub(crate) fn handshake(
         }
         match socket.flush(&mut writing, wait) {
             // The deadline has passed.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if is_timeout(&error) => {
                 return Err(Error::Timeout(Timeout::Tls));
             }
             flushed => flushed.map_err(Error::Io)?,

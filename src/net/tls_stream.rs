@@ -114,6 +114,10 @@ impl Stream for TlsStream {
         Ok(())
     }
 
+    fn resumes_writes(&self) -> bool {
+        self.duplex.stream().resumes_writes()
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match (how, self.writing.try_lock()) {
             (Shutdown::Write, Ok(mut writing)) => {

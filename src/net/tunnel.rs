@@ -7,7 +7,7 @@ use std::sync::Arc;
 use url::Host;
 
 use super::deadline::Deadline;
-use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf};
+use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf, is_timeout};
 use super::proxy::{Kind, Proxy};
 use super::tcp::Dialer;
 use super::{connect, socks};
@@ -171,7 +171,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn io_failed(&self, error: io::Error) -> Error {
-        if error.kind() == io::ErrorKind::WouldBlock {
+        if is_timeout(&error) {
             return Error::Timeout(Timeout::Proxy);
         }
         #[cfg(feature = "tls")]

@@ -15,7 +15,7 @@ pub use reading::{MessageReader, Messages};
 use crate::error::{Cause, Closed, Error, Timeout};
 use crate::message::{Event, Message};
 use crate::net::deadline::Deadline;
-use crate::net::duplex::{ReadHalf, Wait};
+use crate::net::duplex::{ReadHalf, Wait, is_timeout};
 #[cfg(feature = "tls")]
 use crate::net::tls;
 use crate::proto::close::CloseFrame;
@@ -25,7 +25,7 @@ use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
 use crate::sync;
-use crate::wire::{Control, Paid, Wire, trace_frame};
+use crate::wire::{Control, Paid, ReceiverIs, Wire, trace_received};
 use patience::Patience;
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
@@ -266,6 +266,7 @@ impl Receiver {
     /// the peer's Close until `close_timeout`, and a little for the end of the stream.
     pub(crate) fn finish(&mut self) -> Closed {
         self.unpaid = true;
+        self.decoder.stop_gathering();
         let closed = loop {
             match self.next(Delivery::Pieces, &mut Patience::endless()) {
                 Ok(Next::Data) => drop(self.decoder.step()),
@@ -279,6 +280,7 @@ impl Receiver {
             self.linger();
         }
         self.wire.duplex.shutdown();
+        self.wire.log_sent();
         closed
     }
 
@@ -293,7 +295,7 @@ impl Receiver {
             if self.wire.settle() == Paid::NotYet {
                 until = until.min(Deadline::after(Some(RETRY)));
             }
-            match self.wire.duplex.read(&mut self.half, &mut buffer, Wait::Until(until)) {
+            match self.wire.read(&mut self.half, &mut buffer, Wait::Until(until)) {
                 Err(error) if is_timeout(&error) => {}
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
@@ -306,7 +308,7 @@ impl Receiver {
     fn next(&mut self, delivery: Delivery, patience: &mut Patience) -> Result<Next, Error> {
         if let Some(closed) = self.wire.ending.verdict() {
             if closed.is_clean() {
-                self.wire.pay_until(patience.deadline); // If there was no time when it ended.
+                let _ = self.wire.pay_until(patience.deadline); // If there was no time when it ended.
             }
             return Err(closed.clone().into());
         }
@@ -321,11 +323,11 @@ impl Receiver {
                 Ok(true) => {
                     let next = match self.decoder.ready() {
                         Some((opcode, len)) if opcode.is_control() => {
-                            trace_frame("received", opcode, len);
+                            trace_received(opcode, len);
                             self.control(patience.deadline)?
                         }
                         ready => {
-                            ready.inspect(|&(opcode, len)| trace_frame("received", opcode, len));
+                            ready.inspect(|&(opcode, len)| trace_received(opcode, len));
                             Next::Data
                         }
                     };
@@ -383,10 +385,20 @@ impl Receiver {
         if self.unpaid {
             self.unpaid = self.wire.settle() == Paid::NotYet;
         }
+        self.wire.log_sent();
     }
 
     /// Reads once, and does what time asks for.
     fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
+        // Before anything of an end is looked at: who notes one from now on knows that it must be
+        // sent without our help.
+        self.wire.note_receiver(ReceiverIs::Reading);
+        let received = self.read_once(deadline);
+        self.wire.note_receiver(ReceiverIs::Away);
+        received
+    }
+
+    fn read_once(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = sync::now();
         let close_at = Deadline::at(self.wire.ending.close_at());
         // The peer's Close may have come in time, and wait to be read.
@@ -419,11 +431,11 @@ impl Receiver {
         }
         // A peer is dead only if nothing is waiting to be read.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
-        let mut read = self.wire.duplex.read(&mut self.half, self.decoder.space(), wait);
+        let mut read = self.wire.read(&mut self.half, self.decoder.space(), wait);
         if self.half.owes_tls && matches!(&read, Err(error) if is_timeout(error)) {
             // It came back to say something, and may not have looked what waits to be read.
             self.settle();
-            read = self.wire.duplex.read(&mut self.half, self.decoder.space(), Wait::Not);
+            read = self.wire.read(&mut self.half, self.decoder.space(), Wait::Not);
         }
         if std::mem::take(&mut self.half.heard) && self.timer.is_waiting() {
             self.timer.heard(sync::now());
@@ -439,6 +451,8 @@ impl Receiver {
                 Ok(())
             }
             Err(error) if is_timeout(&error) => {
+                // A sender may have run out of time with something of ours.
+                self.unpaid = true;
                 self.decoder.shrink();
                 #[cfg(feature = "deflate")]
                 if let Some(deflation) = &self.wire.deflation {
@@ -462,10 +476,6 @@ impl Receiver {
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-}
-
 fn transport_failed(error: io::Error) -> Cause {
     #[cfg(feature = "tls")]
     let error = match tls::error_within(error) {
@@ -479,10 +489,11 @@ impl Drop for Receiver {
     /// Takes what has arrived out of the socket, without waiting: closing a socket with unread
     /// bytes would reset the connection, and destroy a Close frame that is on its way.
     fn drop(&mut self) {
+        self.wire.note_receiver(ReceiverIs::Gone);
         let mut buffer = [0; 4 * 1024];
         let mut len = 0;
         while len < DISCARD && !self.wire.ending.is_aborted() {
-            match self.wire.duplex.read(&mut self.half, &mut buffer, Wait::Not) {
+            match self.wire.read(&mut self.half, &mut buffer, Wait::Not) {
                 Ok(read @ 1..) => len += read,
                 Ok(0) | Err(_) => return,
             }

@@ -9,11 +9,14 @@
 mod order;
 mod owed;
 mod paying;
+mod sent_log;
 
 use std::io;
 use std::mem;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::panicking;
 use std::time::{Duration, Instant};
 
 pub(crate) use order::Turn;
@@ -22,17 +25,18 @@ pub(crate) use paying::Paid;
 
 use order::{NoTurn, Order};
 use owed::Owed;
+use sent_log::SentLog;
 
 use crate::ending::{By, Ending};
 use crate::error::{Cause, Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
-use crate::net::duplex::{Duplex, Wait, WriteHalf};
+use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf, is_timeout};
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
-use crate::sync::{AtomicU64, Mutex, now};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, now};
 
 /// How much is encoded, and handed to the system, at a time: small enough for the cache.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -70,6 +74,20 @@ pub(crate) struct Wire {
     /// The last round-trip time in nanoseconds; the greatest number is none yet.
     latency: AtomicU64,
     ping: Mutex<LastPing>,
+    receiver: Mutex<ReceiverIs>,
+    sent_log: SentLog,
+}
+
+/// What the receiver does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ReceiverIs {
+    /// It does not wait for the peer.
+    #[default]
+    Away,
+    /// It waits for the peer, or is about to.
+    Reading,
+    /// It is dropped.
+    Gone,
 }
 
 /// Where the last keepalive ping is.
@@ -98,6 +116,8 @@ pub(crate) struct Out {
     /// Since when the receiver cannot pay because the peer does not read.
     stuck_since: Option<Instant>,
     ping_staged: bool,
+    /// Our Close is written, which the state of the end knows.
+    close_sent: bool,
 }
 
 impl Out {
@@ -122,6 +142,7 @@ impl Wire {
             ended: false,
             stuck_since: None,
             ping_staged: false,
+            close_sent: false,
         };
         Self {
             duplex,
@@ -137,6 +158,8 @@ impl Wire {
             ending: Ending::default(),
             latency: AtomicU64::new(u64::MAX),
             ping: Mutex::default(),
+            receiver: Mutex::default(),
+            sent_log: SentLog::default(),
         }
     }
 
@@ -162,13 +185,27 @@ impl Wire {
 
 /// Sending.
 impl Wire {
-    /// Waits for the turn to write a message.
-    pub(crate) fn turn(&self) -> Result<Turn<'_>, Error> {
-        self.turn_of(&self.order, self.timeouts.write)
+    /// Logs what is sent from now on when the result is dropped. Take it before any lock.
+    pub(crate) fn logs_sent(&self) -> LogsSent<'_> {
+        LogsSent(self)
     }
 
-    fn turn_of<'a>(&self, order: &'a Order, timeout: Option<Duration>) -> Result<Turn<'a>, Error> {
-        order.turn(timeout, || self.ending.is_open()).map_err(|none| match none {
+    /// Logs what was sent. The caller holds no lock.
+    pub(crate) fn log_sent(&self) {
+        self.sent_log.write();
+    }
+
+    /// Waits for the turn to write a message.
+    pub(crate) fn turn(&self) -> Result<Turn<'_>, Error> {
+        self.turn_of(&self.order, || Deadline::after(self.timeouts.write))
+    }
+
+    fn turn_of<'a>(
+        &self,
+        order: &'a Order,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<Turn<'a>, Error> {
+        order.turn(deadline, || self.ending.is_open()).map_err(|none| match none {
             NoTurn::Ended => Error::Closed(self.ending.snapshot()),
             NoTurn::TimedOut => Error::Timeout(Timeout::Send),
         })
@@ -176,32 +213,35 @@ impl Wire {
 
     /// Writes a control frame, which needs no message's turn.
     pub(crate) fn write_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
+        let deadline = || Deadline::after(self.timeouts.write);
         let put = |out: &mut Out, deadline| self.put(out, opcode, true, false, payload, deadline);
-        self.write_in_turn(self.timeouts.write, &mut None, put)
+        self.write_in_turn(deadline, deadline, put)
     }
 
     /// Writes frames of the message whose turn it is: `write` puts them, this flushes, pays and
-    /// unlocks. A message in several parts has one deadline, which the first of them sets.
+    /// unlocks. A message in several parts has one deadline, which the first of them sets; waiting
+    /// for the wire is a part of it.
     pub(crate) fn write(
         &self,
         deadline: &mut Option<Deadline>,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.write_in_turn(None, deadline, write)
+        let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeouts.write));
+        self.write_in_turn(|| deadline, || deadline, write)
     }
 
     fn write_in_turn(
         &self,
-        wait: Option<Duration>,
-        deadline: &mut Option<Deadline>,
+        turn_by: impl FnOnce() -> Deadline,
+        deadline: impl FnOnce() -> Deadline,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if let Some(closed) = self.ending.verdict() {
             return Err(Error::Closed(closed.clone())); // The receiver may have the wire for a while.
         }
-        let _turn = self.turn_of(&self.gate, wait)?;
+        let _turn = self.turn_of(&self.gate, turn_by)?;
         let mut out = self.lock_out();
-        let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeouts.write));
+        let deadline = deadline();
         let mut done = self.check(&out);
         if done.is_ok() {
             // A Close that was asked for goes first; then this is too late.
@@ -211,8 +251,15 @@ impl Wire {
         if done.is_ok() {
             done = write(&mut out, deadline).and_then(|()| self.flush(&mut out, deadline));
         }
-        self.release(out);
+        self.release(out, deadline);
         done
+    }
+
+    /// Ends the connection: a message whose beginning was sent cannot be sent to its end in time.
+    pub(crate) fn overdue(&self) {
+        self.ending.write_failed(&Cause::Timeout(Timeout::Send));
+        self.tell_all();
+        self.duplex.shutdown();
     }
 
     /// Whether a frame with so much payload still fits into the piece.
@@ -247,7 +294,7 @@ impl Wire {
             _ => out.encoder.begin(opcode, fin, len, stage),
         };
         let mut body = begun.map_err(|refused| self.refused(refused))?;
-        trace_frame("sent", opcode, payload.len());
+        self.sent_log.note(opcode, payload.len());
         let mut rest = payload;
         loop {
             let stage = self.duplex.stage(&mut out.half);
@@ -267,13 +314,34 @@ impl Wire {
     /// Asks for a closing handshake; the Close goes out as soon as the wire is free.
     pub(crate) fn close(&self, close: CloseFrame) -> Result<(), Error> {
         self.ask_close(close)?;
-        if let Some(mut out) = self.try_lock_out() {
-            self.stage_owed(&mut out);
-            // A failure shows in `recv`, and in the next call.
-            let _ = self.flush(&mut out, Deadline::after(self.timeouts.write));
-            self.release(out);
+        if !self.receiver_will_look() {
+            if let Some(mut out) = self.try_lock_out() {
+                let deadline = Deadline::after(self.timeouts.write);
+                self.stage_owed(&mut out);
+                // A failure shows in `recv`, and in the next call.
+                let _ = self.flush(&mut out, deadline);
+                self.release(out, deadline);
+            }
+        } else {
+            // This may be the receiver's thread, and the peer may wait for us to read.
+            self.settle();
         }
         Ok(())
+    }
+
+    pub(crate) fn note_receiver(&self, receiver: ReceiverIs) {
+        *self.lock_receiver() = receiver;
+    }
+
+    /// Returns whether the receiver has still to look for a Close that another thread noted: it
+    /// does so before it waits for the peer.
+    fn receiver_will_look(&self) -> bool {
+        *self.lock_receiver() == ReceiverIs::Away
+    }
+
+    /// Nothing is half done under this lock when a thread panics.
+    fn lock_receiver(&self) -> MutexGuard<'_, ReceiverIs> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a Close to send; whoever pays next sends it.
@@ -290,11 +358,10 @@ impl Wire {
         Ok(())
     }
 
+    /// Fails once anything of an end is known, be it that a Close is noted, but not sent yet: what
+    /// comes now must not go out in front of it.
     fn check(&self, out: &Out) -> Result<(), Error> {
-        if let Some(closed) = self.ending.verdict() {
-            return Err(Error::Closed(closed.clone()));
-        }
-        if out.broken || out.encoder.is_closed() {
+        if !self.ending.is_open() || out.broken || out.encoder.is_closed() {
             return Err(Error::Closed(self.ending.snapshot()));
         }
         Ok(())
@@ -312,8 +379,10 @@ impl Wire {
     /// Writes all that is staged, and waits for it.
     pub(crate) fn flush(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
         while !out.broken {
-            let close_at = Deadline::at(self.ending.close_at());
-            let until = deadline.min(close_at).min(self.look_around());
+            let mut until = deadline.min(Deadline::at(self.ending.close_at()));
+            if self.duplex.stream().resumes_writes() {
+                until = until.min(self.look_around());
+            }
             match self.write_staged(out, Wait::Until(until)) {
                 Ok(()) => {
                     self.flushed(out);
@@ -322,7 +391,7 @@ impl Wire {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.in_time(out, deadline)?;
                 }
-                Err(error) => return Err(self.broken(out, Cause::Io(Arc::new(error)))),
+                Err(error) => return Err(self.broken(out, self.write_failure(error))),
             }
         }
         Err(Error::Closed(self.ending.snapshot()))
@@ -345,15 +414,46 @@ impl Wire {
         Err(self.broken(out, Cause::Timeout(late)))
     }
 
+    /// Returns why a write failed that cannot be made again.
+    fn write_failure(&self, error: io::Error) -> Cause {
+        if !is_timeout(&error) {
+            return Cause::Io(Arc::new(error));
+        }
+        let closing = Deadline::at(self.ending.close_at()).is_past();
+        Cause::Timeout(if closing { Timeout::Close } else { Timeout::Send })
+    }
+
+    /// Writes what is staged. A stream that somebody brought may panic: a frame may be half on the
+    /// wire then.
     pub(super) fn write_staged(&self, out: &mut Out, wait: Wait) -> io::Result<()> {
-        let mut writing = Writing { wire: self, done: false };
-        let written = self.duplex.flush(&mut out.half, wait);
-        writing.done = true;
-        written
+        let written = catch_unwind(AssertUnwindSafe(|| self.duplex.flush(&mut out.half, wait)));
+        written.unwrap_or_else(|panic| {
+            let error = io::Error::other("the stream panicked in a write");
+            self.broken(out, Cause::Io(Arc::new(error)));
+            resume_unwind(panic)
+        })
+    }
+
+    /// Reads what is there. A stream that somebody brought may panic: what it took is lost then.
+    pub(crate) fn read(
+        &self,
+        half: &mut ReadHalf,
+        buf: &mut [u8],
+        wait: Wait,
+    ) -> io::Result<usize> {
+        let read = catch_unwind(AssertUnwindSafe(|| self.duplex.read(half, buf, wait)));
+        read.unwrap_or_else(|panic| {
+            let error = io::Error::other("the stream panicked in a read");
+            self.lost(Cause::Io(Arc::new(error)));
+            resume_unwind(panic)
+        })
     }
 
     fn flushed(&self, out: &mut Out) {
         out.stuck_since = None;
+        if out.encoder.is_closed() && !mem::replace(&mut out.close_sent, true) {
+            self.ending.close_sent();
+        }
         if mem::take(&mut out.ping_staged) {
             self.note_ping(LastPing::Written(now()));
         }
@@ -394,9 +494,11 @@ impl Wire {
         let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
         self.request_close(reply, By::Peer);
         self.ending.peer_closed(close);
-        let closed = self.end(Cause::Handshake);
-        self.pay_until(deadline);
-        closed
+        self.owed.end();
+        if self.pay_until(deadline) == Paid::NotYet {
+            self.ending.close_not_taken();
+        }
+        self.end(Cause::Handshake)
     }
 
     /// Fails the connection (section 7.1.7): says why, then reads nothing more.
@@ -410,7 +512,11 @@ impl Wire {
     pub(crate) fn give_up(&self, why: &str) {
         if self.ending.verdict().is_none() {
             self.request_close((CloseCode::INTERNAL_ERROR, why).into(), By::Need);
-            self.pay_until(Deadline::NEVER);
+            if self.receiver_will_look() {
+                self.settle();
+            } else {
+                self.pay_until(Deadline::NEVER);
+            }
         }
     }
 
@@ -430,16 +536,16 @@ impl Wire {
 
     /// Ends the connection at once, and wakes whoever blocks in it.
     pub(crate) fn abort(&self) {
-        self.ending.abort();
+        self.ending.abort(|| self.duplex.stop_writes());
         self.tell_all();
         self.duplex.shutdown();
     }
 
     /// Notes a Close to send, unless there is one already.
     fn request_close(&self, close: CloseFrame, by: By) -> bool {
-        let first = self.ending.close(&close, by, self.timeouts.close);
+        let note = || self.owed.close(close.clone());
+        let first = self.ending.close(&close, by, self.timeouts.close, note);
         if first {
-            self.owed.close(close);
             self.tell_all();
         }
         first
@@ -465,33 +571,28 @@ impl Wire {
     }
 }
 
-/// A stream that somebody brought may panic in a write: a frame may be half on the wire then.
-struct Writing<'a> {
-    wire: &'a Wire,
-    done: bool,
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        if !self.done {
-            let error = io::Error::other("the stream panicked in a write");
-            self.wire.ending.write_failed(&Cause::Io(Arc::new(error)));
-            self.wire.tell_all();
-            self.wire.duplex.shutdown();
-        }
-    }
-}
-
 impl Drop for Wire {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-/// Logs a frame, or a message: what it is, not what it holds.
-pub(crate) fn trace_frame(what: &str, opcode: Opcode, len: usize) {
+/// Logs what was received, not what it holds.
+pub(crate) fn trace_received(opcode: Opcode, len: usize) {
     #[cfg(feature = "log")]
-    log::trace!("{what} {opcode:?}, {len} bytes");
+    log::trace!("received {opcode:?}, {len} bytes");
     #[cfg(not(feature = "log"))]
-    let _ = (what, opcode, len);
+    let _ = (opcode, len);
+}
+
+/// Logs what was sent when it is dropped, which must be after all locks.
+#[derive(Debug)]
+pub(crate) struct LogsSent<'a>(&'a Wire);
+
+impl Drop for LogsSent<'_> {
+    fn drop(&mut self) {
+        if !panicking() {
+            self.0.log_sent();
+        }
+    }
 }

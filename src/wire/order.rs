@@ -51,14 +51,14 @@ pub(super) enum NoTurn {
 }
 
 impl Order {
-    /// Waits for the turn while the connection `is_open`, and no longer than `timeout`.
+    /// Waits for the turn while the connection `is_open`, and no longer than until `deadline`.
     pub(super) fn turn(
         &self,
-        timeout: Option<Duration>,
+        deadline: impl FnOnce() -> Deadline,
         is_open: impl Fn() -> bool,
     ) -> Result<Turn<'_>, NoTurn> {
         let mut queue = self.queue();
-        let deadline = Deadline::after(timeout.filter(|_| queue.taken));
+        let deadline = if queue.taken { deadline() } else { Deadline::NEVER };
         while queue.taken {
             if !is_open() {
                 return Err(NoTurn::Ended);

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Instant;
 
-use super::{Control, LastPing, Out, Wire, trace_frame};
+use super::{Control, LastPing, Out, Wire};
 use crate::error::{Cause, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
@@ -79,10 +79,10 @@ impl Wire {
 
     /// Pays, and waits for the peer, but not for the wire; and no longer than until `deadline`, nor
     /// than the closing handshake or a write may take.
-    pub(crate) fn pay_until(&self, deadline: Deadline) {
+    pub(crate) fn pay_until(&self, deadline: Deadline) -> Paid {
         let close_at = Deadline::at(self.ending.close_at());
         let until = deadline.min(close_at).min(Deadline::after(self.timeouts.write));
-        self.pay(Wait::Until(until));
+        self.pay(Wait::Until(until))
     }
 
     fn pay(&self, wait: Wait) -> Paid {
@@ -112,7 +112,7 @@ impl Wire {
                 self.broken(out, Cause::Timeout(Timeout::Send));
             }
             Err(error) => {
-                self.broken(out, Cause::Io(Arc::new(error)));
+                self.broken(out, self.write_failure(error));
             }
         }
         Paid::Yes
@@ -130,14 +130,14 @@ impl Wire {
         if let Some(pong) = &owed.pong {
             done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             if done.is_ok() {
-                trace_frame("sent", Opcode::Pong, pong.as_bytes().len());
+                self.sent_log.note(Opcode::Pong, pong.as_bytes().len());
             }
         }
         if let Some(ping) = &owed.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
             if done.is_ok() {
                 out.ping_staged = true;
-                trace_frame("sent", Opcode::Ping, ping.len());
+                self.sent_log.note(Opcode::Ping, ping.len());
             } else {
                 // After our Close: it will never be sent, and is not waited for.
                 self.note_ping(LastPing::Settled);
@@ -146,7 +146,7 @@ impl Wire {
         if let Some(close) = &owed.close {
             done = done.and_then(|()| out.encoder.close(close, stage));
             if done.is_ok() {
-                trace_frame("sent", Opcode::Close, close.encode().len());
+                self.sent_log.note(Opcode::Close, close.encode().len());
             }
         }
         if done == Err(Refused::NoRandom) {
@@ -169,18 +169,19 @@ impl Wire {
         }
     }
 
-    /// Lets go of the wire, and looks whether something came to be owed meanwhile: all of it
-    /// together may take as long as a write may.
-    pub(super) fn release(&self, out: MutexGuard<'_, Out>) {
-        let deadline = Deadline::after(self.timeouts.write);
+    /// Lets go of the wire, and pays what came to be owed meanwhile, until `deadline`. What the
+    /// peer does not take by then the receiver tries again.
+    pub(super) fn release(&self, out: MutexGuard<'_, Out>, deadline: Deadline) {
         let mut held = Some(out);
         while let Some(mut out) = held.take() {
+            let mut paid = Paid::Yes;
             if self.stage_owed(&mut out) {
-                let _ = self.flush(&mut out, deadline);
+                let until = deadline.min(Deadline::at(self.ending.close_at()));
+                paid = self.flush_within(&mut out, Wait::Until(until));
             }
             self.duplex.shrink(&mut out.half);
             drop(out);
-            if !self.owed.is_empty() {
+            if paid == Paid::Yes && !self.owed.is_empty() {
                 held = self.try_lock_out();
             }
         }

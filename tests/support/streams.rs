@@ -25,7 +25,7 @@ pub struct Judged {
     socket: TcpStream,
     most: usize,
     judge: Mutex<(usize, Judge)>,
-    lingers: Duration,
+    on_shutdown: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Judged {
@@ -34,12 +34,13 @@ impl Judged {
         most: usize,
         judge: impl FnMut(usize, Call) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        Self { socket, most, judge: Mutex::new((0, Box::new(judge))), lingers: Duration::ZERO }
+        let judge = Mutex::new((0, Box::new(judge) as Judge));
+        Self { socket, most, judge, on_shutdown: Box::new(|| ()) }
     }
 
-    /// Takes so long to be shut down.
-    pub fn lingering(self, lingers: Duration) -> Self {
-        Self { lingers, ..self }
+    /// Does this first when it is shut down.
+    pub fn on_shutdown(self, action: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { on_shutdown: Box::new(action), ..self }
     }
 
     fn judge(&self, call: Call) -> io::Result<()> {
@@ -87,7 +88,7 @@ impl Stream for Judged {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        std::thread::sleep(self.lingers); // What makes it slow; nothing is awaited by it.
+        (self.on_shutdown)();
         self.socket.shutdown(how)
     }
 }
