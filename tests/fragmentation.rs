@@ -365,6 +365,54 @@ mod delivery {
     }
 
     #[test]
+    fn a_message_that_is_gathered_no_longer_comes_on_in_pieces_and_is_checked_as_ever() {
+        // The euro sign is cut: its first byte is forgotten, but not what must follow it.
+        for (bytes, rest) in [("01 02 61 e2", "80 03 82 ac 62"), ("81 05 61 e2", "82 ac 62")] {
+            let mut decoder = Decoder::new(Limits::default());
+            feed(&mut decoder, &hex(bytes));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            decoder.stop_gathering();
+            feed(&mut decoder, &hex(rest));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+            let Ok(Some(Step::Piece(piece))) = decoder.step() else { panic!("not a piece") };
+            assert_eq!((piece.data, piece.first, piece.last), (&hex("82 ac 62")[..], false, true));
+            // The next message is handed out as it is asked for.
+            feed(&mut decoder, &hex("81 01 63"));
+            assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "text \"c\"");
+        }
+        let mut decoder = Decoder::new(Limits::default());
+        feed(&mut decoder, &hex("01 02 61 e2"));
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        decoder.stop_gathering();
+        feed(&mut decoder, &hex("80 01 62"));
+        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));
+    }
+
+    #[test]
+    fn a_big_payload_that_is_gathered_no_longer_leaves_the_next_frame_whole() {
+        let mut decoder = Decoder::new(Limits::default());
+        let bytes = frame(0x82, &[7; 100_000]);
+        let (mut gathered, mut left) = bytes.split_at(40_000);
+        while !gathered.is_empty() {
+            gathered = &gathered[decoder.feed(gathered)..];
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        }
+        decoder.stop_gathering();
+        let (mut len, left_len) = (0, left.len());
+        while !left.is_empty() {
+            left = &left[decoder.feed(left)..];
+            while decoder.advance(Delivery::Whole).unwrap() {
+                let Ok(Some(Step::Piece(piece))) = decoder.step() else { panic!("not a piece") };
+                assert!(piece.data.iter().all(|&byte| byte == 7));
+                len += piece.data.len();
+            }
+        }
+        assert!(len <= left_len, "{len}");
+        feed(&mut decoder, &hex("82 01 64"));
+        assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "binary \"d\"");
+    }
+
+    #[test]
     fn advance_says_the_same_until_the_step_is_taken() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("81 01 61 82 01 62"));

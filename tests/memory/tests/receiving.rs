@@ -376,3 +376,20 @@ fn a_million_empty_messages_cost_one_buffer() {
         show("a million empty messages", used);
     });
 }
+
+#[test]
+fn a_message_that_had_begun_to_arrive_is_discarded_while_the_connection_closes() {
+    watchdog(LIMIT, || {
+        for opcode in [TEXT, BINARY] {
+            let begun = announced(opcode, 1 << 40);
+            let builder = unlimited().close_timeout(SHORT);
+            let mut ws = in_memory(&builder, &begun, &[b'x'; 4096]);
+            silence(&mut ws, Duration::from_millis(5));
+            let (closed, used) = measure(|| ws.close(landline::CloseCode::NORMAL).unwrap());
+            assert!(!closed.is_clean(), "{closed:?}");
+            assert!(used.peak <= 2 * BUFFER, "{used:?}");
+            assert!(used.left < 0, "what was gathered is not given back: {used:?}");
+            show("closed within a message", used);
+        }
+    });
+}
