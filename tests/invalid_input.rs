@@ -58,6 +58,35 @@ fn a_url_with_another_scheme_is_refused_and_the_right_one_named() {
     refused_urls(&["HOST/", "localhost", "", "//HOST/"], "");
 }
 
+/// As in `Location`: browsers forgive these, and other parsers see another host.
+#[test]
+fn a_url_without_two_slashes_before_its_host_is_refused() {
+    let shapes = [
+        "ws:HOST/",
+        "ws:/HOST/",
+        "ws:///HOST",
+        "WS:////HOST/",
+        "ws:",
+        "ws:/",
+        r"ws:\\HOST\x",
+        r"ws:/\HOST/",
+        r"ws://\HOST/",
+        r"ws://HOST\x",
+        r"ws://HOST/a\b",
+        r"ws://HOST\@127.0.0.1/",
+        r"ws://127.0.0.1\@HOST/",
+    ];
+    refused_urls(&shapes, "");
+    #[cfg(feature = "tls")]
+    refused_urls(&["wss:HOST/", "wss:/HOST/", "wss:///HOST", r"wss:\\HOST"], "");
+    refused_urls(&["http:HOST", "https:/HOST", "http:///HOST"], "for a WebSocket it is");
+    // What has the two slashes and a host connects, in any case, and with what it likes behind.
+    let nowhere = builder().resolver(|_, _| Err(std::io::Error::other("no such name")));
+    for url in ["ws://h.test", "WS://h.test//a", r"wS://h.test/?a\b", "ws://h.test?http:/x"] {
+        assert!(matches!(error(nowhere.connect(url)), Error::Connect(_)), "{url}");
+    }
+}
+
 #[test]
 fn a_url_with_a_bad_port_is_refused() {
     refused_urls(&["ws://127.0.0.1:0/"], "port 0");

@@ -181,16 +181,23 @@ fn nothing_below_uses_app() {
 }
 
 #[test]
-fn net_uses_only_errors_and_the_http_of_proto() {
+fn net_uses_only_errors_and_the_http_and_urls_of_proto() {
     let names = ["net/", "net/mod.rs", "error/", "sync.rs"];
-    let of_proto = ["proto/http.rs", "proto/handshake.rs", "proto/socks.rs"];
+    let of_proto = ["proto/http.rs", "proto/handshake.rs", "proto/location.rs", "proto/socks.rs"];
     let names = [&names[..], &of_proto].concat();
     keep(
-        "src/net may use net, error, sync, proto::{http, handshake, socks}",
+        "src/net may use net, error, sync, proto::{http, handshake, location, socks}",
         &names,
         |file, line| {
-            let modules =
-                ["net", "error", "sync", "proto::http", "proto::handshake", "proto::socks"];
+            let modules = [
+                "net",
+                "error",
+                "sync",
+                "proto::http",
+                "proto::handshake",
+                "proto::location",
+                "proto::socks",
+            ];
             let climbs =
                 line.contains("super::super") || file == "net/mod.rs" && line.contains("super::");
             file.starts_with("net/") && (climbs || uses_other_than(line, &modules))

@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 use crate::error::InvalidInput;
+use crate::proto::location;
 
 /// A `ws` or `wss` URL, taken apart. One view of the host serves lookup, SNI and `Host` alike.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ impl Target {
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
             return Err(invalid("it has a space or a control character"));
         }
+        let has_host = location::has_host(url);
         let mut url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
         let secure = match url.scheme() {
             "ws" => false,
@@ -40,6 +42,9 @@ impl Target {
             "https" => return Err(invalid("the scheme is https; for a WebSocket it is wss")),
             _ => return Err(invalid("the scheme is neither ws nor wss")),
         };
+        if !has_host {
+            return Err(invalid("after the scheme come \"//\" and the host, without backslashes"));
+        }
         // RFC 6455 section 3: fragment identifiers MUST NOT be used.
         if url.fragment().is_some() {
             return Err(invalid("it has a fragment"));

@@ -42,16 +42,13 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
     {
         return Err(BadLocation::Invalid);
     }
-    let hierarchy = match split_scheme(location) {
-        // A host must follow: `ws:path` leads nowhere.
-        Some((scheme, rest)) if is_ours(scheme) => {
-            rest.strip_prefix("//").filter(|rest| !rest.is_empty())
-        }
+    let leads_somewhere = match split_scheme(location) {
+        Some((scheme, _)) if is_ours(scheme) => has_host(location),
         // `javascript:code`; and what is no scheme, cannot stand before a colon either.
-        Some(_) => None,
-        None => Some(location.strip_prefix("//").unwrap_or("")),
+        Some(_) => false,
+        None => !location.starts_with("///"),
     };
-    if hierarchy.is_none_or(|rest| rest.starts_with('/')) {
+    if !leads_somewhere {
         return Err(BadLocation::Invalid);
     }
     let mut url = from.join(location).map_err(|_| BadLocation::Invalid)?;
@@ -71,6 +68,17 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
         return Err(BadLocation::Insecure);
     }
     Ok(url.into())
+}
+
+/// Returns whether a host can begin after the scheme of a URL and `//`. Browsers forgive a missing
+/// or an extra slash, and a backslash for a slash; other parsers see another host there, or none.
+pub(crate) fn has_host(url: &str) -> bool {
+    let Some((_, rest)) = split_scheme(url) else { return false };
+    let before_query = rest.split(['?', '#']).next().unwrap_or_default();
+    match before_query.strip_prefix("//") {
+        Some(host) => !host.is_empty() && !host.starts_with('/') && !host.contains('\\'),
+        None => false,
+    }
 }
 
 /// The scheme of a reference that has one, and what follows its colon. The first segment of a
