@@ -462,14 +462,27 @@ impl Builder {
     /// | `wss://` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
     /// | `ws://` | `http_proxy`, `HTTP_PROXY`, `all_proxy`, `ALL_PROXY` |
     ///
-    /// Each holds what [`Proxy::new`] takes. `no_proxy`, or else `NO_PROXY`, lists the
-    /// [exceptions](Proxy::except). Where `REQUEST_METHOD` is set, as it is for CGI programs, a
-    /// client can set `HTTP_PROXY` by a header, so it is passed over; on Windows `http_proxy` is
-    /// the same variable. A variable or an entry that makes no sense fails the attempt with
-    /// [`InvalidInput::Proxy`](crate::InvalidInput::Proxy), before any socket is opened; and a
-    /// proxy that cannot be reached is never gone around. For an `https` proxy with a certificate
-    /// of your own authority, give [`Proxy::from_environment`] other TLS options, and this the
-    /// outcome.
+    /// Each holds what [`Proxy::new`] takes. These settings were written for other programs, so
+    /// they are read forgivingly: blanks around the value and a path after the port do not
+    /// matter, and `socks://`, as GNOME writes it, is `socks5h://`.
+    ///
+    /// `no_proxy`, or else `NO_PROXY`, lists the [exceptions](Proxy::except), and is looked at
+    /// first. This machine is always one, as in Go: `localhost` and the names below it, 127.0.0.0/8
+    /// and `::1` are connected to directly. An entry that is not understood excepts nothing, and
+    /// the others keep their meaning.
+    ///
+    /// **A variable that names no proxy is skipped, as if it were not set**: one with another
+    /// scheme, without a host, or with a port that is none. Without a variable after it that names
+    /// one, the server is connected to directly. With the feature `log` a warning says so; a
+    /// program that must never connect directly gives its proxy here. A proxy that is understood
+    /// is never gone around: if it cannot be reached the attempt fails, and so it does, with
+    /// [`InvalidInput::Proxy`](crate::InvalidInput::Proxy), if the proxy cannot be given its user
+    /// and password, or needs the feature `tls`.
+    ///
+    /// Where `REQUEST_METHOD` is set, as it is for CGI programs, a client can set `HTTP_PROXY` by a
+    /// header, so it is passed over; on Windows `http_proxy` is the same variable. For an `https`
+    /// proxy with a certificate of your own authority, give [`Proxy::from_environment`] other TLS
+    /// options, and this the outcome.
     ///
     /// `connect_over` and `connect_unix` use no proxy.
     #[must_use]

@@ -779,7 +779,12 @@ mod rfc_9110_section_5_fields {
         for name in ["Cookie", "SET-COOKIE", "authorization", "Proxy-Authorization"] {
             assert!(is_secret(name));
         }
-        assert!(!is_secret("Server") && !is_secret(""));
+        for name in
+            ["Location", "Content-Location", "Refresh", "Link", "X-Token", "Sec-WebSocket-Protocol"]
+        {
+            assert!(is_secret(name), "{name}");
+        }
+        assert!(!is_secret("Server") && !is_secret("retry-after"));
     }
 }
 

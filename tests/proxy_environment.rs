@@ -83,8 +83,9 @@ fn the_first_variable_that_is_set_decides() {
         (&[("ALL_PROXY", "a:1"), ("no_proxy", "server.test:443")], "http://a:1 none"),
         (&[("ALL_PROXY", "a:1"), ("no_proxy", ""), ("NO_PROXY", "*")], "http://a:1 http://a:1"),
         (&[("ALL_PROXY", "a:1"), ("NO_PROXY", "erver.test")], "http://a:1 http://a:1"),
-        // Without a proxy the list is not looked at.
         (&[("NO_PROXY", "1.2.3.4/99")], "none none"),
+        (&[("ALL_PROXY", "a:1"), ("NO_PROXY", "1.2.3.4/99")], "http://a:1 http://a:1"),
+        (&[("HTTPS_PROXY", "://"), ("ALL_PROXY", "b:1")], "http://b:1 http://b:1"),
     ];
     watchdog(LIMIT, || {
         let rows = ROWS.iter().map(|(variables, expected)| {
@@ -94,38 +95,250 @@ fn the_first_variable_that_is_set_decides() {
     });
 }
 
+/// The proxy that these variables name, without a process of its own.
+fn named_by(variables: &[(&str, &str)], url: &str) -> String {
+    let variable = |name: &str| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+    };
+    match Proxy::from_variables(url, variable) {
+        Ok(Some(proxy)) => proxy.to_string(),
+        Ok(None) => "none".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+const SERVER: &str = "ws://server.test/";
+
 #[test]
-fn a_variable_that_makes_no_sense_is_named_before_any_socket_is_opened() {
-    const TEST: &str = "a_variable_that_makes_no_sense_is_named_before_any_socket_is_opened";
-    if is_child() {
-        // Off is off.
-        assert!(matches!(error(builder().connect("ws://127.0.0.1:1/")), Error::Connect(_)));
-        let refused = error(landline::connect("ws://127.0.0.1:1/"));
+fn a_proxy_is_understood_as_other_programs_write_it() {
+    for (value, proxy) in [
+        // GNOME.
+        ("socks://127.0.0.1:1080/", "socks5h://127.0.0.1:1080"),
+        ("SOCKS://us:pw@proxy.test/", "socks5h://proxy.test:1080"),
+        ("http://proxy.test:3128/", "http://proxy.test:3128"),
+        // curl, Docker and hand-written ones.
+        ("proxy.test:3128", "http://proxy.test:3128"),
+        ("proxy.test:3128/", "http://proxy.test:3128"),
+        ("us:pw@proxy.test:3128/path", "http://proxy.test:3128"),
+        (" \t http://proxy.test:3128\r\n", "http://proxy.test:3128"),
+        ("http://proxy.test:3128/path/file?query#fragment", "http://proxy.test:3128"),
+        ("http://proxy.test?query", "http://proxy.test:80"),
+        ("http://proxy.test#fragment", "http://proxy.test:80"),
+        ("HTTP://PROXY.test", "http://proxy.test:80"),
+        ("socks5://[::1]:9/", "socks5://[::1]:9"),
+        ("http:80", "http://http:80"),
+    ] {
+        assert_eq!(named_by(&[("all_proxy", value)], SERVER), proxy, "{value:?}");
+        // A path and a scheme that has two meanings are refused where the program names it.
+        if value.contains("path") || value.starts_with("socks:") {
+            assert!(Proxy::new(value).is_err(), "{value:?}");
+        }
+    }
+}
+
+/// What names no proxy is as good as not set. Nothing in it is taken for a host that it is not:
+/// the user of a password that is not escaped, the scheme where a slash is missing.
+#[test]
+fn a_variable_that_names_no_proxy_is_skipped_and_the_next_decides() {
+    for value in [
+        "gopher://us:canary@a:1",
+        "direct://",
+        "http://",
+        "http://us:canary@:1",
+        "http://us:canary@a:99999",
+        "http://us:canary@a:0",
+        "http://us:canary@a:port",
+        "http://us:canary@[::1",
+        "http://a b",
+        "http://a\0b",
+        "http://us:12/canary@a:1",
+        "http://us:12?canary@a:1",
+        "us:12#canary@a:1",
+        "http://DOMAIN\\us:canary@a:1",
+        "http:/a:1",
+        "http:///a:1",
+        "http:\\\\a:1",
+        "//a:1",
+        "/a",
+        "http://a..b/",
+    ] {
+        let all = [("http_proxy", value), ("HTTP_PROXY", value), ("all_proxy", value)];
+        assert_eq!(named_by(&all, SERVER), "none", "{value:?}");
+        let next = [("http_proxy", value), ("ALL_PROXY", "b:1")];
+        assert_eq!(named_by(&next, SERVER), "http://b:1", "{value:?}");
+        let refused = error(Proxy::new(value));
         assert!(matches!(refused, Error::InvalidInput(InvalidInput::Proxy(_))), "{refused:?}");
-        println!("said: {refused}");
+    }
+}
+
+/// A proxy that is understood, and of which only the password cannot be sent, is never gone
+/// around.
+#[test]
+fn a_proxy_that_cannot_be_used_is_an_error_that_names_the_variable() {
+    let mut rows = vec![
+        ("socks4://us:canary@a", "SOCKS 4 has no password"),
+        ("http://us%3aer:canary@a", "cannot be sent"),
+        ("socks://us:canary%00@a/", "cannot be sent"),
+        ("http://us:canary%ff@a", "cannot be sent"),
+    ];
+    if cfg!(not(feature = "tls")) {
+        rows.push(("https://us:canary@a", "feature \"tls\""));
+    }
+    for (value, why) in rows {
+        let variables = [("http_proxy", value), ("ALL_PROXY", "b:1")];
+        let said = named_by(&variables, SERVER);
+        assert!(said.contains("http_proxy: ") && said.contains(why), "{value}: {said}");
+        assert!(!said.contains("canary"), "{said}");
+        // It does not matter where no proxy is due.
+        for list in ["*", "server.test", "<local>,.test", "?,server.test:80"] {
+            let excepted = [&variables[..], &[("no_proxy", list)]].concat();
+            assert_eq!(named_by(&excepted, SERVER), "none");
+        }
+        assert_eq!(named_by(&variables, "ws://localhost/"), "none");
+    }
+}
+
+#[test]
+fn this_machine_is_reached_directly() {
+    let variables = [("all_proxy", "a:1"), ("no_proxy", "")];
+    for host in [
+        "localhost",
+        "LOCALHOST.",
+        "app.localhost",
+        "127.0.0.1",
+        "127.1",
+        "127.255.255.254",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+    ] {
+        let url = format!("ws://{host}:8080/");
+        assert_eq!(named_by(&variables, &url), "none", "{host}");
+        // A proxy that the program names has the exceptions that the program names.
+        assert!(Proxy::new("a:1").unwrap().is_for(&url).unwrap());
+    }
+    for host in [
+        "localhost.test",
+        "notlocalhost",
+        "127.test",
+        "127.0.0.1.test",
+        "128.0.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "[::2]",
+        "[::127.0.0.1]",
+    ] {
+        assert_eq!(named_by(&variables, &format!("ws://{host}/")), "http://a:1", "{host}");
+    }
+}
+
+/// Entries of exceptions that are understood, with a host that each excepts and one that it does
+/// not, as curl, Go, GNOME, Docker and Windows write them.
+const UNDERSTOOD: &[(&str, &str, &str)] = &[
+    ("*", "a.test", ""),
+    ("example.com", "a.example.com", "anexample.com"),
+    (".example.com", "a.example.com", "example.com.evil"),
+    ("*.example.com", "a.example.com", "example.org"),
+    ("server.test:80", "server.test", "server.test:8080"),
+    ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
+    ("192.168.1.1", "192.168.1.1", "192.168.1.10"),
+    ("172.*", "172.16.0.1", "172.evil"),
+    ("192.168.*", "192.168.3.4", "192.169.0.1"),
+    ("192.168.3.*", "192.168.3.4", "192.168.4.3"),
+    ("192.168.*.*", "192.168.3.4", "192.16.8.1"),
+    ("10.*:80", "10.1.2.3", "10.1.2.3:81"),
+    ("[2001:db8::1]", "[2001:db8::1]", "[2001:db8::2]"),
+    ("2001:db8::/32", "[2001:db8:1::1]", "[2001:db9::1]"),
+    ("[2001:db8::1]:80", "[2001:db8::1]", "[2001:db8::1]:81"),
+    ("<local>", "intranet", "intranet.evil"),
+];
+
+/// Entries that other programs write or forgive, and that are not understood.
+const NOT_UNDERSTOOD: &[&str] = &[
+    "/var/run/docker.sock",
+    "unix:///var/run/docker.sock",
+    "http://example.com/",
+    "us:canary@example.com",
+    "<-loopback>",
+    "<local",
+    "10.0.0.0/33",
+    "10.0.0.0/",
+    "10/8",
+    "example.com/8",
+    "fe80::1%eth0",
+    "[::1",
+    "::1]",
+    "a.*",
+    "*a.test",
+    "*.*",
+    "**",
+    "*.",
+    ".",
+    "..",
+    "*.1.2.3.4",
+    "1.*.3.4",
+    "1.*.3.*",
+    "256.*",
+    "010.*",
+    "+1.*",
+    ".*",
+    "1.2.3.4.*",
+    "1.2.3.*.*",
+    "a:",
+    "a:0",
+    "a:port",
+    ":80",
+    "['localhost'",
+    "\"a.test\"",
+    "a|b",
+    "a=b%",
+    "\u{fffd}",
+    "\0",
+    "\u{202e}",
+];
+
+#[test]
+fn no_list_of_exceptions_is_an_error_and_what_is_understood_in_it_keeps_its_meaning() {
+    let named = |list: &str, host: &str| {
+        named_by(&[("all_proxy", "a:1"), ("NO_PROXY", list)], &format!("ws://{host}/"))
+    };
+    for entry in NOT_UNDERSTOOD {
+        for host in ["server.test", "a", "a.test", "example.com", "1.2.3.4", "10.0.0.1", "[::2]"] {
+            assert_eq!(named(entry, host), "http://a:1", "{entry:?} excepts {host}");
+        }
+    }
+    for &(entry, excepted, other) in UNDERSTOOD {
+        for odd in NOT_UNDERSTOOD {
+            for separator in [",", ", ", " ", ";", "\n", "\r\n", "\t", " ;, "] {
+                for list in [[*odd, entry], [entry, *odd], [odd, odd]] {
+                    let is_understood = list.contains(&entry);
+                    let list = list.join(separator);
+                    let expected = if is_understood { "none" } else { "http://a:1" };
+                    assert_eq!(named(&list, excepted), expected, "{list:?}");
+                    if !other.is_empty() {
+                        assert_eq!(named(&list, other), "http://a:1", "{list:?} excepts {other}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_utf8_spoils_only_what_it_stands_in() {
+    const TEST: &str = "what_is_not_utf8_spoils_only_what_it_stands_in";
+    if is_child() {
+        println!("said: {}", named_for(&[SERVER, "ws://a.test/", "wss://caf\u{e9}/"]));
         return;
     }
+    #[cfg(unix)]
     watchdog(LIMIT, || {
-        let rows: &[(&str, &str, &str)] = &[
-            ("http_proxy", "gopher://canary@a:1", "http_proxy: the scheme"),
-            ("HTTP_PROXY", "http://us:canary@:1", "HTTP_PROXY: empty host"),
-            ("ALL_PROXY", "http://us:canary@a:99999", "ALL_PROXY: invalid port"),
-            ("all_proxy", "us:canary@a:0", "all_proxy: port 0"),
-            ("NO_PROXY", "good.test, 10.0.0.0/33", "NO_PROXY: the exception \"10.0.0.0/33\""),
-            ("no_proxy", "192.168.*", "no_proxy: the exception \"192.168.*\""),
+        use std::os::unix::ffi::OsStrExt as _;
+        let variables = [
+            ("http_proxy", OsStr::from_bytes(b"http://caf\xe9:1")),
+            ("all_proxy", OsStr::new("a:1")),
+            ("no_proxy", OsStr::from_bytes(b"caf\xe9,a.test,\xff\xc3")),
         ];
-        for &(name, value, expected) in rows {
-            // The list is looked at only where there is a proxy.
-            let said = child(TEST, &[("ALL_PROXY", "a:1"), (name, value)]);
-            assert!(said.contains(expected) && !said.contains("canary"), "{said}");
-        }
-        #[cfg(unix)]
-        for name in ["http_proxy", "NO_PROXY"] {
-            use std::os::unix::ffi::OsStrExt as _;
-            let bytes = OsStr::from_bytes(b"caf\xe9");
-            let said = child(TEST, &[("all_proxy", OsStr::new("a:1")), (name, bytes)]);
-            assert!(said.contains(&format!("{name}: it is not UTF-8")), "{said}");
-        }
+        assert_eq!(child(TEST, &variables), "http://a:1 none http://a:1");
     });
 }
 
@@ -156,8 +369,10 @@ fn connecting_goes_through_the_proxy_of_the_environment() {
         // A proxy of the caller's comes first, and the exceptions of the environment are not its.
         let nowhere = Proxy::new("http://127.0.0.1:1").unwrap();
         let builder = landline::Builder::new().keepalive(Keepalive::OFF).proxy(nowhere);
-        let refused = error(builder.connect("ws://excepted.test/"));
-        assert!(matches!(&refused, Error::Proxy(_)), "{refused:?}");
+        for host in ["excepted.test", "localhost"] {
+            let refused = error(builder.connect(&format!("ws://{host}/")));
+            assert!(matches!(&refused, Error::Proxy(_)), "{refused:?}");
+        }
         println!("said: done");
         return;
     }
@@ -167,7 +382,8 @@ fn connecting_goes_through_the_proxy_of_the_environment() {
         {
             let relay = Relay::start(server, Rules { login: Some(("user", "pw")) });
             let url = format!("{scheme}://{login}{}", relay.addr);
-            let variables = [("http_proxy", &*url), ("NO_PROXY", "excepted.test")];
+            let list = "127.*,/var/run/docker.sock;<local>,fe80::1%eth0, excepted.test";
+            let variables = [("http_proxy", &*url), ("NO_PROXY", list)];
             assert_eq!(child(TEST, &variables), "done");
             assert_eq!(relay.asked()[0].destination, "server.test:80");
         }
@@ -328,6 +544,10 @@ fn exceptions_stand_for_names_addresses_networks_and_ports() {
         ("2001:db8::/32", &["ws://[2001:db8:ffff::1]/"], &["ws://[2001:db9::1]/"]),
         ("::/0", &["ws://[fe80::1]/"], &["ws://127.0.0.1/", "ws://a.test/"]),
         ("::1/128", &["ws://[::1]/"], &["ws://[::2]/"]),
+        ("127.*", &["ws://127.0.0.1/"], &["ws://128.0.0.1/", "ws://127.test/"]),
+        ("10.1.*.*", &["ws://10.1.2.3/", "ws://[::ffff:10.1.2.3]/"], &["ws://10.2.1.1/"]),
+        ("<local>", &["ws://a/", "ws://localhost/"], &["ws://a.test/", "ws://[::1]/", "ws://a./"]),
+        ("a.test;b.test", &["ws://a.test/", "ws://b.test/"], &["ws://c.test/"]),
     ];
     for scheme in ["http", "socks4", "socks5h"] {
         for &(list, direct, indirect) in ROWS {
@@ -369,21 +589,22 @@ fn exceptions_that_make_no_sense_are_refused_and_named() {
         "a..b",
         "*a.test",
         "a.*",
-        "192.168.*",
+        "192.*.1",
         "*.1.2.3.4",
         ".1.2.3.4",
         "1.2.3.256",
         "a/b",
         "http://a",
-        "user@a",
+        "us:canary@a",
         "a_b%",
-        "<local>",
+        "<locals>",
         "fe80::1%eth0",
     ] {
         let list = format!("good.test,{entry}");
         let refused = error(Proxy::new("a").unwrap().except(&list));
         let shown = refused.to_string();
-        assert!(shown.contains(entry) && !shown.contains("good"), "{entry:?}: {shown}");
+        let expected = entry.replace("us:canary", "***");
+        assert!(shown.contains(&expected) && !shown.contains("good"), "{entry:?}: {shown}");
         assert!(matches!(refused, Error::InvalidInput(InvalidInput::Proxy(_))), "{refused:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Lists of exceptions: whatever is accepted means what a model of one rule a line says.
+//! Lists of exceptions: an entry means what a model of one rule a line says, beside whatever else;
+//! what the caller gives must all be understood, what the environment says is never an error.
 //!
 //! Input: the list, a zero byte, the URL.
 
@@ -11,30 +12,68 @@ pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (list, url) = text.split_once('\0').unwrap_or((text, "ws://server.test/"));
     let entries: Vec<_> = list
-        .split(|c: char| c == ',' || c.is_whitespace())
+        .split(|c: char| c == ',' || c == ';' || c.is_whitespace())
         .filter(|entry| !entry.is_empty())
         .collect();
-    let proxy = match Proxy::new("proxy.test").unwrap().except(list) {
-        Ok(proxy) => proxy,
-        Err(Error::InvalidInput(InvalidInput::Proxy(why))) => {
-            assert!(!why.chars().any(char::is_control), "{why:?}");
-            return;
-        }
-        Err(other) => panic!("not possible: {other:?}"),
-    };
-    // Any way to write the list down means the same.
-    let again = Proxy::new("proxy.test").unwrap().except(&entries.join(" , \n")).unwrap();
-    let Ok(through) = proxy.is_for(url) else { return };
-    assert_eq!(again.is_for(url).unwrap(), through);
+    let (understood, others): (Vec<&str>, Vec<&str>) =
+        entries.iter().partition(|entry| accepts(entry));
+    assert_eq!(accepts(list), others.is_empty(), "{list:?}");
 
+    let proxy = Proxy::new("proxy.test").unwrap().except(&understood.join(",")).unwrap();
+    let through = proxy.is_for(url);
+    let in_environment = |list: &str| {
+        let variable = |name: &str| match name {
+            "all_proxy" => Some("proxy.test".into()),
+            "NO_PROXY" => Some(list.into()),
+            _ => None,
+        };
+        Proxy::from_variables(url, variable)
+    };
+    let Ok(through) = through else {
+        // Whatever the list, an error is the URL's.
+        let error = in_environment(list).unwrap_err();
+        assert!(!matches!(error, Error::InvalidInput(InvalidInput::Proxy(_))), "{error:?}");
+        return;
+    };
     let parsed = Url::parse(url).unwrap();
-    let (host, port) = (parsed.host().unwrap(), parsed.port_or_known_default().unwrap());
-    let direct = entries.iter().any(|entry| stands_for(entry, &host.to_owned(), port));
+    let (host, port) = (parsed.host().unwrap().to_owned(), parsed.port_or_known_default().unwrap());
+    let direct = understood.iter().any(|entry| stands_for(entry, &host, port));
     assert_eq!(through, !direct, "{list:?} {url:?}");
+
+    // What is not understood changes nothing, and any way to write the list down means the same.
+    let named = in_environment(list).unwrap();
+    assert_eq!(named.is_some(), through && !is_this_machine(&host), "{list:?} {url:?}");
+    for separator in [" , \n", ";"] {
+        let again = in_environment(&entries.join(separator)).unwrap();
+        assert_eq!(again.is_some(), named.is_some(), "{list:?} {url:?}");
+    }
 
     // One exception more never sends more through the proxy.
     let wider = proxy.except("*:1").unwrap();
     assert!(through || !wider.is_for(url).unwrap());
+}
+
+/// Whether the caller may give this list.
+fn accepts(list: &str) -> bool {
+    match Proxy::new("proxy.test").unwrap().except(list) {
+        Ok(_) => true,
+        Err(Error::InvalidInput(InvalidInput::Proxy(why))) => {
+            assert!(!why.chars().any(char::is_control), "{why:?}");
+            false
+        }
+        Err(other) => panic!("not possible: {other:?}"),
+    }
+}
+
+fn is_this_machine(host: &Host) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => IpAddr::from(*address).to_canonical().is_loopback(),
+    }
 }
 
 /// What an entry that was accepted stands for.
@@ -67,6 +106,16 @@ fn stands_for(entry: &str, host: &Host, port: u16) -> bool {
     }
     if own == "*" {
         return true;
+    }
+    if own == "<local>" {
+        return matches!(host, Host::Domain(name) if !name.contains('.'));
+    }
+    if own.ends_with(".*") {
+        // An IPv4 address of which the end is left out.
+        let own: Vec<_> = own.split('.').take_while(|octet| *octet != "*").collect();
+        let address = address.filter(IpAddr::is_ipv4).map(|address| address.to_string());
+        return address
+            .is_some_and(|address| address.split('.').collect::<Vec<_>>().starts_with(&own));
     }
     let own = own.trim_start_matches('*').trim_start_matches('.');
     match (Host::parse(own).unwrap(), host) {

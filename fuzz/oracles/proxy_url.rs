@@ -20,6 +20,29 @@ pub fn check(data: &[u8]) {
             Ok(proxy) => accepted(url, proxy, user, password),
             Err(error) => refused(&error, url),
         }
+        in_environment(url);
+    }
+}
+
+/// The same URL in a variable: what the caller may give means the same there, and in what else is
+/// understood, nothing but a path follows the host.
+fn in_environment(url: &str) {
+    let variable = |name: &str| (name == "all_proxy").then(|| url.into());
+    let named = match Proxy::from_variables("ws://server.test/", variable) {
+        Ok(named) => named.map(|proxy| proxy.to_string()),
+        Err(error) => return refused(&error, url),
+    };
+    assert!(!named.as_deref().unwrap_or_default().contains('@'), "{named:?}");
+    if let Ok(proxy) = Proxy::new(url) {
+        assert_eq!(named, Some(proxy.to_string()), "{url:?}");
+    } else if named.is_some() {
+        let url = url.trim();
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let scheme = if scheme.eq_ignore_ascii_case("socks") { "socks5h" } else { scheme };
+        let place = rest.split(['/', '?', '#']).next().unwrap();
+        assert!(rest.rsplit_once('@').is_none_or(|(user, _)| place.starts_with(user)), "{url:?}");
+        let proxy = Proxy::new(&format!("{scheme}://{place}")).unwrap();
+        assert_eq!(named, Some(proxy.to_string()), "{url:?}");
     }
 }
 

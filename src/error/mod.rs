@@ -168,8 +168,8 @@ pub enum InvalidInput {
     Text,
     /// TLS options that do not work; says why.
     Tls(Box<str>),
-    /// The proxy, an environment variable that should name one, or an entry of a list of
-    /// exceptions; says which, and what is wrong with it.
+    /// The proxy, or an entry of a list of exceptions; says which, what is wrong with it, and which
+    /// environment variable it comes from.
     Proxy(Box<str>),
 }
 

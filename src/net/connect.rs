@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Host;
 
 use super::deadline::Deadline;
+use super::log::log_head;
 use super::proxy::Proxy;
 use super::tunnel::Exchange;
-use super::{BODY_WAIT, MAX_INTERIM, log_head};
+use super::{BODY_WAIT, MAX_INTERIM};
 use crate::error::{Error, ProxyProblem};
 use crate::proto::http::{HeadReader, MAX_BODY, Response};
 

@@ -6,6 +6,7 @@ pub(crate) mod deadline;
 mod detached;
 pub(crate) mod duplex;
 pub(crate) mod guest;
+mod log;
 mod no_proxy;
 pub(crate) mod proxy;
 mod socks;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use deadline::Deadline;
 use duplex::{Duplex, ReadHalf, Wait, WriteHalf};
+use log::log_head;
 
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
 use crate::proto::handshake::{self, Accepted, Key, Mismatch, Offer};
@@ -177,44 +179,3 @@ fn failed(error: io::Error, deadline: Deadline) -> Error {
 fn refused(problem: HandshakeProblem, response: Option<Response>) -> Error {
     Error::Handshake(Box::new(HandshakeError { problem, response }))
 }
-
-/// Logs a head, a line each, control characters escaped: of headers that may hold a secret the
-/// name only, of the resource no query.
-#[cfg(feature = "log")]
-fn log_head(what: &str, head: &[u8]) {
-    for (at, line) in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate() {
-        let line = String::from_utf8_lossy(line);
-        match (at, line.split_once('?'), line.split_once(':')) {
-            _ if line.is_empty() => {}
-            (0, Some((path, _)), _) => log::debug!("{what}: {}?***", path.escape_debug()),
-            (1.., _, Some((name, _))) if !is_public(name) => log::debug!("{what}: {name}: ***"),
-            _ => log::debug!("{what}: {}", line.escape_debug()),
-        }
-    }
-}
-
-/// Headers that never hold a secret.
-#[cfg(feature = "log")]
-fn is_public(name: &str) -> bool {
-    const PUBLIC: &[&str] = &[
-        "Host",
-        "Upgrade",
-        "Connection",
-        "Origin",
-        "User-Agent",
-        "Server",
-        "Date",
-        "Content-Type",
-        "Content-Length",
-        "Transfer-Encoding",
-        "Retry-After",
-        "Sec-WebSocket-Key",
-        "Sec-WebSocket-Accept",
-        "Sec-WebSocket-Version",
-        "Sec-WebSocket-Extensions",
-    ];
-    PUBLIC.iter().any(|public| name.eq_ignore_ascii_case(public))
-}
-
-#[cfg(not(feature = "log"))]
-fn log_head(_: &str, _: &[u8]) {}

@@ -1,6 +1,6 @@
 //! Whom a proxy is not for: the list that `NO_PROXY` holds.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::Host;
 
@@ -26,20 +26,48 @@ enum Who {
     Address(IpAddr),
     /// All addresses whose first so many bits are the same.
     Network(IpAddr, u32),
+    /// All names without a dot.
+    Dotless,
 }
 
 impl NoProxy {
-    /// Reads a list, separated by commas or white space.
+    /// Reads a list that the caller gives: all of it must be understood.
     pub(crate) fn parse(list: &str) -> Result<Self, InvalidInput> {
-        let separator = |c: char| c == ',' || c.is_whitespace();
-        let entries = list.split(separator).filter(|entry| !entry.is_empty()).map(|text| {
+        let entries = entries(list).map(|text| {
             Entry::parse(text).ok_or_else(|| {
+                // In a URL there may be a password before the host.
+                let text = text
+                    .rsplit_once('@')
+                    .map_or_else(|| text.into(), |(_, host)| format!("***@{host}"));
                 let text: String = text.chars().take(64).collect();
                 let why = "is no name, address or network, with or without a port";
                 InvalidInput::Proxy(format!("the exception {text:?} {why}").into())
             })
         });
         entries.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Reads a list that was written for other programs: an entry that is not understood, of which
+    /// `skipped` is told the number, counted from 1, excepts nothing, and the others stay.
+    pub(crate) fn understood(list: &str, mut skipped: impl FnMut(usize)) -> Self {
+        let entries = entries(list).zip(1..).filter_map(|(text, at)| {
+            let entry = Entry::parse(text);
+            if entry.is_none() {
+                skipped(at);
+            }
+            entry
+        });
+        Self(entries.collect())
+    }
+
+    /// This machine: `localhost` and the names below it, 127.0.0.0/8 and `::1`.
+    pub(crate) fn loopback() -> Self {
+        let loopback = [
+            Who::Name("localhost".to_owned()),
+            Who::Network(Ipv4Addr::LOCALHOST.into(), 8),
+            Who::Address(Ipv6Addr::LOCALHOST.into()),
+        ];
+        Self(loopback.map(|who| Entry { who, port: None }).into())
     }
 
     pub(crate) fn extend(&mut self, more: Self) {
@@ -52,6 +80,12 @@ impl NoProxy {
         let due = |entry: &Entry| entry.port.is_none_or(|own| own == port);
         self.0.iter().filter(|entry| due(entry)).any(|entry| entry.who.is(host))
     }
+}
+
+/// The entries of a list: separated by commas or white space, or by semicolons as on Windows.
+fn entries(list: &str) -> impl Iterator<Item = &str> {
+    let separator = |c: char| matches!(c, ',' | ';') || c.is_whitespace();
+    list.split(separator).filter(|entry| !entry.is_empty())
 }
 
 impl Entry {
@@ -79,8 +113,13 @@ impl Entry {
 
 impl Who {
     fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::All);
+        match text {
+            "*" => return Some(Self::All),
+            "<local>" => return Some(Self::Dotless),
+            _ => {}
+        }
+        if let Some(network) = Self::parse_wildcards(text) {
+            return Some(network);
         }
         let name = text.strip_prefix('*').unwrap_or(text);
         let name = match name.strip_prefix('.') {
@@ -96,6 +135,28 @@ impl Who {
             Host::Ipv6(address) if name == text => Some(Self::address(address.into())),
             _ => None,
         }
+    }
+
+    /// Reads one to three bytes of an IPv4 address, and `*` for the rest: `10.*`, `10.*.*.*`.
+    fn parse_wildcards(text: &str) -> Option<Self> {
+        let (mut octets, mut known) = ([0; 4], 0);
+        let labels = text.split('.').collect::<Vec<_>>();
+        if labels.len() > 4 {
+            return None;
+        }
+        let wildcards = labels.iter().skip_while(|label| {
+            // Not "010", which some take for an octal number.
+            let octet = label.parse::<u8>().ok().filter(|octet| octet.to_string() == **label);
+            if let Some(octet) = octet {
+                octets[known] = octet;
+                known += 1;
+            }
+            octet.is_some()
+        });
+        let wildcards = wildcards.map(|label| *label == "*").collect::<Vec<_>>();
+        let well_formed = known > 0 && !wildcards.is_empty() && wildcards.iter().all(|&is| is);
+        let bits = [0, 8, 16, 24, 32][known];
+        well_formed.then(|| Self::Network(Ipv4Addr::from(octets).into(), bits))
     }
 
     /// An IPv4 address that is written as an IPv6 one is the same machine.
@@ -118,6 +179,7 @@ impl Who {
                 let name = name.strip_suffix('.').unwrap_or(name);
                 name.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
+            (Self::Dotless, Host::Domain(name)) => !name.contains('.'),
             (_, Host::Ipv4(address)) => self.is_address(IpAddr::V4(*address)),
             (_, Host::Ipv6(address)) => self.is_address(IpAddr::V6(*address).to_canonical()),
             (Self::Address(_) | Self::Network(..), Host::Domain(_)) => false,
@@ -132,7 +194,7 @@ impl Who {
                 let first = |address| number_of(address).checked_shr(differ).unwrap_or(0);
                 first(*own) == first(address)
             }
-            Self::Network(..) | Self::Name(_) | Self::All => false,
+            Self::Network(..) | Self::Name(_) | Self::Dotless | Self::All => false,
         }
     }
 }

@@ -7,12 +7,14 @@ use std::fmt;
 
 use url::{Host, Url};
 
+use super::log::{exception_skipped, proxy_skipped};
 use super::no_proxy::NoProxy;
 use super::target::{Target, is_name, percent_decode};
 #[cfg(feature = "tls")]
 use super::tls::TlsOptions;
 use crate::error::{Error, InvalidInput};
 use crate::proto::http::{is_field_value, is_token};
+use crate::proto::location;
 use crate::proto::socks::MAX_FIELD;
 
 /// A proxy to connect through: [`Builder::proxy`](crate::Builder::proxy).
@@ -86,20 +88,26 @@ impl Proxy {
     }
 
     fn parse(url: &str) -> Result<Self, InvalidInput> {
+        let (proxy, url) = Self::locate(url)?;
+        proxy.with_credentials_of(&url)
+    }
+
+    /// Reads scheme, host and port; the URL may hold credentials.
+    fn locate(url: &str) -> Result<(Self, Url), InvalidInput> {
         // The URL Standard drops some of these in silence.
         if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(invalid("it has a space or a control character"));
         }
         let url = if url.contains("://") { Cow::from(url) } else { format!("http://{url}").into() };
+        if !location::has_host(&url) {
+            return Err(invalid("the host is not valid"));
+        }
         // What the parser says never quotes the URL, which may hold a password.
         let url = Url::parse(&url).map_err(|error| invalid(&error.to_string()))?;
         let known = SCHEMES.iter().find(|(scheme, ..)| *scheme == url.scheme());
         let &(_, kind, default_port) = known.ok_or_else(|| {
             invalid("the scheme is not http, https, socks4, socks4a, socks5 or socks5h")
         })?;
-        if kind == Kind::Https && !cfg!(feature = "tls") {
-            return Err(invalid("https needs the feature \"tls\""));
-        }
         if !matches!(&url[url::Position::BeforePath..], "" | "/") {
             return Err(invalid("there is something after the port"));
         }
@@ -126,12 +134,19 @@ impl Proxy {
             #[cfg(feature = "tls")]
             tls: TlsOptions::shared(),
         };
+        Ok((proxy, url))
+    }
+
+    fn with_credentials_of(self, url: &Url) -> Result<Self, InvalidInput> {
+        if self.kind == Kind::Https && !cfg!(feature = "tls") {
+            return Err(invalid("https needs the feature \"tls\""));
+        }
         let (user, password) = (url.username(), url.password());
         if user.is_empty() && password.is_none() {
-            return Ok(proxy);
+            return Ok(self);
         }
         let decode = |text| percent_decode(text).ok_or_else(|| invalid(CREDENTIALS));
-        proxy.with_credentials(decode(user)?, decode(password.unwrap_or(""))?)
+        self.with_credentials(decode(user)?, decode(password.unwrap_or(""))?)
     }
 
     /// Shows these to the proxy, and only to it: as `Proxy-Authorization: Basic` (RFC 7617), by
@@ -206,7 +221,7 @@ impl Proxy {
     }
 
     /// Connects to these servers directly; called again, it adds. Default: none. The list is what
-    /// `NO_PROXY` holds, separated by commas or white space:
+    /// `NO_PROXY` holds, separated by commas, semicolons or white space:
     ///
     /// | entry | stands for |
     /// |---|---|
@@ -214,6 +229,8 @@ impl Proxy {
     /// | `example.com`, `.example.com`, `*.example.com` | the name, and all names below it |
     /// | `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]` | the address |
     /// | `10.0.0.0/8`, `2001:db8::/32` | the addresses of the network |
+    /// | `127.*`, `192.168.*.*` | the IPv4 addresses that begin so |
+    /// | `<local>` | names without a dot, as on Windows |
     /// | `example.com:8080`, `[2001:db8::1]:8080` | the same with this port only |
     ///
     /// Addresses are compared with the URL; a name is not looked up for it.
@@ -238,48 +255,101 @@ impl Proxy {
         !self.except.matches(&target.host, target.port)
     }
 
-    /// The proxy that the environment names for this `ws://` or `wss://` URL, if any: see
+    /// Returns the proxy that the environment names for this `ws://` or `wss://` URL, if any: see
     /// [`Builder::proxy`](crate::Builder::proxy).
     ///
     /// # Errors
-    /// [`InvalidInput::Proxy`] if the variable that decides, or an entry of `NO_PROXY`, makes no
-    /// sense; [`InvalidInput::Url`] as for connecting.
+    /// [`InvalidInput::Url`] as for connecting. [`InvalidInput::Proxy`] if a variable names a
+    /// proxy that cannot be used: with credentials that it cannot be given, or by `https` without
+    /// the feature `tls`. It is not gone around.
     pub fn from_environment(url: &str) -> Result<Option<Self>, Error> {
-        Ok(Self::named_by(|name| env::var_os(name), &Target::parse(url)?)?)
+        Self::from_variables(url, |name| env::var_os(name))
+    }
+
+    /// Does the same as [`from_environment`](Self::from_environment) with variables that are kept
+    /// elsewhere: `variable` is asked for the value of each name.
+    ///
+    /// ```
+    /// use landline::Proxy;
+    ///
+    /// let settings = |name: &str| match name {
+    ///     "all_proxy" => Some("socks://proxy.example:1080/".into()),
+    ///     "no_proxy" => Some("127.*, /var/run/docker.sock, .internal.example".into()),
+    ///     _ => None,
+    /// };
+    /// let proxy = Proxy::from_variables("wss://example.com/", settings)?.unwrap();
+    /// assert_eq!(proxy.to_string(), "socks5h://proxy.example:1080");
+    /// assert!(Proxy::from_variables("wss://db.internal.example/", settings)?.is_none());
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`from_environment`](Self::from_environment).
+    pub fn from_variables(
+        url: &str,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<Self>, Error> {
+        Ok(Self::named_by(variable, &Target::parse(url)?)?)
     }
 
     fn named_by(
         variable: impl Fn(&str) -> Option<OsString>,
         target: &Target,
     ) -> Result<Option<Self>, InvalidInput> {
+        // The exceptions come first: a broken proxy does not matter to a server that is excepted.
+        let mut except = NoProxy::loopback();
+        let list =
+            ["no_proxy", "NO_PROXY"].into_iter().find_map(|name| Some((name, variable(name)?)));
+        if let Some((name, list)) = list {
+            // What is not UTF-8 spoils only the entry that it stands in.
+            let list = list.to_string_lossy();
+            except.extend(NoProxy::understood(&list, |at| exception_skipped(name, at)));
+        }
+        if except.matches(&target.host, target.port) {
+            return Ok(None);
+        }
         // The client of a CGI program sets HTTP_PROXY by a header that it sends.
         let is_cgi = variable("REQUEST_METHOD").is_some();
         let names = match target.secure {
             true => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
             false => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
         };
-        let about = |name: &str, why: &InvalidInput| match why {
-            InvalidInput::Proxy(why) => InvalidInput::Proxy(format!("{name}: {why}").into()),
-            why => why.clone(),
-        };
-        let text = |name: &str, value: OsString| {
-            let value = value.into_string();
-            value.map_err(|_| about(name, &invalid("it is not UTF-8")))
-        };
-        let first = |names: &[&'static str]| {
-            let set = |&name: &&'static str| variable(name).map(|value| (name, value));
-            names.iter().filter(|name| !is_cgi || !is_http_proxy(name)).find_map(set)
-        };
-        let Some((name, value)) = first(&names) else { return Ok(None) };
-        let value = text(name, value)?;
-        if value.trim().is_empty() {
-            return Ok(None);
+        for name in names.into_iter().filter(|name| !is_cgi || !is_http_proxy(name)) {
+            let Some(value) = variable(name) else { continue };
+            if value.to_str().is_some_and(|value| value.trim().is_empty()) {
+                return Ok(None);
+            }
+            let Some((proxy, url)) = value.to_str().and_then(|value| Self::understood(value))
+            else {
+                proxy_skipped(name);
+                continue;
+            };
+            let proxy = proxy.with_credentials_of(&url).map_err(|why| match why {
+                InvalidInput::Proxy(why) => InvalidInput::Proxy(format!("{name}: {why}").into()),
+                why => why,
+            })?;
+            return Ok(Some(Self { except, ..proxy }));
         }
-        let mut proxy = Self::parse(value.trim()).map_err(|why| about(name, &why))?;
-        if let Some((name, list)) = first(&["no_proxy", "NO_PROXY"]) {
-            proxy.except = NoProxy::parse(&text(name, list)?).map_err(|why| about(name, &why))?;
+        Ok(None)
+    }
+
+    /// Reads the value of a variable, which was written for other programs: a path after the port
+    /// is left out, and `socks` is SOCKS 5. `None` if it names no proxy.
+    fn understood(value: &str) -> Option<(Self, Url)> {
+        let value = value.trim();
+        let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (place, path) = rest.split_at(end);
+        // A password with a slash in it: what stands before the slash is not the host.
+        let is_cut_password = path.contains('@');
+        // "http:/proxy.example" does not mean a proxy named "http".
+        let is_cut_scheme = !value.contains("://") && place.ends_with(':');
+        if is_cut_password || is_cut_scheme {
+            return None;
         }
-        Ok(proxy.is_for_target(target).then_some(proxy))
+        // Names are looked up by the proxy, as in GNOME, which writes this: none leaks from here.
+        let scheme = if scheme.eq_ignore_ascii_case("socks") { "socks5h" } else { scheme };
+        Self::locate(&format!("{scheme}://{place}")).ok()
     }
 
     /// Whether it looks up the server's name itself.

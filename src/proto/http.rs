@@ -87,7 +87,7 @@ impl Headers {
 }
 
 impl fmt::Debug for Headers {
-    /// Cookies and credentials are left out.
+    /// Shows the values of those headers only that never hold a [secret](is_secret).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.iter().map(|(name, value)| {
             let shown = if is_secret(name) { "***".into() } else { String::from_utf8_lossy(value) };
@@ -97,12 +97,28 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// Whether a header's value must not appear in a diagnostic. URLs of redirects often carry tokens.
+/// Returns whether a header's value must not appear in a diagnostic: all but a few may hold a
+/// token, or a URL with one in its path.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "location"]
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
+    const PUBLIC: [&str; 15] = [
+        "Host",
+        "Upgrade",
+        "Connection",
+        "Origin",
+        "User-Agent",
+        "Server",
+        "Date",
+        "Content-Type",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Retry-After",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Extensions",
+    ];
+    !PUBLIC.iter().any(|public| name.eq_ignore_ascii_case(public))
 }
 
 /// A response: its head, and of a refusal the beginning of the body.
