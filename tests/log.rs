@@ -39,8 +39,9 @@ fn heads_and_frames_are_logged_without_secrets() {
     log::set_max_level(log::LevelFilter::Trace);
     let server = serve(|peer| {
         peer.read_request();
-        let answer =
-            peer.good_answer("Set-Cookie: session=s3cret\r\nX-Token:s3cret\r\nServer: a\tb\r\n");
+        let answer = peer.good_answer(
+            "Set-Cookie: session=s3cret\r\nX-Token:s3cret\r\nLink: </s3cret>\r\nServer: a\tb\r\n",
+        );
         peer.send(&answer);
         peer.expect(TEXT, b"s3cret message");
         peer.send(&support::ping(b"s3cret ping"));
@@ -54,7 +55,7 @@ fn heads_and_frames_are_logged_without_secrets() {
         .basic_auth("user", "s3cret")
         .cookie("id=s3cret")
         .header("X-Api-Key", "s3cret");
-    let mut ws = builder.connect(&(server.url() + "feed?token=s3cret")).unwrap();
+    let mut ws = builder.connect(&(server.url() + "feed/s3cret?token=s3cret")).unwrap();
     ws.send("s3cret message").unwrap();
     assert!(matches!(ws.next_event().unwrap(), landline::Event::Ping(b"s3cret ping")));
     ws.close(CloseCode::NORMAL).unwrap();
@@ -62,7 +63,7 @@ fn heads_and_frames_are_logged_without_secrets() {
 
     let lines = LINES.0.lock().unwrap().join("\n");
     for expected in [
-        "request: GET /feed?***",
+        "request: GET ***",
         "request: Authorization: ***",
         "request: Cookie: ***",
         "response: HTTP/1.1 101 Switching Protocols",
@@ -81,14 +82,34 @@ fn heads_and_frames_are_logged_without_secrets() {
 }
 
 #[test]
+fn settings_that_are_skipped_are_logged_without_what_they_hold() {
+    let _ = log::set_logger(&LINES);
+    log::set_max_level(log::LevelFilter::Trace);
+    let variable = |name: &str| match name {
+        "http_proxy" => Some("http://user:s3cret/@proxy.test".into()),
+        "no_proxy" => Some("a.test, http://user:s3cret@b.test/, c.test".into()),
+        _ => None,
+    };
+    assert!(landline::Proxy::from_variables("ws://server.test/", variable).unwrap().is_none());
+    let lines = LINES.0.lock().unwrap().join("\n");
+    for expected in [
+        "http_proxy is skipped: it names no proxy that is understood",
+        "no_proxy: entry 2 is skipped: it is not understood",
+    ] {
+        assert!(lines.contains(expected), "{expected:?} is missing in\n{lines}");
+    }
+    assert!(!lines.contains("s3cret"), "a secret is logged:\n{lines}");
+}
+
+#[test]
 fn redirects_and_cookies_are_logged_without_secrets() {
     let _ = log::set_logger(&LINES);
     log::set_max_level(log::LevelFilter::Trace);
     let goal = serve(|peer| {
         peer.read_request();
-        peer.send(b"HTTP/1.1 418 Short\r\nSet-Cookie: a=s3cret\r\nContent-Length: 6\r\n\r\ns3cret");
+        peer.send(b"HTTP/1.1 418 Short\r\nSet-Cookie: a=s3cret\r\ns3cret\r\ns3cret s: x\r\nRefresh: 0;/s3cret\r\nContent-Length: 6\r\n\r\ns3cret");
     });
-    let location = format!("ws://user:s3cret@{}/goal?token=s3cret#s3cret", goal.addr);
+    let location = format!("ws://user:s3cret@{}/goal/s3cret?token=s3cret#s3cret", goal.addr);
     let start = serve(move |peer| {
         peer.read_request();
         let head = format!("HTTP/1.1 308 There\r\nLocation: {location}\r\n");
@@ -99,7 +120,7 @@ fn redirects_and_cookies_are_logged_without_secrets() {
     let builder = Builder::new()
         .cookie_store(jar.clone())
         .headers_with(|_| Ok(vec![("Authorization".into(), "s3cret".into())]));
-    let url = format!("ws://user:s3cret@{}/start?token=s3cret", start.addr);
+    let url = format!("ws://user:s3cret@{}/start/s3cret?token=s3cret", start.addr);
     builder.connect(&url).unwrap_err();
     start.join();
     goal.join();
@@ -107,10 +128,9 @@ fn redirects_and_cookies_are_logged_without_secrets() {
 
     let lines = LINES.0.lock().unwrap().join("\n");
     for expected in [
-        "request: GET /start?***",
+        "request: GET ***",
         "response: HTTP/1.1 308 There",
         "response: Location: ***",
-        "request: GET /goal?***",
         "response: HTTP/1.1 418 Short",
     ] {
         assert!(lines.contains(expected), "{expected:?} is missing in\n{lines}");

@@ -399,6 +399,68 @@ mod rfc_9112_response_heads {
         }
     }
 
+    /// What a refusal says beside its status is only evidence.
+    #[test]
+    fn the_peer_refuses_with_a_malformed_head_and_its_status_is_kept() {
+        let long = format!("B: {}", "b".repeat(MAX_LINE));
+        let rows: &[(&str, &[&str])] = &[
+            ("A: a\r\nX Trace Id: 77\r\nC: c\r\n\r\n", &["a", "c"]),
+            ("A: a\r\nX\r\n: y\r\nC : c\r\nD: d\r\n\r\n", &["a", "d"]),
+            ("A: a\0\r\nB: \x1b\r\nC: c\r\n\r\n", &["c"]),
+            (&format!("A: a\r\n{long}\r\nC: c\r\n\r\n"), &["a", "c"]),
+            // A line that goes on in the next is left out: what is known of it is a part.
+            ("A: a\r\n b\r\n\tc\r\nD: d\r\n\r\n", &["d"]),
+            ("A: a\r\nX Y: b\r\n c\r\n\r\n", &["a"]),
+            // No line begins in the middle of another one.
+            ("A: a\nB: b\r\nC: c\r\n\r\n", &["c"]),
+            ("A: a\rB: b\r\nC: c\r\n\r\n", &["c"]),
+            ("A: a\n\nB: b\r\n\r\n", &[]),
+            ("\n\r\nC: c\r\n\r\n", &["c"]),
+        ];
+        for status in [200, 302, 404, 503, 999] {
+            for (rest, values) in rows {
+                let head = format!("HTTP/1.1 {status} x\r\n{rest}");
+                let (response, len) = read(head.as_bytes()).unwrap().unwrap();
+                assert_eq!((response.status(), len), (status, head.len()), "{head:?}");
+                let kept: Vec<_> = response.headers().iter().map(|(_, value)| value).collect();
+                let expected: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+                assert_eq!(kept, expected, "{head:?}");
+                // What opens the connection has no such lines.
+                assert!(read(head.replacen(&status.to_string(), "101", 1).as_bytes()).is_err());
+            }
+        }
+        let many = "A: a\r\n".repeat(200);
+        let response = response(&format!("HTTP/1.1 503 x\r\n{many}\r\n"));
+        assert_eq!(response.headers().iter().count(), 128);
+        let much = format!("HTTP/1.1 503 x\r\n{}", "A: a\r\n".repeat(MAX_HEAD));
+        assert_eq!(read(much.as_bytes()).unwrap_err(), HeadError::HeadTooLarge);
+    }
+
+    /// RFC 9112 section 2.2: a recipient may take a single LF for the end of a line.
+    #[test]
+    fn the_peer_refuses_with_bare_line_feeds_and_its_status_is_kept() {
+        let head = "HTTP/1.1 503 x\nRetry-After: 5\nA: a\r\n\nbody";
+        let (response, len) = read(head.as_bytes()).unwrap().unwrap();
+        assert_eq!((response.status(), &head[len..]), (503, "body"));
+        assert_eq!(response.headers().get("Retry-After"), Some("5"));
+        assert_eq!(response.headers().get("A"), Some("a"));
+        // The reason is not what counts either.
+        let response = self::response("HTTP/1.1 503 \x1b[2J\r\n\r\n");
+        assert_eq!((response.status(), response.reason()), (503, ""));
+    }
+
+    /// What opens a tunnel is strict: behind it the first byte is the server's.
+    #[test]
+    fn a_proxy_opens_a_tunnel_by_a_well_formed_head_only() {
+        for rest in ["\n\n", "\r\nX Y: z\r\n\r\n", "\r\nA: a\r\n b\r\n\r\n"] {
+            for (status, is_read) in [(200, false), (299, false), (100, false), (407, true)] {
+                let head = format!("HTTP/1.1 {status} x{rest}");
+                let read = HeadReader::for_tunnel().advance(head.as_bytes());
+                assert_eq!(read.is_ok_and(|read| read.is_some()), is_read, "{head:?}");
+            }
+        }
+    }
+
     #[test]
     fn the_peer_writes_unusual_heads_that_are_allowed() {
         for (head, status, reason) in [
@@ -504,7 +566,7 @@ mod limits_of_a_head {
                 assert_eq!(found, expected);
             }
         }
-        assert_eq!(MAX_LINE, 8_192);
+        assert_eq!(MAX_LINE, 16_384);
     }
 
     #[test]
@@ -816,7 +878,7 @@ mod what_the_errors_say {
             (HeadError::BadStatusLine, "malformed status line"),
             (HeadError::BadHeader, "malformed header line"),
             (HeadError::BadLineEnd, "a line does not end in CR LF"),
-            (HeadError::LineTooLong, "a header line is longer than 8 KiB"),
+            (HeadError::LineTooLong, "a header line is longer than 16 KiB"),
             (HeadError::TooManyLines, "more than 128 header lines"),
             (HeadError::HeadTooLarge, "the response head is larger than 64 KiB"),
         ] {

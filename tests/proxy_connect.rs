@@ -220,7 +220,7 @@ fn a_proxy_whose_refusal_stalls_is_left_after_a_second() {
 
 #[test]
 fn a_proxy_that_answers_no_http_is_refused() {
-    let long = "x".repeat(9000);
+    let long = "x".repeat(17_000);
     let cases: Vec<(Vec<u8>, HeadError)> = vec![
         (b"SSH-2.0-x\r\n".into(), HeadError::NotHttp),
         (b"\x05\x00\x05\x00\x00\x01".into(), HeadError::NotHttp),

@@ -1,5 +1,5 @@
-//! Response heads: the same however they are cut, and whatever we accept, `httparse` accepts as
-//! the same.
+//! Response heads: the same however they are cut; what may open a connection, `httparse` accepts as
+//! the same, and of a refusal each line that is kept.
 //!
 //! Input: the cutting plan with its length before it, the response.
 
@@ -16,15 +16,10 @@ pub fn check(data: &[u8]) {
     let Ok(Some((mut response, len))) = whole else { return };
 
     assert!(len <= MAX_HEAD);
-    let mut headers = [httparse::EMPTY_HEADER; MAX_LINES];
-    let mut theirs = httparse::Response::new(&mut headers);
-    assert_eq!(theirs.parse(bytes), Ok(httparse::Status::Complete(len)), "httparse accepts it too");
-    assert_eq!(theirs.code, Some(response.status()));
-    assert_eq!(theirs.version, Some(response.minor_version()));
-    assert_eq!(theirs.headers.len(), response.headers().iter().count());
-    for (their, (name, value)) in theirs.headers.iter().zip(response.headers().iter()) {
-        assert_eq!((their.name, their.value), (name, value));
-        assert!(name.len() + value.len() <= MAX_LINE);
+    assert!(response.headers().iter().count() <= MAX_LINES);
+    match response.status() {
+        0..200 => as_httparse_reads_it(&response, bytes, len),
+        _ => of_lines_that_httparse_reads(&response, &bytes[..len]),
     }
 
     // Neither may panic, whatever stands in the headers.
@@ -38,6 +33,57 @@ pub fn check(data: &[u8]) {
     let _ = response.is_body_complete(rest);
     response.keep_body(rest);
     assert!(response.body().len() <= rest.len());
+}
+
+/// Whatever is read strictly is what `httparse` reads.
+pub fn as_httparse_reads_it(response: &Response, bytes: &[u8], len: usize) {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_LINES];
+    let mut theirs = httparse::Response::new(&mut headers);
+    assert_eq!(theirs.parse(bytes), Ok(httparse::Status::Complete(len)), "httparse accepts it too");
+    assert_eq!(theirs.code, Some(response.status()));
+    assert_eq!(theirs.version, Some(response.minor_version()));
+    assert_eq!(theirs.headers.len(), response.headers().iter().count());
+    for (their, (name, value)) in theirs.headers.iter().zip(response.headers().iter()) {
+        assert_eq!((their.name, their.value), (name, value));
+        assert!(name.len() + value.len() <= MAX_LINE);
+    }
+}
+
+/// Each header line of a refusal is a line of the head, in order, that `httparse` reads alone; and
+/// none is left out that is as plain as can be.
+pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
+    assert_eq!(head.get(9..12), Some(response.status().to_string().as_bytes()));
+    let first = head.iter().position(|&byte| byte == b'\n').unwrap();
+    let end: &[u8] = if head[..first].ends_with(b"\r") { b"\r\n" } else { b"\n" };
+    let mut rest = &head[first + 1..];
+    let mut model = Vec::new();
+    while let Some(at) = rest.windows(end.len()).position(|window| window == end) {
+        let line = &rest[..at];
+        rest = &rest[at + end.len()..];
+        if matches!(line, [b' ' | b'\t', ..]) {
+            // It goes on with the line before, which is left out with it.
+            model.pop();
+            model.push(None);
+        }
+        let one = [line.strip_suffix(b"\r").unwrap_or(line), b"\r\n\r\n"].concat();
+        let mut headers = [httparse::EMPTY_HEADER; 2];
+        model.push(match httparse::parse_headers(&one, &mut headers) {
+            Ok(httparse::Status::Complete((_, [header]))) => {
+                Some((header.name.to_owned(), header.value.to_owned()))
+            }
+            _ => None,
+        });
+    }
+    let mut kept = response.headers().iter().peekable();
+    let within = |name: &str, value: &[u8]| name.len() + value.len() + 2 <= MAX_LINE;
+    for (name, value) in model.iter().take(MAX_LINES).flatten() {
+        if kept.next_if_eq(&(name.as_str(), value.as_slice())).is_none() {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric();
+            let is_plain = name.bytes().all(|byte| plain(&byte)) && value.iter().all(plain);
+            assert!(!is_plain || !within(name, value), "{name} is left out");
+        }
+    }
+    assert_eq!(kept.next(), None, "a line is made up");
 }
 
 fn read(bytes: &[u8], plan: &[u8]) -> Result<Option<(Response, usize)>, HeadError> {

@@ -67,7 +67,7 @@ fn read_answer(exchange: &mut Exchange<'_>) -> Result<Response, Error> {
 }
 
 fn read_head(exchange: &mut Exchange<'_>) -> Result<Response, Error> {
-    let (mut head, mut bytes) = (HeadReader::default(), Vec::new());
+    let (mut head, mut bytes) = (HeadReader::for_tunnel(), Vec::new());
     loop {
         match head.advance(&bytes) {
             Ok(Some((response, _))) => {

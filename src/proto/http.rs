@@ -1,5 +1,5 @@
-//! The little HTTP/1.1 that a WebSocket client needs: response heads, strictly read
-//! (RFC 9112), for the opening handshake and for proxies.
+//! The little HTTP/1.1 that a WebSocket client needs: response heads (RFC 9112), for the opening
+//! handshake and for proxies. One that opens a connection is read strictly, a refusal forgivingly.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::date;
 
 /// The longest line of a response head, in bytes without the line end.
-pub const MAX_LINE: usize = 8 * 1024;
+pub const MAX_LINE: usize = 16 * 1024;
 /// The most header lines.
 pub const MAX_LINES: usize = 128;
 /// The largest head, in bytes.
@@ -44,7 +44,7 @@ impl fmt::Display for HeadError {
             Self::BadStatusLine => "malformed status line",
             Self::BadHeader => "malformed header line",
             Self::BadLineEnd => "a line does not end in CR LF",
-            Self::LineTooLong => "a header line is longer than 8 KiB",
+            Self::LineTooLong => "a header line is longer than 16 KiB",
             Self::TooManyLines => "more than 128 header lines",
             Self::HeadTooLarge => "the response head is larger than 64 KiB",
         })
@@ -284,8 +284,19 @@ fn decode_chunks(mut raw: &[u8]) -> (Vec<u8>, bool) {
 }
 
 /// Reads a response head as it arrives; looks at each byte once.
+///
+/// An answer that opens something is read strictly, each line as RFC 9112 has it. A refusal is
+/// evidence: its status must not be lost because of another line. There a line that is malformed
+/// or over a limit is left out, together with the line that it continues (section 5.2), and a head
+/// whose status line ends in a bare LF may end all lines so (section 2.2).
 #[derive(Debug, Default)]
 pub struct HeadReader {
+    /// What opens a tunnel is read strictly, too.
+    tunnel: bool,
+    /// A bare LF ends a line.
+    bare_lf: bool,
+    /// The last line that was read is the last of the headers.
+    kept_last: bool,
     /// Where the line begins that is being read.
     line: usize,
     /// How far its end has been looked for.
@@ -295,12 +306,23 @@ pub struct HeadReader {
 }
 
 impl HeadReader {
+    /// Returns a reader of answers to CONNECT, which is strict with 1xx and 2xx. The default one,
+    /// for the opening handshake, is strict with 1xx, of which 101 is one.
+    #[must_use]
+    pub fn for_tunnel() -> Self {
+        Self { tunnel: true, ..Self::default() }
+    }
+
     /// At least so many bytes more than `bytes`, which [`advance`](Self::advance) found incomplete,
     /// make the head complete. Reading no more than that at a time never takes what follows it.
     #[must_use]
     pub fn missing(&self, bytes: &[u8]) -> usize {
-        const SHORTEST: usize = b"HTTP/1.1 200\r\n\r\n".len();
+        const SHORTEST: usize = b"HTTP/1.1 400\n\n".len();
+        // Only a refusal may have bare LFs.
+        let opens = matches!(bytes.get(b"HTTP/1.1 ".len()), Some(b'1' | b'2'));
         let tail = match bytes {
+            [.., b'\r' | b'\n'] if !opens => 1,
+            _ if !opens => 2,
             [.., b'\r', b'\n', b'\r'] => 1,
             [.., b'\r', b'\n'] => 2,
             [.., b'\r'] => 3,
@@ -326,7 +348,11 @@ impl HeadReader {
             if self.seen > MAX_HEAD {
                 return Err(HeadError::HeadTooLarge);
             }
+            let forgiving = self.response.as_ref().is_some_and(|found| self.is_refusal(found));
             if byte != b'\n' {
+                if forgiving {
+                    continue;
+                }
                 // A CR may only stand before the LF.
                 if line.last() == Some(&b'\r') {
                     return Err(HeadError::BadLineEnd);
@@ -336,7 +362,20 @@ impl HeadReader {
                 }
                 continue;
             }
-            let line = line.strip_suffix(b"\r").ok_or(HeadError::BadLineEnd)?;
+            let line = match line.strip_suffix(b"\r") {
+                Some(line) => line,
+                None if self.bare_lf => line,
+                // It spoils the line, and does not begin another that somebody else wrote.
+                None if forgiving => continue,
+                None => {
+                    let refuses = |found| self.is_refusal(&found);
+                    if self.response.is_some() || !status_line(line).is_ok_and(refuses) {
+                        return Err(HeadError::BadLineEnd);
+                    }
+                    self.bare_lf = true;
+                    line
+                }
+            };
             self.line = self.seen;
             match &mut self.response {
                 None => self.response = Some(status_line(line)?),
@@ -345,14 +384,31 @@ impl HeadReader {
                 }
                 Some(response) => {
                     self.lines += 1;
-                    if self.lines > MAX_LINES {
-                        return Err(HeadError::TooManyLines);
+                    let read = if self.lines > MAX_LINES {
+                        Err(HeadError::TooManyLines)
+                    } else if line.len() > MAX_LINE {
+                        Err(HeadError::LineTooLong)
+                    } else {
+                        header_line(line)
+                    };
+                    if let (Err(error), false) = (&read, forgiving) {
+                        return Err(*error);
                     }
-                    response.headers.0.push(header_line(line)?);
+                    // The value of the line before goes on: what was read of it is a part.
+                    if self.kept_last && matches!(line, [b' ' | b'\t', ..]) {
+                        response.headers.0.pop();
+                    }
+                    self.kept_last = read.is_ok();
+                    response.headers.0.extend(read);
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Whether the response opens nothing: there is nothing to protect.
+    fn is_refusal(&self, response: &Response) -> bool {
+        response.status >= if self.tunnel { 300 } else { 200 }
     }
 }
 
@@ -367,6 +423,8 @@ fn status_line(line: &[u8]) -> Result<Response, HeadError> {
     let reason = match rest {
         [] => rest,
         [b' ', reason @ ..] if reason.iter().all(|&byte| is_text(byte)) => reason,
+        // The status of a refusal counts, whatever stands beside it.
+        [b' ', ..] if *a >= b'3' => &[],
         _ => return Err(HeadError::BadStatusLine),
     };
     let digit = |byte: &u8| u16::from(byte - b'0');
