@@ -215,14 +215,17 @@ impl<'a> Failure<'a> {
         self.down_for
     }
 
-    /// How long the server asks to wait (`Retry-After` of a 429 or 503, in seconds or as a date),
-    /// at most one hour; [`Response::retry_after`](crate::Response::retry_after) tells up to a day.
-    /// Reads the clock.
+    /// Returns how long the server, or the proxy, asks to wait: `Retry-After` of a 429 or 503, in
+    /// seconds or as a date, and at most one hour, while
+    /// [`Response::retry_after`](crate::Response::retry_after) tells up to a day. Reads the clock.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let Error::Handshake(refused) = self.error else { return None };
-        matches!(refused.response()?.status(), 429 | 503).then_some(())?;
-        Some(refused.retry_after()?.min(MAX_RETRY_AFTER))
+        let (response, asked) = match self.error {
+            Error::Handshake(refused) => (refused.response()?, refused.retry_after()?),
+            Error::Proxy(refused) => (refused.response()?, refused.retry_after()?),
+            _ => return None,
+        };
+        matches!(response.status(), 429 | 503).then_some(asked.min(MAX_RETRY_AFTER))
     }
 
     /// Whether an [`App`](crate::App) connects again unless it is told otherwise:

@@ -179,6 +179,12 @@ impl Builder {
     }
 
     /// Sends `Origin`, as a browser would (RFC 6455 section 10.2). Default: not sent.
+    ///
+    /// Some servers refuse a request without one, or with one that they do not expect: those made
+    /// with Go's `golang.org/x/net/websocket`, Cockpit, LibVNCServer. They take their own, for
+    /// example `https://example.com` for `wss://example.com/`. Others, Chromium's debugging port
+    /// for example, refuse a request that has one. The text of the error shows the line in which
+    /// the server says why.
     #[must_use]
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
@@ -221,7 +227,8 @@ impl Builder {
         self
     }
 
-    /// Sends this `User-Agent`. Default: `landline/VERSION`.
+    /// Sends this `User-Agent`, to a proxy that is asked by CONNECT too. Default:
+    /// `landline/VERSION`.
     #[must_use]
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
         self.user_agent = Some(agent.into());

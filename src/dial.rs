@@ -116,7 +116,10 @@ impl<'a> Attempt<'a> {
         let dialer = Dialer { options, deadline: self.deadline, abort };
         let target = &self.hop.target;
         match proxy.choose(target)? {
-            Some(proxy) => tunnel::open(&dialer, &proxy, &target.host, target.port),
+            Some(proxy) => {
+                let user_agent = self.headers.user_agent();
+                tunnel::open(&dialer, &proxy, &target.host, target.port, user_agent)
+            }
             None => Ok(Arc::new(dialer.connect(&target.host, target.port)?)),
         }
     }

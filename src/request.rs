@@ -68,6 +68,12 @@ impl HeaderLines {
         }
         Ok(Self { host, lines })
     }
+
+    /// The last one, if there is any.
+    pub(crate) fn user_agent(&self) -> Option<&str> {
+        let line = self.lines.iter().rfind(|line| is(line, "User-Agent"));
+        line.map(|(_, value)| value.as_str())
+    }
 }
 
 /// What the caller gave as headers: of those for each attempt and those for all, the former.

@@ -124,6 +124,28 @@ fn a_server_that_asks_to_wait_is_waited_for() {
 }
 
 #[test]
+fn a_proxy_that_asks_to_wait_is_waited_for() {
+    watchdog(LIMIT, || {
+        for (status, value, obeyed) in
+            [(429, "1", Some(1)), (503, "1", Some(1)), (503, "7200", Some(3600)), (502, "1", None)]
+        {
+            let proxy = serve(move |peer| {
+                peer.read_request();
+                let rest = format!("Retry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+                peer.send(format!("HTTP/1.1 {status} No\r\n{rest}").as_bytes());
+            });
+            let way = Proxy::new(&format!("http://{}", proxy.addr)).unwrap();
+            let builder = builder().proxy(way);
+            let error = builder.connect("ws://server.test/").unwrap_err();
+            let failure = Failure::new(&error, 1, Duration::ZERO);
+            assert!(failure.is_retryable());
+            assert_eq!(failure.retry_after(), obeyed.map(Duration::from_secs), "{status} {value}");
+            proxy.join();
+        }
+    });
+}
+
+#[test]
 fn a_server_that_asks_to_wait_for_ages_is_not_obeyed() {
     watchdog(LIMIT, || {
         let hour = Some(Duration::from_secs(3600));

@@ -90,8 +90,8 @@ fn secrets_are_in_no_diagnostic_of_redirects_cookies_and_refusals() {
 
         // A redirect with secrets in its URL, to a server that refuses.
         for answer in [
-            "HTTP/1.1 403 No\r\nSet-Cookie: b=canary\r\nContent-Length: 6\r\n\r\ncanary",
-            "HTTP/1.1 307 Go\r\nLocation: ftp://canary:canary@canary/canary\r\n\r\n",
+            "HTTP/1.1 403 No\r\nSet-Cookie: b=canary\r\nLink: </canary>\r\nContent-Length: 2\r\n\r\nno",
+            "HTTP/1.1 307 Go\r\nLocation: ftp://canary:canary@canary/canary\r\nRefresh: 0;/canary\r\n\r\n",
             "HTTP/1.1 307 Go\r\nLocation: ws://canary:canary@127.0.0.1:0/?canary\r\n\r\n",
             "HTTP/1.1 307 Go\r\nLocation: /canary\r\nLocation: /canary\r\n\r\n",
             "HTTP/1.1 101 Go\r\nSet-Cookie: b=canary\r\nLocation: canary\r\n\r\n",

@@ -87,9 +87,12 @@ fn credentials_are_in_no_error_however_connecting_ends() {
             .cookie("session=canary")
             .origin("https://canary@origin");
         // Silent, refused, ended, no HTTP, another protocol, a redirect, wrong in each way.
-        let answers: [&[u8]; 9] = [
+        let answers: [&[u8]; 12] = [
             b"",
-            b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nContent-Length: 6\r\n\r\ncanary",
+            b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nLink: </canary>\r\nContent-Length: 2\r\n\r\nno",
+            b"HTTP/1.1 302 There\r\nLocation: /canary\r\nRefresh: 0;/canary\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 There\r\nLocation: ftp://canary/canary\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 403 No\r\nSec-WebSocket-Protocol: canary\r\ncanary\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 302 There\r\nSet-Cookie: canary\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 101 OK\r\nSet-Cookie: canary\r\n\r\n",
             b"HTTP/1.1 101 OK\r\nSet-Cookie: canary\r\nUpgrade: websocket\r\n\r\n",

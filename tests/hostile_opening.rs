@@ -233,6 +233,62 @@ fn a_server_whose_header_lines_are_malformed_is_left() {
 }
 
 #[test]
+fn a_server_whose_refusal_has_a_malformed_line_is_understood() {
+    watchdog(LIMIT, || {
+        for (status, retry) in [(200, false), (404, false), (429, true), (503, true)] {
+            for line in ["X Trace Id: 77", "no colon", ": empty", "X: a\0b", "X: a\r\n b"] {
+                let answer = format!(
+                    "HTTP/1.1 {status} No\r\nRetry-After: 5\r\n{line}\r\nContent-Length: 0\r\n\r\n"
+                );
+                let said = refusal(builder(), answers(answer.into_bytes()));
+                assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Status), "{line}");
+                assert_eq!(said.is_retryable(), retry, "{status}");
+                let Error::Handshake(refused) = said else { panic!("{said:?}") };
+                assert_eq!(refused.response().unwrap().status(), status);
+                assert_eq!(refused.retry_after(), Some(Duration::from_secs(5)));
+            }
+        }
+    });
+}
+
+/// Where servers say why: a missing `Origin`, Chromium's switch, a plain word.
+#[test]
+fn a_server_that_refuses_says_why_in_the_first_line_of_its_body() {
+    watchdog(LIMIT, || {
+        let origin = "Rejected an incoming WebSocket connection from the http://127.0.0.1:9222 origin. \
+                  Use the command line flag --remote-allow-origins=http://127.0.0.1:9222 to allow";
+        let long = "x".repeat(300);
+        let rows: &[(&str, &[u8], &str)] = &[
+            ("", origin.as_bytes(), origin),
+            ("text/plain; charset=utf-8", b"bad origin\n\nmore", "bad origin"),
+            ("", b"\r\n \n  null origin \r\nmore", "null origin"),
+            ("application/json", b"{\n  \"error\": \"no token\"\n}", "\"error\": \"no token\""),
+            ("", b"\x1b[2Ja\x07b", r"\u{1b}[2Ja\u{7}b"),
+            ("", "\u{202e}evil \u{e9}".as_bytes(), "\\u{202e}evil \u{e9}"),
+            ("", long.as_bytes(), &long[..256]),
+            // What is no text, or begins with nothing but marks.
+            ("", b"", ""),
+            ("", b"\n---\n", ""),
+            ("", b"<!DOCTYPE html><title>403</title>", ""),
+            ("", b"\n<html>\nno", ""),
+            ("text/html", b"Forbidden", ""),
+            ("image/png", b"PNG", ""),
+            ("", b"\x1f\x8b\x08\xff\xfea", ""),
+            ("", b"a\0b", ""),
+        ];
+        for (kind, body, expected) in rows {
+            let kind =
+                if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
+            let head = format!("HTTP/1.1 403 No\r\n{kind}Content-Length: {}\r\n\r\n", body.len());
+            let said = refusal(builder(), answers([head.as_bytes(), body].concat())).to_string();
+            let expected =
+                if expected.is_empty() { String::new() } else { format!(": {expected}") };
+            assert_eq!(said, format!("opening handshake failed: status 403 No{expected}"));
+        }
+    });
+}
+
+#[test]
 fn a_server_that_refuses_is_quoted_with_status_headers_and_body() {
     watchdog(LIMIT, || {
         for status in [200, 204, 301, 304, 400, 401, 403, 404, 408, 426, 429, 500, 503] {

@@ -282,7 +282,7 @@ fn a_proxy_sees_nothing_of_what_is_for_the_server() {
             .header("X-For-Server", "server-canary")
             .cookie("c=server-canary")
             .bearer_auth("server-canary")
-            .user_agent("server-canary")
+            .user_agent("agent/1")
             .proxy(proxy);
         let ws = builder.connect("ws://server.test:1234/server-canary?server-canary").unwrap();
         ws.abort();
@@ -290,7 +290,8 @@ fn a_proxy_sees_nothing_of_what_is_for_the_server() {
 
         let [asked] = &relay.asked()[..] else { panic!("asked more than once") };
         let basic = "Proxy-Authorization: Basic dXNlcjpwcm94eS1jYW5hcnk=";
-        let expected = ["Host: server.test:1234", basic, "X-For-Proxy: header-canary"];
+        let expected =
+            ["Host: server.test:1234", "User-Agent: agent/1", basic, "X-For-Proxy: header-canary"];
         assert_eq!(asked.headers, expected);
         let request = seen.recv().unwrap();
         assert!(request.contains("server-canary"));

@@ -163,7 +163,7 @@ fn a_proxy_that_refuses_is_quoted_with_status_reason_headers_and_body() {
         for (status, retry) in statuses {
             let answer = format!(
                 "HTTP/1.1 {status} Because\r\nLocation: ws://elsewhere/\r\nSet-Cookie: a=canary\r\n\
-                 Retry-After: 7\r\nContent-Length: 9\r\n\r\nno canary"
+                 Retry-After: 7\r\nContent-Length: 9\r\n\r\nno secret"
             );
             let refused = answered(answer);
             assert_eq!(refused.is_retryable(), retry, "{status}");
@@ -172,10 +172,59 @@ fn a_proxy_that_refuses_is_quoted_with_status_reason_headers_and_body() {
             let refused = proxy_error(refused);
             let response = refused.response().unwrap();
             assert_eq!((response.status(), response.reason()), (status, "Because"));
-            assert_eq!(response.headers().get("retry-after"), Some("7"));
+            assert_eq!(refused.retry_after(), Some(Duration::from_secs(7)));
             // RFC 9110 section 15.2: a 1xx has no body.
-            let body = if status == 101 { &b""[..] } else { b"no canary" };
+            let body = if status == 101 { &b""[..] } else { b"no secret" };
             assert_eq!(response.body(), body);
+        }
+    });
+}
+
+#[test]
+fn a_proxy_whose_refusal_has_a_malformed_line_is_understood() {
+    watchdog(LIMIT, || {
+        let rest = "Retry-After: 5\r\nX Trace Id: 77\r\nContent-Length: 4\r\n\r\nbusy";
+        let refused = answered(format!("HTTP/1.1 503 No\r\n{rest}"));
+        assert!(refused.is_retryable() && refused.to_string().ends_with("503 No: busy"));
+        let refused = proxy_error(refused);
+        assert_eq!(refused.response().unwrap().status(), 503);
+        assert_eq!(refused.retry_after(), Some(Duration::from_secs(5)));
+    });
+}
+
+#[test]
+fn a_proxy_is_told_the_user_agent() {
+    let default = concat!("landline/", env!("CARGO_PKG_VERSION"));
+    type Change = fn(Builder) -> Builder;
+    let rows: [(Change, Option<&str>, Option<&str>); 5] = [
+        (|builder| builder, None, Some(default)),
+        (|builder| builder.user_agent("mine/1"), None, Some("mine/1")),
+        (|builder| builder.header("user-agent", "other/2"), None, Some("other/2")),
+        (Builder::no_user_agent, None, None),
+        (|builder| builder.user_agent("mine/1"), Some("its/3"), Some("its/3")),
+    ];
+    watchdog(LIMIT, move || {
+        for (change, own, expected) in rows {
+            let proxy = serve(|peer| {
+                peer.read_request();
+                peer.send(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
+                peer.stall();
+                peer.request.clone()
+            });
+            let mut to = Proxy::new(&format!("http://{}", proxy.addr)).unwrap();
+            if let Some(own) = own {
+                to = to.header("User-Agent", own).unwrap();
+            }
+            let builder = change(builder().proxy(to).header("X-Other", "canary"));
+            proxy_error(error(builder.connect(URL)));
+            let request = proxy.join();
+            assert!(request.starts_with("CONNECT ") && !request.contains("canary"), "{request}");
+            let lines = request.lines().filter_map(|line| line.split_once(": "));
+            let agents: Vec<_> = lines
+                .filter(|(name, _)| name.eq_ignore_ascii_case("User-Agent"))
+                .map(|(_, value)| value)
+                .collect();
+            assert_eq!(agents, expected.into_iter().collect::<Vec<_>>(), "{request}");
         }
     });
 }

@@ -150,6 +150,13 @@ impl ProxyError {
         }
     }
 
+    /// Returns how long a proxy that refused asks to wait before the next attempt; see
+    /// [`Response::retry_after`]. Reads the clock.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry_after(self.response()?)
+    }
+
     pub(super) fn is_retryable(&self) -> bool {
         match &self.problem {
             ProxyProblem::Connect(_) | ProxyProblem::Io(_) | ProxyProblem::Eof => true,
@@ -173,7 +180,7 @@ impl fmt::Display for ProxyError {
             ProxyProblem::Eof => f.write_str("it closed the connection"),
             ProxyProblem::Head(error) => error.fmt(f),
             ProxyProblem::TooManyInterim => f.write_str("too many interim responses"),
-            ProxyProblem::Refused(response) => write_status(f, response),
+            ProxyProblem::Refused(response) => write_refusal(f, response),
             ProxyProblem::Socks(error) => error.fmt(f),
         }
     }
@@ -241,8 +248,7 @@ impl HandshakeError {
     /// [`Response::retry_after`]. Reads the clock.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.response.as_ref()?.retry_after(now)
+        retry_after(self.response.as_ref()?)
     }
 }
 
@@ -254,7 +260,7 @@ impl fmt::Display for HandshakeError {
             HandshakeProblem::Head(error) => error.fmt(f),
             HandshakeProblem::TooManyInterim => f.write_str("too many interim responses"),
             HandshakeProblem::Mismatch(mismatch) => match &self.response {
-                Some(response) if mismatch == Mismatch::Status => write_status(f, response),
+                Some(response) if mismatch == Mismatch::Status => write_refusal(f, response),
                 Some(response) if mismatch.is_about_extensions() => {
                     mismatch.fmt(f)?;
                     // What it says names what is wrong.
@@ -287,16 +293,47 @@ impl StdError for HandshakeError {
     }
 }
 
+fn retry_after(refusal: &Response) -> Option<Duration> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    refusal.retry_after(now)
+}
+
 /// A refusal that says "not now".
 pub(super) fn is_temporary(refusal: &Response) -> bool {
     matches!(refusal.status(), 408 | 429 | 500..=599)
 }
 
-/// As a line of a diagnostic: what a peer wrote is escaped, and cut.
-fn write_status(f: &mut fmt::Formatter<'_>, refusal: &Response) -> fmt::Result {
-    let reason: String = refusal.reason().chars().take(256).collect();
-    write!(f, "status {} {}", refusal.status(), reason.escape_debug())
+/// Writes the status, and the line of the body where the reason usually stands: what a peer wrote
+/// is escaped, and cut.
+fn write_refusal(f: &mut fmt::Formatter<'_>, refusal: &Response) -> fmt::Result {
+    let reason: String = refusal.reason().chars().take(MAX_QUOTED).collect();
+    write!(f, "status {} {}", refusal.status(), reason.escape_debug())?;
+    match first_line(refusal) {
+        Some(line) => write!(f, ": {}", Quoted(&line)),
+        None => Ok(()),
+    }
 }
+
+/// Returns the first line of the body that has a letter or a digit, if the body is text. HTML
+/// begins with lines that tell nothing.
+fn first_line(refusal: &Response) -> Option<String> {
+    let kind = refusal.headers().get("Content-Type").unwrap_or("text/plain").to_ascii_lowercase();
+    let is_text = kind.starts_with("text/") || kind.contains("json");
+    if !is_text || kind.contains("html") || refusal.body().trim_ascii_start().starts_with(b"<") {
+        return None;
+    }
+    // A character has at most four bytes.
+    let lines = refusal.body().split(|byte| matches!(byte, b'\n' | b'\r'));
+    let mut lines =
+        lines.map(|line| String::from_utf8_lossy(&line[..line.len().min(4 * MAX_QUOTED)]));
+    let line = lines.find(|line| line.contains(char::is_alphanumeric))?;
+    let line: String = line.trim().chars().take(MAX_QUOTED).collect();
+    let is_binary = line.contains(['\0', char::REPLACEMENT_CHARACTER]);
+    (!is_binary).then_some(line)
+}
+
+/// The most characters of a peer's that an error shows.
+const MAX_QUOTED: usize = 256;
 
 /// An error that may quote the peer, names in its certificate for example: cut, and with
 /// everything escaped that could confuse a terminal.
@@ -304,7 +341,7 @@ pub(super) struct Quoted<'a>(pub(super) &'a dyn fmt::Display);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for letter in self.0.to_string().chars().take(256) {
+        for letter in self.0.to_string().chars().take(MAX_QUOTED) {
             match letter {
                 '"' | '\'' | '\\' => write!(f, "{letter}")?,
                 _ => write!(f, "{}", letter.escape_debug())?,

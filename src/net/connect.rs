@@ -17,8 +17,9 @@ pub(super) fn ask(
     exchange: &mut Exchange<'_>,
     host: &Host<String>,
     port: u16,
+    user_agent: Option<&str>,
 ) -> Result<(), Error> {
-    let head = request(exchange.proxy, host, port);
+    let head = request(exchange.proxy, host, port, user_agent);
     log_head("proxy request", &head);
     let sent = exchange.send(&head);
     // A proxy that refuses may do so before it has read all: then the answer says why.
@@ -34,16 +35,20 @@ pub(super) fn ask(
     Err(exchange.failed(ProxyProblem::Refused(response)))
 }
 
-/// Of all headers that the caller asked for, only those that are meant for the proxy.
-fn request(proxy: &Proxy, host: &Host<String>, port: u16) -> Vec<u8> {
+/// Of all headers that the caller asked for, only those that are meant for the proxy, and
+/// `User-Agent`: some proxies refuse a request without one.
+fn request(proxy: &Proxy, host: &Host<String>, port: u16, user_agent: Option<&str>) -> Vec<u8> {
     let mut head = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
     let mut put = |name: &str, value: &str| {
         for part in [name, ": ", value, "\r\n"] {
             head.push_str(part);
         }
     };
-    let given = |(name, _): &(String, _)| name.eq_ignore_ascii_case("Proxy-Authorization");
-    if let (Some((user, password)), false) = (&proxy.credentials, proxy.headers.iter().any(given)) {
+    let gives = |name| proxy.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    if let (Some(user_agent), false) = (user_agent, gives("User-Agent")) {
+        put("User-Agent", user_agent);
+    }
+    if let (Some((user, password)), false) = (&proxy.credentials, gives("Proxy-Authorization")) {
         let credentials = BASE64.encode(format!("{user}:{password}"));
         put("Proxy-Authorization", &format!("Basic {credentials}"));
     }

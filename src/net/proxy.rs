@@ -184,7 +184,9 @@ impl Proxy {
     }
 
     /// Adds a header line to the CONNECT request, which has none of the headers that are meant
-    /// for the server. `Proxy-Authorization` replaces the one of [`credentials`](Self::credentials).
+    /// for the server but `User-Agent`. `Proxy-Authorization` replaces the one of
+    /// [`credentials`](Self::credentials), and `User-Agent` the
+    /// [Builder's](crate::Builder::user_agent).
     ///
     /// # Errors
     /// [`InvalidInput::Proxy`] with a SOCKS proxy, which takes none. [`InvalidInput::Header`] for

@@ -15,12 +15,14 @@ use super::{connect, socks};
 use super::{tls, tls_stream::TlsStream};
 use crate::error::{ConnectError, Error, InvalidInput, ProxyError, ProxyProblem, Timeout};
 
-/// Opens a way to `host` through `proxy`: what is written to the stream reaches the server.
+/// Opens a way to `host` through `proxy`: what is written to the stream reaches the server. An HTTP
+/// proxy is told the `user_agent`.
 pub(crate) fn open(
     dialer: &Dialer<'_>,
     proxy: &Proxy,
     host: &Host<String>,
     port: u16,
+    user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
     if matches!(proxy.kind, Kind::Socks4 | Kind::Socks4a) && matches!(host, Host::Ipv6(_)) {
         return Err(InvalidInput::Proxy("SOCKS 4 cannot reach an IPv6 address".into()).into());
@@ -28,7 +30,7 @@ pub(crate) fn open(
     let mut destinations = destinations(dialer, proxy, host, port)?.into_iter().peekable();
     let mut outcome = Err(Error::Timeout(Timeout::Proxy));
     while let Some(destination) = destinations.next() {
-        outcome = open_to(dialer, proxy, &destination, port);
+        outcome = open_to(dialer, proxy, &destination, port, user_agent);
         let unreachable = matches!(&outcome, Err(Error::Proxy(error))
             if matches!(&error.problem, ProxyProblem::Socks(why) if why.is_about_destination()));
         if !unreachable || destinations.peek().is_none() {
@@ -71,11 +73,12 @@ fn open_to(
     proxy: &Proxy,
     host: &Host<String>,
     port: u16,
+    user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
     let stream = reach(dialer, proxy)?;
     let mut exchange = Exchange::new(proxy, stream.clone(), dialer.deadline);
     match proxy.kind {
-        Kind::Http | Kind::Https => connect::ask(&mut exchange, host, port)?,
+        Kind::Http | Kind::Https => connect::ask(&mut exchange, host, port, user_agent)?,
         Kind::Socks4 | Kind::Socks4a | Kind::Socks5 | Kind::Socks5h => {
             socks::ask(&mut exchange, host, port)?;
         }
