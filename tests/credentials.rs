@@ -145,7 +145,7 @@ fn secrets_are_in_no_diagnostic_of_redirects_cookies_and_refusals() {
             let answer = peer.good_answer("Set-Cookie: d=canary\r\nLocation: canary\r\n");
             peer.send(&answer);
         });
-        let ws = builder.connect(&format!("ws://canary:canary@{}/canary?canary", server.addr));
+        let ws = builder.connect(&format!("ws://canary:canary@{}/canary/x?canary", server.addr));
         let ws = ws.unwrap();
         seen.see(&ws);
         seen.see(ws.response());

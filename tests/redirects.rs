@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use landline::{
-    AbortHandle, Builder, Cause, Error, HandshakeError, HandshakeProblem, Message,
-    Mismatch, WebSocket,
+    AbortHandle, Builder, Cause, Error, HandshakeError, HandshakeProblem, Message, Mismatch,
+    WebSocket,
 };
 use support::{
     Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, error, listener, promptly, serve, spawn,

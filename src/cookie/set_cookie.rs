@@ -240,14 +240,14 @@ impl Cookie {
 }
 
 impl fmt::Debug for Cookie {
-    /// Without the value.
+    /// Without the value, and without the path, which may come from a URL with a token in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cookie")
             .field("name", &self.name)
             .field("value", &format_args!("***"))
             .field("domain", &self.domain)
             .field("host_only", &self.host_only)
-            .field("path", &self.path)
+            .field("path", &format_args!("{}", if self.path == "/" { "/" } else { "***" }))
             .field("secure", &self.secure)
             .field("http_only", &self.http_only)
             .field("expires", &self.expires.map(date::format))
