@@ -121,7 +121,7 @@ pub use error::{
 pub use handle::{Delivery, Handle, SendError, SendProblem};
 pub use handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
 pub use hop::Hop;
-pub use message::{Event, Message, MessageRef};
+pub use message::{AsMessage, Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::duplex::Stream;
 pub use net::proxy::Proxy;

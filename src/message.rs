@@ -71,6 +71,24 @@ impl<const N: usize> From<&[u8; N]> for Message {
     }
 }
 
+impl From<&Vec<u8>> for Message {
+    fn from(bytes: &Vec<u8>) -> Self {
+        Self::Binary(bytes.clone())
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Message {
+    fn from(bytes: [u8; N]) -> Self {
+        Self::Binary(bytes.into())
+    }
+}
+
+impl From<&Self> for Message {
+    fn from(message: &Self) -> Self {
+        message.clone()
+    }
+}
+
 impl From<MessageRef<'_>> for Message {
     fn from(message: MessageRef<'_>) -> Self {
         match message {
@@ -86,7 +104,7 @@ impl From<&[u8]> for Message {
     }
 }
 
-/// A message, borrowed: what `send` takes. Strings are text, bytes are binary.
+/// A message, borrowed. Strings are text, bytes are binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum MessageRef<'a> {
@@ -161,6 +179,70 @@ impl<'a> From<&'a Message> for MessageRef<'a> {
             Message::Text(text) => Self::Text(text),
             Message::Binary(bytes) => Self::Binary(bytes),
         }
+    }
+}
+
+/// What [`send`](crate::Sender::send) takes: strings, which are sent as text, and bytes, which are
+/// sent as binary; owned or borrowed. Implement it for a type of your own that is a message.
+///
+/// ```no_run
+/// # let ws = landline::connect("ws://localhost")?;
+/// ws.sender().send("text")?;
+/// ws.sender().send(format!("{} more", "text"))?;
+/// ws.sender().send(vec![1, 2, 3])?;
+/// ws.sender().send(b"binary")?;
+/// # Ok::<(), landline::Error>(())
+/// ```
+pub trait AsMessage {
+    /// Returns the message, borrowed.
+    fn as_message(&self) -> MessageRef<'_>;
+}
+
+impl AsMessage for str {
+    fn as_message(&self) -> MessageRef<'_> {
+        MessageRef::Text(self)
+    }
+}
+
+impl AsMessage for String {
+    fn as_message(&self) -> MessageRef<'_> {
+        MessageRef::Text(self)
+    }
+}
+
+impl AsMessage for [u8] {
+    fn as_message(&self) -> MessageRef<'_> {
+        MessageRef::Binary(self)
+    }
+}
+
+impl<const N: usize> AsMessage for [u8; N] {
+    fn as_message(&self) -> MessageRef<'_> {
+        MessageRef::Binary(self)
+    }
+}
+
+impl AsMessage for Vec<u8> {
+    fn as_message(&self) -> MessageRef<'_> {
+        MessageRef::Binary(self)
+    }
+}
+
+impl AsMessage for Message {
+    fn as_message(&self) -> MessageRef<'_> {
+        self.into()
+    }
+}
+
+impl AsMessage for MessageRef<'_> {
+    fn as_message(&self) -> MessageRef<'_> {
+        *self
+    }
+}
+
+impl<T: AsMessage + ?Sized> AsMessage for &T {
+    fn as_message(&self) -> MessageRef<'_> {
+        (**self).as_message()
     }
 }
 

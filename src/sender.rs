@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, InvalidInput};
-use crate::message::MessageRef;
+use crate::message::{AsMessage, MessageRef};
 use crate::net::deadline::Deadline;
 use crate::outgoing::{self, Outgoing, Then, opcode};
 use crate::proto::close::CloseFrame;
@@ -46,8 +46,8 @@ impl Sender {
     /// [`Error::Closed`] when the connection is over, or is being closed;
     /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take it in time: then it is
     /// over; or when its turn does not come in time: then nothing was sent, and it goes on.
-    pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
-        let message = message.into();
+    pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
+        let message = message.as_message();
         let _log = self.wire.logs_sent();
         let _turn = self.wire.turn()?;
         #[cfg(feature = "deflate")]
@@ -65,8 +65,8 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send).
     #[cfg(feature = "deflate")]
-    pub fn send_uncompressed<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
-        let message = message.into();
+    pub fn send_uncompressed(&self, message: impl AsMessage) -> Result<(), Error> {
+        let message = message.as_message();
         let _log = self.wire.logs_sent();
         let _turn = self.wire.turn()?;
         self.write(message)
@@ -90,12 +90,10 @@ impl Sender {
     ///
     /// # Errors
     /// As [`send`](Self::send); a part of the messages may have been sent then.
-    pub fn batch<'a, M>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), Error>
-    where
-        M: Into<MessageRef<'a>>,
-    {
+    pub fn batch<M: AsMessage>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), Error> {
         // The iterator is the caller's: it must not run while the wire is locked.
-        let messages: Vec<_> = messages.into_iter().map(Into::into).collect();
+        let messages: Vec<_> = messages.into_iter().collect();
+        let messages: Vec<_> = messages.iter().map(AsMessage::as_message).collect();
         let _log = self.wire.logs_sent();
         let _turn = self.wire.turn()?;
         outgoing::batch(&self.wire, &messages)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::error::{Closed, Error};
-use crate::message::{Event, Message, MessageRef};
+use crate::message::{AsMessage, Event, Message};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;
@@ -44,7 +44,7 @@ impl WebSocket {
     ///
     /// # Errors
     /// As [`Sender::send`].
-    pub fn send<'a>(&self, message: impl Into<MessageRef<'a>>) -> Result<(), Error> {
+    pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         self.sender.send(message)
     }
 

@@ -9,9 +9,9 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use landline::{
-    AbortHandle, Builder, Cause, CloseCode, CloseFrame, Closed, Error, Event, HandshakeError,
-    InvalidInput, Kind, Message, MessageRef, Receiver, Response, Sender, Timeout, Violation,
-    WebSocket,
+    AbortHandle, AsMessage, Builder, Cause, CloseCode, CloseFrame, Closed, Error, Event,
+    HandshakeError, InvalidInput, Kind, Message, MessageRef, Receiver, Response, Sender, Timeout,
+    Violation, WebSocket,
 };
 use support::*;
 
@@ -47,10 +47,31 @@ fn types_are_as_small_and_as_shareable_as_documented() {
 
 #[test]
 fn whatever_is_text_or_bytes_can_be_sent() {
-    fn kind<'a>(message: impl Into<MessageRef<'a>>) -> (Kind, usize) {
-        let message = message.into();
+    /// As `send` takes it: the kind, and the number of bytes.
+    fn kind(message: impl AsMessage) -> (Kind, usize) {
+        let message = message.as_message();
         (message.kind(), message.as_bytes().len())
     }
+    struct Reading(f32);
+    impl AsMessage for Reading {
+        fn as_message(&self) -> MessageRef<'_> {
+            if self.0 > 0.0 { MessageRef::Text("above") } else { MessageRef::Binary(b"b") }
+        }
+    }
+    assert_eq!(kind("text".to_owned()), (Kind::Text, 4));
+    assert_eq!(kind(vec![1_u8, 2]), (Kind::Binary, 2));
+    assert_eq!(kind(vec![1, 2]), (Kind::Binary, 2));
+    assert_eq!(kind([1, 2]), (Kind::Binary, 2));
+    assert_eq!(kind(&&"text"), (Kind::Text, 4));
+    assert_eq!(kind(Message::from("text")), (Kind::Text, 4));
+    assert_eq!(kind(MessageRef::Binary(b"bin")), (Kind::Binary, 3));
+    assert_eq!(kind(MessageRef::from(&vec![1])), (Kind::Binary, 1));
+    assert_eq!(kind(MessageRef::from(&"text".to_owned())), (Kind::Text, 4));
+    assert_eq!(kind(Reading(1.0)), (Kind::Text, 5));
+    assert_eq!(kind(&Reading(-1.0)), (Kind::Binary, 1));
+    // What an App keeps.
+    assert_eq!(Message::from(&vec![1]), Message::from([1]));
+    assert_eq!(Message::from(&Message::from("text")), Message::from(&"text".to_owned()));
     assert_eq!(kind("text"), (Kind::Text, 4));
     assert_eq!(kind(&"text".to_owned()), (Kind::Text, 4));
     assert_eq!(kind(&b"bin"[..]), (Kind::Binary, 3));
@@ -61,6 +82,45 @@ fn whatever_is_text_or_bytes_can_be_sent() {
     assert_eq!(Message::from("text".to_owned()).as_text(), Some("text"));
     assert_eq!(Message::from(&b"bin"[..]).as_text(), None);
     assert_eq!(Message::from("text").into_bytes(), b"text");
+}
+
+#[test]
+fn whatever_is_a_code_and_a_reason_can_be_closed_with() {
+    fn close(close: impl Into<CloseFrame>) -> (Option<u16>, String) {
+        let close = close.into();
+        (close.code.map(CloseCode::value), close.reason)
+    }
+    let bye = (Some(1000), "bye".to_owned());
+    assert_eq!(close((1000, "bye")), bye);
+    assert_eq!(close((1000, "bye".to_owned())), bye);
+    assert_eq!(close((CloseCode::NORMAL, "bye")), bye);
+    assert_eq!(close((CloseCode::NORMAL, "bye".to_owned())), bye);
+    assert_eq!(close(4000), (Some(4000), String::new()));
+    assert_eq!(close(CloseCode::NORMAL), (Some(1000), String::new()));
+    assert_eq!(close(CloseFrame::empty()), (None, String::new()));
+    // A number that must not be sent is told as the same code is.
+    assert!(!CloseFrame::from(1006).is_sendable() && !CloseFrame::from((99, "x")).is_sendable());
+}
+
+#[test]
+fn what_owns_its_bytes_is_sent_and_closed_with() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            for expected in ["one", "two", "three", "four"] {
+                peer.expect(TEXT, expected.as_bytes());
+            }
+            peer.expect(BINARY, &[1, 2]);
+            let close = peer.next_frame().unwrap();
+            peer.send(&frame(CLOSE, true, &close.payload));
+            close.payload
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        ws.send("one".to_owned()).unwrap();
+        ws.sender().batch(["two", "three", "four"].map(str::to_owned)).unwrap();
+        ws.send(vec![1, 2]).unwrap();
+        assert!(ws.close((1000, "bye")).unwrap().is_clean());
+        assert_eq!(server.join(), b"\x03\xe8bye");
+    });
 }
 
 #[test]

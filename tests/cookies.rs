@@ -916,7 +916,10 @@ mod on_the_wire {
                      Set-Cookie: a=b\r\n"
                 ),
                 "HTTP/1.1 103 x\r\nSet-Cookie: a=b\r\n\r\nHTTP/1.1 404 x\r\nContent-Length: 0\r\n",
-                "HTTP/1.1 404 x\r\nSet-Cookie: a=b\r\nBroken\r\n",
+                "HTTP/1.1 40 x\r\nSet-Cookie: a=b\r\n",
+                // Lines that are not well formed, and are left out of a refusal.
+                "HTTP/1.1 404 x\r\nSet-Cookie: a=b\r\n c\r\n",
+                "HTTP/1.1 404 x\r\nSet-Cookie : a=b\r\nX: y\nSet-Cookie: a=b\r\n",
             ] {
                 let (builder, jar) = with_jar();
                 let server = answers(head);

@@ -93,7 +93,8 @@ impl From<CloseCode> for u16 {
     }
 }
 
-/// The payload of a Close frame: a code and a reason, or nothing at all.
+/// The payload of a Close frame: a code and a reason, or nothing at all. Made from a code, or from a
+/// code and a reason: `close(1000)`, `close((1000, "bye"))`, `close(CloseCode::NORMAL)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct CloseFrame {
@@ -163,6 +164,18 @@ impl CloseFrame {
 impl From<CloseCode> for CloseFrame {
     fn from(code: CloseCode) -> Self {
         Self::new(code, "")
+    }
+}
+
+impl From<u16> for CloseFrame {
+    fn from(code: u16) -> Self {
+        Self::new(CloseCode::new(code), "")
+    }
+}
+
+impl<R: Into<String>> From<(u16, R)> for CloseFrame {
+    fn from((code, reason): (u16, R)) -> Self {
+        Self::new(CloseCode::new(code), reason)
     }
 }
 
