@@ -232,7 +232,7 @@ impl fmt::Display for SendError {
 impl StdError for SendError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.problem {
-            SendProblem::Failed(error) => Some(error),
+            SendProblem::Failed(error) => error.source(),
             _ => None,
         }
     }
@@ -381,5 +381,21 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_it_was_not_sent_is_told_once() {
+        let failed = |error| SendError { message: "x".into(), problem: SendProblem::Failed(error) };
+        let error = failed(Error::Io(std::io::Error::other("broken")));
+        assert_eq!(error.to_string(), "not sent: input or output failed: broken");
+        assert!(error.source().is_none());
+        // What lies below stays.
+        let below = std::io::Error::other(failed(Error::Handler(Box::new(error))));
+        assert!(below.to_string().ends_with("broken") && below.source().is_none());
     }
 }

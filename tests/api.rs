@@ -176,14 +176,16 @@ fn a_peer_that_broke_the_protocol_is_not_retryable_for_senders_either() {
 }
 
 #[test]
-fn errors_have_their_sources() {
+fn what_an_error_was_made_from_is_in_its_text_and_not_its_source() {
     watchdog(LIMIT, || {
         let violation = Error::Protocol(Violation::MaskedFrame);
-        assert!(violation.source().unwrap().is::<Violation>());
-        assert!(Error::Io(std::io::Error::other("x")).source().unwrap().is::<std::io::Error>());
+        assert!(violation.to_string().contains(&Violation::MaskedFrame.to_string()));
+        assert!(violation.source().is_none());
+        assert!(Error::Io(std::io::Error::other("x")).source().is_none());
         assert!(Error::Timeout(Timeout::Recv).source().is_none());
         let refused = error(builder().connect("ws://does-not-exist.invalid/"));
-        assert!(refused.source().unwrap().is::<std::io::Error>());
+        let Error::Connect(connect) = &refused else { panic!("{refused:?}") };
+        assert!(refused.to_string().contains(&connect.resolve_error().unwrap().to_string()));
 
         let server = upgraded(|peer| {
             peer.expect(TEXT, b"go");
@@ -192,7 +194,8 @@ fn errors_have_their_sources() {
         let mut ws = builder().connect(&server.url()).unwrap();
         ws.send("go").unwrap();
         let lost = error(ws.recv());
-        assert!(lost.source().unwrap().is::<std::io::Error>(), "{lost:?}");
+        let Cause::Io(why) = lost.closed().unwrap().cause() else { panic!("{lost:?}") };
+        assert!(lost.to_string().contains(&why.to_string()) && lost.source().is_none());
         server.join();
 
         let server = serve(|peer| {
@@ -200,7 +203,8 @@ fn errors_have_their_sources() {
             let _ = peer.try_send(b"no HTTP");
         });
         let refused = error(builder().connect(&server.url()));
-        assert!(refused.source().unwrap().is::<landline::HeadError>(), "{refused:?}");
+        assert!(refused.to_string().contains("not HTTP"), "{refused}");
+        assert!(refused.source().is_none());
         server.join();
     });
 }

@@ -74,7 +74,7 @@ fn refusal(options: TlsOptions, config: rustls::ServerConfig) -> Box<TlsError> {
 /// The server said why, in an alert.
 fn is_alert(refused: &Error, expected: AlertDescription) {
     let Error::Tls(tls) = refused else { panic!("not a TLS error: {refused:?}") };
-    let source = std::error::Error::source(&**tls).unwrap();
+    let source = tls.error();
     assert_eq!(source.downcast_ref(), Some(&rustls::Error::AlertReceived(expected)));
     assert!(!refused.is_retryable());
 }
@@ -87,7 +87,7 @@ fn a_server_that_nobody_vouches_for_is_refused() {
         assert!(refused.is_certificate(), "{refused}");
         let refused = refusal(trusting(), config(&stranger.leaf(&["localhost"])));
         assert!(refused.is_certificate(), "{refused}");
-        let source = std::error::Error::source(&*refused).unwrap();
+        let source = refused.error();
         assert!(source.is::<rustls::Error>(), "{source:?}");
     });
 }
@@ -250,7 +250,7 @@ fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() 
             server.join();
             // In TLS 1.3 the handshake is over for the client before the server has looked.
             let Error::Tls(tls) = &refused else { panic!("not a TLS error: {refused:?}") };
-            let source = std::error::Error::source(&**tls).unwrap();
+            let source = tls.error();
             let source = source.downcast_ref::<rustls::Error>();
             assert!(matches!(source, Some(rustls::Error::AlertReceived(_))), "{refused:?}");
             assert!(!refused.is_retryable());

@@ -128,7 +128,7 @@ fn refusal(answer: impl FnOnce(&Hello) -> Vec<u8> + Send + 'static) -> rustls::E
     let Error::Tls(tls) = refused else { panic!("not a TLS error: {refused:?}") };
     assert!(!tls.is_certificate());
     assert!(!tls.to_string().contains(char::is_control), "{tls}");
-    let source = std::error::Error::source(&*tls).unwrap();
+    let source = tls.error();
     source.downcast_ref::<rustls::Error>().unwrap_or_else(|| panic!("{source:?}")).clone()
 }
 
@@ -239,7 +239,7 @@ fn a_server_that_does_not_speak_tls_is_left_at_its_first_byte_and_the_error_says
             let url = format!("wss://localhost:{}/", server.addr.port());
             let refused = promptly(|| error(builder().connect(&url)));
             let Error::Tls(tls) = &refused else { panic!("{refused:?}") };
-            let source = std::error::Error::source(&**tls).unwrap();
+            let source = tls.error();
             let source = source.downcast_ref::<rustls::Error>();
             let expected = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
             assert_eq!(source, Some(&expected));

@@ -441,9 +441,12 @@ fn unless_over(handled: HandlerResult, sender: &Sender, shared: &Shared) -> Resu
 }
 
 fn says_over(error: &(dyn StdError + 'static)) -> bool {
-    let unsent = error.downcast_ref().map(SendError::problem);
-    matches!(error.downcast_ref(), Some(Error::Closed(_) | Error::Timeout(Timeout::Send)))
-        || matches!(unsent, Some(SendProblem::NotOpen | SendProblem::Stopped))
+    let is_over = |error: &Error| matches!(error, Error::Closed(_) | Error::Timeout(Timeout::Send));
+    match error.downcast_ref().map(SendError::problem) {
+        Some(SendProblem::NotOpen | SendProblem::Stopped) => true,
+        Some(SendProblem::Failed(error)) => is_over(error),
+        _ => error.downcast_ref().is_some_and(is_over),
+    }
 }
 
 /// When it is dropped, by a panic too, no connection comes any more.

@@ -162,11 +162,13 @@ impl fmt::Display for Closed {
 impl StdError for Closed {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.cause {
-            Cause::Io(error) => Some(&**error),
-            Cause::Tls(error) => Some(&**error),
-            Cause::Protocol(violation) => Some(violation),
-            Cause::Timeout(timeout) => Some(timeout),
-            Cause::Handshake | Cause::Eof | Cause::Aborted => None,
+            Cause::Io(error) => error.source(),
+            Cause::Tls(error) => error.source(),
+            Cause::Protocol(_)
+            | Cause::Timeout(_)
+            | Cause::Handshake
+            | Cause::Eof
+            | Cause::Aborted => None,
         }
     }
 }

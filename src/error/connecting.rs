@@ -55,11 +55,11 @@ impl fmt::Display for ConnectError {
 impl StdError for ConnectError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         let last = self.attempts.last().map(|(_, error)| error);
-        self.resolve.as_ref().or(last).map(|error| error as _)
+        self.resolve.as_ref().or(last)?.source()
     }
 }
 
-/// TLS failed. The [`source`](StdError::source) is the `rustls::Error`, where there is one.
+/// TLS failed.
 #[derive(Debug)]
 pub struct TlsError {
     pub(crate) source: Box<dyn StdError + Send + Sync>,
@@ -69,6 +69,12 @@ pub struct TlsError {
 }
 
 impl TlsError {
+    /// Returns what went wrong: the `rustls::Error`, where there is one.
+    #[must_use]
+    pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.source
+    }
+
     /// Whether the server's certificate was not accepted.
     #[must_use]
     pub fn is_certificate(&self) -> bool {
@@ -93,7 +99,7 @@ impl fmt::Display for TlsError {
 
 impl StdError for TlsError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
+        self.source.source()
     }
 }
 
@@ -189,12 +195,14 @@ impl fmt::Display for ProxyError {
 impl StdError for ProxyError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.problem {
-            ProxyProblem::Connect(error) => Some(error),
-            ProxyProblem::Tls(error) => Some(error),
-            ProxyProblem::Io(error) => Some(error),
-            ProxyProblem::Head(error) => Some(error),
-            ProxyProblem::Socks(error) => Some(error),
-            ProxyProblem::Eof | ProxyProblem::TooManyInterim | ProxyProblem::Refused(_) => None,
+            ProxyProblem::Connect(error) => error.source(),
+            ProxyProblem::Tls(error) => error.source(),
+            ProxyProblem::Io(error) => error.source(),
+            ProxyProblem::Head(_)
+            | ProxyProblem::Socks(_)
+            | ProxyProblem::Eof
+            | ProxyProblem::TooManyInterim
+            | ProxyProblem::Refused(_) => None,
         }
     }
 }
@@ -283,15 +291,7 @@ impl fmt::Display for HandshakeError {
     }
 }
 
-impl StdError for HandshakeError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.problem {
-            HandshakeProblem::Head(error) => Some(error),
-            HandshakeProblem::Mismatch(mismatch) => Some(mismatch),
-            _ => None,
-        }
-    }
-}
+impl StdError for HandshakeError {}
 
 fn retry_after(refusal: &Response) -> Option<Duration> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

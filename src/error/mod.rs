@@ -2,6 +2,8 @@
 
 mod closed;
 mod connecting;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -28,6 +30,13 @@ use crate::proto::handshake::Mismatch;
 /// | `Timeout` | the variant says what took too long | any time |
 /// | `Closed` | the connection is over, cleanly or not | while sending and receiving |
 /// | `Handler` | the caller's | in an [`App`](crate::App) |
+///
+/// The text of an error, and of each type that it holds, is complete: it includes the text of what
+/// the error was made from. So `source()` gives only what lies below that, and a program that
+/// prints the whole chain, as anyhow does by `{:#}`, repeats nothing. What the error was made from
+/// is in the variants, and given by [`TlsError::error`], [`ConnectError::attempts`],
+/// [`ConnectError::resolve_error`], [`ProxyError::problem`], [`HandshakeError::problem`] and
+/// [`Closed::cause`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -123,15 +132,14 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::InvalidInput(_) | Self::Timeout(_) => None,
+            Self::InvalidInput(_) | Self::Timeout(_) | Self::Protocol(_) => None,
             Self::Connect(connect) => connect.source(),
             Self::Tls(tls) => tls.source(),
             Self::Proxy(proxy) => proxy.source(),
             Self::Handshake(handshake) => handshake.source(),
-            Self::Protocol(violation) => Some(violation),
             Self::Closed(closed) => closed.source(),
-            Self::Io(error) => Some(error),
-            Self::Handler(error) => Some(&**error),
+            Self::Io(error) => error.source(),
+            Self::Handler(error) => error.source(),
         }
     }
 }
