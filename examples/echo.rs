@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     ws.send("hello, world")?;
     println!("text:       {}", describe(&mut ws)?);
 
-    ws.send(&[0xCA, 0xFE])?;
+    ws.send([0xCA, 0xFE])?;
     println!("binary:     {}", describe(&mut ws)?);
 
     let sender = ws.sender();

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             let sender = sender.clone();
             thread::spawn(move || {
                 for number in 0..MESSAGES {
-                    sender.send(&format!("{name} {number}"))?;
+                    sender.send(format!("{name} {number}"))?;
                 }
                 println!("{name}: sent {MESSAGES} messages");
                 Ok::<_, landline::Error>(())

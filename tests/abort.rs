@@ -158,7 +158,7 @@ fn a_peer_that_does_not_read_is_left_at_an_abort() {
         });
         let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
         let other = sender.clone();
-        let sending = spawn(move || error(other.send(&vec![1; 64 << 20])));
+        let sending = spawn(move || error(other.send(vec![1; 64 << 20])));
         when.recv().unwrap();
         let third = sender.clone();
         let waiting = spawn(move || error(third.send("behind the big one")));

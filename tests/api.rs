@@ -58,27 +58,30 @@ fn whatever_is_text_or_bytes_can_be_sent() {
             if self.0 > 0.0 { MessageRef::Text("above") } else { MessageRef::Binary(b"b") }
         }
     }
-    assert_eq!(kind("text".to_owned()), (Kind::Text, 4));
-    assert_eq!(kind(vec![1_u8, 2]), (Kind::Binary, 2));
-    assert_eq!(kind(vec![1, 2]), (Kind::Binary, 2));
-    assert_eq!(kind([1, 2]), (Kind::Binary, 2));
-    assert_eq!(kind(&&"text"), (Kind::Text, 4));
-    assert_eq!(kind(Message::from("text")), (Kind::Text, 4));
-    assert_eq!(kind(MessageRef::Binary(b"bin")), (Kind::Binary, 3));
-    assert_eq!(kind(MessageRef::from(&vec![1])), (Kind::Binary, 1));
-    assert_eq!(kind(MessageRef::from(&"text".to_owned())), (Kind::Text, 4));
-    assert_eq!(kind(Reading(1.0)), (Kind::Text, 5));
-    assert_eq!(kind(&Reading(-1.0)), (Kind::Binary, 1));
-    // What an App keeps.
-    assert_eq!(Message::from(&vec![1]), Message::from([1]));
-    assert_eq!(Message::from(&Message::from("text")), Message::from(&"text".to_owned()));
+    let (text, bytes) = ("text".to_owned(), vec![1_u8, 2]);
     assert_eq!(kind("text"), (Kind::Text, 4));
-    assert_eq!(kind(&"text".to_owned()), (Kind::Text, 4));
-    assert_eq!(kind(&b"bin"[..]), (Kind::Binary, 3));
+    assert_eq!(kind(&text), (Kind::Text, 4));
+    assert_eq!(kind(&text[..]), (Kind::Text, 4));
     assert_eq!(kind(b"bin"), (Kind::Binary, 3));
-    assert_eq!(kind(&vec![1_u8, 2]), (Kind::Binary, 2));
-    assert_eq!(kind(&Message::from("text")), (Kind::Text, 4));
-    assert_eq!(kind(&Message::from(vec![1])), (Kind::Binary, 1));
+    assert_eq!(kind([1, 2]), (Kind::Binary, 2));
+    assert_eq!(kind(&bytes), (Kind::Binary, 2));
+    assert_eq!(kind(&bytes[..]), (Kind::Binary, 2));
+    assert_eq!(kind(vec![1, 2]), (Kind::Binary, 2));
+    assert_eq!(kind(MessageRef::from(&text)), (Kind::Text, 4));
+    assert_eq!(kind(MessageRef::from(&bytes)), (Kind::Binary, 2));
+    assert_eq!(kind(MessageRef::from(b"bin")), (Kind::Binary, 3));
+    let message = Message::from("text");
+    assert_eq!(kind(&message), (Kind::Text, 4));
+    assert_eq!(kind(message), (Kind::Text, 4));
+    let reading = Reading(-1.0);
+    assert_eq!(kind(&reading), (Kind::Binary, 1));
+    assert_eq!(kind(Reading(1.0)), (Kind::Text, 5));
+    // What an App keeps.
+    assert_eq!(Message::from(&bytes), Message::from([1, 2]));
+    assert_eq!(Message::from(&Message::from("text")), Message::from(&text));
+    // Owned, and gone.
+    assert_eq!(kind(text), (Kind::Text, 4));
+    assert_eq!(kind(bytes), (Kind::Binary, 2));
     assert_eq!(Message::from("text".to_owned()).as_text(), Some("text"));
     assert_eq!(Message::from(&b"bin"[..]).as_text(), None);
     assert_eq!(Message::from("text").into_bytes(), b"text");

@@ -129,7 +129,7 @@ fn while_a_callback_sends_to_a_peer_that_does_not_read() {
         });
         let callbacks = Callbacks::new().on_open(move |ws, _| {
             ready.send(()).unwrap();
-            ws.send(&vec![0; 64 << 20])
+            ws.send(vec![0; 64 << 20])
         });
         let app = app_at(server.url(), callbacks).backoff(Never);
         let running = app.spawn().unwrap();

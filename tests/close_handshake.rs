@@ -348,7 +348,7 @@ fn dropping_while_the_peer_reads_nothing_does_not_wait() {
             peer.hold_open(&hold);
         });
         let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
-        let _ = ws.send(&vec![0; 16 << 20]);
+        let _ = ws.send(vec![0; 16 << 20]);
         promptly(|| drop(ws));
         drop(done);
         server.join();
@@ -432,7 +432,7 @@ fn closing_from_another_thread_ends_a_blocked_send() {
         let ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
         let (mut receiver, sender) = ws.split();
         let other = sender.clone();
-        let sending = spawn(move || error(other.send(&vec![0; 64 << 20])));
+        let sending = spawn(move || error(other.send(vec![0; 64 << 20])));
         // It has the wire now, and cannot come to an end: no Close goes before it.
         has_come.recv().unwrap();
         let said = takes(SHORT, || {
@@ -456,7 +456,7 @@ fn close_is_bounded_although_the_peer_neither_reads_nor_answers() {
         let server = takes_nothing(come, hold);
         let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let sending = spawn(move || error(sender.send(&vec![0; 64 << 20])));
+        let sending = spawn(move || error(sender.send(vec![0; 64 << 20])));
         has_come.recv().unwrap();
         let closed = takes(SHORT, || ws.close(CloseCode::NORMAL).unwrap());
         assert!(!closed.is_clean());

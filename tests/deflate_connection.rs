@@ -503,7 +503,7 @@ mod sending {
                     let sender = ws.sender();
                     scope.spawn(move || {
                         for at in 0..EACH {
-                            sender.send(&format!("<{who}:{at}>")).unwrap();
+                            sender.send(format!("<{who}:{at}>")).unwrap();
                         }
                     });
                 }

@@ -45,7 +45,7 @@ impl<R: std::io::Read> Frames<R> {
 fn floods_and_is_flooded(mut receiver: Receiver, sender: Sender) {
     let sending = spawn(move || {
         for _ in 0..FLOOD / PIECE {
-            sender.send(&vec![1; PIECE]).unwrap();
+            sender.send(vec![1; PIECE]).unwrap();
         }
         sender
     });
@@ -244,7 +244,7 @@ fn threads_that_send_at_once_do_not_mix_their_messages_and_keep_their_order() {
                 spawn(move || {
                     for n in 0..16 {
                         let size = SIZES[usize::from(thread + n) % SIZES.len()];
-                        sender.send(&payload(thread, n, size)).unwrap();
+                        sender.send(payload(thread, n, size)).unwrap();
                     }
                 })
             })
@@ -273,7 +273,7 @@ fn sending_works_while_another_thread_blocks_in_recv() {
             }
         });
         for n in 0..100_u8 {
-            sender.send(&[n]).unwrap();
+            sender.send([n]).unwrap();
             assert_eq!(echoed.recv().unwrap(), Message::from(&[n][..]));
         }
         receiving.join();
@@ -458,7 +458,7 @@ fn a_peer_that_pings_while_a_big_frame_is_sent_gets_the_latest_pong_after_it() {
         });
         let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
         let other = sender.clone();
-        let sending = spawn(move || other.send(&vec![0; 8 << 20]).unwrap());
+        let sending = spawn(move || other.send(vec![0; 8 << 20]).unwrap());
         assert_eq!(receiver.recv().unwrap(), Message::from("read them all"));
         go.send(()).unwrap();
         sending.join();

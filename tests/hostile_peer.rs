@@ -392,7 +392,7 @@ fn a_peer_that_violates_while_we_send_still_ends_both() {
         });
         let ws = builder().connect(&server.url()).unwrap();
         let (mut receiver, sender) = ws.split();
-        let sending = spawn(move || sender.send(&vec![1; 8 << 20]));
+        let sending = spawn(move || sender.send(vec![1; 8 << 20]));
         let said = error(receiver.recv());
         assert!(matches!(said, Error::Protocol(Violation::ReservedOpcode(3))), "{said:?}");
         let sent = sending.join();

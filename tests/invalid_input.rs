@@ -459,9 +459,8 @@ fn secrets_are_in_no_diagnostic() {
         }
         let server = serve(|peer| {
             peer.read_request();
-            let _ = peer.try_send(
-                b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nContent-Length: 6\r\n\r\ncanary",
-            );
+            let _ = peer
+                .try_send(b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nContent-Length: 2\r\n\r\nno");
         });
         let refused = error(builder.connect(&format!("ws://canary:canary@{}/canary", server.addr)));
         shown += &format!("{refused} {refused:?} {refused:#?}");

@@ -36,7 +36,7 @@ fn floods_both_ways(builder: &Builder, url: &str, count: u8) {
     let (mut receiver, sender) = builder.connect(url).unwrap().split();
     let sending = spawn(move || {
         for n in 0..count {
-            sender.send(&vec![n; SIZE]).unwrap();
+            sender.send(vec![n; SIZE]).unwrap();
         }
         sender
     });
@@ -192,7 +192,7 @@ fn a_peer_that_does_not_read_is_left_at_the_write_timeout_over_tls_in_tls() {
         let relay = Relay::start_tls(server.addr, Rules::default(), tls::localhost());
         let builder = tls::builder().proxy(https(&relay)).write_timeout(SHORT);
         let ws = builder.connect("wss://server.test/").unwrap();
-        let timeout = error(ws.send(&vec![1; 64 << 20]));
+        let timeout = error(ws.send(vec![1; 64 << 20]));
         assert!(matches!(timeout, Error::Timeout(Timeout::Send)), "{timeout:?}");
         drop(release);
         server.join();

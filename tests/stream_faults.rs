@@ -469,7 +469,7 @@ fn a_stream_that_is_slow_and_never_blocks_does_not_stretch_a_send() {
         let builder = builder().write_timeout(SHORT);
         let ws = builder.connect_over("ws://slow/", slow).unwrap();
         begins.store(true, Ordering::SeqCst);
-        let said = takes(SHORT, || error(ws.sender().send(&vec![7; 32 << 20])));
+        let said = takes(SHORT, || error(ws.sender().send(vec![7; 32 << 20])));
         assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
         drop(ws);
         server.join();

@@ -292,7 +292,7 @@ fn a_peer_that_does_not_read_wakes_the_receiver_when_a_send_times_out() {
         let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
         let (mut receiver, sender) = ws.split();
         let receiving = spawn(move || error(receiver.recv()));
-        takes(SHORT, || timed_out(sender.send(&vec![3; 32 << 20]), Timeout::Send));
+        takes(SHORT, || timed_out(sender.send(vec![3; 32 << 20]), Timeout::Send));
         let said = promptly(|| receiving.join());
         assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
         drop(done);
@@ -378,7 +378,7 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
         });
         let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 200));
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
-        let sending = spawn(move || sender.send(&vec![1; 8 << 20]));
+        let sending = spawn(move || sender.send(vec![1; 8 << 20]));
         match receiver.recv() {
             Ok(message) => assert_eq!(message, Message::from("got it")),
             Err(other) => panic!("given up while it was reading: {other:?}"),
@@ -407,7 +407,7 @@ fn a_peer_that_gets_its_ping_late_has_all_of_its_time_to_answer() {
         });
         let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600));
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
-        let sending = spawn(move || sender.send(&vec![1; MESSAGE]));
+        let sending = spawn(move || sender.send(vec![1; MESSAGE]));
         match receiver.recv() {
             Ok(message) => assert_eq!(message, Message::from("late")),
             Err(other) => panic!("given up before its time: {other:?}"),

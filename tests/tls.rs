@@ -577,7 +577,7 @@ fn no_message_is_swallowed_when_the_keys_of_tls_1_2_are_used_up() {
             let sender = ws.sender();
             let mut sent = 0;
             let said = loop {
-                match sender.send(&vec![7; len]) {
+                match sender.send(vec![7; len]) {
                     Ok(()) => sent += 1,
                     Err(error) => break error,
                 }

@@ -321,8 +321,7 @@ impl Proxy {
             if value.to_str().is_some_and(|value| value.trim().is_empty()) {
                 return Ok(None);
             }
-            let Some((proxy, url)) = value.to_str().and_then(|value| Self::understood(value))
-            else {
+            let Some((proxy, url)) = value.to_str().and_then(Self::understood) else {
                 proxy_skipped(name);
                 continue;
             };
