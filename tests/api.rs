@@ -141,7 +141,7 @@ fn what_may_go_well_later_is_retryable_and_nothing_else() {
             (1011, true),
             (1012, true),
             (1013, true),
-            (1014, false),
+            (1014, true),
             (3000, false),
             (4000, false),
         ] {

@@ -55,19 +55,37 @@ fn a_server_that_accepts_and_drops_counts_as_one_that_fails() {
 }
 
 #[test]
-fn a_server_that_says_something_proves_stable() {
+fn a_server_that_says_something_and_drops_counts_as_one_that_fails() {
     watchdog(LIMIT, || {
         for bytes in [text("x"), binary(b"x"), ping(b"x"), frame(PONG, true, b"x")] {
-            let server = upgraded_times(4, move |nth, peer| {
-                if nth == 2 {
-                    peer.send(&bytes);
-                }
+            let server = upgraded_times(4, move |_, peer| {
+                peer.send(&bytes);
                 peer.fin();
                 peer.stall();
             });
-            assert_eq!(attempts(&server.url(), 4, Duration::from_secs(3600)), [1, 2, 1, 2]);
+            assert_eq!(attempts(&server.url(), 4, Duration::from_secs(3600)), [1, 2, 3, 4]);
             server.join();
         }
+    });
+}
+
+#[test]
+fn a_server_that_greets_and_drops_meets_the_limit_of_attempts() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(3, |_, peer| {
+            peer.send(&text("welcome"));
+            peer.send(&close(1012, ""));
+            peer.stall();
+        });
+        let mut greetings = 0;
+        let callbacks = Callbacks::new().on_message(|_, _| greetings += 1);
+        // With what is the default of `stable_after`.
+        let exit = app_at(server.url(), callbacks)
+            .backoff(Exponential::new().base(Duration::ZERO).max_attempts(3))
+            .run_forever();
+        assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 3, .. })), "{exit:?}");
+        assert_eq!(greetings, 3);
+        server.join();
     });
 }
 
@@ -175,8 +193,37 @@ fn a_server_that_asks_to_wait_for_ages_is_not_obeyed() {
     });
 }
 
+/// Whether an App tries again after what a server does: of the first attempt, and of a later one,
+/// when a connection has stood that did not live long.
+fn tries_again(script: impl Fn(&mut Peer) + Send + Clone + 'static) -> [bool; 2] {
+    [0, 1].map(|before| {
+        let script = script.clone();
+        let server = serve_times(before + 1, move |nth, peer| match nth {
+            nth if nth < before => {
+                peer.upgrade();
+                peer.send(&close(1012, "restarting"));
+                peer.stall();
+            }
+            _ => script(peer),
+        });
+        let mut left = before;
+        let exit = app_at(server.url(), Callbacks::new())
+            .backoff(move |_: &Failure<'_>| {
+                left = left.checked_sub(1)?;
+                Some(Duration::ZERO)
+            })
+            .run_forever();
+        server.join();
+        match exit {
+            Ok(Exit::GaveUp { .. }) => true,
+            Ok(Exit::Closed(_)) | Err(Error::Handshake(_) | Error::Protocol(_)) => false,
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
 #[test]
-fn a_refusal_is_final_or_not_by_its_status() {
+fn a_refusal_is_final_or_not_by_its_status_and_never_once_a_connection_has_stood() {
     watchdog(LIMIT, || {
         for (status, again) in [
             (200, false),
@@ -192,55 +239,163 @@ fn a_refusal_is_final_or_not_by_its_status() {
             (503, true),
             (504, true),
         ] {
-            let server = serve(move |peer| {
+            let tried = tries_again(move |peer| {
                 peer.read_request();
                 peer.send(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes());
             });
-            let exit = app_at(server.url(), Callbacks::new()).backoff(Never).run_forever();
-            match exit {
-                Ok(Exit::GaveUp { .. }) => assert!(again, "{status}"),
-                Err(Error::Handshake(_)) => assert!(!again, "{status}"),
-                other => panic!("{status}: {other:?}"),
-            }
-            server.join();
+            assert_eq!(tried, [again, true], "{status}");
         }
     });
 }
 
 #[test]
-fn a_close_is_final_or_not_by_its_code() {
+fn a_close_is_final_or_not_by_its_code_and_only_a_normal_one_once_a_connection_has_stood() {
     watchdog(LIMIT, || {
         for (code, again) in [
-            (1000, false),
-            (1001, true),
-            (1002, false),
-            (1003, false),
-            (1007, false),
-            (1008, false),
-            (1009, false),
-            (1010, false),
-            (1011, true),
-            (1012, true),
-            (1013, true),
-            (1014, false),
-            (3000, false),
-            (4999, false),
+            (1000, [false, false]),
+            (1001, [true, true]),
+            (1002, [false, true]),
+            (1003, [false, true]),
+            (1007, [false, true]),
+            (1008, [false, true]),
+            (1009, [false, true]),
+            (1010, [false, true]),
+            (1011, [true, true]),
+            (1012, [true, true]),
+            (1013, [true, true]),
+            (1014, [true, true]),
+            (3000, [false, true]),
+            (4999, [false, true]),
         ] {
-            let server = upgraded(move |peer| {
+            let tried = tries_again(move |peer| {
+                peer.upgrade();
                 peer.send(&close(code, ""));
                 peer.expect_close(code);
             });
-            let exit = app_at(server.url(), Callbacks::new()).backoff(Never).run_forever();
-            match exit {
-                Ok(Exit::GaveUp { .. }) => assert!(again, "{code}"),
-                Ok(Exit::Closed(closed)) => {
-                    assert!(!again, "{code}");
-                    assert_eq!(closed.code().value(), code);
-                }
-                other => panic!("{code}: {other:?}"),
-            }
+            assert_eq!(tried, again, "{code}");
+        }
+        let without_a_code = tries_again(|peer| {
+            peer.upgrade();
+            peer.send(&frame(CLOSE, true, &[]));
+            peer.stall();
+        });
+        assert_eq!(without_a_code, [false, false]);
+    });
+}
+
+#[test]
+fn a_violation_is_final_until_a_connection_has_stood() {
+    watchdog(LIMIT, || {
+        // A reason that was cut inside a character hides its code.
+        let cut = [&1012u16.to_be_bytes()[..], "restart in 5 \u{20ac}".as_bytes()].concat();
+        let cut = frame(CLOSE, true, &cut[..cut.len() - 1]);
+        for (bytes, answer) in [
+            (frame(TEXT, true, b"\xFF"), 1007),
+            (cut, 1007),
+            (vec![0x83, 0], 1002),
+            (frame(BINARY, true, &[0; 2000]), 1009),
+        ] {
+            let script = move |peer: &mut Peer| {
+                peer.upgrade();
+                peer.send(&bytes);
+                peer.expect_close(answer);
+            };
+            let server = serve(script.clone());
+            let limited = builder().max_message_size(1000).max_frame_size(1000);
+            let first = app_at(server.url(), Callbacks::new()).builder(limited).run_forever();
+            assert!(matches!(first, Err(Error::Protocol(_))), "{first:?}");
+            server.join();
+
+            // The first connection, but one that lived.
+            let server = serve(script);
+            let limited = builder().max_message_size(1000).max_frame_size(1000);
+            let lived = app_at(server.url(), Callbacks::new())
+                .builder(limited)
+                .stable_after(Duration::ZERO)
+                .backoff(Never)
+                .run_forever();
+            assert!(
+                matches!(lived, Ok(Exit::GaveUp { error: Error::Protocol(_), .. })),
+                "{lived:?}"
+            );
             server.join();
         }
+        let not_utf8 = tries_again(|peer| {
+            peer.upgrade();
+            peer.send(&frame(TEXT, true, b"\xFF"));
+            peer.expect_close(1007);
+        });
+        assert_eq!(not_utf8, [false, true]);
+    });
+}
+
+#[test]
+fn an_answer_that_is_no_websockets_is_final_until_a_connection_has_stood() {
+    watchdog(LIMIT, || {
+        for answer in [
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            "SSH-2.0-server\r\n",
+        ] {
+            let tried = tries_again(move |peer| {
+                peer.read_request();
+                peer.send(answer.as_bytes());
+            });
+            assert_eq!(tried, [false, true], "{answer}");
+        }
+    });
+}
+
+#[test]
+fn wrong_input_and_an_error_of_the_handler_are_final_also_once_a_connection_has_stood() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.fin());
+        let mut urls = [server.url(), "ftp://localhost".to_owned()].into_iter();
+        let exit = app_at("", Callbacks::new())
+            .connect_with(move |attempt| attempt.builder.connect(&urls.next().unwrap()))
+            .backoff(SOON)
+            .run_forever();
+        assert!(matches!(exit, Err(Error::InvalidInput(_))), "{exit:?}");
+        server.join();
+
+        let server = upgraded_times(2, |_, peer| {
+            peer.send(&text("x"));
+            peer.fin();
+            peer.stall();
+        });
+        let mut count = 0;
+        let callbacks = Callbacks::new().on_message(|_, _| {
+            count += 1;
+            if count == 2 { Err("no more") } else { Ok(()) }
+        });
+        let exit = app_at(server.url(), callbacks).backoff(SOON).run_forever();
+        assert!(matches!(exit, Err(Error::Handler(_))), "{exit:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn a_rule_of_the_users_is_told_whether_a_connection_has_stood() {
+    watchdog(LIMIT, || {
+        let server = serve_times(3, |nth, peer| {
+            if nth == 1 {
+                peer.upgrade();
+                return peer.fin();
+            }
+            peer.read_request();
+            peer.send(b"HTTP/1.1 503 Not Yet\r\nContent-Length: 0\r\n\r\n");
+        });
+        let (seen, told) = channel();
+        let exit = app_at(server.url(), Callbacks::new())
+            .retry_if(move |failure| {
+                seen.send(failure.has_stood()).unwrap();
+                !failure.has_stood()
+            })
+            .backoff(SOON)
+            .run_forever();
+        assert!(matches!(exit, Err(Error::Handshake(_))), "{exit:?}");
+        // The end of the first connection, which did not live, is not after one that stood.
+        assert_eq!(told.iter().collect::<Vec<_>>(), [false, false, true]);
+        server.join();
     });
 }
 
@@ -249,16 +404,16 @@ fn a_server_that_closes_normally_is_tried_again_if_that_is_wanted() {
     watchdog(LIMIT, || {
         let server = upgraded_times(3, |nth, peer| {
             // Without a code is as good as 1000.
-            let bytes = [close(1000, ""), frame(CLOSE, true, &[]), close(4000, "")];
+            let bytes = [close(1000, ""), frame(CLOSE, true, &[]), close(1000, "again")];
             peer.send(&bytes[nth]);
             peer.stall();
         });
         let mut recorder = Recorder::default();
         let exit = app_at(server.url(), &mut recorder)
             .reconnect_after_normal_close(true)
-            .backoff(Fixed(Duration::ZERO))
+            .backoff(|failure: &Failure<'_>| (failure.attempts() < 3).then_some(Duration::ZERO))
             .run_forever();
-        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 3, .. })), "{exit:?}");
         assert_eq!(recorder.log.len(), 6);
         server.join();
     });

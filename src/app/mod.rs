@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 pub use exit::{AppThread, Exit};
 
-use crate::backoff::{Backoff, Exponential, Failure, Lived, Streak};
+use crate::backoff::{Backoff, Exponential, Failure, Streak};
 use crate::builder::Builder;
-use crate::error::{Cause, Error, Side, Timeout};
+use crate::error::{Cause, Error, Timeout};
 use crate::handle::{Handle, SendError, SendProblem, Shared};
 use crate::handler::{Handler, HandlerResult, Open};
 use crate::message::{Event, MessageRef};
@@ -91,7 +91,7 @@ impl<H: Handler> App<H> {
             connect_with: Box::new(|attempt| attempt.builder.connect(attempt.url)),
             retry_if: None,
             after_normal_close: false,
-            stable_after: Duration::from_secs(30),
+            stable_after: Duration::from_secs(10),
             name: "landline-app".to_owned(),
             stack_size: None,
             shared: Owner::default(),
@@ -136,8 +136,18 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// Which failures are retried; the others end the App. It is not asked when the connection
-    /// was closed or aborted on this side. Default: [`Failure::is_retryable`].
+    /// Replaces the rule by which a failure is retried or ends the App. The rule is not asked when
+    /// the connection was closed or aborted on this side. Default: [`Failure::is_retryable`], whose
+    /// documentation has a table of all failures.
+    ///
+    /// ```
+    /// # use landline::{App, Callbacks, CloseCode};
+    /// // A token that the server does not take any more will not be taken later.
+    /// let app = App::new("wss://example.com/feed", Callbacks::new()).retry_if(|failure| {
+    ///     let code = failure.closed().map(|closed| closed.code());
+    ///     failure.is_retryable() && code != Some(CloseCode::new(4401))
+    /// });
+    /// ```
     #[must_use]
     pub fn retry_if(mut self, retry_if: impl FnMut(&Failure<'_>) -> bool + Send + 'static) -> Self {
         self.retry_if = Some(Box::new(retry_if));
@@ -152,11 +162,12 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// How long a connection on which nothing was received must stay open before the attempts are
-    /// counted from one again. Default: 30 s.
+    /// Sets how long a connection must live before it counts as stable, whatever is received on
+    /// it. Default: 10 s.
     ///
-    /// A server that accepts connections and drops them at once is thus left in peace more and
-    /// more.
+    /// After a stable connection the attempts are counted from one again, and the [`Backoff`]
+    /// begins anew. A server that accepts connections, says something and drops them at once is
+    /// thus asked less and less often, and meets [`max_attempts`](Exponential::max_attempts).
     #[must_use]
     pub fn stable_after(mut self, time: Duration) -> Self {
         self.stable_after = time;
@@ -222,8 +233,9 @@ impl<H: Handler> App<H> {
     /// Runs on this thread, until it is over.
     ///
     /// # Errors
-    /// The failure that is final: wrong input, a refusal such as 401, a certificate that is not
-    /// valid, a server that breaks the protocol, an error of the handler.
+    /// The failure that is final, by [`Failure::is_retryable`]: wrong input and an error of the
+    /// handler; before a connection has stood also a refusal such as 401, a certificate that is not
+    /// accepted, a server that breaks the protocol.
     ///
     /// # Panics
     /// If the handler, or a hook, does.
@@ -302,17 +314,16 @@ impl<H: Handler> App<H> {
         };
         let handle = self.handle();
         let since = Instant::now();
-        let mut heard = false;
         let open = Open { attempt, reconnected, response: sender.response(), handle: &handle };
         let opened = unless_over(self.handler.on_open(&sender, &open), &sender, &shared);
         let opened = opened.and_then(|()| up.send_outbox().map_err(Error::Io));
-        let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender, &mut heard));
+        let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender));
         let error = delivered.unwrap_or_else(|error| {
             // It cannot fail: 1011 may be sent. How it ends is read below.
             let _ = ws.close(CloseCode::INTERNAL_ERROR);
             error
         });
-        let lived = Some(Lived { lasted: since.elapsed(), heard });
+        let lived = Some(since.elapsed());
         up.down();
         let closed = ws.ending();
         let error = match error {
@@ -336,19 +347,13 @@ impl<H: Handler> App<H> {
     }
 
     /// Hands out what comes, until the connection is over: gives why, or the handler's error.
-    fn deliver(
-        &mut self,
-        ws: &mut WebSocket,
-        sender: &Sender,
-        heard: &mut bool,
-    ) -> Result<Error, Error> {
+    fn deliver(&mut self, ws: &mut WebSocket, sender: &Sender) -> Result<Error, Error> {
         // What has arrived already is not handed out after an abort.
         while !sender.is_aborted() {
             let event = match ws.next_event() {
                 Ok(event) => event,
                 Err(error) => return Ok(error),
             };
-            *heard = true;
             if sender.is_close_late() {
                 continue; // However slow the handler: only a Close still counts.
             }
@@ -370,16 +375,7 @@ impl<H: Handler> App<H> {
     fn retries(&mut self, failure: &Failure<'_>) -> bool {
         match &mut self.retry_if {
             Some(retry_if) => retry_if(failure),
-            None => {
-                let normal = self.after_normal_close
-                    && failure.closed().is_some_and(|closed| {
-                        let code = closed.code();
-                        closed.is_clean()
-                            && closed.initiator() == Some(Side::Peer)
-                            && (code == CloseCode::NORMAL || code == CloseCode::NO_STATUS)
-                    });
-                normal || failure.is_retryable()
-            }
+            None => failure.is_retryable() || self.after_normal_close && failure.is_normal_close(),
         }
     }
 }
@@ -418,8 +414,8 @@ impl fmt::Debug for Attempt<'_> {
 /// How an attempt, or the connection that it opened, ended.
 struct Ended {
     error: Error,
-    /// Of the connection, if there was one.
-    lived: Option<Lived>,
+    /// How long the connection was open, if there was one.
+    lived: Option<Duration>,
 }
 
 /// A handler that only passes on that the connection is over has not failed: how it ended will be

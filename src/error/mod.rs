@@ -16,6 +16,7 @@ pub use connecting::{
 };
 
 use crate::proto::Violation;
+use crate::proto::close::CloseCode;
 use crate::proto::handshake::Mismatch;
 
 /// The error of everything in this crate.
@@ -84,8 +85,11 @@ impl Error {
 
     /// Whether the same may go well if it is tried again later: the network failed, a deadline
     /// passed, the server or a proxy answered 408, 429 or 5xx, the server closed with 1001, 1006,
-    /// 1011, 1012 or 1013. Wrong input, refusals such as 401, 404 and 407, a certificate that is
-    /// not valid and a server that breaks the protocol stay as they are.
+    /// 1011, 1012, 1013 or 1014. Wrong input, refusals such as 401, 404 and 407, a certificate that
+    /// is not accepted and a server that breaks the protocol stay as they are.
+    ///
+    /// It knows nothing of what went before. For an [`App`](crate::App) that has had a connection,
+    /// [`Failure::is_retryable`](crate::Failure::is_retryable) decides.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -102,7 +106,7 @@ impl Error {
             },
             Self::Closed(closed) => {
                 !matches!(closed.cause(), Cause::Aborted | Cause::Protocol(_))
-                    && matches!(closed.code().value(), 1001 | 1006 | 1011 | 1012 | 1013)
+                    && is_passing(closed.code())
             }
         }
     }
@@ -110,6 +114,19 @@ impl Error {
     pub(crate) fn aborted() -> Self {
         Self::Closed(Closed::new(None, None, Some(Side::Local), false, Cause::Aborted))
     }
+}
+
+/// Whether a close code says that the server is away for a while.
+fn is_passing(code: CloseCode) -> bool {
+    matches!(
+        code,
+        CloseCode::GOING_AWAY
+            | CloseCode::ABNORMAL
+            | CloseCode::INTERNAL_ERROR
+            | CloseCode::SERVICE_RESTART
+            | CloseCode::TRY_AGAIN_LATER
+            | CloseCode::BAD_GATEWAY
+    )
 }
 
 impl fmt::Display for Error {
