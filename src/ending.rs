@@ -73,6 +73,12 @@ impl Ending {
         self.facts().aborted
     }
 
+    /// Whether this side ends the connection: by a Close that is sent or noted, or by an abort.
+    pub(crate) fn is_closing(&self) -> bool {
+        let facts = self.facts();
+        facts.local.is_some() || facts.aborted
+    }
+
     /// When the closing handshake must be over; `None` while there is none, or no limit.
     pub(crate) fn close_at(&self) -> Option<Instant> {
         self.facts().close_at

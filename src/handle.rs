@@ -81,7 +81,8 @@ impl Handle {
 
     /// Stops the App: an open connection is closed with this code and reason, within
     /// `close_timeout`; connecting and waiting between attempts end at once, and nothing is
-    /// connected afterwards. What waits in the outbox stays there.
+    /// connected afterwards. What waits in the outbox stays there. What the server sends until its
+    /// own Close is discarded: the handler hears [`on_close`](crate::Handler::on_close) only.
     ///
     /// It returns before the App has stopped: [`join`](crate::AppThread::join) waits for that.
     ///

@@ -25,7 +25,9 @@ pub type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 ///
 /// While a method runs nothing is received, and pings are not answered; a peer is not given up
 /// for what it sent meanwhile. To stop, call [`Sender::close`], or keep a
-/// [`Handle`](crate::Handle). A panic ends the connection, and goes on to whoever called
+/// [`Handle`](crate::Handle). Once this side has closed or aborted the connection, in a method or
+/// from another thread, what still arrives is discarded and only [`on_close`](Self::on_close) is
+/// called, as in a browser. A panic ends the connection, and goes on to whoever called
 /// [`run_forever`](crate::App::run_forever) or [`join`](crate::AppThread::join).
 ///
 /// `&mut H` is a handler too, so that its state can be looked at afterwards.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::error::{Error, InvalidInput};
 use crate::message::{AsMessage, MessageRef};
-use crate::net::deadline::Deadline;
 use crate::outgoing::{self, Outgoing, Then, opcode};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
@@ -154,6 +153,10 @@ impl Sender {
     /// after `close_timeout`; if the receiver is gone, it ends when the last sender is dropped. To
     /// do both here, use [`WebSocket::close`](crate::WebSocket::close).
     ///
+    /// Nothing can be sent after it. What the peer sends until its own Close is still received, by
+    /// [`recv`](crate::Receiver::recv) and its siblings; the [`Handler`](crate::Handler) of an
+    /// [`App`](crate::App) is told the end only.
+    ///
     /// # Errors
     /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.
     /// [`Error::Closed`] when the connection is over, or is being closed already.
@@ -182,13 +185,9 @@ impl Sender {
         self.wire.ending.is_open()
     }
 
-    pub(crate) fn is_aborted(&self) -> bool {
-        self.wire.ending.is_aborted()
-    }
-
-    /// Whether a closing handshake that has begun should be over.
-    pub(crate) fn is_close_late(&self) -> bool {
-        Deadline::at(self.wire.ending.close_at()).is_past()
+    /// Whether this side ends the connection, by a Close or an abort.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.wire.ending.is_closing()
     }
 
     /// The server's answer to the opening handshake.

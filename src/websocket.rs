@@ -136,6 +136,11 @@ impl WebSocket {
         self.receiver.closed()
     }
 
+    /// Discards what arrives until it is over.
+    pub(crate) fn discard(&mut self) -> Error {
+        self.receiver.discard()
+    }
+
     /// How it ended, or how it stands.
     pub(crate) fn ending(&self) -> Closed {
         self.receiver.ending()

@@ -346,16 +346,16 @@ impl<H: Handler> App<H> {
         }
     }
 
-    /// Hands out what comes, until the connection is over: gives why, or the handler's error.
+    /// Hands out what comes until this side closes, discards the rest, and gives how the connection
+    /// ended, or the handler's error.
     fn deliver(&mut self, ws: &mut WebSocket, sender: &Sender) -> Result<Error, Error> {
-        // What has arrived already is not handed out after an abort.
-        while !sender.is_aborted() {
+        while !sender.is_closing() {
             let event = match ws.next_event() {
                 Ok(event) => event,
                 Err(error) => return Ok(error),
             };
-            if sender.is_close_late() {
-                continue; // However slow the handler: only a Close still counts.
+            if sender.is_closing() {
+                break; // Another thread closed it meanwhile.
             }
             let handler = &mut self.handler;
             let handled = match event {
@@ -369,7 +369,7 @@ impl<H: Handler> App<H> {
             };
             unless_over(handled, sender, &self.shared.0)?;
         }
-        Ok(Error::aborted())
+        Ok(ws.discard())
     }
 
     fn retries(&mut self, failure: &Failure<'_>) -> bool {

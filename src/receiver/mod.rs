@@ -80,7 +80,8 @@ impl Receiver {
         Self { wire, half, decoder, timer, options, unpaid: false, closing, control }
     }
 
-    /// Waits for the next message.
+    /// Waits for the next message. After a [`close`](crate::Sender::close) of this side it goes on
+    /// to deliver what the peer sends before its own Close.
     ///
     /// Of a message whose beginning was taken in fragments, the rest is skipped.
     ///
@@ -265,15 +266,8 @@ impl Receiver {
     /// Sees a closing handshake through that has begun: discards what still arrives, waits for
     /// the peer's Close until `close_timeout`, and a little for the end of the stream.
     pub(crate) fn finish(&mut self) -> Closed {
-        self.unpaid = true;
-        self.decoder.stop_gathering();
-        let closed = loop {
-            match self.next(Delivery::Pieces, &mut Patience::endless()) {
-                Ok(Next::Data) => drop(self.decoder.step()),
-                Ok(Next::Ping | Next::Pong) => {}
-                Err(_) => break self.wire.ending.snapshot(),
-            }
-        };
+        self.discard();
+        let closed = self.wire.ending.snapshot();
         // What comes after the socket is closed would reset the connection, and destroy the Close
         // that says why.
         if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
@@ -282,6 +276,20 @@ impl Receiver {
         self.wire.duplex.shutdown();
         self.wire.log_sent();
         closed
+    }
+
+    /// Discards what still arrives until the connection is over, and gives how it ended: for a
+    /// connection that this side has closed or aborted.
+    pub(crate) fn discard(&mut self) -> Error {
+        self.unpaid = true;
+        self.decoder.stop_gathering();
+        loop {
+            match self.next(Delivery::Pieces, &mut Patience::endless()) {
+                Ok(Next::Data) => drop(self.decoder.step()),
+                Ok(Next::Ping | Next::Pong) => {}
+                Err(error) => return error,
+            }
+        }
     }
 
     /// Waits for the end of the stream: reads and forgets, and sends a Close that the peer did not
