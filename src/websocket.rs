@@ -96,7 +96,7 @@ impl WebSocket {
         self.receiver.next_event_timeout(timeout)
     }
 
-    /// The messages as an iterator; see [`Receiver::messages`].
+    /// Iterates over the messages; see [`Receiver::messages`], which says how it ends.
     pub fn messages(&mut self) -> Messages<'_> {
         self.receiver.messages()
     }

@@ -242,6 +242,87 @@ fn messages_end_after_a_clean_close_and_say_why_after_any_other() {
 }
 
 #[test]
+fn messages_end_in_silence_only_if_nobody_complains() {
+    watchdog(LIMIT, || {
+        let empty = frame(CLOSE, true, &[]);
+        for (close, silent) in [
+            (close(1000, "done"), true),
+            (close(1001, ""), true),
+            (empty, true),
+            (close(1002, ""), false),
+            (close(1003, ""), false),
+            (close(1007, ""), false),
+            (close(1008, "no"), false),
+            (close(1009, ""), false),
+            (close(1010, ""), false),
+            (close(1011, ""), false),
+            (close(1012, ""), false),
+            (close(1013, ""), false),
+            (close(1014, ""), false),
+            (close(3000, ""), false),
+            (close(4401, "token expired"), false),
+        ] {
+            let server = upgraded(move |peer| {
+                peer.send(&[text("half a feed"), close].concat());
+                peer.stall();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            let mut messages = ws.messages();
+            assert_eq!(messages.next().unwrap().unwrap(), Message::from("half a feed"));
+            let last = messages.next().map(error);
+            assert_eq!(last.is_none(), silent, "{last:?}");
+            assert!(last.is_none_or(|last| last.closed().is_some_and(Closed::is_clean)));
+            assert!(messages.next().is_none());
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn messages_end_in_silence_after_a_close_of_our_own_whatever_the_answer() {
+    watchdog(LIMIT, || {
+        for code in [1000, 1008, 4401] {
+            let server = upgraded(move |peer| {
+                peer.expect_close(1000);
+                peer.send(&[text("late"), close(code, "")].concat());
+                peer.stall();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            ws.sender().close(CloseCode::NORMAL).unwrap();
+            let messages: Vec<_> = ws.messages().map(Result::unwrap).collect();
+            assert_eq!(messages, [Message::from("late")]);
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_message_that_could_not_be_finished_does_not_end_messages_in_silence() {
+    watchdog(LIMIT, || {
+        for answer in [1011, 1000] {
+            let server = upgraded(move |peer| {
+                peer.expect_fragment(b"half");
+                peer.expect_close(1011);
+                peer.send(&close(answer, ""));
+                peer.stall();
+            });
+            let mut ws = builder().connect(&server.url()).unwrap();
+            let sender = ws.sender();
+            let mut writer = sender.writer(Kind::Binary).unwrap();
+            writer.write_all(b"half").unwrap();
+            writer.flush().unwrap();
+            drop(writer);
+            let last = error(ws.messages().next().unwrap());
+            assert!(last.closed().is_some(), "{last:?}");
+            drop((ws, sender));
+            server.join();
+        }
+    });
+}
+
+#[test]
 fn a_message_is_read_piece_by_piece() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
@@ -499,7 +580,7 @@ fn the_end_is_told_alike_by_everything() {
         let mut ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
         let _ = error(ws.recv());
-        assert!(ws.messages().next().is_none());
+        let _ = error(ws.messages().next().unwrap());
         let told = [
             error(ws.recv()),
             error(ws.recv_timeout(Duration::ZERO)),

@@ -101,8 +101,9 @@ impl Closed {
         self.0.initiator
     }
 
-    /// Returns whether both sides sent a Close frame (RFC 6455 section 7.1.4). It is `false` for a
-    /// peer that sent one, but did not take ours.
+    /// Returns whether both sides sent a Close frame (RFC 6455 section 7.1.4), whatever the codes: a
+    /// server that closes with 4401 ends cleanly too. [`code`](Self::code) tells whether it
+    /// complains. It is `false` for a peer that sent one, but did not take ours.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         matches!(self.0.cause, Cause::Handshake)

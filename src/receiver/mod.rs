@@ -176,8 +176,11 @@ impl Receiver {
         }
     }
 
-    /// The messages as an iterator, which ends after a clean close; any other end is its last
-    /// item, an error.
+    /// Iterates over the messages.
+    ///
+    /// The iterator ends without a word after the peer has closed with 1000, 1001 or no code, and
+    /// after a closing handshake that the user of this side began. Any other end is its last item,
+    /// an error: a Close with 1008, 1011 or 4401 for example, an end without Close, a violation.
     ///
     /// ```no_run
     /// let mut ws = landline::connect("wss://example.com/feed")?;

@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 
 use super::{Next, Patience, Receiver};
-use crate::error::{Closed, Error};
+use crate::error::{Cause, Closed, Error, Side};
 use crate::message::Message;
+use crate::proto::close::CloseCode;
 use crate::proto::recv::{Delivery, Kind, Step};
 
-/// Iterates over the messages of a connection: [`Receiver::messages`].
+/// Iterates over the messages of a connection: [`Receiver::messages`], which says how it ends.
 #[derive(Debug)]
 pub struct Messages<'a> {
     receiver: &'a mut Receiver,
@@ -31,12 +32,21 @@ impl Iterator for Messages<'_> {
         let received = self.receiver.recv();
         if let Err(error) = &received {
             self.over = true;
-            if error.closed().is_some_and(Closed::is_clean) {
+            if error.closed().is_some_and(is_complete) {
                 return None;
             }
         }
         Some(received)
     }
+}
+
+/// Whether the peer closed without a complaint, or answered a Close of the user's: nothing is
+/// missing. That our answer did not leave any more is no matter.
+fn is_complete(closed: &Closed) -> bool {
+    let good = [CloseCode::NORMAL, CloseCode::GOING_AWAY, CloseCode::NO_STATUS];
+    let by_peer = closed.initiator() == Some(Side::Peer) && good.contains(&closed.code());
+    let was_answered = closed.is_asked_for_here() && closed.remote().is_some();
+    matches!(closed.cause(), Cause::Handshake) && (by_peer || was_answered)
 }
 
 /// Reads one message as it arrives: [`Receiver::reader`]. Dropped before the end, the rest of the
