@@ -50,8 +50,12 @@ impl Handle {
                     Ok(()) => return Ok(Delivery::Sent),
                     Err(error) => error,
                 };
+                let is_open = sender.is_open();
+                // The last of a connection ends it, with a stream that may be the caller's: not
+                // under the lock.
+                drop(sender);
                 state = shared.lock();
-                if state.outbox.is_none() || sender.is_open() {
+                if state.outbox.is_none() || is_open {
                     return Err(SendError { message, problem: SendProblem::Failed(error) });
                 }
                 continue; // It is to be kept; if another connection is open by now, it goes there.
@@ -295,8 +299,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets how much is kept; what is kept already stays.
     pub(crate) fn set_outbox(&self, limits: Outbox) {
-        self.lock().outbox = Some(Queue::new(limits));
+        self.lock().outbox.get_or_insert_with(|| Queue::new(limits)).set_limits(limits);
+        self.changed.notify_all();
     }
 
     /// From now on the App runs on this thread.

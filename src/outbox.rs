@@ -87,6 +87,11 @@ impl Queue {
         Self { limits, messages: VecDeque::new(), bytes: 0, sending: None }
     }
 
+    /// Changes the limits for what comes later: nothing that is kept is dropped by it.
+    pub(crate) fn set_limits(&mut self, limits: Outbox) {
+        self.limits = limits;
+    }
+
     /// Whether nothing waits, and nothing is being sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.messages.is_empty() && self.sending.is_none()

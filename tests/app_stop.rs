@@ -7,12 +7,14 @@ use crate::support;
 use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, channel};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use landline::{
-    App, Callbacks, CloseCode, Error, Exit, Failure, Fixed, Handle, InvalidInput, Never,
-    SendProblem,
+    App, Callbacks, CloseCode, Error, Exit, Failure, Fixed, Handle, InvalidInput, Never, SendError,
+    SendProblem, Stream,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::streams::Judged;
@@ -158,7 +160,7 @@ fn from_its_own_callback() {
                 }
                 peer.expect_end();
             });
-            let slot = std::sync::OnceLock::<Handle>::new();
+            let slot = OnceLock::<Handle>::new();
             let callbacks = Callbacks::new()
                 .on_open(|_, open| slot.set(open.handle.clone()).unwrap())
                 .on_message(|_, _| {
@@ -200,7 +202,7 @@ fn after_a_close_in_a_callback_the_handler_hears_the_end_only() {
         for first in [text("stop"), [text("stop"), chatter()].concat()] {
             for by_handle in [false, true] {
                 let server = chatterbox(first.clone());
-                let slot = std::sync::OnceLock::<Handle>::new();
+                let slot = OnceLock::<Handle>::new();
                 let mut recorder = Recorder::default().when("text", |sender| {
                     let sender = sender.unwrap();
                     match by_handle {
@@ -252,7 +254,7 @@ fn after_a_close_from_another_thread_the_handler_hears_the_end_only() {
 fn a_stop_in_on_close_leaves_no_time_for_another_connection() {
     watchdog(LIMIT, || {
         let server = upgraded_times(1, |_, peer| peer.fin());
-        let slot = std::sync::OnceLock::<Handle>::new();
+        let slot = OnceLock::<Handle>::new();
         let callbacks = Callbacks::new()
             .on_open(|_, open| slot.set(open.handle.clone()).unwrap())
             .on_close(|_| slot.get().unwrap().abort())
@@ -301,6 +303,133 @@ fn an_app_that_is_dropped_takes_no_messages() {
     let handle = app.handle();
     drop(app);
     assert!(matches!(handle.send("x").unwrap_err().problem(), SendProblem::Stopped));
+}
+
+/// Sends with its handle when it is dropped, and passes on what became of it.
+struct LastWord(Handle, mpsc::Sender<Result<landline::Delivery, SendError>>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.1.send(self.0.send("a last word")).unwrap();
+    }
+}
+
+#[test]
+fn a_destructor_of_the_handler_or_of_a_hook_that_sends_is_told_that_the_app_is_over() {
+    watchdog(LIMIT, || {
+        for (runs, panics) in [(true, false), (true, true), (false, false)] {
+            let slot = Arc::new(OnceLock::<LastWord>::new());
+            let (handlers, hooks) = (slot.clone(), slot.clone());
+            let callbacks = Callbacks::new().on_error(move |_| -> Result<(), &'static str> {
+                assert!(!panics, "the handler panics (this is a part of the test)");
+                assert!(handlers.get().is_some());
+                Err("enough")
+            });
+            let addr = listener().local_addr().unwrap();
+            let app = app_at(format!("ws://{addr}"), callbacks)
+                .outbox(landline::Outbox::new())
+                .retry_if(move |_| hooks.get().is_some());
+            let (last, word) = channel();
+            let handle = app.handle();
+            assert!(slot.set(LastWord(handle.clone(), last)).is_ok());
+            drop(slot); // The handler and the hook have what is left of it.
+            if runs {
+                let ended = catch_unwind(AssertUnwindSafe(|| app.run_forever()));
+                assert_eq!(ended.is_err(), panics);
+            } else {
+                drop(app);
+            }
+            let said = word.recv().unwrap().unwrap_err();
+            assert!(matches!(said.problem(), SendProblem::Stopped), "{said:?}");
+            assert_eq!(handle.take_unsent(), []);
+        }
+    });
+}
+
+/// A stream whose second write waits until it is told, and fails; it asks its handle something when
+/// it is dropped.
+#[derive(Debug)]
+struct Curious {
+    socket: TcpStream,
+    handle: Handle,
+    writes: AtomicUsize,
+    writing: Mutex<(mpsc::Sender<()>, mpsc::Receiver<()>)>,
+}
+
+impl Stream for Curious {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Stream::read(&self.socket, buf)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        // The first is the request.
+        if self.writes.fetch_add(1, Ordering::Relaxed) == 1 {
+            let writing = self.writing.lock().unwrap();
+            writing.0.send(()).unwrap();
+            writing.1.recv().unwrap();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Stream::write(&self.socket, buf)
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_write_timeout(timeout)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(nonblocking)
+    }
+
+    fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        assert!(!self.handle.is_open());
+    }
+}
+
+#[test]
+fn a_stream_whose_last_user_is_a_handle_that_sends_may_use_the_handle_when_it_is_dropped() {
+    watchdog(LIMIT, || {
+        let (begin, begun) = channel();
+        let server = upgraded(move |peer| {
+            begun.recv().unwrap();
+            peer.fin();
+            peer.stall();
+        });
+        let addr = server.addr;
+        let (gone, is_gone) = channel();
+        let app = app_at("", Callbacks::new()).backoff(move |_: &Failure<'_>| {
+            gone.send(()).unwrap(); // The App has let go of the connection.
+            None
+        });
+        let handle = app.handle();
+        let mut parts = Some((handle.clone(), (begin, is_gone)));
+        let running = app
+            .connect_with(move |attempt| {
+                let (handle, writing) = parts.take().unwrap();
+                let socket = TcpStream::connect(addr).unwrap();
+                let (writes, writing) = (AtomicUsize::new(0), Mutex::new(writing));
+                let stream = Curious { socket, handle, writes, writing };
+                attempt.builder.connect_over("ws://curious/", stream)
+            })
+            .spawn()
+            .unwrap();
+        while !handle.is_open() {
+            std::thread::yield_now();
+        }
+        let failed = handle.send("x").unwrap_err();
+        assert!(matches!(failed.problem(), SendProblem::Failed(_)), "{failed:?}");
+        assert!(matches!(running.join(), Ok(Exit::GaveUp { .. })));
+        server.join();
+    });
 }
 
 /// A server on which every callback of a connection is called; its client may be gone any time.
@@ -385,7 +514,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
                 }
                 _ => peer.send(&close(1000, "")),
             });
-            let slot = std::sync::OnceLock::<Handle>::new();
+            let slot = OnceLock::<Handle>::new();
             let callbacks = Callbacks::new()
                 .on_open(|_, open| drop(slot.set(open.handle.clone())))
                 .on_message(|ws, _| -> landline::HandlerResult {

@@ -222,6 +222,34 @@ fn a_full_outbox_blocks_until_the_app_is_over() {
 }
 
 #[test]
+fn a_second_outbox_has_other_limits_and_keeps_what_is_kept() {
+    let app = app(Outbox::new());
+    let handle = app.handle();
+    assert_eq!((queued(&handle, "a"), queued(&handle, "b"), queued(&handle, "c")), (0, 0, 0));
+    let app = app.outbox(Outbox::new().max_messages(2));
+    assert_eq!(rejected(&handle, "d"), "Full");
+    let app = app.outbox(Outbox::new().max_bytes(3).when_full(WhenFull::DropOldest));
+    assert_eq!(queued(&handle, "ee"), 2);
+    assert_eq!(waiting(&handle), ["c", "ee"]);
+    drop(app);
+}
+
+#[test]
+fn a_larger_outbox_makes_room_for_those_who_wait() {
+    watchdog(LIMIT, || {
+        let app = app(Outbox::new().max_messages(1).when_full(WhenFull::Block));
+        let handle = app.handle();
+        queued(&handle, "a");
+        let other = handle.clone();
+        let sending = spawn(move || queued(&other, "b"));
+        let app = app.outbox(Outbox::new());
+        assert_eq!(sending.join(), 0);
+        assert_eq!(waiting(&handle), ["a", "b"]);
+        drop(app);
+    });
+}
+
+#[test]
 fn a_full_outbox_does_not_block_the_apps_own_thread() {
     watchdog(LIMIT, || {
         let addr = listener().local_addr().unwrap();

@@ -66,6 +66,8 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// | `enableTrace` | the feature `log` |
 /// | `close()`, `keep_running = False` | [`Handle::close`], [`Handle::abort`] |
 pub struct App<H> {
+    // Dropped first: the destructors of the handler and the hooks find an App that is over.
+    shared: Owner,
     url: String,
     handler: H,
     builder: Builder,
@@ -76,7 +78,6 @@ pub struct App<H> {
     stable_after: Duration,
     name: String,
     stack_size: Option<usize>,
-    shared: Owner,
 }
 
 impl<H: Handler> App<H> {
@@ -174,7 +175,8 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// Keeps what is sent while there is no connection. Default: nothing is kept.
+    /// Keeps what is sent while there is no connection. Default: nothing is kept. Called again, it
+    /// sets new limits; what is kept already stays, also if it is more than they allow.
     ///
     /// It is sent by a thread of its own, which lives no longer than there is something to send:
     /// two peers that only send would never end.
