@@ -422,12 +422,12 @@ mod tests {
 
     /// Ended without a Close of the peer.
     fn lost(cause: Cause) -> Error {
-        Error::from(Closed::new(None, None, None, false, cause))
+        Error::from(Closed::new(None, None, None, false, cause, None))
     }
 
     /// Both sides sent a Close.
     fn closed(ours: CloseFrame, theirs: CloseFrame, by: Side, asked: bool) -> Error {
-        Error::from(Closed::new(Some(ours), Some(theirs), Some(by), asked, Cause::Handshake))
+        Error::from(Closed::new(Some(ours), Some(theirs), Some(by), asked, Cause::Handshake, None))
     }
 
     fn closed_by_peer(close: CloseFrame) -> Error {
@@ -629,7 +629,7 @@ mod tests {
             assert_retried(&Error::Protocol(violation), LATER);
             let code = CloseFrame::from(violation.close_code());
             let cause = Cause::Protocol(violation);
-            let closed = Closed::new(Some(code), None, Some(Side::Local), false, cause);
+            let closed = Closed::new(Some(code), None, Some(Side::Local), false, cause, None);
             assert_retried(&Error::Closed(closed), LATER);
         }
     }
@@ -642,7 +642,7 @@ mod tests {
         assert_retried(&closed(normal(), restart, Side::Local, true), NEVER);
         assert_retried(&Error::aborted(), NEVER);
         let late = Cause::Timeout(Timeout::Close);
-        let late = Closed::new(Some(normal()), None, Some(Side::Local), true, late);
+        let late = Closed::new(Some(normal()), None, Some(Side::Local), true, late, None);
         assert_retried(&Error::Closed(late), NEVER);
         // A message that could not be completed, whatever the peer answers.
         let half = || CloseFrame::from(CloseCode::INTERNAL_ERROR);

@@ -318,6 +318,9 @@ impl Builder {
     /// When to ping, and when to give a silent peer up. It runs while some thread is in `recv` or
     /// `next_event`. Default: a ping each 20 s, 20 s for any sign of life after it;
     /// [`Keepalive::OFF`] switches it off.
+    ///
+    /// A few servers cannot be pinged, against RFC 6455: Node.js 20's inspector ends the connection
+    /// at any Ping, LibVNCServer answers none. The error then says so; use [`Keepalive::OFF`].
     #[must_use]
     pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
         self.keepalive = keepalive;

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use crate::error::{Cause, Closed, Side};
+use crate::error::{Advice, Cause, Closed, Side};
 use crate::proto::close::CloseFrame;
 use crate::sync::{Mutex, MutexGuard, OnceLock, now};
 
@@ -41,6 +41,8 @@ struct Facts {
     close_at: Option<Instant>,
     aborted: bool,
     write_failed: Option<Cause>,
+    /// The peer has been pinged, and has never answered.
+    never_answered: bool,
 }
 
 impl Ending {
@@ -51,14 +53,16 @@ impl Ending {
 
     /// Gives the verdict, unless there is one.
     pub(crate) fn decide(&self, cause: Cause) -> &Closed {
-        let picture = self.picture(cause);
+        let advice = self.facts().never_answered.then_some(Advice::NoPings);
+        let picture = self.picture(cause, advice);
         self.verdict.get_or_init(|| picture)
     }
 
     /// How it stands, for whoever cannot send any more while the receiver still reads.
     pub(crate) fn snapshot(&self) -> Closed {
         let failed = self.facts().write_failed.clone();
-        let now = || self.picture(failed.unwrap_or(Cause::Handshake));
+        let advice = failed.is_some().then_some(Advice::Receive);
+        let now = || self.picture(failed.unwrap_or(Cause::Handshake), advice);
         self.verdict().cloned().unwrap_or_else(now)
     }
 
@@ -128,6 +132,11 @@ impl Ending {
         facts.initiator.get_or_insert(Side::Local);
     }
 
+    /// Notes that the peer has never answered a keepalive ping.
+    pub(crate) fn never_answered(&self) {
+        self.facts().never_answered = true;
+    }
+
     pub(crate) fn write_failed(&self, cause: &Cause) {
         self.facts().write_failed.get_or_insert_with(|| cause.clone());
     }
@@ -148,14 +157,14 @@ impl Ending {
         cause
     }
 
-    fn picture(&self, cause: Cause) -> Closed {
+    fn picture(&self, cause: Cause, advice: Option<Advice>) -> Closed {
         let facts = self.facts();
         let cause = if facts.aborted { Cause::Aborted } else { cause };
         // Only what was written, or still can be, counts as sent.
         let unsent = facts.not_taken || facts.write_failed.is_some();
         let local = facts.local.clone().filter(|_| facts.sent || !unsent);
         let remote = facts.remote.clone();
-        Closed::new(local, remote, facts.initiator, facts.asked, cause)
+        Closed::new(local, remote, facts.initiator, facts.asked, cause, advice)
     }
 
     /// Nothing is half noted when a thread panics.

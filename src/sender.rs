@@ -41,6 +41,11 @@ impl Sender {
     /// If compression was agreed on, a message of at least the minimum size is compressed. What is
     /// longer than 64 KiB then goes out in fragments of that size, between which pongs may go.
     ///
+    /// A peer that does not like a message, because it is too big for example, often closes with
+    /// the reason and resets the connection. Then the error here only says that the connection is
+    /// lost, and [`recv`](crate::Receiver::recv), or another of its siblings, tells the code and the
+    /// reason.
+    ///
     /// # Errors
     /// [`Error::Closed`] when the connection is over, or is being closed;
     /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take it in time: then it is

@@ -6,6 +6,7 @@ use crate::support;
 
 use std::error::Error as _;
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use landline::{
@@ -13,6 +14,7 @@ use landline::{
     HandshakeError, InvalidInput, Kind, Message, MessageRef, Receiver, Response, Sender, Timeout,
     Violation, WebSocket,
 };
+use support::streams::{Call, Judged};
 use support::*;
 
 #[test]
@@ -319,6 +321,39 @@ fn a_message_that_could_not_be_finished_does_not_end_messages_in_silence() {
             drop((ws, sender));
             server.join();
         }
+    });
+}
+
+#[test]
+fn a_send_that_fails_says_that_receiving_tells_the_reason() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&close(1009, "at most 1 MB"));
+            peer.stall();
+        });
+        let mut writes = 0;
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let stream = Judged::new(stream, usize::MAX, move |_, call| {
+            writes += usize::from(call == Call::Write);
+            // The first is the request.
+            match call {
+                Call::Write if writes > 1 => Err(std::io::ErrorKind::BrokenPipe.into()),
+                _ => Ok(()),
+            }
+        });
+        let mut ws = builder().connect_over("ws://judged/", stream).unwrap();
+        let hint = "receive for the reason";
+        for _ in 0..2 {
+            let failed = error(ws.send("too big"));
+            assert!(failed.closed().is_some() && failed.to_string().contains(hint), "{failed}");
+        }
+        let said = error(ws.recv());
+        assert!(said.to_string().contains("1009 \"at most 1 MB\""), "{said}");
+        assert!(!said.to_string().contains(hint), "{said}");
+        let late = error(ws.send("late"));
+        assert!(!late.to_string().contains(hint), "{late}");
+        drop(ws);
+        server.join();
     });
 }
 

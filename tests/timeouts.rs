@@ -339,6 +339,51 @@ fn a_peer_that_answers_pings_lives_and_its_latency_is_known() {
 }
 
 #[test]
+fn a_peer_that_has_never_answered_a_ping_may_need_keepalive_off_and_the_error_says_so() {
+    watchdog(LIMIT, || {
+        for answers in [0, 1] {
+            for drops in [true, false] {
+                let server = upgraded(move |peer| {
+                    for _ in 0..answers {
+                        let ping = peer.next_frame().unwrap();
+                        peer.send(&frame(PONG, true, &ping.payload));
+                    }
+                    assert_eq!(peer.next_frame().unwrap().opcode, PING);
+                    if drops {
+                        peer.fin();
+                    }
+                    peer.stall();
+                });
+                let builder = builder().keepalive(keepalive(MILLI * 20, SHORT));
+                let mut ws = builder.connect(&server.url()).unwrap();
+                let said = error(ws.recv()).to_string();
+                let ending = ws.closed().unwrap().to_string();
+                let advice = "it never answered a keepalive ping: if it cannot, use Keepalive::OFF";
+                assert_eq!(ending.contains(advice), answers == 0, "{ending}");
+                if drops {
+                    assert_eq!(said, ending);
+                } else {
+                    assert!(said.contains("if it never does, use Keepalive::OFF"), "{said}");
+                }
+                drop(ws);
+                server.join();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_ends_the_connection_before_a_ping_is_not_said_to_need_keepalive_off() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.fin());
+        let builder = builder().keepalive(keepalive(LIMIT, LIMIT));
+        let said = error(builder.connect(&server.url()).unwrap().recv()).to_string();
+        assert_eq!(said, "the peer ended the connection without a Close");
+        server.join();
+    });
+}
+
+#[test]
 fn a_peer_that_sends_data_but_never_pongs_lives() {
     watchdog(LIMIT, || {
         // A byte now and then, of one frame, for three times as long as it may be silent.

@@ -52,6 +52,16 @@ struct Ending {
     /// Our Close was the user's wish, and before the peer's.
     asked: bool,
     cause: Cause,
+    advice: Option<Advice>,
+}
+
+/// What the text adds that the user of this side can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// Sending failed, and the receiver has not yet come to the end: the peer may have said why.
+    Receive,
+    /// The peer has never answered a keepalive ping: it may not know them.
+    NoPings,
 }
 
 impl Closed {
@@ -61,8 +71,9 @@ impl Closed {
         initiator: Option<Side>,
         asked: bool,
         cause: Cause,
+        advice: Option<Advice>,
     ) -> Self {
-        Self(Arc::new(Ending { local, remote, initiator, asked, cause }))
+        Self(Arc::new(Ending { local, remote, initiator, asked, cause, advice }))
     }
 
     /// The close code of the connection (RFC 6455 section 7.1.5): the peer's,
@@ -123,6 +134,18 @@ impl Closed {
     }
 }
 
+impl Closed {
+    fn advise(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0.advice {
+            Some(Advice::Receive) => " (receive for the reason: the peer may have sent one)",
+            Some(Advice::NoPings) => {
+                " (it never answered a keepalive ping: if it cannot, use Keepalive::OFF)"
+            }
+            None => "",
+        })
+    }
+}
+
 impl fmt::Debug for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Closed")
@@ -140,13 +163,23 @@ impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.cause {
             Cause::Handshake => {}
-            Cause::Eof => return f.write_str("the peer ended the connection without a Close"),
-            Cause::Io(error) => return write!(f, "connection lost: {error}"),
+            Cause::Eof => {
+                f.write_str("the peer ended the connection without a Close")?;
+                return self.advise(f);
+            }
+            Cause::Io(error) => {
+                write!(f, "connection lost: {error}")?;
+                return self.advise(f);
+            }
             Cause::Tls(error) => {
                 return write!(f, "connection lost: TLS failed: {}", Quoted(error));
             }
             Cause::Protocol(violation) => {
                 return write!(f, "closed after a violation: {violation}");
+            }
+            Cause::Timeout(Timeout::Pong) => {
+                f.write_str("the peer does not answer pings")?;
+                return self.advise(f);
             }
             Cause::Timeout(timeout) => return timeout.fmt(f),
             Cause::Aborted => return f.write_str("the connection was aborted here"),

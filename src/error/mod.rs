@@ -9,6 +9,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+pub(crate) use closed::Advice;
 pub use closed::{Cause, Closed, Side};
 use connecting::is_temporary;
 pub use connecting::{
@@ -112,7 +113,7 @@ impl Error {
     }
 
     pub(crate) fn aborted() -> Self {
-        Self::Closed(Closed::new(None, None, Some(Side::Local), false, Cause::Aborted))
+        Self::Closed(Closed::new(None, None, Some(Side::Local), false, Cause::Aborted, None))
     }
 }
 
@@ -242,7 +243,8 @@ pub enum Timeout {
     /// `write_timeout` passed, and the peer had not taken all of it: the connection is over. Or it
     /// passed while others were sending: nothing was sent, and the connection goes on.
     Send,
-    /// The peer was silent for the keepalive timeout after a ping.
+    /// The peer was silent for the keepalive timeout after a ping. A few servers never answer
+    /// pings, against RFC 6455: use [`Keepalive::OFF`](crate::Keepalive::OFF) with them.
     Pong,
     /// `close_timeout` passed before the peer answered our Close.
     Close,
@@ -258,7 +260,7 @@ impl fmt::Display for Timeout {
             Self::Handshake => "timed out in the opening handshake",
             Self::Recv => "no message in time",
             Self::Send => "timed out sending",
-            Self::Pong => "the peer does not answer pings",
+            Self::Pong => "the peer does not answer pings (if it never does, use Keepalive::OFF)",
             Self::Close => "timed out in the closing handshake",
         })
     }

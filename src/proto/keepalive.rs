@@ -20,7 +20,8 @@ impl Default for Keepalive {
 }
 
 impl Keepalive {
-    /// No pings, and no limit on silence.
+    /// No pings, and no limit on silence. For a peer that does not answer pings, or ends the
+    /// connection at one.
     pub const OFF: Self = Self { interval: None, timeout: None };
 }
 

@@ -456,7 +456,7 @@ impl Receiver {
             return Err(self.wire.lost(Cause::Aborted));
         }
         match read {
-            Ok(0) => Err(self.wire.lost(Cause::Eof)),
+            Ok(0) => Err(self.lost(Cause::Eof)),
             Ok(len) => {
                 self.decoder.filled(len);
                 Ok(())
@@ -470,7 +470,7 @@ impl Receiver {
                     deflation.shrink();
                 }
                 if dying {
-                    Err(self.wire.lost(Cause::Timeout(Timeout::Pong)))
+                    Err(self.lost(Cause::Timeout(Timeout::Pong)))
                 } else if close_at.is_past() {
                     Err(self.wire.lost(Cause::Timeout(Timeout::Close)))
                 } else if deadline.is_past() {
@@ -481,9 +481,17 @@ impl Receiver {
             }
             Err(error) => {
                 self.settle(); // An alert tells the peer what TLS did not like.
-                Err(self.wire.lost(transport_failed(error)))
+                Err(self.lost(transport_failed(error)))
             }
         }
+    }
+
+    /// The connection is lost, and perhaps because of keepalive.
+    fn lost(&self, cause: Cause) -> Error {
+        if self.timer.is_waiting() && self.timer.latency().is_none() {
+            self.wire.ending.never_answered();
+        }
+        self.wire.lost(cause)
     }
 }
 
