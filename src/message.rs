@@ -266,3 +266,23 @@ pub enum Event<'a> {
     /// A Pong, at most 125 bytes; those that answer keepalive pings too.
     Pong(&'a [u8]),
 }
+
+impl<'a> Event<'a> {
+    /// Returns the message, if this is a whole one; text that was not checked is binary.
+    /// `Message::from` copies it.
+    ///
+    /// ```no_run
+    /// # use landline::Message;
+    /// # let mut ws = landline::connect("ws://localhost")?;
+    /// let message: Option<Message> = ws.next_event()?.message().map(Message::from);
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    #[must_use]
+    pub fn message(self) -> Option<MessageRef<'a>> {
+        match self {
+            Self::Text(text) => Some(MessageRef::Text(text)),
+            Self::Binary(bytes) | Self::RawText(bytes) => Some(MessageRef::Binary(bytes)),
+            Self::Fragment(_) | Self::Ping(_) | Self::Pong(_) => None,
+        }
+    }
+}

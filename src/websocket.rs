@@ -109,6 +109,15 @@ impl WebSocket {
         self.receiver.reader()
     }
 
+    /// Reads the next message piece by piece, and waits so long for its beginning; see
+    /// [`Receiver::reader_timeout`].
+    ///
+    /// # Errors
+    /// As [`Receiver::reader_timeout`].
+    pub fn reader_timeout(&mut self, timeout: Duration) -> Result<MessageReader<'_>, Error> {
+        self.receiver.reader_timeout(timeout)
+    }
+
     /// Does the whole closing handshake (RFC 6455 section 7): sends Close, discards what still
     /// arrives until the peer's Close, and gives the end. It takes at most `close_timeout`, and
     /// two seconds for the peer to end the stream after its Close; then the connection is cut.

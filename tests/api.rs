@@ -7,6 +7,7 @@ use crate::support;
 use std::error::Error as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::{
@@ -322,6 +323,51 @@ fn a_message_that_could_not_be_finished_does_not_end_messages_in_silence() {
             server.join();
         }
     });
+}
+
+#[test]
+fn a_reader_waits_for_the_beginning_of_a_message_no_longer_than_it_may() {
+    watchdog(LIMIT, || {
+        let (go, goes) = channel();
+        let server = upgraded(move |peer| {
+            goes.recv().unwrap();
+            // Within the header of the first fragment, which is a beginning only when it is whole.
+            let begin = frame(BINARY, false, &[7; 200]);
+            peer.send(&begin[..3]);
+            goes.recv().unwrap();
+            peer.send(&begin[3..]);
+            goes.recv().unwrap();
+            peer.send(&frame(0, true, b"end"));
+            peer.stall();
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        for _ in 0..2 {
+            let none = takes(SHORT, || error(ws.reader_timeout(SHORT)));
+            assert!(matches!(none, Error::Timeout(Timeout::Recv)), "{none:?}");
+            go.send(()).unwrap();
+        }
+        let mut reader = ws.reader_timeout(LIMIT).unwrap();
+        let mut begin = [0; 200];
+        reader.read_exact(&mut begin).unwrap();
+        assert_eq!(begin, [7; 200]);
+        go.send(()).unwrap();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"end");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn an_event_is_a_message_if_it_is_a_whole_one() {
+    assert_eq!(Event::Text("x").message(), Some(MessageRef::Text("x")));
+    assert_eq!(Event::Binary(b"x").message(), Some(MessageRef::Binary(b"x")));
+    assert_eq!(Event::RawText(b"\xFF").message(), Some(MessageRef::Binary(b"\xFF")));
+    assert_eq!(Event::Ping(b"x").message(), None);
+    assert_eq!(Event::Pong(b"x").message(), None);
+    let kept = Event::Text("kept").message().map(Message::from);
+    assert_eq!(kept, Some(Message::from("kept")));
 }
 
 #[test]

@@ -199,8 +199,23 @@ impl Receiver {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn reader(&mut self) -> Result<MessageReader<'_>, Error> {
+        self.reader_until(Deadline::NEVER)
+    }
+
+    /// As [`reader`](Self::reader), but waits for the beginning of the message no longer than
+    /// `timeout` in all. The rest is then waited for as long as it takes: a peer that stops in the
+    /// middle is noticed by keepalive.
+    ///
+    /// # Errors
+    /// Also [`Timeout::Recv`], after which nothing is lost.
+    pub fn reader_timeout(&mut self, timeout: Duration) -> Result<MessageReader<'_>, Error> {
+        self.reader_until(Deadline::after(Some(timeout)))
+    }
+
+    fn reader_until(&mut self, deadline: Deadline) -> Result<MessageReader<'_>, Error> {
+        let mut patience = Patience::until(deadline);
         loop {
-            let Next::Data = self.next(Delivery::Pieces, &mut Patience::endless())? else {
+            let Next::Data = self.next(Delivery::Pieces, &mut patience)? else {
                 continue;
             };
             let (kind, first, last, data) = match self.decoder.step() {
