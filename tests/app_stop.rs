@@ -17,7 +17,7 @@ use landline::{
     SendProblem, Stream,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
-use support::streams::Judged;
+use support::streams::{Call, Judged};
 use support::*;
 
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -711,6 +711,33 @@ fn a_handler_that_panics_ends_the_connection_whoever_has_a_sender() {
         let sender = kept.recv().unwrap();
         assert!(!sender.is_open());
         assert!(error(sender.send("y")).closed().is_some());
+        server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_panics_over_a_stream_that_panics_too_aborts_nothing() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("x"));
+            peer.stall();
+        });
+        let addr = server.addr;
+        let callbacks = Callbacks::new().on_message(|_, _| -> () { panic!("in the handler") });
+        let app = app_at("", callbacks).connect_with(move |attempt| {
+            let stream = TcpStream::connect(addr).unwrap();
+            let mut writes = 0;
+            let stream = Judged::new(stream, usize::MAX, move |_, call| {
+                if call == Call::Write {
+                    writes += 1; // The first is the request, the second the Close.
+                    assert!(writes < 2, "the stream panics (this is a part of the test)");
+                }
+                Ok(())
+            });
+            attempt.builder.connect_over("ws://panics/", stream)
+        });
+        let panic = catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"in the handler"));
         server.join();
     });
 }

@@ -489,7 +489,13 @@ impl Drop for Up<'_> {
     fn drop(&mut self) {
         self.down();
         if thread::panicking() {
-            self.sender.leave(); // Somebody may keep another.
+            // Somebody may keep another sender. On a thread of its own, because the stream may be
+            // the caller's: if it panicked here, too, that would abort the process.
+            let sender = self.sender;
+            thread::scope(|scope| {
+                let leaving = thread::Builder::new().spawn_scoped(scope, || sender.leave());
+                let _ = leaving.map(|thread| thread.join());
+            });
         }
         if let Some(outbox) = self.outbox.take() {
             if !outbox.is_finished() {
