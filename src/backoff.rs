@@ -296,7 +296,8 @@ impl<'a> Failure<'a> {
     /// Whether the peer closed because nothing more is to come.
     pub(crate) fn is_normal_close(&self) -> bool {
         self.closed().is_some_and(|closed| {
-            closed.is_clean()
+            // That our answer did not leave any more is no matter.
+            matches!(closed.cause(), Cause::Handshake)
                 && closed.initiator() == Some(Side::Peer)
                 && matches!(closed.code(), CloseCode::NORMAL | CloseCode::NO_STATUS)
         })
@@ -601,6 +602,11 @@ mod tests {
         }
         assert_retried(&closed_by_peer(CloseCode::NORMAL.into()), NEVER);
         assert_retried(&closed_by_peer(CloseFrame::empty()), NEVER);
+        // It did not take our answer.
+        let normal = CloseFrame::from(CloseCode::NORMAL);
+        let by = Some(Side::Peer);
+        let closed = Closed::new(None, Some(normal), by, false, Cause::Handshake, None);
+        assert_retried(&Error::Closed(closed), NEVER);
     }
 
     #[test]
