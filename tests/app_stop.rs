@@ -251,6 +251,50 @@ fn after_a_close_from_another_thread_the_handler_hears_the_end_only() {
 }
 
 #[test]
+fn a_close_in_a_callback_does_not_wait_for_a_peer_that_floods_and_does_not_read() {
+    watchdog(LIMIT, || {
+        for by_handle in [false, true] {
+            let server = serve_on(small_listener(), |peer| {
+                peer.upgrade();
+                // Their pongs fill all buffers on the way here.
+                peer.send(&[ping(&[b'x'; 125]).repeat(4000), text("stop")].concat());
+                // The client must read all this before anything of it is read here.
+                for _ in 0..16 {
+                    peer.send(&binary(&vec![0; 1 << 20]));
+                }
+                let frame = loop {
+                    let frame = peer.next_frame().expect("the client is gone without a Close");
+                    if frame.opcode != PONG {
+                        break frame;
+                    }
+                };
+                assert_eq!(frame.close_code(), Some(1000));
+                peer.send(&close(1000, ""));
+                peer.expect_end();
+            });
+            let slot = OnceLock::<Handle>::new();
+            let mut ends = Vec::new();
+            let callbacks = Callbacks::new()
+                .on_message(|ws, message| {
+                    assert_eq!(message.as_bytes(), b"stop");
+                    promptly(|| match by_handle {
+                        true => slot.get().unwrap().close(CloseCode::NORMAL),
+                        false => ws.close(CloseCode::NORMAL),
+                    })
+                })
+                .on_close(|closed| ends.push(closed.is_clean()));
+            let small =
+                |stream: &TcpStream| socket2::SockRef::from(stream).set_send_buffer_size(16 << 10);
+            let app = app_at(server.url(), callbacks).builder(builder().on_socket(small));
+            slot.set(app.handle()).unwrap();
+            stopped(app.run_forever());
+            assert_eq!(ends, [true]);
+            server.join();
+        }
+    });
+}
+
+#[test]
 fn a_stop_in_on_close_leaves_no_time_for_another_connection() {
     watchdog(LIMIT, || {
         let server = upgraded_times(1, |_, peer| peer.fin());
@@ -698,20 +742,32 @@ fn a_handler_that_panics_leaves_nothing_behind() {
 #[test]
 fn a_handler_that_panics_ends_the_connection_whoever_has_a_sender() {
     watchdog(LIMIT, || {
-        let server = upgraded(|peer| {
-            peer.send(&text("x"));
-            peer.expect_close(1001);
-        });
-        let (keep, kept) = channel();
-        let callbacks = Callbacks::new()
-            .on_open(move |sender, _| keep.send(sender.clone()))
-            .on_message(|_, _| -> () { panic!("in a handler that lends its sender") });
-        let app = app_at(server.url(), callbacks).backoff(Never);
-        catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
-        let sender = kept.recv().unwrap();
-        assert!(!sender.is_open());
-        assert!(error(sender.send("y")).closed().is_some());
-        server.join();
+        // Over a socket of ours, and over a stream of the caller's.
+        for own in [true, false] {
+            let server = upgraded(|peer| {
+                peer.send(&text("x"));
+                peer.expect_close(1001);
+                peer.expect_end();
+            });
+            let (url, addr) = (server.url(), server.addr);
+            let (keep, kept) = channel();
+            let callbacks = Callbacks::new()
+                .on_open(move |sender, _| keep.send(sender.clone()))
+                .on_message(|_, _| -> () { panic!("in a handler that lends its sender") });
+            let app = app_at("", callbacks).backoff(Never).connect_with(move |attempt| {
+                if own {
+                    return attempt.builder.connect(&url);
+                }
+                let stream = TcpStream::connect(addr).unwrap();
+                let stream = Judged::new(stream, usize::MAX, |_, _| Ok(()));
+                attempt.builder.connect_over("ws://judged/", stream)
+            });
+            catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
+            let sender = kept.recv().unwrap();
+            assert!(!sender.is_open());
+            assert!(error(sender.send("y")).closed().is_some());
+            server.join();
+        }
     });
 }
 
