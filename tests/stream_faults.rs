@@ -614,7 +614,7 @@ fn what_has_arrived_is_received_although_no_timeout_can_be_set() {
         let (told, is_told) = channel();
         let server = upgraded(move |peer| {
             peer.expect(TEXT, b"ready");
-            peer.send(&support::text("the last words"));
+            peer.send(&text("the last words"));
             peer.send(&close(1008, "go away"));
             told.send(()).unwrap();
             peer.stall()
@@ -850,7 +850,7 @@ fn what_is_pending_after_a_message_does_not_stretch_its_send() {
         let (answered, is_answered) = channel();
         let server = upgraded(move |peer| {
             peer.expect(TEXT, b"first");
-            peer.send(&support::ping(b"p"));
+            peer.send(&ping(b"p"));
             let _ = is_answered.recv();
         });
         let stream = TcpStream::connect(server.addr).unwrap();
@@ -895,7 +895,7 @@ fn a_close_on_the_receiving_thread_does_not_wait_for_a_peer_that_floods() {
             peer.upgrade();
             let pings: Vec<u8> = (0..4000).flat_map(|_| ping(&[7; 125])).collect();
             peer.send(&pings);
-            peer.send(&support::text("now"));
+            peer.send(&text("now"));
             is_closing.recv().unwrap();
             loop {
                 let frame = peer.next_frame().expect("a Close");

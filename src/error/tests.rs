@@ -76,7 +76,8 @@ fn refusal() -> crate::proto::http::Response {
 fn with_a_root() -> Vec<Error> {
     let proxy =
         |problem| Error::Proxy(Box::new(ProxyError { proxy: "http://p:80".into(), problem }));
-    let closed = |cause| Error::Closed(Closed::new(None, None, Some(Side::Peer), false, cause));
+    let closed =
+        |cause| Error::Closed(Closed::new(None, None, Some(Side::Peer), false, cause, None));
     vec![
         Error::Io(io_error()),
         Error::Connect(Box::new(connect_error(true))),
@@ -98,7 +99,7 @@ fn without_a_root() -> Vec<Error> {
         |problem| Error::Handshake(Box::new(HandshakeError { problem, response: Some(refusal()) }));
     let closed = |cause| {
         let close = Some(CloseFrame::from((1000, "bye")));
-        Error::Closed(Closed::new(close.clone(), close, Some(Side::Peer), false, cause))
+        Error::Closed(Closed::new(close.clone(), close, Some(Side::Peer), false, cause, None))
     };
     vec![
         Error::InvalidInput(InvalidInput::Close),
