@@ -193,6 +193,59 @@ mod rfc_7692_section_7_2_3 {
     }
 
     #[test]
+    fn an_empty_message_without_the_byte_that_the_rfc_wants() {
+        let empty = || Binary(vec![]);
+        for (bytes, expected) in [
+            ("c2 00", vec![empty()]),
+            ("c1 00", vec![text("")]),
+            ("c2 00 c2 00 c2 00", vec![empty(), empty(), empty()]),
+            // What Cowboy, Haskell's websockets and Mojolicious send.
+            ("c2 01 00 c2 00", vec![empty(), empty()]),
+            // A whole message in empty fragments, with a Ping between them.
+            ("41 00 80 00", vec![text("")]),
+            ("42 00 00 00 89 01 70 00 00 80 00", vec![Ping(b"p".to_vec()), empty()]),
+            // A payload that begins with empty fragments, and one that ends with them.
+            ("41 00 00 00 80 07 f2 48 cd c9 c9 07 00", vec![text("Hello")]),
+            ("41 07 f2 48 cd c9 c9 07 00 00 00 80 00", vec![text("Hello")]),
+            ("41 00 00 01 00 80 00", vec![text("")]),
+        ] {
+            assert_eq!(outcome(&hex(bytes)), (expected, None), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn an_empty_message_without_a_byte_leaves_the_window_as_it_is() {
+        for empty in ["c1 00", "41 00 80 00", "41 00 00 00 00 00 80 00"] {
+            let bytes =
+                format!("{empty} c1 07 f2 48 cd c9 c9 07 00 {empty} c1 05 f2 00 11 00 00 {empty}");
+            let expected = ["", "Hello", "", "Hello", ""].map(text).to_vec();
+            assert_eq!(outcome(&hex(&bytes)), (expected, None), "{empty}");
+            // Without context takeover there is none to refer to afterwards either.
+            let bytes = format!("c1 07 f2 48 cd c9 c9 07 00 {empty} c1 05 f2 00 11 00 00");
+            let (events, violation) = outcome_with(&hex(&bytes), Limits::default(), no_takeover());
+            assert_eq!(events, [text("Hello"), text("")], "{empty}");
+            assert_eq!(violation, Some(Violation::InvalidDeflate), "{empty}");
+        }
+    }
+
+    #[test]
+    fn empty_messages_and_fragments_are_still_counted() {
+        let few = limits(|limits| limits.max_empty_fragments = Some(2));
+        let over = Some(Violation::TooManyEmptyFragments);
+        let none = DeflateParameters::NONE;
+        assert_eq!(outcome_with(&hex("41 00 00 00 00"), few, none), (vec![], None));
+        assert_eq!(outcome_with(&hex("41 00 00 00 00 00"), few, none), (vec![], over));
+        let nothing = limits(|limits| limits.max_message_size = Some(0));
+        assert_eq!(outcome_with(&hex("c1 00"), nothing, none), (vec![text("")], None));
+    }
+
+    #[test]
+    fn a_fragment_without_payload_does_not_end_one_with_a_part_of_a_block() {
+        let bytes = hex("41 03 f2 48 cd 80 00");
+        assert_eq!(outcome(&bytes), (vec![], Some(Violation::InvalidDeflate)));
+    }
+
+    #[test]
     fn what_we_send_is_what_the_examples_say() {
         let mut compressor = compressor(DeflateParameters::NONE);
         assert_eq!(compress(&mut compressor, b"Hello"), [hex("f2 48 cd c9 c9 07 00")]);
@@ -275,13 +328,6 @@ mod data_that_is_not_valid {
     }
 
     #[test]
-    fn nothing_before_the_end_that_the_rfc_appends() {
-        // An empty payload goes on in the appended bytes as a block of 65,280 bytes.
-        assert_eq!(violation(&hex("c1 00")), Violation::InvalidDeflate);
-        assert_eq!(violation(&hex("41 00 80 00")), Violation::InvalidDeflate);
-    }
-
-    #[test]
     fn truncated_anywhere() {
         // Their blocks have long headers.
         let long = prose(5_000, 12);
@@ -289,9 +335,9 @@ mod data_that_is_not_valid {
         let short = [prose(300, 2), noise(90, 3), b"Hello".to_vec(), vec![b'a'; 300]];
         for data in short.into_iter().chain([long, odd]) {
             let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
-            for len in 0..payload.len() {
+            for len in 1..payload.len() {
                 if payload[..len] == [0] {
-                    continue; // That is an empty message.
+                    continue; // That is an empty message, as no payload at all is one.
                 }
                 let bytes = frame(BINARY, &payload[..len]);
                 let (events, violation) = feed(

@@ -29,18 +29,42 @@ pub fn check(data: &[u8]) {
     let text = options & 8 != 0;
     let framed = if one_message { frame(text, stream) } else { stream.to_vec() };
 
-    let run = |plan: &[u8], delivery| run(&framed, plan, limits, &parameters, delivery);
-    let whole = run(&[], Delivery::Whole);
+    let framed_by = |plan: &[u8], delivery| run(&framed, plan, limits, &parameters, delivery);
+    let whole = framed_by(&[], Delivery::Whole);
     for delivery in [Delivery::Whole, Delivery::Pieces] {
-        assert_eq!(whole, run(&[], delivery), "{delivery:?}");
-        assert_eq!(whole, run(&[0], delivery), "byte by byte, {delivery:?}");
-        assert_eq!(whole, run(plan, delivery), "cut by {plan:?}, {delivery:?}");
+        assert_eq!(whole, framed_by(&[], delivery), "{delivery:?}");
+        assert_eq!(whole, framed_by(&[0], delivery), "byte by byte, {delivery:?}");
+        assert_eq!(whole, framed_by(plan, delivery), "cut by {plan:?}, {delivery:?}");
     }
     let most = limits.max_message_size.unwrap();
     assert!(whole.0.iter().all(|message| message.len() as u64 <= most), "over the limit");
     if let (true, (messages, None)) = (one_message, &whole) {
         assert_eq!(messages.len(), 1, "no message and no violation");
         assert_eq!(messages[0], reference(stream, messages[0].len()), "not what miniz makes of it");
+    }
+    check_empty_message(&framed, &whole, one_message, |bytes| {
+        run(bytes, plan, limits, &parameters, Delivery::Whole)
+    });
+}
+
+/// A compressed message without any payload is an empty one, and changes nothing for the others:
+/// before the stream, and, where the stream is one message, between it and the same again.
+fn check_empty_message(
+    framed: &[u8],
+    whole: &Outcome,
+    one_message: bool,
+    run: impl Fn(&[u8]) -> Outcome,
+) {
+    const EMPTY: [u8; 2] = [0xC2, 0x00];
+    let mut expected = whole.clone();
+    expected.0.insert(0, Vec::new());
+    assert_eq!(run(&[&EMPTY, framed].concat()), expected, "after an empty message");
+    if one_message {
+        let mut expected = run(&[framed, framed].concat());
+        if !expected.0.is_empty() {
+            expected.0.insert(1, Vec::new());
+        }
+        assert_eq!(run(&[framed, &EMPTY, framed].concat()), expected, "an empty message between");
     }
 }
 

@@ -31,6 +31,14 @@ pub(super) struct Message {
     pub(super) begun: bool,
 }
 
+impl Message {
+    /// Whether a frame of it, as far as they have begun, has any payload.
+    #[cfg(feature = "deflate")]
+    pub(super) fn has_payload(&self) -> bool {
+        self.wire > 0
+    }
+}
+
 impl Decoder {
     /// Goes on to the next step; `true` when it is there.
     pub(super) fn scan(&mut self, delivery: Delivery) -> Result<bool, Violation> {

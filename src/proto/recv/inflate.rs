@@ -62,7 +62,8 @@ impl Inflater {
         }
     }
 
-    /// Ends a message of which all came out; of an `empty` one, that is nothing.
+    /// Ends a message of which all came out; of an `empty` one, that is nothing. It must not be
+    /// called for a message whose payload has no bytes: see [`Message::has_payload`].
     fn finish(&mut self, empty: bool, out: &mut Vec<u8>) -> Result<(), Violation> {
         let len = out.len();
         out.try_reserve(1).map_err(|_| Violation::OutOfMemory)?;
@@ -115,7 +116,14 @@ impl Decoder {
             self.make_room(&message, len)?;
             let Some(inflater) = &mut self.inflater else { return Err(Violation::ReservedBits) };
             let input = &self.buffer[self.start..self.start + len];
-            let (used, done) = inflater.inflate(input, &mut self.binary);
+            // Section 7.2.3.6 wants a byte for an empty message. Some servers send none from the
+            // second one on, as they strip the tail of a flush that gave nothing. Then nothing goes
+            // into the inflater, which has its window for the next message.
+            let (used, done) = if message.has_payload() {
+                inflater.inflate(input, &mut self.binary)
+            } else {
+                (0, Ok(()))
+            };
             self.start += used;
             frame.left -= used as u64;
             self.check_inflated(&mut message, at)?;
@@ -124,7 +132,8 @@ impl Decoder {
             let full = self.binary.len() == self.binary.capacity();
             let ends_frame = !full && frame.left == 0;
             let last = ends_frame && frame.fin;
-            if let (true, Some(inflater)) = (last, &mut self.inflater) {
+            if let (true, true, Some(inflater)) = (last, message.has_payload(), &mut self.inflater)
+            {
                 inflater.finish(message.size == 0, &mut self.binary)?;
                 self.utf8.finish()?;
             }
