@@ -32,15 +32,19 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// A compressor that gives pieces of `most` bytes; the last of a message may be up to 66 bytes
-    /// longer.
+    /// Returns a compressor that gives pieces of `most` bytes, at least 64; the last of a message
+    /// may be up to 66 bytes longer.
+    ///
+    /// A level above 9 counts as 9; a `client_max_window_bits` above 15 as 15, and below 9 as 9:
+    /// with less than 9, do not compress ([`is_able`](Self::is_able)).
     #[must_use]
     pub fn new(options: &Deflate, parameters: DeflateParameters, most: usize) -> Self {
         Self {
             stream: None,
             parameters,
-            level: options.level,
-            most: most.max(LEAST),
+            level: options.level.min(9),
+            // So that the tail may be added to it.
+            most: most.clamp(LEAST, usize::MAX / 2),
             out: Vec::new(),
             piece: 0,
             unflushed: false,
@@ -154,7 +158,8 @@ impl Compressor {
     fn run(&mut self, bytes: &[u8], flush: FlushCompress) -> Result<usize, Refused> {
         let (level, bits) = (self.level, self.parameters.client_max_window_bits);
         let stream = self.stream.get_or_insert_with(|| {
-            Compress::new_with_window_bits(Compression::new(level.into()), false, bits.max(9))
+            let bits = bits.clamp(9, 15); // flate2 panics on others.
+            Compress::new_with_window_bits(Compression::new(level.into()), false, bits)
         });
         let before = stream.total_in();
         stream.compress_vec(bytes, &mut self.out, flush).map_err(|_| Refused::NotCompressed)?;
