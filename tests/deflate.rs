@@ -594,6 +594,30 @@ mod contexts {
 mod compressing {
     use super::*;
 
+    #[test]
+    fn options_out_of_their_range_count_as_the_nearest_that_there_is() {
+        let data = prose(3_000, 14);
+        let expected = (vec![Binary(data.clone())], None);
+        for value in 0..=255 {
+            for most in [0, 64 * 1024, usize::MAX] {
+                let options = Deflate { level: value, ..options() };
+                let mut compressor = Compressor::new(&options, with_bits(value), most);
+                let bytes = message(BINARY, &compress(&mut compressor, &data));
+                let (limits, parameters) = (Limits::default(), with_bits(value));
+                let outcome = feed(&[&bytes], limits, parameters, Delivery::Whole, <_>::default());
+                assert_eq!(outcome, expected, "{value}, {most}");
+                assert_eq!(compressor.is_able(), value > 8, "{value}");
+            }
+        }
+        let compressed = |level, bits| {
+            let options = Deflate { level, ..options() };
+            compress(&mut Compressor::new(&options, with_bits(bits), usize::MAX), &data)
+        };
+        assert_eq!(compressed(255, 255), compressed(9, 15));
+        assert_eq!(compressed(10, 16), compressed(9, 15));
+        assert_eq!(compressed(6, 0), compressed(6, 9));
+    }
+
     /// Every way of writing, and what another implementation makes of it.
     #[test]
     fn another_implementation_inflates_it() {
@@ -787,6 +811,9 @@ mod negotiation {
             client_max_window_bits: 11,
             ..plain
         };
+        let least = Deflate { server_max_window_bits: 8, ..plain };
+        let silent =
+            Deflate { client_max_window_bits: 12, offer_client_max_window_bits: false, ..plain };
         let table = [
             (plain, "permessage-deflate", (false, 15), (false, 15)),
             (plain, " permessage-deflate\t", (false, 15), (false, 15)),
@@ -816,6 +843,19 @@ mod negotiation {
                 (true, 9),
                 (true, 10),
             ),
+            // Servers that accept the offer, and do not repeat what was asked of them.
+            (asks, "permessage-deflate", (false, 15), (true, 11)),
+            (asks, "permessage-deflate; server_no_context_takeover", (true, 15), (true, 11)),
+            (asks, "permessage-deflate; server_max_window_bits=9", (false, 9), (true, 11)),
+            (asks, "permessage-deflate; client_max_window_bits=9", (false, 15), (true, 9)),
+            // zlib does 9 instead of 8.
+            (least, "permessage-deflate; server_max_window_bits=9", (false, 9), (false, 15)),
+            (least, "permessage-deflate; server_max_window_bits=8", (false, 8), (false, 15)),
+            (least, "permessage-deflate", (false, 15), (false, 15)),
+            // Our window is our own business if nobody was asked about it.
+            (silent, "permessage-deflate", (false, 15), (false, 12)),
+            (silent, "permessage-deflate; server_max_window_bits=10", (false, 10), (false, 12)),
+            (silent, "permessage-deflate; client_no_context_takeover", (false, 15), (true, 12)),
         ];
         for (offer, answer, server, client) in table {
             assert_eq!(agree(offer, &[answer]), Ok(Some(parameters(server, client))), "{answer}");
@@ -851,6 +891,22 @@ mod negotiation {
             let expected = format!("permessage-deflate; client_max_window_bits{expected}");
             assert_eq!(offer.offer(), expected);
         }
+    }
+
+    #[test]
+    fn our_window_is_not_mentioned_if_the_options_say_so() {
+        let silent = Deflate { offer_client_max_window_bits: false, ..Deflate::default() };
+        assert_eq!(silent.offer(), "permessage-deflate");
+        assert_eq!(Deflate { client_max_window_bits: 9, ..silent }.offer(), "permessage-deflate");
+        let asks = Deflate {
+            server_max_window_bits: 11,
+            client_no_context_takeover: true,
+            server_no_context_takeover: true,
+            ..silent
+        };
+        let expected = "permessage-deflate; server_max_window_bits=11; \
+                        client_no_context_takeover; server_no_context_takeover";
+        assert_eq!(asks.offer(), expected);
     }
 
     #[test]
@@ -911,14 +967,16 @@ mod negotiation {
 
     #[test]
     fn what_permessage_deflate_cannot_be() {
-        use DeflateMismatch::{Larger, Missing, Repeated, Unknown, Value};
+        use DeflateMismatch::{Larger, NotOffered, Repeated, Unknown, Value};
         use Parameter::{
             ClientMaxWindowBits, ClientNoContextTakeover, ServerMaxWindowBits,
             ServerNoContextTakeover,
         };
         let plain = Deflate::default();
         let small = Deflate { server_max_window_bits: 10, client_max_window_bits: 10, ..plain };
-        let forget = Deflate { server_no_context_takeover: true, ..plain };
+        let least = Deflate { server_max_window_bits: 8, ..plain };
+        let nine = Deflate { server_max_window_bits: 9, ..plain };
+        let silent = Deflate { offer_client_max_window_bits: false, ..plain };
         for (offer, parameters, expected) in [
             (plain, "foo", Unknown),
             (plain, "foo=\"1\"", Unknown),
@@ -953,8 +1011,19 @@ mod negotiation {
                 "server_max_window_bits=9; client_max_window_bits=11",
                 Larger(ClientMaxWindowBits),
             ),
-            (small, "client_max_window_bits=10", Missing(ServerMaxWindowBits)),
-            (forget, "client_no_context_takeover", Missing(ServerNoContextTakeover)),
+            (small, "server_max_window_bits=15", Larger(ServerMaxWindowBits)),
+            (small, "client_max_window_bits=11", Larger(ClientMaxWindowBits)),
+            // Only 8 has another answer than itself.
+            (least, "server_max_window_bits=10", Larger(ServerMaxWindowBits)),
+            (nine, "server_max_window_bits=10", Larger(ServerMaxWindowBits)),
+            (silent, "client_max_window_bits=15", NotOffered(ClientMaxWindowBits)),
+            (silent, "client_max_window_bits=9", NotOffered(ClientMaxWindowBits)),
+            (silent, "client_max_window_bits", NotOffered(ClientMaxWindowBits)),
+            (
+                silent,
+                "server_no_context_takeover; client_max_window_bits=12",
+                NotOffered(ClientMaxWindowBits),
+            ),
         ] {
             let answer = format!("permessage-deflate; {parameters}");
             assert_eq!(agree(offer, &[&answer]), Err(Mismatch::Deflate(expected)), "{answer}");
@@ -969,10 +1038,12 @@ mod negotiation {
 
     #[test]
     fn the_error_names_the_parameter() {
-        let missing = DeflateMismatch::Missing(Parameter::ServerMaxWindowBits);
-        assert_eq!(
-            Mismatch::Deflate(missing).to_string(),
-            "permessage-deflate: server_max_window_bits was asked for, and is missing"
-        );
+        for (mismatch, says) in [
+            (DeflateMismatch::NotOffered(Parameter::ClientMaxWindowBits), "was not offered"),
+            (DeflateMismatch::Larger(Parameter::ClientMaxWindowBits), "is larger than offered"),
+        ] {
+            let expected = format!("permessage-deflate: client_max_window_bits {says}");
+            assert_eq!(Mismatch::Deflate(mismatch).to_string(), expected);
+        }
     }
 }

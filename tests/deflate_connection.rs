@@ -223,6 +223,45 @@ mod the_opening_handshake {
     }
 
     #[test]
+    fn a_server_that_does_not_repeat_what_it_was_asked_for_may_use_all_of_its_window() {
+        watchdog(|| {
+            let asked =
+                Deflate { server_no_context_takeover: true, server_max_window_bits: 9, ..all() };
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                peer.send(&frame(FIN | RSV1 | TEXT, &HELLO));
+                // It refers to the message before.
+                peer.send(&frame(FIN | RSV1 | TEXT, &hex("f2 00 11 00 00")));
+                assert_eq!(peer.close_code(), 1000);
+            });
+            let mut ws = server.connect(asked);
+            assert_eq!(
+                ws.deflate(),
+                Some(DeflateParameters::NONE),
+                "what holds, not what was asked"
+            );
+            assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+            assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+            ws.sender().close(CloseCode::NORMAL).unwrap();
+            drop(ws);
+            server.join();
+        });
+    }
+
+    #[test]
+    fn our_window_is_not_offered_if_that_is_not_wanted() {
+        watchdog(|| {
+            let silent = Deflate { offer_client_max_window_bits: false, ..all() };
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                assert_eq!(peer.offer.as_deref(), Some("permessage-deflate"));
+                inflate(&peer.message())
+            });
+            let ws = server.connect(silent);
+            ws.send("Hello").unwrap();
+            assert_eq!(server.join(), b"Hello");
+        });
+    }
+
+    #[test]
     fn a_server_that_accepts_what_was_not_offered_is_refused_by_the_parameter() {
         watchdog(|| {
             let asked = Deflate {
@@ -234,9 +273,9 @@ mod the_opening_handshake {
             let bits = Parameter::ServerMaxWindowBits;
             let table = [
                 (
-                    "permessage-deflate",
-                    asked,
-                    DeflateMismatch::Missing(Parameter::ServerNoContextTakeover),
+                    "permessage-deflate; client_max_window_bits=15",
+                    Deflate { offer_client_max_window_bits: false, ..all() },
+                    DeflateMismatch::NotOffered(Parameter::ClientMaxWindowBits),
                 ),
                 (
                     "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",

@@ -13,6 +13,7 @@ pub fn check(data: &[u8]) {
         client_no_context_takeover: first & 2 != 0,
         server_max_window_bits: 8 + (first >> 2) % 8,
         client_max_window_bits: 9 + second % 7,
+        offer_client_max_window_bits: second & 0x80 == 0,
         ..Deflate::default()
     };
     assert_eq!(offer.out_of_range(), None);
@@ -21,9 +22,8 @@ pub fn check(data: &[u8]) {
 
     let agreed = offer.agree(lines.iter().copied());
     if let Ok(Some(agreed)) = &agreed {
-        assert!(agreed.server_no_context_takeover || !offer.server_no_context_takeover);
         assert!(agreed.client_no_context_takeover || !offer.client_no_context_takeover);
-        assert!((8..=offer.server_max_window_bits).contains(&agreed.server_max_window_bits));
+        assert!((8..=15).contains(&agreed.server_max_window_bits));
         assert!((8..=offer.client_max_window_bits).contains(&agreed.client_max_window_bits));
     }
     // The model knows no quotes.
@@ -81,6 +81,9 @@ fn accept(offer: &Deflate, seen: &[(&str, Option<&str>)]) -> Option<DeflateParam
     let mut agreed = DeflateParameters::NONE;
     agreed.client_no_context_takeover = offer.client_no_context_takeover;
     agreed.client_max_window_bits = offer.client_max_window_bits;
+    // Of zlib, 8 gives 9.
+    let server_most =
+        if offer.server_max_window_bits == 8 { 9 } else { offer.server_max_window_bits };
     let bits = |value: Option<&str>, most: u8| {
         let at = BITS.iter().position(|bits| Some(*bits) == value)?;
         Some(8 + u8::try_from(at).unwrap()).filter(|bits| *bits <= most)
@@ -90,16 +93,13 @@ fn accept(offer: &Deflate, seen: &[(&str, Option<&str>)]) -> Option<DeflateParam
             ("server_no_context_takeover", None) => agreed.server_no_context_takeover = true,
             ("client_no_context_takeover", None) => agreed.client_no_context_takeover = true,
             ("server_max_window_bits", value) => {
-                agreed.server_max_window_bits = bits(*value, offer.server_max_window_bits)?;
+                agreed.server_max_window_bits = bits(*value, server_most)?;
             }
-            ("client_max_window_bits", value) => {
+            ("client_max_window_bits", value) if offer.offer_client_max_window_bits => {
                 agreed.client_max_window_bits = bits(*value, offer.client_max_window_bits)?;
             }
             _ => return None,
         }
     }
-    let asked = |name: &str| seen.iter().any(|(known, _)| *known == name);
-    let missing = offer.server_no_context_takeover && !asked("server_no_context_takeover")
-        || offer.server_max_window_bits < 15 && !asked("server_max_window_bits");
-    (!missing).then_some(agreed)
+    Some(agreed)
 }

@@ -29,18 +29,28 @@ const NAME: &str = "permessage-deflate";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Users write it down, with the fields that they need.
 pub struct Deflate {
-    /// Asks the server to compress each message by itself. A server that does not agree is
-    /// refused, or declines. Default: no.
+    /// Asks the server to compress each message by itself. It saves the server memory. A server
+    /// that accepts compression but not this is taken as it is:
+    /// [`DeflateParameters::server_no_context_takeover`] tells. Default: no.
     pub server_no_context_takeover: bool,
     /// Compresses each message by itself, and says so beforehand; a server may ask for it anyway.
     /// Similar messages come out larger. Default: no.
     pub client_no_context_takeover: bool,
     /// Asks the server to refer back no further than 2 to the power of this, 8 to 15, in bytes. It
-    /// saves the server memory, and nothing here. Default: 15, which asks for nothing.
+    /// saves the server memory, and nothing here. A server that accepts compression but not this is
+    /// taken as it is: [`DeflateParameters::server_max_window_bits`] tells. Default: 15, which asks
+    /// for nothing.
+    ///
+    /// Do not ask for 8 without need: zlib cannot do it on a raw stream. Servers that use zlib
+    /// answer with 9, which is accepted, decline compression, or refuse the connection with 400.
     pub server_max_window_bits: u8,
     /// Refers back no further than 2 to the power of this, 9 to 15, in bytes; a server may ask for
-    /// less. Default: 15.
+    /// less if `offer_client_max_window_bits` is set. Default: 15.
     pub client_max_window_bits: u8,
+    /// Offers `client_max_window_bits`, which lets the server ask for a smaller window of ours (RFC
+    /// 7692 section 7.1.2.2). Some gateways answer 400 to it: with `false` it is not offered, and a
+    /// server that asks for it nevertheless is refused. Default: `true`.
+    pub offer_client_max_window_bits: bool,
     /// From 0, which only stores, over 1, the fastest, to 9, the smallest. With 1, what does not
     /// compress grows by a twentieth; with the others, by a thousandth. Default: 6.
     pub level: u8,
@@ -55,6 +65,7 @@ impl Default for Deflate {
             client_no_context_takeover: false,
             server_max_window_bits: 15,
             client_max_window_bits: 15,
+            offer_client_max_window_bits: true,
             level: 6,
             // Below it a message and its frame fit into one packet with room to spare.
             min_size: 64,
@@ -62,7 +73,8 @@ impl Default for Deflate {
     }
 }
 
-/// What client and server agreed on (RFC 7692 section 7.1).
+/// What client and server agreed on (RFC 7692 section 7.1). What was asked of the server, but not
+/// confirmed by it, does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateParameters {
@@ -103,8 +115,8 @@ pub enum DeflateMismatch {
     Value(Parameter),
     /// A larger window than was offered.
     Larger(Parameter),
-    /// The parameter was asked for, and is not there.
-    Missing(Parameter),
+    /// The parameter was not offered, and stands in the answer.
+    NotOffered(Parameter),
 }
 
 impl Deflate {
@@ -124,10 +136,13 @@ impl Deflate {
     /// The value of `Sec-WebSocket-Extensions`.
     #[must_use]
     pub fn offer(&self) -> String {
+        let mut offer = NAME.to_owned();
         // Section 7.1.2.2: that it is there lets the server limit our window.
-        let mut offer = format!("{NAME}; client_max_window_bits");
-        if self.client_max_window_bits < 15 {
-            offer.push_str(&format!("={}", self.client_max_window_bits));
+        if self.offer_client_max_window_bits {
+            offer.push_str("; client_max_window_bits");
+            if self.client_max_window_bits < 15 {
+                offer.push_str(&format!("={}", self.client_max_window_bits));
+            }
         }
         if self.server_max_window_bits < 15 {
             offer.push_str(&format!("; server_max_window_bits={}", self.server_max_window_bits));
@@ -195,19 +210,20 @@ impl Deflate {
             Some(Some(bits)) if bits > most => Err(DeflateMismatch::Larger(parameter)),
             Some(bits) => Ok(bits),
         };
-        let (server, client) =
-            (Parameter::ServerNoContextTakeover, Parameter::ClientNoContextTakeover);
-        let server_no_context_takeover = flag(server_takeover, server)?;
-        let client_no_context_takeover = flag(client_takeover, client)?;
-        if self.server_no_context_takeover && !server_no_context_takeover {
-            return Err(DeflateMismatch::Missing(server));
+        // Sections 7.1.1.1 and 7.1.2.1: a server that accepts these repeats them. Many accept the
+        // offer and do not; then they do not hold. We inflate with the largest window, and with
+        // context takeover, whatever was asked for: nothing is lost but the server's memory.
+        let server_no_context_takeover = flag(server_takeover, Parameter::ServerNoContextTakeover)?;
+        let client_no_context_takeover = flag(client_takeover, Parameter::ClientNoContextTakeover)?;
+        // zlib cannot do 8 bits on a raw stream. It does 9 instead, and servers say so.
+        let most = self.server_max_window_bits.max(9);
+        let server_bits = window(server_bits, most, Parameter::ServerMaxWindowBits)?;
+        // Section 7.1.2.2: it must not be answered if it was not offered.
+        if client_bits.is_some() && !self.offer_client_max_window_bits {
+            return Err(DeflateMismatch::NotOffered(Parameter::ClientMaxWindowBits));
         }
-        let (server, client) = (Parameter::ServerMaxWindowBits, Parameter::ClientMaxWindowBits);
-        let server_bits = window(server_bits, self.server_max_window_bits, server)?;
-        let client_bits = window(client_bits, self.client_max_window_bits, client)?;
-        if self.server_max_window_bits < 15 && server_bits.is_none() {
-            return Err(DeflateMismatch::Missing(server));
-        }
+        let most = self.client_max_window_bits;
+        let client_bits = window(client_bits, most, Parameter::ClientMaxWindowBits)?;
         Ok(DeflateParameters {
             server_no_context_takeover,
             client_no_context_takeover: client_no_context_takeover
@@ -269,7 +285,7 @@ impl fmt::Display for DeflateMismatch {
             Self::Repeated(parameter) => (parameter, "is there twice"),
             Self::Value(parameter) => (parameter, "has a value that it cannot have"),
             Self::Larger(parameter) => (parameter, "is larger than offered"),
-            Self::Missing(parameter) => (parameter, "was asked for, and is missing"),
+            Self::NotOffered(parameter) => (parameter, "was not offered"),
         };
         write!(f, "permessage-deflate: {} {what}", parameter.name())
     }
