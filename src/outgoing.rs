@@ -4,6 +4,7 @@
 //! compressed and then not written would be missing in the server's window: the compressor begins
 //! anew then.
 
+use std::io;
 #[cfg(feature = "deflate")]
 use std::sync::PoisonError;
 
@@ -38,12 +39,21 @@ pub(crate) enum Then {
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     wire: &'a Wire,
-    /// Of the next frame.
-    opcode: Opcode,
+    kind: Kind,
     #[cfg(feature = "deflate")]
     compressor: Option<&'a Mutex<Compressor>>,
-    begun: bool,
-    ended: bool,
+    state: State,
+}
+
+/// How much of a message was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No frame.
+    New,
+    /// A frame, and not the last one.
+    Begun,
+    /// The last frame; or the message was given up, or the connection is over.
+    Ended,
 }
 
 impl<'a> Outgoing<'a> {
@@ -51,11 +61,10 @@ impl<'a> Outgoing<'a> {
     pub(crate) fn new(wire: &'a Wire, kind: Kind) -> Self {
         Self {
             wire,
-            opcode: opcode(kind),
+            kind,
             #[cfg(feature = "deflate")]
             compressor: None,
-            begun: false,
-            ended: false,
+            state: State::New,
         }
     }
 
@@ -78,7 +87,58 @@ impl<'a> Outgoing<'a> {
     }
 
     /// As [`write`](Self::write), by a deadline that the first frame sets.
+    ///
+    /// A frame that was not sent ends the message: its bytes are lost, and what came after them would
+    /// make another message of it. The connection may go on, if the frame was refused, or its turn
+    /// did not come.
     fn write_by(
+        &mut self,
+        bytes: &[u8],
+        then: Then,
+        deadline: &mut Option<Deadline>,
+    ) -> Result<(), Error> {
+        if self.state == State::Ended {
+            return Err(self.over());
+        }
+        let Err(error) = self.write_frames(bytes, then, deadline) else { return Ok(()) };
+        let closed = match &error {
+            Error::Io(refused) => self.abandon(&refused.to_string()),
+            _ => {
+                if self.state == State::Begun {
+                    self.state = State::Ended; // The connection is over.
+                }
+                self.abandon("message abandoned")
+            }
+        };
+        Err(closed.unwrap_or(error))
+    }
+
+    /// Gives the message up. If a part of it was sent, the connection is closed for that reason,
+    /// and this is the error that says so; else the connection stays usable.
+    pub(crate) fn abandon(&mut self, why: &str) -> Option<Error> {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        #[cfg(feature = "deflate")]
+        if let Some(compressor) = self.compressor {
+            lock(compressor).abandon();
+        }
+        if state != State::Begun {
+            return None;
+        }
+        self.wire.give_up(why);
+        Some(Error::Closed(self.wire.ending.snapshot()))
+    }
+
+    /// What writing says after the end.
+    fn over(&self) -> Error {
+        if self.wire.ending.is_open() {
+            return Error::Io(io::Error::other(
+                "the message was given up when it could not be sent",
+            ));
+        }
+        Error::Closed(self.wire.ending.snapshot())
+    }
+
+    fn write_frames(
         &mut self,
         bytes: &[u8],
         then: Then,
@@ -132,32 +192,30 @@ impl<'a> Outgoing<'a> {
         let compressed = self.compressor.is_some();
         #[cfg(not(feature = "deflate"))]
         let compressed = false;
-        let opcode = std::mem::replace(&mut self.opcode, Opcode::Continuation);
+        let opcode = match self.state {
+            State::New => opcode(self.kind),
+            State::Begun | State::Ended => Opcode::Continuation,
+        };
         let written = self.wire.write(deadline, |out, deadline| {
             self.wire.put(out, opcode, fin, compressed, payload, deadline)
         });
-        // After a frame that was refused, there is a connection to end; after any other failure
-        // there is none.
-        self.ended = if written.is_ok() { fin } else { !matches!(written, Err(Error::Io(_))) };
-        if self.begun && matches!(written, Err(Error::Timeout(_))) {
-            self.wire.overdue();
+        match written {
+            Ok(()) => self.state = if fin { State::Ended } else { State::Begun },
+            Err(Error::Timeout(_)) if self.state == State::Begun => {
+                self.wire.overdue();
+                self.state = State::Ended;
+            }
+            // Nothing of this frame was written: `write_by` gives the message up.
+            Err(_) => {}
         }
-        self.begun |= written.is_ok();
         written
     }
 }
 
 impl Drop for Outgoing<'_> {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        #[cfg(feature = "deflate")]
-        if let Some(compressor) = self.compressor {
-            lock(compressor).abandon();
-        }
-        if self.begun {
-            self.wire.give_up("message abandoned");
+        if self.state != State::Ended {
+            self.abandon("message abandoned");
         }
     }
 }
@@ -332,3 +390,6 @@ impl<'a> Batch<'a> {
 fn lock(compressor: &Mutex<Compressor>) -> MutexGuard<'_, Compressor> {
     compressor.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

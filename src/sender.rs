@@ -265,10 +265,16 @@ impl MessageWriter<'_> {
     /// Ends the message.
     ///
     /// # Errors
-    /// As [`Sender::send`]; [`InvalidInput::Text`] when a text message ends within a character.
+    /// As [`Sender::send`]; [`InvalidInput::Text`] when a text message ends within a character, and
+    /// nothing of it was sent. The connection stays usable then.
+    ///
+    /// When a part of it was sent already, a message that cannot be ended leaves nothing but to
+    /// close the connection, with 1011: that is [`Error::Closed`], whose
+    /// [`local`](crate::Closed::local) Close says why.
     pub fn finish(mut self) -> Result<(), Error> {
         if self.utf8.finish().is_err() {
-            return Err(InvalidInput::Text.into());
+            let closed = self.outgoing.abandon("the text ends within a character");
+            return Err(closed.unwrap_or_else(|| InvalidInput::Text.into()));
         }
         self.outgoing.write(&self.buffer, Then::End)
     }

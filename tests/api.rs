@@ -531,6 +531,30 @@ fn a_message_is_written_piece_by_piece() {
 }
 
 #[test]
+fn a_text_that_ends_within_a_character_after_a_part_was_sent_closes_and_the_error_says_so() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let part = peer.next_frame().unwrap();
+            assert_eq!((part.opcode, part.fin, &*part.payload), (TEXT, false, &b"a\xe2"[..]));
+            peer.expect_close(1011);
+            peer.send(&close(1011, ""));
+        });
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text).unwrap();
+        writer.write_all(b"a\xe2").unwrap();
+        writer.flush().unwrap();
+        let said = error(writer.finish());
+        let local = said.closed().and_then(Closed::local).cloned().unwrap();
+        assert_eq!(local.code.unwrap().value(), 1011);
+        assert!(said.to_string().contains("within a character"), "{said}");
+        assert!(!sender.is_open());
+        assert!(error(ws.recv()).closed().unwrap().is_clean());
+        server.join();
+    });
+}
+
+#[test]
 fn a_text_that_is_not_utf8_is_not_written() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());

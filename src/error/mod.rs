@@ -61,7 +61,7 @@ pub enum Error {
     /// The connection is over.
     Closed(Closed),
     /// The connection failed while it was opened; or the system has no randomness to send with, and
-    /// an open connection stays usable.
+    /// nothing of the message was sent: an open connection stays usable.
     Io(io::Error),
     /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), gave this
     /// error.

@@ -183,6 +183,15 @@ impl Wire {
     }
 }
 
+#[cfg(test)]
+impl Wire {
+    /// For the tests: other masking keys, or none.
+    #[cfg_attr(any(loom, shuttle), allow(dead_code))]
+    pub(crate) fn set_mask_keys(&self, keys: MaskKeys) {
+        self.lock_out().encoder = Encoder::new(keys);
+    }
+}
+
 /// Sending.
 impl Wire {
     /// Logs what is sent from now on when the result is dropped. Take it before any lock.

@@ -1,0 +1,220 @@
+//! Messages that cannot be sent, because the system has no randomness for a masking key.
+
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::*;
+use crate::error::Closed;
+use crate::net::duplex::{Duplex, Stream};
+use crate::proto::frame::Header;
+use crate::proto::http::HeadReader;
+use crate::proto::mask::mask_into;
+use crate::proto::send::{MaskKeys, Refused};
+use crate::sender::{MessageWriter, Sender};
+use crate::wire::Timeouts;
+
+/// Keeps what is written.
+#[derive(Debug, Default)]
+struct Recorder {
+    bytes: Mutex<Vec<u8>>,
+    is_writing: AtomicBool,
+}
+
+impl Stream for Recorder {
+    fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Waits for the bytes to be free.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_writing.store(true, Ordering::SeqCst);
+        self.bytes.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_nonblocking(&self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Recorder {
+    /// The frames that were written: FIN and opcode, and the payload.
+    fn frames(&self) -> Vec<(bool, Opcode, Vec<u8>)> {
+        let bytes = self.bytes.lock().unwrap();
+        let (mut frames, mut rest) = (Vec::new(), &bytes[..]);
+        while let Some((header, at)) = Header::decode(rest).unwrap() {
+            let (payload, later) = rest[at..].split_at(usize::try_from(header.len).unwrap());
+            let mut unmasked = Vec::new();
+            mask_into(&mut unmasked, payload, header.mask.unwrap(), 0);
+            frames.push((header.fin, header.opcode, unmasked));
+            rest = later;
+        }
+        assert!(rest.is_empty(), "half a frame");
+        frames
+    }
+}
+
+/// An open connection.
+fn connection() -> (Sender, Arc<Wire>, Arc<Recorder>) {
+    connection_with(None)
+}
+
+fn connection_with(write: Option<Duration>) -> (Sender, Arc<Wire>, Arc<Recorder>) {
+    let recorder = Arc::new(Recorder::default());
+    let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    let (response, _) = HeadReader::default().advance(head).unwrap().unwrap();
+    let timeouts = Timeouts { write, close: Some(Duration::from_secs(5)) };
+    #[cfg_attr(not(feature = "deflate"), allow(unused_mut))]
+    let mut wire = Wire::new(Duplex::plain(recorder.clone()), response, None, timeouts);
+    #[cfg(feature = "deflate")]
+    {
+        let options = Deflate { min_size: 0, ..Deflate::default() };
+        wire.deflation = Some(Deflation::new(&options, DeflateParameters::NONE));
+    }
+    let wire = Arc::new(wire);
+    (Sender::new(wire.clone()), wire, recorder)
+}
+
+/// From now on the system has randomness, or none.
+fn has_randomness(wire: &Wire, yes: bool) {
+    wire.set_mask_keys(MaskKeys::new(move |pool| {
+        pool.fill(7);
+        yes.then_some(()).ok_or(Refused::NoRandom)
+    }));
+}
+
+fn uncompressed(sender: &Sender, kind: Kind) -> MessageWriter<'_> {
+    let writer = sender.writer(kind).unwrap();
+    #[cfg(feature = "deflate")]
+    let writer = writer.uncompressed();
+    writer
+}
+
+#[test]
+fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
+    let (sender, wire, recorder) = connection();
+    has_randomness(&wire, false);
+    let mut writer = uncompressed(&sender, Kind::Text);
+    writer.write_all(b"lost").unwrap();
+    writer.flush().unwrap_err();
+    // What would follow is not the message that was meant.
+    has_randomness(&wire, true);
+    writer.write_all(b"more").unwrap();
+    writer.flush().unwrap_err();
+    let said = writer.finish().unwrap_err();
+    assert!(matches!(said, Error::Io(_)), "{said:?}");
+    assert!(sender.is_open());
+    let mut writer = uncompressed(&sender, Kind::Text);
+    writer.write_all(b"fine").unwrap();
+    writer.finish().unwrap();
+    assert_eq!(recorder.frames(), [(true, Opcode::Text, b"fine".to_vec())]);
+}
+
+#[test]
+fn a_message_whose_only_frame_is_refused_leaves_the_connection_usable() {
+    let (sender, wire, recorder) = connection();
+    has_randomness(&wire, false);
+    let writer = uncompressed(&sender, Kind::Binary);
+    let said = writer.finish().unwrap_err();
+    assert!(matches!(said, Error::Io(_)), "{said:?}");
+    has_randomness(&wire, true);
+    sender.ping(b"still here").unwrap();
+    assert_eq!(recorder.frames(), [(true, Opcode::Ping, b"still here".to_vec())]);
+}
+
+#[test]
+fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
+    let (sender, wire, recorder) = connection();
+    let mut writer = uncompressed(&sender, Kind::Text);
+    writer.write_all(b"a part").unwrap();
+    writer.flush().unwrap();
+    // The frame is refused, the Close is not: a system that has its randomness back.
+    let mut refuse = true;
+    wire.set_mask_keys(MaskKeys::new(move |pool| {
+        pool.fill(7);
+        if std::mem::take(&mut refuse) { Err(Refused::NoRandom) } else { Ok(()) }
+    }));
+    writer.write_all(b", and the rest").unwrap();
+    let said = writer.finish().unwrap_err();
+    let local = said.closed().and_then(Closed::local).cloned().unwrap();
+    assert_eq!((local.code.unwrap().value(), &*local.reason), (1011, NO_RANDOM));
+    assert!(!sender.is_open());
+    let expected =
+        [(false, Opcode::Text, b"a part".to_vec()), (true, Opcode::Close, local.encode())];
+    assert_eq!(recorder.frames(), expected);
+}
+
+#[test]
+fn a_message_of_which_a_part_was_sent_ends_the_connection_without_a_close_if_none_can_be_sent() {
+    let (sender, wire, recorder) = connection();
+    let mut writer = uncompressed(&sender, Kind::Text);
+    writer.write_all(b"a part").unwrap();
+    writer.flush().unwrap();
+    has_randomness(&wire, false);
+    writer.write_all(b", and the rest").unwrap();
+    let refused = writer.flush().unwrap_err();
+    let said = refused.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    assert!(matches!(said, Some(Error::Closed(_))), "{refused:?}");
+    assert!(matches!(writer.finish(), Err(Error::Closed(_))));
+    assert!(!sender.is_open());
+    assert_eq!(recorder.frames(), [(false, Opcode::Text, b"a part".to_vec())]);
+}
+
+/// What the peer never got is not referred to.
+#[cfg(feature = "deflate")]
+#[test]
+fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
+    let (sender, wire, recorder) = connection();
+    has_randomness(&wire, false);
+    let said = sender.send("Hello").unwrap_err();
+    assert!(matches!(said, Error::Io(_)), "{said:?}");
+    let mut writer = sender.writer(Kind::Text).unwrap();
+    writer.write_all(b"Hello").unwrap();
+    writer.flush().unwrap_err();
+    writer.finish().unwrap_err();
+    has_randomness(&wire, true);
+    sender.send("Hello").unwrap();
+    let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
+    assert_eq!(recorder.frames(), [(true, Opcode::Text, hello)]);
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_compressed_message_whose_turn_did_not_come_is_not_in_the_window_of_the_next() {
+    use crate::error::Timeout;
+    use std::thread;
+
+    let (sender, _wire, recorder) = connection_with(Some(Duration::from_millis(20)));
+    let held = recorder.bytes.lock().unwrap();
+    let other = sender.clone();
+    let pinging = thread::spawn(move || other.ping(b""));
+    while !recorder.is_writing.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let said = sender.send("Hello").unwrap_err();
+    assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
+    assert!(sender.is_open());
+    drop(held);
+    pinging.join().unwrap().unwrap();
+    sender.send("Hello").unwrap();
+    let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
+    let expected = [(true, Opcode::Ping, vec![]), (true, Opcode::Text, hello)];
+    assert_eq!(recorder.frames(), expected);
+}
+
+const NO_RANDOM: &str = "the operating system gave no random bytes";
