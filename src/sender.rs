@@ -231,6 +231,10 @@ impl fmt::Debug for Sender {
 /// Writes one message piece by piece: [`Sender::writer`]. `flush` ends a fragment;
 /// [`finish`](Self::finish) ends the message.
 ///
+/// Without a `flush`, a fragment is sent for each 64 KiB. A fragment of text ends between two
+/// characters then, as some peers take no others, though RFC 6455 section 5.6 allows them; `flush`
+/// ends it where it is called.
+///
 /// Dropped without `finish`, a message that has begun cannot be completed: the connection is then
 /// closed with 1011, so that the peer never takes the part for the whole. Dropping waits
 /// until the peer takes that Close, at most for `close_timeout`. An
@@ -280,8 +284,12 @@ impl MessageWriter<'_> {
     }
 
     fn pass_on(&mut self, then: Then) -> io::Result<()> {
-        let done = self.outgoing.write(&self.buffer, then);
-        self.buffer.clear();
+        // Some peers take no fragment that ends within a character (Qt 6.4 closes with 1007). Where
+        // the caller flushes is his choice.
+        let held = if then == Then::More { self.utf8.incomplete() } else { 0 };
+        let len = self.buffer.len() - held;
+        let done = self.outgoing.write(&self.buffer[..len], then);
+        self.buffer.drain(..len);
         done.map_err(io::Error::other)
     }
 }

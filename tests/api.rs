@@ -530,6 +530,64 @@ fn a_message_is_written_piece_by_piece() {
     });
 }
 
+/// Some peers take no text that is cut inside a character: Qt 6.4 closes with 1007.
+#[test]
+fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() {
+    const PIECE: usize = 64 * 1024;
+    watchdog(LIMIT, || {
+        for (prefix, text) in
+            [("", "€"), ("a", "€"), ("ab", "€"), ("", "𐍈"), ("abc", "𐍈"), ("a", "ü")]
+        {
+            let server = upgraded(|peer| peer.stall());
+            let ws = builder().connect(&server.url()).unwrap();
+            let sender = ws.sender();
+            let text = format!("{prefix}{}", text.repeat(2 * PIECE / text.len() + 3));
+            let mut writer = sender.writer(Kind::Text).unwrap();
+            // However it is handed over.
+            for bytes in text.as_bytes().chunks(if prefix.is_empty() { 1_000_000 } else { 1_001 }) {
+                writer.write_all(bytes).unwrap();
+            }
+            writer.finish().unwrap();
+            let mut writer = sender.writer(Kind::Binary).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+            writer.finish().unwrap();
+            drop((ws, sender));
+            let frames = server.join();
+            let (texts, binaries) = frames.split_at(3);
+            for frame in texts {
+                assert!(std::str::from_utf8(&frame.payload).is_ok(), "cut inside a character");
+            }
+            for frame in &texts[..2] {
+                assert!(
+                    (PIECE - 3..=PIECE).contains(&frame.payload.len()),
+                    "{}",
+                    frame.payload.len()
+                );
+            }
+            // Bytes have no characters.
+            assert_eq!(binaries[0].payload.len(), PIECE);
+            for message in [texts, &binaries[..3]] {
+                let payloads: Vec<_> = message.iter().map(|frame| &*frame.payload).collect();
+                assert!(payloads.concat() == text.as_bytes(), "not the text");
+            }
+        }
+        let server = upgraded(|peer| peer.stall());
+        let ws = builder().connect(&server.url()).unwrap();
+        let sender = ws.sender();
+        let mut writer = sender.writer(Kind::Text).unwrap();
+        writer.write_all(b"\xe2\x82").unwrap();
+        writer.flush().unwrap();
+        let rest = [&b"\xac"[..], &vec![b'a'; PIECE - 2], b"\xc3", b"\xbc"].concat();
+        writer.write_all(&rest).unwrap();
+        writer.finish().unwrap();
+        drop((ws, sender));
+        let frames = server.join();
+        let lens: Vec<_> = frames[..3].iter().map(|frame| frame.payload.len()).collect();
+        assert_eq!(lens, [2, PIECE - 1, 2]);
+        assert_eq!(frames[2].payload, b"\xc3\xbc");
+    });
+}
+
 #[test]
 fn a_text_that_ends_within_a_character_after_a_part_was_sent_closes_and_the_error_says_so() {
     watchdog(LIMIT, || {

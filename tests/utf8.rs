@@ -56,6 +56,24 @@ mod the_streaming_check {
         }
     }
 
+    #[test]
+    fn it_knows_how_many_bytes_of_a_code_point_have_come() {
+        let mut utf8 = Utf8::default();
+        for (part, incomplete) in [
+            (&b"a"[..], 0),
+            (b"\xc3", 1),
+            (b"\xbc\xe2", 1),
+            (b"\x82", 2),
+            (b"\xac", 0),
+            (b"b\xf0\x90\x8d", 3),
+            (b"", 3),
+            (b"\x88", 0),
+        ] {
+            utf8.check(part).unwrap();
+            assert_eq!(utf8.incomplete(), incomplete, "{part:02x?}");
+        }
+    }
+
     const SEQUENCES: [&[u8]; 40] = [
         b"",
         b"a",

@@ -61,6 +61,12 @@ impl Utf8 {
         Ok(())
     }
 
+    /// Returns how many bytes at the end belong to a code point that is not complete yet: 0 to 3.
+    #[must_use]
+    pub fn incomplete(&self) -> usize {
+        self.len
+    }
+
     /// Ends the text, and begins a new one.
     ///
     /// # Errors
