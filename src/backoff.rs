@@ -49,7 +49,8 @@ impl Backoff for Never {
     }
 }
 
-/// Waits the same time after each failure, for ever. Many clients that lose a server at the same
+/// Waits the same time after each failure, for ever. With zero it connects again and again without
+/// a pause, as fast as a server that is down can refuse. Many clients that lose a server at the same
 /// moment come back at the same moment: see [`Exponential`].
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // Users write it down.
@@ -108,7 +109,8 @@ impl Exponential {
         Self::default()
     }
 
-    /// The limit of the first wait. Default: 1 s.
+    /// The limit of the first wait. With zero there is never a pause, as with [`Fixed`] of zero.
+    /// Default: 1 s.
     #[must_use]
     pub fn base(mut self, base: Duration) -> Self {
         self.base = base;

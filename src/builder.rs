@@ -282,6 +282,7 @@ impl Builder {
 impl Builder {
     /// How long connecting may take in all: name lookup, TCP, proxy, TLS, the opening handshake,
     /// and all that of each redirect. A server that sends a byte now and then cannot stretch it.
+    /// Zero fails at once with [`Timeout::Connect`](crate::Timeout::Connect), and opens no socket.
     /// Default: 30 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -295,11 +296,12 @@ impl Builder {
     /// Pongs and a Close that came to be owed meanwhile go out before the call returns, and may take
     /// as long again. Default: 30 s.
     ///
-    /// With `None`, a peer that stops reading in the middle of a message is never given up, not
+    /// With `None` or zero, a peer that stops reading in the middle of a message is never given up, not
     /// by keepalive either: its ping waits behind the message.
     #[must_use]
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.timeouts.write = timeout.into();
+        // Zero would end the connection at the first write that has to wait.
+        self.timeouts.write = timeout.into().filter(|timeout| !timeout.is_zero());
         self
     }
 
@@ -308,7 +310,7 @@ impl Builder {
     /// An idle `recv` wakes up this often to look whether another thread has called `close`.
     ///
     /// With `None`, a peer that does not answer our Close is given up by keepalive only, and an idle
-    /// `recv` wakes up every 5 s.
+    /// `recv` wakes up every 5 s. With zero the Close is sent, and not waited for.
     #[must_use]
     pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeouts.close = timeout.into();
@@ -317,7 +319,7 @@ impl Builder {
 
     /// When to ping, and when to give a silent peer up. It runs while some thread is in `recv` or
     /// `next_event`. Default: a ping each 20 s, 20 s for any sign of life after it;
-    /// [`Keepalive::OFF`] switches it off.
+    /// [`Keepalive::OFF`] switches it off, and zero a part of it.
     ///
     /// A few servers cannot be pinged, against RFC 6455: Node.js 20's inspector ends the connection
     /// at any Ping, LibVNCServer answers none. The error then says so; use [`Keepalive::OFF`].

@@ -172,7 +172,9 @@ impl<'a> Attempt<'a> {
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
         }
-        let timer = Timer::new(builder.keepalive, Instant::now());
+        // Without randomness the payloads of pings can be guessed, which is no reason to fail.
+        let seed = getrandom::u64().unwrap_or_default();
+        let timer = Timer::new(builder.keepalive, Instant::now(), seed);
         let receiver = Receiver::new(wire.clone(), reading, decoder, timer, builder.receive);
         Ok(WebSocket::new(receiver, Sender::new(wire)))
     }

@@ -12,6 +12,9 @@ fn seconds(seconds: u64) -> Duration {
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
 
+/// So that the payloads run over the greatest number.
+const SEED: u64 = u64::MAX - 1;
+
 fn config(interval: Option<u64>, timeout: Option<u64>) -> Keepalive {
     Keepalive { interval: interval.map(seconds), timeout: timeout.map(seconds) }
 }
@@ -36,7 +39,7 @@ mod when_to_ping {
     #[test]
     fn the_first_ping_is_due_one_interval_after_the_open_and_not_before() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         assert_eq!(timer.deadline(), Some(open + seconds(20)));
         assert_eq!(timer.due(open), Due::Nothing);
         assert_eq!(timer.due(open + seconds(20) - NANOSECOND), Due::Nothing);
@@ -48,7 +51,7 @@ mod when_to_ping {
     #[test]
     fn the_peer_answers_and_the_next_ping_is_due_one_interval_after_the_last() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let mut payloads = Vec::new();
         for round in 1..=50 {
             let now = open + seconds(20 * round);
@@ -67,7 +70,7 @@ mod when_to_ping {
     #[test]
     fn the_driver_was_asleep_for_an_hour_and_there_is_one_ping_not_a_burst() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let late = open + seconds(3_600);
         let payload = ping(&mut timer, late);
         assert_eq!(timer.due(late), Due::Nothing);
@@ -79,7 +82,7 @@ mod when_to_ping {
     #[test]
     fn data_from_the_peer_does_not_put_off_the_ping() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         for at in 1..20 {
             timer.heard(open + seconds(at));
         }
@@ -88,10 +91,54 @@ mod when_to_ping {
     }
 
     #[test]
+    fn the_payloads_follow_from_the_seed_and_only_from_it() {
+        let open = Instant::now();
+        let payloads = |seed| {
+            let mut timer = Timer::new(config(Some(1), None), open, seed);
+            [1, 2, 3].map(|second| ping(&mut timer, open + seconds(second)))
+        };
+        for seed in [0, 1_000_000, u64::MAX - 2, u64::MAX] {
+            let [one, two, three] = payloads(seed);
+            assert!(one != two && two != three && one != three, "{seed}");
+            assert_eq!(payloads(seed), [one, two, three]);
+            assert_ne!(payloads(seed.wrapping_add(10)), [one, two, three]);
+        }
+    }
+
+    #[test]
+    fn a_pong_that_was_right_for_another_seed_is_no_answer() {
+        let open = Instant::now();
+        let mut ours = Timer::new(config(Some(1), Some(1)), open, SEED);
+        let mut others = Timer::new(config(Some(1), Some(1)), open, 0);
+        ping(&mut ours, open + seconds(1));
+        let payload = ping(&mut others, open + seconds(1));
+        ours.pong(&payload, open + seconds(1));
+        assert!(ours.is_waiting());
+    }
+
+    #[test]
+    fn a_timeout_of_zero_never_gives_the_peer_up() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(0)), open, SEED);
+        for round in 1..=10 {
+            let now = open + seconds(20 * round);
+            assert_eq!(timer.deadline(), Some(now));
+            ping(&mut timer, now);
+            assert_eq!(timer.due(now), Due::Nothing);
+        }
+    }
+
+    #[test]
     fn without_an_interval_there_is_never_a_ping() {
         let open = Instant::now();
-        for config in [Keepalive::OFF, config(None, Some(1))] {
-            let mut timer = Timer::new(config, open);
+        for config in [
+            Keepalive::OFF,
+            config(None, Some(1)),
+            config(Some(0), Some(1)),
+            config(Some(0), Some(0)),
+            config(Some(0), None),
+        ] {
+            let mut timer = Timer::new(config, open, SEED);
             assert_eq!(timer.deadline(), None);
             timer.heard(open + seconds(1));
             timer.pong(&[0; 8], open + seconds(1));
@@ -104,10 +151,10 @@ mod when_to_ping {
     fn an_interval_beyond_all_time_is_never_and_does_not_panic() {
         let open = Instant::now();
         let forever = Keepalive { interval: Some(Duration::MAX), timeout: Some(Duration::MAX) };
-        let mut timer = Timer::new(forever, open);
+        let mut timer = Timer::new(forever, open, SEED);
         assert_eq!((timer.deadline(), timer.due(open + seconds(1_000))), (None, Due::Nothing));
         let patient = Keepalive { interval: Some(seconds(1)), timeout: Some(Duration::MAX) };
-        let mut timer = Timer::new(patient, open);
+        let mut timer = Timer::new(patient, open, SEED);
         ping(&mut timer, open + seconds(1));
         assert_eq!(timer.due(open + seconds(1) + NANOSECOND), Due::Nothing);
     }
@@ -119,7 +166,7 @@ mod when_to_give_up {
     #[test]
     fn the_peer_is_silent_and_is_dead_exactly_at_the_pong_deadline() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         ping(&mut timer, open + seconds(20));
         assert_eq!(timer.deadline(), Some(open + seconds(30)));
         assert_eq!(timer.due(open + seconds(30) - NANOSECOND), Due::Nothing);
@@ -132,7 +179,7 @@ mod when_to_give_up {
     #[test]
     fn any_traffic_counts_as_life_and_moves_the_deadline() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         ping(&mut timer, open + seconds(20));
         for at in 21..200 {
             let now = open + seconds(at);
@@ -148,7 +195,7 @@ mod when_to_give_up {
     #[test]
     fn the_peer_is_found_alive_after_the_deadline_and_goes_on() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let payload = ping(&mut timer, open + seconds(20));
         assert_eq!(timer.due(open + seconds(31)), Due::Dead);
         timer.heard(open + seconds(31)); // The read without waiting found something.
@@ -162,7 +209,7 @@ mod when_to_give_up {
     #[test]
     fn a_pong_at_the_deadline_itself_keeps_the_peer_alive() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let payload = ping(&mut timer, open + seconds(20));
         timer.pong(&payload, open + seconds(30));
         assert_eq!(timer.due(open + seconds(30)), Due::Nothing);
@@ -171,7 +218,7 @@ mod when_to_give_up {
     #[test]
     fn pongs_that_answer_nothing_are_no_answer() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         timer.pong(&[0; 8], open + seconds(1));
         let first = ping(&mut timer, open + seconds(20));
         timer.pong(&first, open + seconds(21));
@@ -188,7 +235,7 @@ mod when_to_give_up {
     #[test]
     fn the_same_pong_twice_counts_once() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let payload = ping(&mut timer, open + seconds(20));
         timer.pong(&payload, open + seconds(21));
         timer.pong(&payload, open + seconds(29));
@@ -198,7 +245,7 @@ mod when_to_give_up {
     #[test]
     fn without_a_timeout_the_peer_is_never_dead_and_pings_go_on() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), None), open);
+        let mut timer = Timer::new(config(Some(20), None), open, SEED);
         let mut last = [0; 8];
         for round in 1..=10 {
             let now = open + seconds(20 * round);
@@ -213,7 +260,7 @@ mod when_to_give_up {
     #[test]
     fn a_timeout_longer_than_the_interval_waits_for_the_pong_and_then_pings_at_once() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(10), Some(60)), open);
+        let mut timer = Timer::new(config(Some(10), Some(60)), open, SEED);
         let payload = ping(&mut timer, open + seconds(10));
         assert_eq!(timer.deadline(), Some(open + seconds(70)));
         assert_eq!(timer.due(open + seconds(69)), Due::Nothing);
@@ -229,7 +276,7 @@ mod latency {
     #[test]
     fn it_is_unknown_before_the_first_answer_and_then_that_of_the_last() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(1), Some(1)), open);
+        let mut timer = Timer::new(config(Some(1), Some(1)), open, SEED);
         assert_eq!(timer.latency(), None);
         let payload = ping(&mut timer, open + seconds(1));
         timer.heard(open + seconds(1) + Duration::from_millis(3));
@@ -243,7 +290,7 @@ mod latency {
     #[test]
     fn a_clock_that_goes_backwards_gives_zero_and_no_panic() {
         let open = Instant::now() + seconds(100);
-        let mut timer = Timer::new(config(Some(1), Some(1)), open);
+        let mut timer = Timer::new(config(Some(1), Some(1)), open, SEED);
         let payload = ping(&mut timer, open + seconds(1));
         timer.heard(open - seconds(50));
         timer.pong(&payload, open);
@@ -257,7 +304,7 @@ mod a_ping_that_waits_for_the_wire {
     #[test]
     fn its_time_begins_when_it_goes_out() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let payload = ping(&mut timer, open + seconds(20));
         timer.postpone(open + seconds(23));
         assert!(timer.is_waiting());
@@ -271,7 +318,7 @@ mod a_ping_that_waits_for_the_wire {
     #[test]
     fn that_it_went_out_earlier_takes_nothing_back() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let payload = ping(&mut timer, open + seconds(20));
         timer.postpone(open + seconds(25));
         timer.postpone(open + seconds(23));
@@ -286,7 +333,7 @@ mod a_ping_that_waits_for_the_wire {
     #[test]
     fn the_peer_is_dead_when_it_stays_silent_after_it() {
         let open = Instant::now();
-        let mut timer = Timer::new(config(Some(20), Some(10)), open);
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         ping(&mut timer, open + seconds(20));
         timer.postpone(open + seconds(23));
         assert_eq!(timer.due(open + seconds(33)), Due::Dead);

@@ -387,7 +387,7 @@ fn an_outbox_that_waits_for_its_turn_does_not_spin() {
             has_begun.recv().unwrap();
         });
         let app = apps::app_at(server.url(), callbacks)
-            .builder(builder().write_timeout(Duration::ZERO))
+            .builder(builder().write_timeout(Duration::from_nanos(1)))
             .outbox(landline::Outbox::new());
         app.handle().send("second").unwrap();
         let exit = app.run_forever();

@@ -512,6 +512,95 @@ fn keepalive_without_a_timeout_pings_for_ever() {
 }
 
 #[test]
+fn a_write_timeout_of_zero_is_none() {
+    const MESSAGE: usize = 8 << 20; // More than the sockets hold.
+    watchdog(LIMIT, || {
+        let server = serve_on(small_listener(), |peer| {
+            peer.upgrade();
+            let frame = (14 + MESSAGE) as u64;
+            let read = std::io::copy(&mut peer.socket().take(frame), &mut std::io::sink());
+            assert_eq!(read.unwrap(), frame);
+            peer.stall();
+        });
+        let ws = builder().write_timeout(Duration::ZERO).connect(&server.url()).unwrap();
+        ws.send(&vec![1; MESSAGE]).unwrap();
+        assert!(ws.sender().is_open());
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_close_timeout_of_zero_sends_the_close_and_does_not_wait_for_the_peers() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let mut ws = builder().close_timeout(Duration::ZERO).connect(&server.url()).unwrap();
+        ws.sender().close(CloseCode::NORMAL).unwrap();
+        let closed = promptly(|| error(ws.recv()));
+        let cause = closed.closed().map(|closed| closed.cause().clone());
+        assert!(matches!(cause, Some(Cause::Timeout(Timeout::Close))), "{closed:?}");
+        drop(ws);
+        assert_eq!(server.join()[0].close_code(), Some(1000));
+    });
+}
+
+#[test]
+fn a_keepalive_of_zero_is_off() {
+    watchdog(LIMIT, || {
+        for (interval, timeout) in [
+            (Duration::ZERO, None),
+            (Duration::ZERO, Some(Duration::ZERO)),
+            (Duration::ZERO, Some(MILLI)),
+            // A ping goes out, and nobody is given up.
+            (MILLI * 10, Some(Duration::ZERO)),
+        ] {
+            let (go, goes) = channel::<()>();
+            let server = upgraded(move |peer| {
+                goes.recv().unwrap();
+                peer.send(&text("alive"));
+                peer.stall()
+            });
+            let keepalive = Keepalive { interval: Some(interval), timeout };
+            let mut ws = builder().keepalive(keepalive).connect(&server.url()).unwrap();
+            timed_out(ws.recv_timeout(MILLI * 100), Timeout::Recv);
+            go.send(()).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("alive"));
+            drop(ws);
+            let frames = server.join();
+            let pings = frames.iter().filter(|frame| frame.opcode == PING).count();
+            assert_eq!(pings == 0, interval.is_zero(), "{pings} pings");
+        }
+    });
+}
+
+/// A user counts his pings too.
+#[test]
+fn the_pings_of_a_user_are_hardly_ever_taken_for_those_of_the_keepalive() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            let mut payloads = Vec::new();
+            for _ in 0..3 {
+                let ping = peer.next_frame().unwrap();
+                assert_eq!(ping.opcode, PING);
+                peer.send(&frame(PONG, true, &ping.payload));
+                payloads.push(ping.payload);
+            }
+            peer.send(&text("done"));
+            peer.stall();
+            payloads
+        });
+        let builder = builder().keepalive(keepalive(MILLI * 20, Duration::from_secs(5)));
+        let mut ws = builder.connect(&server.url()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("done"));
+        drop(ws);
+        for payload in server.join() {
+            let payload = u64::from_be_bytes(payload[..].try_into().unwrap());
+            assert!(payload > 1_000_000, "{payload} of 2^64 would be a great accident");
+        }
+    });
+}
+
+#[test]
 fn a_pong_that_answers_something_else_is_an_event_and_no_latency() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {

@@ -45,7 +45,7 @@ impl Client {
         Self {
             encoder: Encoder::new(keys),
             decoder: Decoder::new(Limits::default()),
-            timer: Timer::new(keepalive, now),
+            timer: Timer::new(keepalive, now, seed),
             steps: Steps::default(),
             seen: 0,
             messages: Vec::new(),

@@ -97,7 +97,8 @@ impl Session {
         limits.max_empty_fragments = Some(4);
         let mut second = || -> arbitrary::Result<Option<Duration>> {
             let seconds: u8 = input.int_in_range(0..=60)?;
-            Ok((seconds > 0).then(|| Duration::from_secs(seconds.into())))
+            // Zero is off as `None` is.
+            Ok((seconds < 60).then(|| Duration::from_secs(seconds.into())))
         };
         let keepalive = Keepalive { interval: second()?, timeout: second()? };
         let now = Instant::now();
@@ -112,7 +113,7 @@ impl Session {
         Ok(Self {
             decoder: Decoder::new(limits),
             encoder: Encoder::new(keys),
-            timer: Timer::new(keepalive, now),
+            timer: Timer::new(keepalive, now, u64::MAX),
             now,
             out: Vec::new(),
             checked: 0,

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// When to ping. `None` switches the part off.
+/// When to ping. `None` switches the part off, and zero does so too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Users write it down, with both its fields.
 pub struct Keepalive {
-    /// From the open connection, or from one ping, to the next ping. Default 20 s.
+    /// From the open connection, or from one ping, to the next ping. Default 20 s; `None` and zero
+    /// send none.
     pub interval: Option<Duration>,
-    /// How long the peer may stay silent after a ping. Default 20 s; `None` never gives it up.
+    /// How long the peer may stay silent after a ping. Default 20 s; `None` and zero never give it
+    /// up.
     pub timeout: Option<Duration>,
 }
 
@@ -42,7 +44,8 @@ pub enum Due {
 #[derive(Clone, Debug)]
 pub struct Timer {
     config: Keepalive,
-    count: u64,
+    /// What the last ping said; before the first, the seed.
+    payload: u64,
     /// When the last ping went out; before the first, when the connection opened.
     last: Instant,
     /// A ping is out, and this is when the peer was last heard, or the ping itself.
@@ -52,9 +55,18 @@ pub struct Timer {
 
 impl Timer {
     /// Begins with the connection: the first ping is due one interval later.
+    ///
+    /// The payloads of the pings follow from the `seed`. A random one makes it unlikely that a ping
+    /// of the user's has the same payload, whose Pong would be taken for the answer.
     #[must_use]
-    pub fn new(config: Keepalive, now: Instant) -> Self {
-        Self { config, count: 0, last: now, silent_since: None, latency: None }
+    pub fn new(config: Keepalive, now: Instant, seed: u64) -> Self {
+        // With an interval of zero a ping would be due at all times, with a timeout of zero the
+        // peer would be dead before it can answer.
+        let config = Keepalive {
+            interval: config.interval.filter(|interval| !interval.is_zero()),
+            timeout: config.timeout.filter(|timeout| !timeout.is_zero()),
+        };
+        Self { config, payload: seed, last: now, silent_since: None, latency: None }
     }
 
     /// When [`due`](Self::due) has something to say; `None` is never.
@@ -73,10 +85,10 @@ impl Timer {
         if self.death().is_some() {
             return Due::Dead;
         }
-        self.count += 1;
+        self.payload = self.payload.wrapping_add(1);
         self.last = now;
         self.silent_since = Some(now);
-        Due::Ping(self.count.to_be_bytes())
+        Due::Ping(self.payload.to_be_bytes())
     }
 
     /// The ping that was due is not on the wire before then, because something big is: its time
@@ -101,7 +113,7 @@ impl Timer {
 
     /// A Pong arrived; one that answers the last ping gives the round-trip time.
     pub fn pong(&mut self, payload: &[u8], now: Instant) {
-        if self.silent_since.is_some() && payload == self.count.to_be_bytes() {
+        if self.silent_since.is_some() && payload == self.payload.to_be_bytes() {
             self.latency = Some(now.saturating_duration_since(self.last));
             self.silent_since = None;
         }
