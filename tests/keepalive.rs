@@ -339,3 +339,98 @@ mod a_ping_that_waits_for_the_wire {
         assert_eq!(timer.due(open + seconds(33)), Due::Dead);
     }
 }
+
+/// A slow reader with megabytes of ours in front of the ping is not dead.
+mod a_ping_behind_what_the_peer_has_not_read {
+    use landline::proto::keepalive::PACE;
+
+    use super::*;
+
+    /// A ping was sent at 20 s with so many bytes before it.
+    fn pinged(position: u64) -> (Timer, Instant, [u8; 8]) {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
+        let payload = ping(&mut timer, open + seconds(20));
+        timer.sent(open + seconds(20), position);
+        (timer, open, payload)
+    }
+
+    #[test]
+    fn the_peer_has_a_second_more_for_each_64_kib() {
+        assert_eq!(PACE, 65_536);
+        for (position, more) in [
+            (0, Duration::ZERO),
+            (65, Duration::ZERO),
+            (PACE / 2, Duration::from_millis(500)),
+            (PACE, seconds(1)),
+            (4 << 20, seconds(64)),
+            (16 << 20, seconds(256)),
+            // No buffers hold more.
+            (17 << 20, seconds(256)),
+            (u64::MAX, seconds(256)),
+        ] {
+            let (mut timer, open, _) = pinged(position);
+            let end = open + seconds(30) + more;
+            assert_eq!(timer.deadline(), Some(end), "{position}");
+            assert_eq!(timer.due(end - NANOSECOND), Due::Nothing, "{position}");
+            assert_eq!(timer.due(end), Due::Dead, "{position}");
+        }
+    }
+
+    #[test]
+    fn an_answer_shows_that_all_before_the_ping_was_read() {
+        let (mut timer, open, first) = pinged(4 << 20);
+        timer.pong(&first, open + seconds(50));
+        assert_eq!(timer.latency(), Some(seconds(30)));
+        // The next ping does not wait for what the peer might have needed.
+        assert_eq!(timer.deadline(), Some(open + seconds(40)));
+        ping(&mut timer, open + seconds(50));
+        assert_eq!(timer.deadline(), Some(open + seconds(60)));
+        timer.sent(open + seconds(50), (4 << 20) + 3 * PACE);
+        assert_eq!(timer.deadline(), Some(open + seconds(63)));
+        assert_eq!(timer.due(open + seconds(63)), Due::Dead);
+    }
+
+    #[test]
+    fn what_was_not_answered_still_counts_the_next_time() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), None), open, SEED);
+        ping(&mut timer, open + seconds(20));
+        timer.sent(open + seconds(20), PACE);
+        let second = ping(&mut timer, open + seconds(40));
+        timer.sent(open + seconds(40), 2 * PACE);
+        timer.pong(&second, open + seconds(41));
+        assert_eq!(timer.latency(), Some(seconds(1)));
+        assert_eq!(timer.deadline(), Some(open + seconds(60)), "never dead");
+    }
+
+    #[test]
+    fn the_peer_is_heard_and_has_the_longer_of_the_two_times() {
+        let (mut timer, open, _) = pinged(5 * PACE);
+        timer.heard(open + seconds(21));
+        assert_eq!(timer.deadline(), Some(open + seconds(35)), "it may be reading still");
+        timer.heard(open + seconds(29));
+        assert_eq!(timer.deadline(), Some(open + seconds(39)));
+        assert_eq!(timer.due(open + seconds(39)), Due::Dead);
+    }
+
+    #[test]
+    fn the_ping_waits_on_this_side_before_it_is_sent() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
+        ping(&mut timer, open + seconds(20));
+        timer.postpone(open + seconds(26));
+        timer.sent(open + seconds(25), 2 * PACE);
+        // 25 and 2 s to read, which is after 26.
+        assert_eq!(timer.deadline(), Some(open + seconds(37)));
+    }
+
+    #[test]
+    fn a_position_that_goes_backwards_takes_nothing_away() {
+        let (mut timer, open, first) = pinged(4 << 20);
+        timer.pong(&first, open + seconds(21));
+        ping(&mut timer, open + seconds(40));
+        timer.sent(open + seconds(40), 0);
+        assert_eq!(timer.deadline(), Some(open + seconds(50)));
+    }
+}

@@ -207,7 +207,9 @@ impl Session {
                     return;
                 }
                 Due::Ping(payload) => {
+                    let position = self.out.len() as u64;
                     let _ = self.encoder.control(Opcode::Ping, &payload, &mut self.out);
+                    self.timer.sent(self.now, position);
                 }
                 Due::Dead => {
                     self.over = true;

@@ -1,6 +1,19 @@
 //! Keepalive: when to ping, and when to give the peer up. Time is an argument.
+//!
+//! A peer is dead when it is silent, and had the chance to answer: it must have read up to the ping.
+//! What stands in front of a ping, in the buffers of two systems, nobody says. But a peer that
+//! answers a ping has read all that was sent before it, so that it is what was sent since the last
+//! ping that was answered, at most. The peer is given the time to read that at [`PACE`].
 
 use std::time::{Duration, Instant};
+
+/// The slowest peer that is waited for, in bytes a second: what it must have read before it can
+/// answer a ping puts the end off by as much time as this takes.
+pub const PACE: u64 = 64 * 1024;
+
+/// The most bytes that are taken to stand in front of a ping. The buffers of Linux hold 10 MiB (4 to
+/// send, 6 to receive) unless they are told to hold more.
+const MOST_AHEAD: u64 = 16 << 20;
 
 /// When to ping. `None` switches the part off, and zero does so too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,8 +22,11 @@ pub struct Keepalive {
     /// From the open connection, or from one ping, to the next ping. Default 20 s; `None` and zero
     /// send none.
     pub interval: Option<Duration>,
-    /// How long the peer may stay silent after a ping. Default 20 s; `None` and zero never give it
-    /// up.
+    /// How long the peer may stay silent after a ping, from when it can have read up to the ping.
+    /// Default 20 s; `None` and zero never give it up.
+    ///
+    /// What was sent since the last ping that was answered may stand in front of the ping. For each
+    /// 64 KiB of it the peer has a second more, for 256 s at most.
     pub timeout: Option<Duration>,
 }
 
@@ -50,6 +66,12 @@ pub struct Timer {
     last: Instant,
     /// A ping is out, and this is when the peer was last heard, or the ping itself.
     silent_since: Option<Instant>,
+    /// When the peer can have read up to the last ping.
+    reached: Instant,
+    /// How many bytes were sent before the last ping.
+    position: u64,
+    /// How many of them the peer has read for certain: those before the last ping that it answered.
+    read: u64,
     latency: Option<Duration>,
 }
 
@@ -66,7 +88,16 @@ impl Timer {
             interval: config.interval.filter(|interval| !interval.is_zero()),
             timeout: config.timeout.filter(|timeout| !timeout.is_zero()),
         };
-        Self { config, payload: seed, last: now, silent_since: None, latency: None }
+        Self {
+            config,
+            payload: seed,
+            last: now,
+            silent_since: None,
+            reached: now,
+            position: 0,
+            read: 0,
+            latency: None,
+        }
     }
 
     /// When [`due`](Self::due) has something to say; `None` is never.
@@ -87,6 +118,7 @@ impl Timer {
         }
         self.payload = self.payload.wrapping_add(1);
         self.last = now;
+        self.reached = now;
         self.silent_since = Some(now);
         Due::Ping(self.payload.to_be_bytes())
     }
@@ -98,13 +130,24 @@ impl Timer {
         self.heard(until);
     }
 
+    /// The ping that was due is with the system since `at`; `position` bytes were sent before it,
+    /// counted from the open connection on. The peer has the time to read those of them that it may
+    /// not have read.
+    pub fn sent(&mut self, at: Instant, position: u64) {
+        self.postpone(at);
+        self.position = position;
+        let ahead = position.saturating_sub(self.read).min(MOST_AHEAD);
+        self.reached = at.checked_add(Duration::from_millis(ahead * 1000 / PACE)).unwrap_or(at);
+    }
+
     /// Whether a ping is out that was not answered: only then [`heard`](Self::heard) matters.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.silent_since.is_some()
     }
 
-    /// Bytes arrived: whatever they are, the peer lives.
+    /// Bytes arrived, whatever they are; or the peer took bytes when the buffers were full, for
+    /// which it must have read some: the peer lives.
     pub fn heard(&mut self, now: Instant) {
         if let Some(since) = &mut self.silent_since {
             *since = now.max(*since);
@@ -116,6 +159,7 @@ impl Timer {
         if self.silent_since.is_some() && payload == self.payload.to_be_bytes() {
             self.latency = Some(now.saturating_duration_since(self.last));
             self.silent_since = None;
+            self.read = self.position;
         }
     }
 
@@ -127,6 +171,6 @@ impl Timer {
 
     /// When the silence after a ping has lasted too long.
     fn death(&self) -> Option<Instant> {
-        self.silent_since?.checked_add(self.config.timeout?)
+        self.silent_since?.max(self.reached).checked_add(self.config.timeout?)
     }
 }

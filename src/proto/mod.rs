@@ -21,7 +21,7 @@
 //! * A [`recv::Step::Close`]: send a Close with the same code unless one was sent, then nothing.
 //! * A [`Violation`]: send a Close with its code unless one was sent, read nothing more.
 //! * [`keepalive::Timer`]: ask [`due`](keepalive::Timer::due) at each
-//!   [`deadline`](keepalive::Timer::deadline).
+//!   [`deadline`](keepalive::Timer::deadline); say when a ping was [`sent`](keepalive::Timer::sent).
 //! * With compression (`deflate`, RFC 7692): put `Deflate::offer` into the request; tell the decoder
 //!   what was agreed on, `recv::Decoder::accept_deflate`; put the pieces of `compress::Compressor`
 //!   into frames of `send::Encoder::begin_compressed`.
