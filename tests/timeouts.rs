@@ -434,6 +434,95 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
     });
 }
 
+/// A builder whose sockets have small buffers to send from, so that what they hold is known.
+fn small_sends(keepalive: Keepalive, bytes: usize) -> landline::Builder {
+    builder()
+        .keepalive(keepalive)
+        .on_socket(move |socket| socket2::SockRef::from(socket).set_send_buffer_size(bytes))
+}
+
+#[test]
+fn a_peer_with_much_to_read_before_the_ping_has_the_time_for_it() {
+    const MESSAGE: usize = 128 * 1024; // The sockets hold it, and it takes 2 s at the least pace.
+    watchdog(LIMIT, || {
+        let (sent, was_sent) = channel();
+        let server = upgraded(move |peer| {
+            // The message, and the ping after it, are with the system: now it is slow, for longer
+            // than it may be silent.
+            was_sent.recv().unwrap();
+            std::thread::sleep(MILLI * 800);
+            assert_eq!(peer.next_frame().unwrap().payload.len(), MESSAGE);
+            let ping = peer.next_frame().unwrap();
+            assert_eq!(ping.opcode, PING);
+            peer.send(&frame(PONG, true, &ping.payload));
+            peer.send(&text("read it"));
+            peer.stall();
+        });
+        let builder = small_sends(keepalive(MILLI * 50, MILLI * 200), 128 * 1024);
+        let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
+        sender.send(&vec![1; MESSAGE]).unwrap();
+        sent.send(()).unwrap();
+        match receiver.recv() {
+            Ok(message) => assert_eq!(message, Message::from("read it")),
+            Err(other) => panic!("given up while it was reading: {other:?}"),
+        }
+        assert!(receiver.latency().unwrap() > MILLI * 200);
+        drop((receiver, sender));
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_with_much_to_read_before_the_ping_has_no_more_than_the_time_for_it() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = upgraded(move |peer| peer.hold_open(&hold));
+        let builder = small_sends(keepalive(MILLI * 50, MILLI * 100), 128 * 1024);
+        let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
+        sender.send(&vec![1; 64 * 1024]).unwrap();
+        // 50 ms to the ping, a second for the message, 100 ms of silence.
+        takes(MILLI * 1150, || timed_out(receiver.recv(), Timeout::Pong));
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let (stopped, has_stopped) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            // It reads, and answers nothing.
+            let started = Instant::now();
+            let mut buffer = [0; 4 * 1024];
+            while started.elapsed() < MILLI * 2500 {
+                assert!(std::io::Read::read(&mut peer.socket(), &mut buffer).unwrap() > 0);
+                std::thread::sleep(MILLI * 10); // It is slow.
+            }
+            stopped.send(Instant::now()).unwrap();
+            peer.hold_open(&hold);
+        });
+        let builder = small_sends(keepalive(MILLI * 50, MILLI * 800), 8 * 1024);
+        let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
+        let sending = spawn(move || {
+            // As fast as the peer takes it.
+            while sender.send(&[1; 4 * 1024]).is_ok() {}
+        });
+        timed_out(receiver.recv(), Timeout::Pong);
+        let given_up = Instant::now();
+        let stopped =
+            has_stopped.try_recv().expect("it was given up while it still took something");
+        // The buffers may take some more when it has stopped.
+        let late = given_up - stopped;
+        assert!(late > MILLI * 300 && late < MILLI * 800 + PROMPT, "{late:?}");
+        sending.join();
+        drop(done);
+        server.join();
+    });
+}
+
 #[test]
 fn a_peer_that_gets_its_ping_late_has_all_of_its_time_to_answer() {
     const MESSAGE: usize = 8 << 20; // More than the sockets hold.

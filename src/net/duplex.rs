@@ -212,6 +212,33 @@ pub(crate) struct WriteHalf {
     /// Bytes for the socket, of which the first `sent` are written.
     out: Vec<u8>,
     sent: usize,
+    taken: Taken,
+}
+
+/// What the stream took of what was written.
+#[derive(Debug, Default)]
+struct Taken {
+    bytes: u64,
+    /// It had no room for more the last time.
+    is_full: bool,
+    /// It had none, and then took some: the peer has read meanwhile, be it that it says nothing.
+    made_room: bool,
+}
+
+/// A write that takes so long had to wait for room.
+const WAITED: Duration = Duration::from_millis(20);
+
+impl Taken {
+    /// Notes what became of a write of so many bytes, and how long it took.
+    fn note(&mut self, written: &io::Result<usize>, whole: usize, time: Duration) {
+        let Ok(len) = *written else {
+            self.is_full = true; // Or the connection is over.
+            return;
+        };
+        self.bytes += len as u64;
+        self.made_room |= self.is_full || time >= WAITED;
+        self.is_full = len < whole;
+    }
 }
 
 /// The longest that a read blocks on Windows.
@@ -363,6 +390,22 @@ impl Duplex {
         &mut half.out
     }
 
+    /// How many bytes were written and staged: where the next one stands. Those of TLS that are
+    /// added to what is staged are not counted yet.
+    pub(crate) fn position(&self, half: &mut WriteHalf) -> u64 {
+        let mut staged = half.out.len() - half.sent;
+        if self.is_tls() {
+            staged += self.stage(half).len();
+        }
+        half.taken.bytes + staged as u64
+    }
+
+    /// Whether the stream took bytes, since this was asked, after it had no room for more: the peer
+    /// must have read some.
+    pub(crate) fn made_room(&self, half: &mut WriteHalf) -> bool {
+        std::mem::take(&mut half.taken.made_room)
+    }
+
     /// Whether there is something to flush.
     pub(crate) fn is_staged(&self, half: &mut WriteHalf) -> bool {
         !self.stage(half).is_empty() || !half.out.is_empty()
@@ -380,6 +423,7 @@ impl Duplex {
             if self.is_shut.load(Ordering::SeqCst) {
                 return Err(io::ErrorKind::NotConnected.into());
             }
+            let begun = now();
             let len = self.call(
                 wait,
                 &mut half.armed,
@@ -389,6 +433,7 @@ impl Duplex {
                     self.stream.write(rest).inspect_err(|error| timed_out = timeout(error))
                 },
             );
+            half.taken.note(&len, rest.len(), now().saturating_duration_since(begun));
             match len {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => half.sent += checked(len, rest.len())?,

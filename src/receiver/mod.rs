@@ -25,7 +25,7 @@ use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
 use crate::sync;
-use crate::wire::{Control, Paid, ReceiverIs, Wire, trace_received};
+use crate::wire::{Control, LastPing, Paid, ReceiverIs, Wire, trace_received};
 use patience::Patience;
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
@@ -393,12 +393,19 @@ impl Receiver {
         Ok(next)
     }
 
-    /// The time of a keepalive ping that had to wait for the wire begins when it is written.
+    /// Tells the timer what became of the keepalive ping on the writing side: its time begins when
+    /// it is written, and a peer that takes what we write lives.
     fn note_ping(&mut self, now: Instant) {
-        if self.timer.is_waiting() {
-            if let Some(since) = self.wire.ping_since(now) {
-                self.timer.postpone(since);
-            }
+        if !self.timer.is_waiting() {
+            return;
+        }
+        match self.wire.take_ping() {
+            LastPing::Settled => {}
+            LastPing::Waits => self.timer.postpone(now),
+            LastPing::Written(at, position) => self.timer.sent(at, position),
+        }
+        if let Some(at) = self.wire.take_peer_read() {
+            self.timer.heard(at);
         }
     }
 

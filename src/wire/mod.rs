@@ -45,6 +45,8 @@ pub(crate) const PIECE: usize = 64 * 1024;
 const BIG_PIECE: usize = 256 * 1024;
 /// A `close_timeout` shorter than this does not make an idle connection look around more often.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
+/// How often a write that waits for the peer comes back to say that it took something.
+const TELL: Duration = Duration::from_secs(1);
 /// How often an idle connection looks around without a `close_timeout`.
 const SELDOM: Duration = Duration::from_secs(5);
 
@@ -74,6 +76,9 @@ pub(crate) struct Wire {
     /// The last round-trip time in nanoseconds; the greatest number is none yet.
     latency: AtomicU64,
     ping: Mutex<LastPing>,
+    /// When the peer last read something, as the stream had room again for what we write. The
+    /// receiver takes it.
+    peer_read: Mutex<Option<Instant>>,
     receiver: Mutex<ReceiverIs>,
     sent_log: SentLog,
 }
@@ -92,14 +97,14 @@ pub(crate) enum ReceiverIs {
 
 /// Where the last keepalive ping is.
 #[derive(Clone, Copy, Debug, Default)]
-enum LastPing {
+pub(crate) enum LastPing {
     /// There is none that the receiver must know of.
     #[default]
     Settled,
     /// Still on this side of the socket.
     Waits,
-    /// Written, which the receiver does not know yet.
-    Written(Instant),
+    /// Written, which the receiver does not know yet; and how many bytes were written before it.
+    Written(Instant, u64),
 }
 
 /// The wire: what only one thread at a time may touch.
@@ -115,7 +120,8 @@ pub(crate) struct Out {
     ended: bool,
     /// Since when the receiver cannot pay because the peer does not read.
     stuck_since: Option<Instant>,
-    ping_staged: bool,
+    /// A keepalive ping is staged; so many bytes were, and are, written before it.
+    ping_staged: Option<u64>,
     /// Our Close is written, which the state of the end knows.
     close_sent: bool,
 }
@@ -141,7 +147,7 @@ impl Wire {
             ends: false,
             ended: false,
             stuck_since: None,
-            ping_staged: false,
+            ping_staged: None,
             close_sent: false,
         };
         Self {
@@ -158,6 +164,7 @@ impl Wire {
             ending: Ending::default(),
             latency: AtomicU64::new(u64::MAX),
             ping: Mutex::default(),
+            peer_read: Mutex::default(),
             receiver: Mutex::default(),
             sent_log: SentLog::default(),
         }
@@ -391,6 +398,8 @@ impl Wire {
             let mut until = deadline.min(Deadline::at(self.ending.close_at()));
             if self.duplex.stream().resumes_writes() {
                 until = until.min(self.look_around());
+                // The receiver hears this often how far the peer has read.
+                until = until.min(Deadline::after(Some(TELL)));
             }
             match self.write_staged(out, Wait::Until(until)) {
                 Ok(()) => {
@@ -436,11 +445,15 @@ impl Wire {
     /// wire then.
     pub(super) fn write_staged(&self, out: &mut Out, wait: Wait) -> io::Result<()> {
         let written = catch_unwind(AssertUnwindSafe(|| self.duplex.flush(&mut out.half, wait)));
-        written.unwrap_or_else(|panic| {
+        let written = written.unwrap_or_else(|panic| {
             let error = io::Error::other("the stream panicked in a write");
             self.broken(out, Cause::Io(Arc::new(error)));
             resume_unwind(panic)
-        })
+        });
+        if self.duplex.made_room(&mut out.half) {
+            self.note_peer_read(now());
+        }
+        written
     }
 
     /// Reads what is there. A stream that somebody brought may panic: what it took is lost then.
@@ -463,8 +476,8 @@ impl Wire {
         if out.encoder.is_closed() && !mem::replace(&mut out.close_sent, true) {
             self.ending.close_sent();
         }
-        if mem::take(&mut out.ping_staged) {
-            self.note_ping(LastPing::Written(now()));
+        if let Some(position) = out.ping_staged.take() {
+            self.note_ping(LastPing::Written(now(), position));
         }
         if out.must_end() {
             out.ended = true;

@@ -3,6 +3,7 @@
 //! receiver could not pay, because the peer does not read, it tries again itself.
 
 use std::io;
+use std::mem;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Instant;
 
@@ -45,18 +46,22 @@ impl Wire {
         self.owed.ping(payload);
     }
 
-    /// Since when the peer can have the last keepalive ping, as far as the receiver does not know
-    /// that: now, as long as it is still on this side of the socket.
-    pub(crate) fn ping_since(&self, now: Instant) -> Option<Instant> {
+    /// Where the last keepalive ping is. That it was written is told once.
+    pub(crate) fn take_ping(&self) -> LastPing {
         let mut ping = self.last_ping();
         match *ping {
-            LastPing::Settled => None,
-            LastPing::Waits => Some(now),
-            LastPing::Written(since) => {
-                *ping = LastPing::Settled;
-                Some(since)
-            }
+            LastPing::Written(..) => mem::take(&mut *ping),
+            other => other,
         }
+    }
+
+    /// When the peer is known to have read something, unless that was told already.
+    pub(crate) fn take_peer_read(&self) -> Option<Instant> {
+        self.peer_read.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn note_peer_read(&self, now: Instant) {
+        *self.peer_read.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     pub(super) fn note_ping(&self, ping: LastPing) {
@@ -125,6 +130,7 @@ impl Wire {
             self.note_ping(LastPing::Settled);
             return false;
         }
+        let position = self.duplex.position(&mut out.half);
         let stage = self.duplex.stage(&mut out.half);
         let mut done = Ok(());
         if let Some(pong) = &owed.pong {
@@ -136,7 +142,7 @@ impl Wire {
         if let Some(ping) = &owed.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
             if done.is_ok() {
-                out.ping_staged = true;
+                out.ping_staged = Some(position);
                 self.sent_log.note(Opcode::Ping, ping.len());
             } else {
                 // After our Close: it will never be sent, and is not waited for.
