@@ -321,6 +321,9 @@ impl Builder {
     /// `next_event`. Default: a ping each 20 s, 20 s for any sign of life after it;
     /// [`Keepalive::OFF`] switches it off, and zero a part of it.
     ///
+    /// A peer that reads slowly is not taken for dead while it still takes what is sent, and has
+    /// more time when much may stand before the ping: [`Keepalive::timeout`].
+    ///
     /// A few servers cannot be pinged, against RFC 6455: Node.js 20's inspector ends the connection
     /// at any Ping, LibVNCServer answers none. The error then says so; use [`Keepalive::OFF`].
     #[must_use]
@@ -339,8 +342,8 @@ impl Builder {
 
 /// What is received.
 impl Builder {
-    /// The most bytes of a message that is received. More is answered with Close 1009, when the
-    /// header says so and before memory is taken. Default: 64 MiB.
+    /// The most bytes of a message that is received, in however many frames. More is answered with
+    /// Close 1009, when the header says so and before memory is taken. Default: 64 MiB.
     ///
     /// Of a compressed message it is the bytes that come out which count, as they come out; on the
     /// wire it may have a quarter more, and 1 KiB.
@@ -350,8 +353,9 @@ impl Builder {
         self
     }
 
-    /// The most bytes of a frame that is received; if it is compressed, on the wire. Default:
-    /// 64 MiB.
+    /// The most bytes of a frame that is received; if it is compressed, on the wire. More is
+    /// answered with Close 1009. Default: `None`, which leaves a frame what
+    /// [`max_message_size`](Self::max_message_size) leaves its message.
     #[must_use]
     pub fn max_frame_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.limits.max_frame_size = bytes.into();

@@ -523,9 +523,35 @@ mod limits_are_judged_on_the_header {
     #[test]
     fn the_default_limit_is_64_mib() {
         let most = 64 << 20;
-        for (len, violation) in [(most, None), (most + 1, Some(Violation::FrameTooBig))] {
+        for (len, violation) in [(most, None), (most + 1, Some(Violation::MessageTooBig))] {
             assert_eq!(outcome_with(&announce(0x82, len), Limits::default()).1, violation);
         }
+        assert_eq!(Limits::default().max_frame_size, None);
+    }
+
+    #[test]
+    fn a_frame_may_be_as_long_as_its_message_if_it_has_no_limit_of_its_own() {
+        const MIB: u64 = 1 << 20;
+        for (message, frame, allowed) in [
+            (Some(200 * MIB), None, 200 * MIB),
+            (Some(MIB), None, MIB),
+            (Some(200 * MIB), Some(70 * MIB), 70 * MIB),
+            (Some(MIB), Some(70 * MIB), MIB),
+            (None, Some(70 * MIB), 70 * MIB),
+        ] {
+            let limits = limits(|limits| {
+                limits.max_message_size = message;
+                limits.max_frame_size = frame;
+            });
+            let violation = |len| outcome_with(&announce(0x82, len), limits).1;
+            assert_eq!(violation(allowed), None, "{message:?} {frame:?}");
+            assert!(
+                violation(allowed + 1).is_some_and(Violation::is_limit),
+                "{message:?} {frame:?}"
+            );
+        }
+        let none = limits(|limits| limits.max_message_size = None);
+        assert_eq!(outcome_with(&announce(0x82, 1 << 62), none).1, None);
     }
 
     #[test]

@@ -176,15 +176,18 @@ fn a_peer_whose_unfinished_text_cannot_become_utf8_gets_1007_at_once() {
 #[test]
 fn a_peer_that_announces_too_much_gets_1009_before_it_sends_it() {
     let cases: &[(&[u8], _)] = &[
-        (b"\x82\x7f\x40\0\0\0\0\0\0\0", Violation::FrameTooBig),
-        (b"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", Violation::FrameTooBig),
-        (b"\x82\x7f\0\0\0\0\x04\0\0\x01", Violation::FrameTooBig),
+        (b"\x82\x7f\x40\0\0\0\0\0\0\0", Violation::MessageTooBig),
+        (b"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", Violation::MessageTooBig),
+        (b"\x82\x7f\0\0\0\0\x04\0\0\x01", Violation::MessageTooBig),
     ];
     check(cases, 1009);
     watchdog(LIMIT, || {
         let small = || builder().max_message_size(10);
         violates(small(), b"\x82\x0b", Violation::MessageTooBig, 1009);
         violates(small(), b"\x02\x0512345\x80\x06", Violation::MessageTooBig, 1009);
+        // Announced only: one byte over 200 MiB.
+        let large = builder().max_message_size(200 << 20);
+        violates(large, b"\x82\x7f\0\0\0\0\x0c\x80\0\x01", Violation::MessageTooBig, 1009);
         violates(builder().max_frame_size(10), b"\x82\x0b", Violation::FrameTooBig, 1009);
     });
 }

@@ -94,7 +94,7 @@ fn a_peer_that_sends_more_than_there_is_memory_gets_1009_and_the_process_lives()
             }
         });
     };
-    let builder = builder().max_message_size(None).max_frame_size(None);
+    let builder = builder().max_message_size(None);
     let mut ws = builder.connect(&url).unwrap();
     let said = error(ws.recv());
     assert!(matches!(said, Error::Protocol(Violation::OutOfMemory)), "{said:?}");

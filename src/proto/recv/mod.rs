@@ -35,7 +35,7 @@ const _: () = assert!(SMALL_BUFFER > MAX_HEADER + MAX_CONTROL_PAYLOAD);
 pub struct Limits {
     /// Bytes of a message, all its fragments together. Default 64 MiB.
     pub max_message_size: Option<u64>,
-    /// Bytes of a data frame's payload. Default 64 MiB.
+    /// Bytes of a data frame's payload. Default `None`: what is left of `max_message_size`.
     pub max_frame_size: Option<u64>,
     /// Frames of a message. Default 131,072: a legal 4 MiB in pieces of 64 bytes is half of that.
     pub max_fragments: Option<u32>,
@@ -47,7 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_message_size: Some(64 << 20),
-            max_frame_size: Some(64 << 20),
+            max_frame_size: None,
             max_fragments: Some(131_072),
             max_empty_fragments: Some(1_024),
         }

@@ -54,7 +54,7 @@ fn a_peer_that_announces_all_that_can_be_said_and_sends_nothing_costs_one_buffer
 
                 let mut ws = in_memory(&builder(), &header, b"");
                 let (said, used) = measure(|| error(ws.recv()));
-                assert!(matches!(said, Error::Protocol(Violation::FrameTooBig)), "{said:?}");
+                assert!(matches!(said, Error::Protocol(Violation::MessageTooBig)), "{said:?}");
                 assert!(used.peak <= 8 * KIB, "{len} announced: {used:?}");
                 show("announced, refused", used);
             }
