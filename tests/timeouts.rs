@@ -496,10 +496,10 @@ fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
             peer.upgrade();
             // It reads, and answers nothing.
             let started = Instant::now();
-            let mut buffer = [0; 4 * 1024];
+            let mut buffer = [0; 512];
             while started.elapsed() < MILLI * 2500 {
                 assert!(std::io::Read::read(&mut peer.socket(), &mut buffer).unwrap() > 0);
-                std::thread::sleep(MILLI * 10); // It is slow.
+                std::thread::sleep(MILLI * 20); // It is slower than the pace that is waited for.
             }
             stopped.send(Instant::now()).unwrap();
             peer.hold_open(&hold);

@@ -225,7 +225,8 @@ struct Taken {
     made_room: bool,
 }
 
-/// A write that takes so long had to wait for room.
+/// A write that takes so long had to wait for room. A peer that makes room sooner, again and again,
+/// reads faster than the pace that the keepalive waits for: it needs no such sign of life.
 const WAITED: Duration = Duration::from_millis(20);
 
 impl Taken {
