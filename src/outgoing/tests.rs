@@ -1,5 +1,7 @@
 //! Messages that cannot be sent, because the system has no randomness for a masking key.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 use std::io::Write as _;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
