@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::{Arc, PoisonError};
 
 use super::duplex::Stream;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Ends a connection at once, from any thread and in any state: whoever blocks in connecting, in
 /// the handshakes, in `recv` or in `send` returns within milliseconds, and is told that it was
@@ -25,8 +25,12 @@ pub struct AbortHandle(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     aborted: bool,
-    wake: Option<Box<dyn Fn() + Send>>,
+    wake: Option<Wake>,
 }
+
+/// Reaches whoever blocks. It may call a stream of the caller's, so it is neither called nor dropped
+/// under the lock.
+type Wake = Arc<dyn Fn() + Send + Sync>;
 
 impl AbortHandle {
     /// A handle that belongs to no connection yet.
@@ -37,9 +41,11 @@ impl AbortHandle {
 
     /// Aborts the connection, and every later one of the same handle.
     pub fn abort(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.aborted = true;
-        if let Some(wake) = &state.wake {
+        let wake = state.wake.clone();
+        drop(state);
+        if let Some(wake) = wake {
             wake();
         }
     }
@@ -47,7 +53,7 @@ impl AbortHandle {
     /// Whether [`abort`](Self::abort) was called.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).aborted
+        self.lock().aborted
     }
 
     /// From now on whoever blocks does so in this stream.
@@ -62,12 +68,20 @@ impl AbortHandle {
     }
 
     /// From now on `wake` is how to reach whoever blocks; called at once if it is too late.
-    pub(crate) fn wake_with(&self, wake: impl Fn() + Send + 'static) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.aborted {
+    pub(crate) fn wake_with(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let wake: Wake = Arc::new(wake);
+        let mut state = self.lock();
+        let last = state.wake.replace(wake.clone());
+        let aborted = state.aborted;
+        drop(state);
+        drop(last);
+        if aborted {
             wake();
         }
-        state.wake = Some(Box::new(wake));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
