@@ -9,6 +9,7 @@ use crate::error::{Error, HandshakeError, InvalidInput, Timeout};
 use crate::hop::Hop;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Stream};
+use crate::net::opening::Opening;
 use crate::net::tcp::Dialer;
 #[cfg(feature = "tls")]
 use crate::net::tls;
@@ -188,12 +189,13 @@ impl<'a> Attempt<'a> {
             headers: &self.headers.lines,
             follow: self.builder.max_redirects > 0,
         };
+        let opening = Opening { deadline: self.deadline, abort: &self.builder.abort };
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls {
-            let duplex = tls::handshake(stream, tls, self.deadline)?;
-            return upgrade(duplex, &request, self.deadline);
+            let duplex = tls::handshake(stream, tls, opening)?;
+            return upgrade(duplex, &request, opening);
         }
-        upgrade(Duplex::plain(stream), &request, self.deadline)
+        upgrade(Duplex::plain(stream), &request, opening)
     }
 }
 

@@ -4,12 +4,14 @@
 
 use crate::support;
 
+use std::io::{ErrorKind, Read as _};
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
 
 use std::time::Duration;
 
-use landline::{AbortHandle, Builder, Cause, Error, Side};
+use landline::{AbortHandle, Builder, Cause, Error, Proxy, Side};
+use support::streams::{Call, Judged};
 use support::*;
 
 /// An abort wakes whoever blocks within 100 ms.
@@ -251,5 +253,151 @@ fn who_waits_behind_a_message_that_is_being_written_is_woken_by_an_abort() {
         at_once(|| waiting.map(|waiting| is_aborted(&waiting.join())));
         drop(writer);
         assert_eq!(server.join(), []);
+    });
+}
+
+/// Opens over a stream whose shutdown does nothing, aborts within the first call of `call`, which
+/// ends as `outcome` says, and expects the opening to end although nothing wakes it.
+fn aborts_opening_over_a_deaf_stream(
+    scheme: &str,
+    server: &Server<()>,
+    call: Call,
+    outcome: fn() -> std::io::Result<()>,
+) {
+    let (inside, when) = channel();
+    let judge = move |_, called| {
+        if called != call {
+            return Ok(());
+        }
+        let _ = inside.send(());
+        outcome()
+    };
+    let stream = TcpStream::connect(server.addr).unwrap();
+    let stream = Judged::new(stream, usize::MAX, judge).deaf();
+    let abort = AbortHandle::new();
+    let builder = builder().abort_handle(abort.clone());
+    let url = format!("{scheme}://localhost/");
+    let opening = spawn(move || error(builder.connect_over(&url, stream)));
+    when.recv().unwrap();
+    abort.abort();
+    is_aborted(&promptly(|| opening.join()));
+}
+
+/// A server that says nothing until the client is gone.
+fn silent() -> Server<()> {
+    serve(|peer| {
+        let _ = std::io::copy(&mut peer.socket(), &mut std::io::sink());
+    })
+}
+
+#[test]
+fn an_abort_ends_the_opening_handshake_over_a_stream_whose_shutdown_wakes_nobody() {
+    watchdog(LIMIT, || {
+        let server = silent();
+        aborts_opening_over_a_deaf_stream("ws", &server, Call::Read, || Ok(()));
+        server.join();
+    });
+}
+
+#[test]
+fn an_abort_ends_a_request_that_cannot_be_written_over_such_a_stream() {
+    watchdog(LIMIT, || {
+        let server = silent();
+        let full = || Err(ErrorKind::WouldBlock.into());
+        aborts_opening_over_a_deaf_stream("ws", &server, Call::Write, full);
+        server.join();
+    });
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn an_abort_ends_the_tls_handshake_over_a_stream_whose_shutdown_wakes_nobody() {
+    watchdog(LIMIT, || {
+        let server = silent();
+        aborts_opening_over_a_deaf_stream("wss", &server, Call::Read, || Ok(()));
+        server.join();
+    });
+}
+
+/// The socket to a proxy is ours, and is woken by its shutdown. But an abort shuts only the latest
+/// stream of a handle down, so who opens another connection meanwhile leaves this one to the flag.
+#[test]
+fn an_abort_ends_the_talk_with_a_proxy_that_nobody_wakes() {
+    let schemes = ["http", "socks4a", "socks5h"];
+    let schemes = schemes.into_iter().chain(cfg!(feature = "tls").then_some("https"));
+    for scheme in schemes {
+        watchdog(LIMIT, move || {
+            let (ready, when) = channel();
+            let proxy = serve(move |peer| {
+                let mut socket = peer.socket();
+                socket.read_exact(&mut [0]).unwrap();
+                ready.send(()).unwrap();
+                let _ = std::io::copy(&mut socket, &mut std::io::sink());
+            });
+            let abort = AbortHandle::new();
+            let builder = builder().abort_handle(abort.clone());
+            let through = Proxy::new(&format!("{scheme}://{}", proxy.addr)).unwrap();
+            let through = builder.clone().proxy(through);
+            let opening = spawn(move || error(through.connect("ws://server.test/")));
+            when.recv().unwrap();
+            let server = upgraded(|peer| peer.stall());
+            let mut latest = builder.connect(&server.url()).unwrap();
+            abort.abort();
+            is_aborted(&promptly(|| opening.join()));
+            is_aborted(&promptly(|| error(latest.recv())));
+            assert_eq!(server.join(), []);
+            proxy.join();
+        });
+    }
+}
+
+#[test]
+fn a_stream_may_ask_the_handle_that_shuts_it_down() {
+    watchdog(LIMIT, || {
+        let server = silent();
+        let abort = AbortHandle::new();
+        let (asked, answers) = channel();
+        let asking = abort.clone();
+        let (inside, when) = channel();
+        let judge = move |_, call| {
+            if call == Call::Read {
+                let _ = inside.send(());
+            }
+            Ok(())
+        };
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let stream = Judged::new(stream, usize::MAX, judge).on_shutdown(move || {
+            let _ = asked.send(asking.is_aborted());
+        });
+        let builder = builder().abort_handle(abort.clone());
+        let opening = spawn(move || error(builder.connect_over("ws://localhost/", stream)));
+        when.recv().unwrap();
+        abort.abort();
+        is_aborted(&promptly(|| opening.join()));
+        assert!(answers.recv().unwrap());
+        server.join();
+    });
+}
+
+#[test]
+fn a_stream_may_ask_the_handle_when_it_comes_too_late() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| peer.expect_end());
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let abort = AbortHandle::new();
+        let (asked, answers) = channel();
+        let (asking, aborting) = (abort.clone(), abort.clone());
+        // Whatever is called first aborts, on the thread that opens.
+        let judge = move |_, _| {
+            aborting.abort();
+            Ok(())
+        };
+        let stream = Judged::new(stream, usize::MAX, judge).on_shutdown(move || {
+            let _ = asked.send(asking.is_aborted());
+        });
+        let builder = builder().abort_handle(abort);
+        is_aborted(&promptly(|| error(builder.connect_over("ws://localhost/", stream))));
+        assert!(answers.recv().unwrap());
+        server.join();
     });
 }

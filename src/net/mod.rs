@@ -8,6 +8,7 @@ pub(crate) mod duplex;
 pub(crate) mod guest;
 mod log;
 mod no_proxy;
+pub(crate) mod opening;
 pub(crate) mod proxy;
 mod socks;
 pub(crate) mod target;
@@ -24,8 +25,9 @@ use std::io;
 use std::time::Duration;
 
 use deadline::Deadline;
-use duplex::{Duplex, ReadHalf, Wait, WriteHalf};
+use duplex::{Duplex, ReadHalf, WriteHalf};
 use log::log_head;
+use opening::Opening;
 
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
 use crate::proto::handshake::{self, Accepted, Key, Mismatch, Offer};
@@ -62,7 +64,7 @@ pub(crate) struct Request<'a> {
 pub(crate) fn upgrade(
     duplex: Duplex,
     request: &Request<'_>,
-    deadline: Deadline,
+    opening: Opening<'_>,
 ) -> Result<Opened, Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Error::Io(io::Error::other(error)))?;
@@ -72,7 +74,7 @@ pub(crate) fn upgrade(
     log_head("request", &head);
     let mut writing = WriteHalf::default();
     duplex.stage(&mut writing).extend_from_slice(&head);
-    let written = duplex.flush(&mut writing, Wait::Until(deadline));
+    let written = opening.flush(&duplex, &mut writing);
     if written.as_ref().is_err_and(duplex::is_timeout) {
         return Err(Error::Timeout(Timeout::Handshake));
     }
@@ -80,9 +82,11 @@ pub(crate) fn upgrade(
     let mut reading = ReadHalf::default();
     let mut bytes = Vec::new();
     // A server that refuses may do so before it has read all: then the answer, or an alert, says why.
-    let answer = read_answer(&duplex, &mut reading, &mut bytes, deadline);
+    let answer = read_answer(&duplex, &mut reading, &mut bytes, opening);
     let (mut response, len) = match (answer, written) {
-        (Err(why), Err(error)) if why.is_retryable() => return Err(failed(error, deadline)),
+        (Err(why), Err(error)) if why.is_retryable() => {
+            return Err(failed(error, opening.deadline));
+        }
         (answer, _) => answer?,
     };
     log_head("response", &bytes[..len]);
@@ -94,9 +98,10 @@ pub(crate) fn upgrade(
         }
         Err(mismatch) => {
             if mismatch == Mismatch::Status {
-                let deadline = deadline.min(Deadline::after(Some(BODY_WAIT)));
+                let deadline = opening.deadline.min(Deadline::after(Some(BODY_WAIT)));
+                let opening = Opening { deadline, ..opening };
                 while !response.is_body_complete(&rest)
-                    && matches!(read_more(&duplex, &mut reading, &mut rest, deadline), Ok(1..))
+                    && matches!(read_more(&duplex, &mut reading, &mut rest, opening), Ok(1..))
                 {
                 }
                 response.keep_body(&rest);
@@ -116,7 +121,7 @@ fn read_answer(
     duplex: &Duplex,
     reading: &mut ReadHalf,
     bytes: &mut Vec<u8>,
-    deadline: Deadline,
+    opening: Opening<'_>,
 ) -> Result<(Response, usize), Error> {
     let mut head = HeadReader::default();
     let mut interim = 0;
@@ -133,10 +138,10 @@ fn read_answer(
                 }
             }
             Some(found) => return Ok(found),
-            None => match read_more(duplex, reading, bytes, deadline) {
+            None => match read_more(duplex, reading, bytes, opening) {
                 Ok(0) => return Err(refused(HandshakeProblem::Eof, None)),
                 Ok(_) => {}
-                Err(error) => return Err(failed(error, deadline)),
+                Err(error) => return Err(failed(error, opening.deadline)),
             },
         }
     }
@@ -146,22 +151,12 @@ fn read_more(
     duplex: &Duplex,
     reading: &mut ReadHalf,
     bytes: &mut Vec<u8>,
-    deadline: Deadline,
+    opening: Opening<'_>,
 ) -> io::Result<usize> {
     let mut buffer = [0; 4 * 1024];
-    loop {
-        if deadline.is_past() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        match duplex.read(reading, &mut buffer, Wait::Until(deadline)) {
-            Ok(len) => {
-                bytes.extend_from_slice(&buffer[..len]);
-                return Ok(len);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let len = opening.read(duplex, reading, &mut buffer)?;
+    bytes.extend_from_slice(&buffer[..len]);
+    Ok(len)
 }
 
 fn failed(error: io::Error, deadline: Deadline) -> Error {

@@ -14,6 +14,7 @@ use url::Host;
 use super::abort::AbortHandle;
 use super::deadline::Deadline;
 use super::detached::{self, To};
+use super::opening::Opening;
 use crate::error::{ConnectError, Error, Timeout};
 
 /// How long one address has before the next is tried beside it (RFC 8305 section 5).
@@ -65,7 +66,12 @@ enum News {
     Aborted,
 }
 
-impl Dialer<'_> {
+impl<'a> Dialer<'a> {
+    /// What bounds the talk over a socket that is connected.
+    pub(crate) fn opening(&self) -> Opening<'a> {
+        Opening { deadline: self.deadline, abort: self.abort }
+    }
+
     /// Connects to the first address of `host` that answers.
     pub(crate) fn connect(&self, host: &Host<String>, port: u16) -> Result<TcpStream, Error> {
         let Addresses { allowed, refused } = self.addresses(host, port)?;

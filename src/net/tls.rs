@@ -19,8 +19,8 @@ use rustls::{
 };
 use url::Host;
 
-use super::deadline::Deadline;
 use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf, is_timeout};
+use super::opening::Opening;
 use crate::error::{Error, InvalidInput, Timeout, TlsError};
 
 /// How TLS is spoken and whom it trusts. Cheap to clone; clones share one configuration, made
@@ -394,34 +394,23 @@ pub(crate) fn prepare(
 pub(crate) fn handshake(
     stream: Arc<dyn Stream>,
     mut tls: ClientConnection,
-    deadline: Deadline,
+    opening: Opening<'_>,
 ) -> Result<Duplex, Error> {
-    let wait = Wait::Until(deadline);
     let socket = Duplex::plain(stream.clone());
     let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
     let mut buffer = vec![0; 8 * 1024];
     while tls.is_handshaking() || tls.wants_write() {
-        if deadline.is_past() {
+        if opening.deadline.is_past() {
             return Err(Error::Timeout(Timeout::Tls));
         }
         while tls.wants_write() {
             tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
         }
-        match socket.flush(&mut writing, wait) {
-            // The deadline has passed.
-            Err(error) if is_timeout(&error) => {
-                return Err(Error::Timeout(Timeout::Tls));
-            }
-            flushed => flushed.map_err(Error::Io)?,
-        }
+        opening.flush(&socket, &mut writing).map_err(io_failed)?;
         if !tls.is_handshaking() {
             break;
         }
-        let len = match socket.read(&mut reading, &mut buffer, wait) {
-            // The deadline is looked at above.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            read => read.map_err(Error::Io)?,
-        };
+        let len = opening.read(&socket, &mut reading, &mut buffer).map_err(io_failed)?;
         if len == 0 {
             return Err(tls_error(io::Error::from(io::ErrorKind::UnexpectedEof)));
         }
@@ -440,6 +429,10 @@ pub(crate) fn handshake(
         }
     }
     Ok(Duplex::tls(stream, tls))
+}
+
+fn io_failed(error: io::Error) -> Error {
+    if is_timeout(&error) { Error::Timeout(Timeout::Tls) } else { Error::Io(error) }
 }
 
 /// TLS errors travel inside of I/O errors: gives either.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use url::Host;
 
 use super::deadline::Deadline;
-use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf, is_timeout};
+use super::duplex::{Duplex, ReadHalf, Stream, WriteHalf, is_timeout};
+use super::opening::Opening;
 use super::proxy::{Kind, Proxy};
 use super::tcp::Dialer;
 use super::{connect, socks};
@@ -76,7 +77,7 @@ fn open_to(
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
     let stream = reach(dialer, proxy)?;
-    let mut exchange = Exchange::new(proxy, stream.clone(), dialer.deadline);
+    let mut exchange = Exchange::new(proxy, stream.clone(), dialer.opening());
     match proxy.kind {
         Kind::Http | Kind::Https => connect::ask(&mut exchange, host, port, user_agent)?,
         Kind::Socks4 | Kind::Socks4a | Kind::Socks5 | Kind::Socks5h => {
@@ -102,12 +103,13 @@ fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
     dialer.abort.wake_stream(&stream);
     #[cfg(feature = "tls")]
     if let Some(tls) = tls {
-        let duplex = tls::handshake(stream, tls, dialer.deadline).map_err(|error| match error {
-            Error::Timeout(_) => Error::Timeout(Timeout::Proxy),
-            Error::Tls(error) => failed(proxy, ProxyProblem::Tls(*error)),
-            Error::Io(error) => failed(proxy, ProxyProblem::Io(error)),
-            error => error,
-        })?;
+        let duplex =
+            tls::handshake(stream, tls, dialer.opening()).map_err(|error| match error {
+                Error::Timeout(_) => Error::Timeout(Timeout::Proxy),
+                Error::Tls(error) => failed(proxy, ProxyProblem::Tls(*error)),
+                Error::Io(error) => failed(proxy, ProxyProblem::Io(error)),
+                error => error,
+            })?;
         let stream = Arc::new(TlsStream::new(duplex)) as Arc<dyn Stream>;
         dialer.abort.wake_stream(&stream);
         return Ok(stream);
@@ -121,25 +123,25 @@ pub(super) struct Exchange<'a> {
     duplex: Duplex,
     reading: ReadHalf,
     writing: WriteHalf,
-    deadline: Deadline,
+    opening: Opening<'a>,
 }
 
 impl<'a> Exchange<'a> {
-    fn new(proxy: &'a Proxy, stream: Arc<dyn Stream>, deadline: Deadline) -> Self {
+    fn new(proxy: &'a Proxy, stream: Arc<dyn Stream>, opening: Opening<'a>) -> Self {
         let (reading, writing) = (ReadHalf::default(), WriteHalf::default());
-        Self { proxy, duplex: Duplex::plain(stream), reading, writing, deadline }
+        Self { proxy, duplex: Duplex::plain(stream), reading, writing, opening }
     }
 
     /// Sends all of it.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.duplex.stage(&mut self.writing).extend_from_slice(bytes);
-        let sent = self.duplex.flush(&mut self.writing, Wait::Until(self.deadline));
+        let sent = self.opening.flush(&self.duplex, &mut self.writing);
         sent.map_err(|error| self.io_failed(error))
     }
 
     /// Appends to `bytes` some that the proxy sent: at least one, at most `most`.
     pub(super) fn receive(&mut self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Error> {
-        match self.read(bytes, most, self.deadline)? {
+        match self.read(bytes, most, self.opening.deadline)? {
             0 => Err(self.failed(ProxyProblem::Eof)),
             _ => Ok(()),
         }
@@ -154,19 +156,12 @@ impl<'a> Exchange<'a> {
     ) -> Result<usize, Error> {
         let mut buffer = [0; 4 * 1024];
         let most = most.min(buffer.len());
-        let deadline = deadline.min(self.deadline);
-        while !deadline.is_past() {
-            let wait = Wait::Until(deadline);
-            match self.duplex.read(&mut self.reading, &mut buffer[..most], wait) {
-                Ok(len) => {
-                    bytes.extend_from_slice(&buffer[..len]);
-                    return Ok(len);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(self.io_failed(error)),
-            }
-        }
-        Err(Error::Timeout(Timeout::Proxy))
+        let deadline = deadline.min(self.opening.deadline);
+        let opening = Opening { deadline, ..self.opening };
+        let read = opening.read(&self.duplex, &mut self.reading, &mut buffer[..most]);
+        let len = read.map_err(|error| self.io_failed(error))?;
+        bytes.extend_from_slice(&buffer[..len]);
+        Ok(len)
     }
 
     pub(super) fn failed(&self, problem: ProxyProblem) -> Error {

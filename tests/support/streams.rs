@@ -26,6 +26,7 @@ pub struct Judged {
     most: usize,
     judge: Mutex<(usize, Judge)>,
     on_shutdown: Box<dyn Fn() + Send + Sync>,
+    is_deaf: bool,
 }
 
 impl Judged {
@@ -35,12 +36,17 @@ impl Judged {
         judge: impl FnMut(usize, Call) -> io::Result<()> + Send + 'static,
     ) -> Self {
         let judge = Mutex::new((0, Box::new(judge) as Judge));
-        Self { socket, most, judge, on_shutdown: Box::new(|| ()) }
+        Self { socket, most, judge, on_shutdown: Box::new(|| ()), is_deaf: false }
     }
 
     /// Does this first when it is shut down.
     pub fn on_shutdown(self, action: impl Fn() + Send + Sync + 'static) -> Self {
         Self { on_shutdown: Box::new(action), ..self }
+    }
+
+    /// Wakes nobody when it is shut down: nothing is. Its writes can be resumed.
+    pub fn deaf(self) -> Self {
+        Self { is_deaf: true, ..self }
     }
 
     fn judge(&self, call: Call) -> io::Result<()> {
@@ -87,9 +93,13 @@ impl Stream for Judged {
         self.socket.set_nonblocking(nonblocking)
     }
 
+    fn resumes_writes(&self) -> bool {
+        self.is_deaf
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         (self.on_shutdown)();
-        self.socket.shutdown(how)
+        if self.is_deaf { Ok(()) } else { self.socket.shutdown(how) }
     }
 }
 
