@@ -68,7 +68,7 @@ pub(crate) struct Attempt<'a> {
     headers: HeaderLines,
     deadline: Deadline,
     #[cfg(feature = "tls")]
-    tls: Option<rustls::ClientConnection>,
+    tls: Option<tls::Prepared>,
 }
 
 impl<'a> Attempt<'a> {
@@ -104,7 +104,7 @@ impl<'a> Attempt<'a> {
     }
 
     #[cfg(feature = "tls")]
-    fn prepare_tls(builder: &Builder, hop: &Hop) -> Result<rustls::ClientConnection, Error> {
+    fn prepare_tls(builder: &Builder, hop: &Hop) -> Result<tls::Prepared, Error> {
         if hop.is_first_origin() {
             return tls::prepare(&builder.tls, &hop.target.host);
         }

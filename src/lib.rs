@@ -116,7 +116,7 @@ pub use builder::Builder;
 pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
 pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,
-    ProxyProblem, Side, Timeout, TlsError,
+    ProxyProblem, Side, Timeout, TlsError, TlsProblem,
 };
 pub use handle::{Delivery, Handle, SendError, SendProblem};
 pub use handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};

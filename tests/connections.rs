@@ -41,5 +41,6 @@ mod tls;
 mod tls_chains;
 mod tls_hostile;
 mod tls_renegotiation;
+mod trust;
 mod tungstenite;
 mod unreachable;

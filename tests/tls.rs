@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use landline::{Cause, Error, InvalidInput, Message, TlsError, TlsOptions};
+use landline::{Cause, Error, InvalidInput, Message, TlsError, TlsOptions, TlsProblem};
 use rustls::{AlertDescription, HandshakeKind, ServerConnection};
 use support::streams::{Call, Judged};
 use support::tls::{
@@ -71,12 +71,17 @@ fn refusal(options: TlsOptions, config: rustls::ServerConfig) -> Box<TlsError> {
     }
 }
 
-/// The server said why, in an alert.
-fn is_alert(refused: &Error, expected: AlertDescription) {
+/// The server said why, in an alert, which is explained.
+fn is_alert(refused: &Error, expected: AlertDescription, explained: &str) {
     let Error::Tls(tls) = refused else { panic!("not a TLS error: {refused:?}") };
     let source = tls.error();
     assert_eq!(source.downcast_ref(), Some(&rustls::Error::AlertReceived(expected)));
-    assert!(!refused.is_retryable());
+    assert_eq!(
+        refused.to_string(),
+        format!("TLS failed: the peer sent the alert {expected:?}: {explained}")
+    );
+    assert_eq!(tls.problem(), TlsProblem::Alert);
+    assert!(!refused.is_retryable() && !tls.is_certificate());
 }
 
 #[test]
@@ -253,6 +258,7 @@ fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() 
             let source = tls.error();
             let source = source.downcast_ref::<rustls::Error>();
             assert!(matches!(source, Some(rustls::Error::AlertReceived(_))), "{refused:?}");
+            assert!(refused.to_string().contains("`TlsOptions::client_certificate_files`"));
             assert!(!refused.is_retryable());
         }
     });
@@ -273,7 +279,11 @@ fn a_server_of_tls_1_2_is_understood_unless_only_1_3_will_do() {
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
         let refused = promptly(|| error(builder().tls(trusting().tls13_only()).connect(&url)));
-        is_alert(&refused, AlertDescription::ProtocolVersion);
+        is_alert(
+            &refused,
+            AlertDescription::ProtocolVersion,
+            "it speaks no version of TLS that is allowed here (1.2 and 1.3)",
+        );
         server.join();
     });
 }
@@ -383,7 +393,7 @@ fn a_server_that_chooses_http_2_is_refused_and_http_1_1_is_fine() {
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
         let refused = promptly(|| error(tls::builder().connect(&url)));
-        is_alert(&refused, AlertDescription::NoApplicationProtocol);
+        is_alert(&refused, AlertDescription::NoApplicationProtocol, "it does not speak HTTP/1.1");
         server.join();
     });
 }

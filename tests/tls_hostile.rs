@@ -9,7 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use landline::{Cause, Error, Message};
+use landline::{Cause, Error, Message, TlsProblem};
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use support::streams::{Call, Judged};
 use support::tls::{accept, builder, ca, localhost, serve_tls, versions};
@@ -243,9 +243,32 @@ fn a_server_that_does_not_speak_tls_is_left_at_its_first_byte_and_the_error_says
             let source = source.downcast_ref::<rustls::Error>();
             let expected = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
             assert_eq!(source, Some(&expected));
-            assert!(refused.to_string().contains("does not speak TLS"), "{refused}");
+            assert_eq!(
+                refused.to_string(),
+                "TLS failed: the server does not speak TLS: is the port right, or should the URL \
+                 begin with ws:?"
+            );
+            assert_eq!(tls.problem(), TlsProblem::NotTls);
             server.join();
         }
+    });
+}
+
+#[test]
+fn a_server_that_leaves_within_the_tls_handshake_is_said_to_have_left() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            Hello::read(peer.socket());
+        });
+        let refused = promptly(|| error(builder().connect(&format!("wss://{}/", server.addr))));
+        assert_eq!(
+            refused.to_string(),
+            "TLS failed: the peer closed the connection within the handshake"
+        );
+        let Error::Tls(tls) = &refused else { panic!("{refused:?}") };
+        assert_eq!(tls.problem(), TlsProblem::Eof);
+        assert!(refused.is_retryable());
+        server.join();
     });
 }
 

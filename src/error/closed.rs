@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::Timeout;
-use super::connecting::Quoted;
+use super::tls::Explained;
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 
@@ -172,7 +172,7 @@ impl fmt::Display for Closed {
                 return self.advise(f);
             }
             Cause::Tls(error) => {
-                return write!(f, "connection lost: TLS failed: {}", Quoted(error));
+                return write!(f, "connection lost: TLS failed: {}", Explained::new(&**error));
             }
             Cause::Protocol(violation) => {
                 return write!(f, "closed after a violation: {violation}");

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use super::tls::TlsError;
 use crate::proto::handshake::Mismatch;
 use crate::proto::http::{HeadError, Response};
 use crate::proto::location::BadLocation;
@@ -56,50 +57,6 @@ impl StdError for ConnectError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         let last = self.attempts.last().map(|(_, error)| error);
         self.resolve.as_ref().or(last)?.source()
-    }
-}
-
-/// TLS failed.
-#[derive(Debug)]
-pub struct TlsError {
-    pub(crate) source: Box<dyn StdError + Send + Sync>,
-    pub(crate) certificate: bool,
-    /// What the server said looks like another protocol.
-    pub(crate) is_not_tls: bool,
-}
-
-impl TlsError {
-    /// Returns what went wrong: the `rustls::Error`, where there is one.
-    #[must_use]
-    pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        &*self.source
-    }
-
-    /// Whether the server's certificate was not accepted.
-    #[must_use]
-    pub fn is_certificate(&self) -> bool {
-        self.certificate
-    }
-
-    pub(super) fn is_retryable(&self) -> bool {
-        let error = self.source.downcast_ref::<io::Error>();
-        error.is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
-    }
-}
-
-impl fmt::Display for TlsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS failed: {}", Quoted(&self.source))?;
-        if self.is_not_tls {
-            f.write_str(" (the server does not speak TLS)")?;
-        }
-        Ok(())
-    }
-}
-
-impl StdError for TlsError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.source()
     }
 }
 

@@ -4,6 +4,7 @@ mod closed;
 mod connecting;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,9 +13,10 @@ use std::io;
 pub(crate) use closed::Advice;
 pub use closed::{Cause, Closed, Side};
 use connecting::is_temporary;
-pub use connecting::{
-    ConnectError, HandshakeError, HandshakeProblem, ProxyError, ProxyProblem, TlsError,
-};
+pub use connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError, ProxyProblem};
+#[cfg(feature = "tls")]
+pub(crate) use tls::is_ca_used_as_end_entity;
+pub use tls::{TlsError, TlsProblem};
 
 use crate::proto::Violation;
 use crate::proto::close::CloseCode;
@@ -86,8 +88,9 @@ impl Error {
 
     /// Whether the same may go well if it is tried again later: the network failed, a deadline
     /// passed, the server or a proxy answered 408, 429 or 5xx, the server closed with 1001, 1006,
-    /// 1011, 1012, 1013 or 1014. Wrong input, refusals such as 401, 404 and 407, a certificate that
-    /// is not accepted and a server that breaks the protocol stay as they are.
+    /// 1011, 1012, 1013 or 1014. Also a certificate that is not valid yet, for a clock that is not
+    /// set yet. Wrong input, refusals such as 401, 404 and 407, a certificate that is not valid
+    /// otherwise and a server that breaks the protocol stay as they are.
     ///
     /// It knows nothing of what went before. For an [`App`](crate::App) that has had a connection,
     /// [`Failure::is_retryable`](crate::Failure::is_retryable) decides.

@@ -53,7 +53,7 @@ fn connect_error(resolve: bool) -> ConnectError {
 }
 
 fn tls_error() -> TlsError {
-    TlsError { source: Box::new(Outer(Root)), certificate: false, is_not_tls: false }
+    TlsError::new(Outer(Root))
 }
 
 /// The texts of the error and of all its sources.

@@ -14,6 +14,8 @@ use super::tcp::Dialer;
 use super::{connect, socks};
 #[cfg(feature = "tls")]
 use super::{tls, tls_stream::TlsStream};
+#[cfg(feature = "tls")]
+use crate::error::TlsError;
 use crate::error::{ConnectError, Error, InvalidInput, ProxyError, ProxyProblem, Timeout};
 
 /// Opens a way to `host` through `proxy`: what is written to the stream reaches the server. An HTTP
@@ -174,7 +176,7 @@ impl<'a> Exchange<'a> {
         }
         #[cfg(feature = "tls")]
         let error = match tls::error_within(error) {
-            Ok(error) => return self.failed(ProxyProblem::Tls(tls::failure(error))),
+            Ok(error) => return self.failed(ProxyProblem::Tls(TlsError::new(error))),
             Err(error) => error,
         };
         self.failed(ProxyProblem::Io(error))

@@ -1,27 +1,26 @@
 //! TLS by rustls: the options, and the TLS handshake. The crypto provider is passed explicitly;
 //! no process-wide default is installed or needed.
 
+mod trust;
+
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::sign::CertifiedKey;
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage,
-    RootCertStore, SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ClientConnection, SignatureScheme};
 use url::Host;
 
 use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf, is_timeout};
 use super::opening::Opening;
 use crate::error::{Error, InvalidInput, Timeout, TlsError};
+use trust::{Roots, Verify};
 
 /// How TLS is spoken and whom it trusts. Cheap to clone; clones share one configuration, made
 /// at the first connection, so that later connections resume its sessions.
@@ -32,6 +31,43 @@ use crate::error::{Error, InvalidInput, Timeout, TlsError};
 /// let ws = Builder::new().tls(tls).connect("wss://10.1.2.3/feed")?;
 /// # Ok::<(), landline::Error>(())
 /// ```
+///
+/// # Whom it trusts
+///
+/// | | Mozilla's roots | those of the operating system | certificates of yours |
+/// |---|---|---|---|
+/// | [`new`](Self::new), the default | yes | | |
+/// | [`ca_pem`](Self::ca_pem), [`ca_pem_file`](Self::ca_pem_file) | | | yes |
+/// | [`add_ca_pem`](Self::add_ca_pem), [`add_ca_pem_file`](Self::add_ca_pem_file) | as before | as before | yes, too |
+/// | `native_roots` (feature `native-roots`) | | yes | |
+/// | `add_native_roots` (feature `native-roots`) | as before | yes, too | as before |
+///
+/// A server is trusted if its certificate leads to one of these, or *is* one of yours, byte for
+/// byte: a self-signed certificate such as `openssl req -x509` makes can be given as it is. Name
+/// and dates must be right either way.
+///
+/// Roots and the `danger_` switches hold for every server that one connection leads to: a redirect
+/// takes them along to another host.
+///
+/// # What it cannot do
+///
+/// The cryptography is *ring*'s:
+///
+/// * TLS 1.3 and 1.2, nothing older. Of TLS 1.2 only ECDHE with AES-GCM or ChaCha20-Poly1305: a
+///   server that knows only CBC suites, or only RSA or DHE key exchange, ends the handshake with
+///   the alert `HandshakeFailure`.
+/// * Keys on P-256, P-384, Ed25519, and RSA of 2048 to 8192 bits. Not P-521, not Ed448, not RSA of
+///   1024 bits.
+/// * Certificates signed by ECDSA with SHA-256 or SHA-384, Ed25519, or RSA with SHA-256, SHA-384 or
+///   SHA-512. Not ECDSA with SHA-512 (also on P-256), not SHA-1.
+/// * RSA-PSS only with a salt as long as the hash.
+/// * X.509 version 3, with the names in `subjectAltName`: the common name is not looked at.
+///
+/// The way out is a `ClientConfig` with another crypto provider ([`from_rustls`](Self::from_rustls)),
+/// `aws-lc-rs` for example, which knows P-521 and ECDSA with SHA-512; or a stream of your own over
+/// another TLS library ([`Builder::connect_over`](crate::Builder::connect_over)). In a test
+/// [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) takes any certificate that
+/// a server shows (one with a key on P-521 shows none by TLS 1.2, because that curve is not offered).
 #[derive(Clone, Default)]
 pub struct TlsOptions {
     settings: Settings,
@@ -49,23 +85,6 @@ struct Settings {
     tls13_only: bool,
     key_log: bool,
     verify: Verify,
-}
-
-#[derive(Clone, Default)]
-enum Roots {
-    #[default]
-    Mozilla,
-    #[cfg(feature = "native-roots")]
-    Native,
-    These(Vec<CertificateDer<'static>>),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Verify {
-    #[default]
-    All,
-    NotTheName,
-    Nothing,
 }
 
 impl TlsOptions {
@@ -92,16 +111,14 @@ impl TlsOptions {
         }
     }
 
-    /// Trusts these certificates instead of Mozilla's: PEM, one or several. Called again, it adds.
+    /// Trusts these certificates *instead of* Mozilla's roots or the operating system's: PEM, one
+    /// or several. Called again, it adds. A redirect to another host takes them along.
     ///
     /// # Errors
     /// [`InvalidInput::Tls`] if there is no certificate in it, or a malformed one.
     pub fn ca_pem(self, pem: &[u8]) -> Result<Self, Error> {
         let found = certificates(pem)?;
-        Ok(self.change(|settings| match &mut settings.roots {
-            Roots::These(roots) => roots.extend(found),
-            roots => *roots = Roots::These(found),
-        }))
+        Ok(self.change(|settings| settings.roots.replace(found)))
     }
 
     /// As [`ca_pem`](Self::ca_pem), from a file.
@@ -112,12 +129,39 @@ impl TlsOptions {
         self.ca_pem(&read(path.as_ref())?)
     }
 
-    /// Trusts what the operating system trusts, instead of Mozilla's roots; `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` replace that.
+    /// Trusts these certificates *besides* all others that are trusted, Mozilla's roots for
+    /// example: PEM, one or several. The order of the calls does not matter. A redirect to another
+    /// host takes them along.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Tls`] if there is no certificate in it, or a malformed one.
+    pub fn add_ca_pem(self, pem: &[u8]) -> Result<Self, Error> {
+        let found = certificates(pem)?;
+        Ok(self.change(|settings| settings.roots.added.extend(found)))
+    }
+
+    /// As [`add_ca_pem`](Self::add_ca_pem), from a file.
+    ///
+    /// # Errors
+    /// Also [`InvalidInput::Tls`] if the file cannot be read.
+    pub fn add_ca_pem_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.add_ca_pem(&read(path.as_ref())?)
+    }
+
+    /// Trusts what the operating system trusts *instead of* Mozilla's roots and of what was given
+    /// to [`ca_pem`](Self::ca_pem) before; `SSL_CERT_FILE` and `SSL_CERT_DIR` replace that.
     #[cfg(feature = "native-roots")]
     #[must_use]
     pub fn native_roots(self) -> Self {
-        self.change(|settings| settings.roots = Roots::Native)
+        self.change(|settings| settings.roots.base = trust::Base::Native)
+    }
+
+    /// Trusts what the operating system trusts *besides* all others that are trusted. That there is
+    /// nothing is no error. The order of the calls does not matter.
+    #[cfg(feature = "native-roots")]
+    #[must_use]
+    pub fn add_native_roots(self) -> Self {
+        self.change(|settings| settings.roots.native_too = true)
     }
 
     /// Shows this certificate to servers that ask for one: the chain, leaf first, and its private
@@ -125,7 +169,7 @@ impl TlsOptions {
     ///
     /// # Errors
     /// [`InvalidInput::Tls`] if either is missing or malformed. An encrypted key is refused:
-    /// decrypt it first. Whether they belong together shows when connecting.
+    /// decrypt it first. Connecting fails with it if the two do not belong together.
     pub fn client_certificate_pem(self, chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
@@ -166,15 +210,20 @@ impl TlsOptions {
         self.change(|settings| settings.key_log = true)
     }
 
-    /// Accepts any certificate, from anybody: the connection is encrypted, but whoever sits in
-    /// between can read and change everything.
+    /// Accepts whatever a server shows: no name, date, issuer or form of its certificate is
+    /// checked, and neither is the signature by which it proves to have the key.
+    ///
+    /// **Nobody is authenticated.** The connection is encrypted, but whoever sits in between can
+    /// read and change everything. A redirect to another host takes this along, and a client
+    /// certificate is shown to whoever answers. The roots are of no effect.
     #[must_use]
     pub fn danger_accept_any_certificate(self) -> Self {
         self.change(|settings| settings.verify = Verify::Nothing)
     }
 
     /// Accepts a certificate of any name, if it is otherwise valid: whoever has one that the roots
-    /// trust can sit in between.
+    /// trust can sit in between. With Mozilla's roots that is everybody who has a domain. A redirect
+    /// to another host takes this along.
     #[must_use]
     pub fn danger_accept_any_name(self) -> Self {
         self.change(|settings| settings.verify = Verify::NotTheName)
@@ -244,21 +293,13 @@ impl Settings {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
             .map_err(failed)?;
-        let builder = match self.verify {
-            Verify::All => builder.with_root_certificates(self.roots.store()?),
-            Verify::NotTheName | Verify::Nothing => {
-                let checked = match self.verify {
-                    Verify::Nothing => None,
-                    _ => Some(self.roots.verifier(&provider)?),
-                };
-                let verifier = Lenient { checked, provider };
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-            }
-        };
+        let verifier = self.roots.verifier(self.verify, &provider)?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &self.client {
             Some(client) => {
                 let (chain, key) = &**client;
-                builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(failed)?
+                let client = client_key(chain, key, &provider)?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(client)))
             }
             None => builder.with_no_client_auth(),
         };
@@ -270,36 +311,22 @@ impl Settings {
     }
 }
 
-impl Roots {
-    fn store(&self) -> Result<RootCertStore, Error> {
-        let mut store = RootCertStore::empty();
-        match self {
-            Self::Mozilla => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            #[cfg(feature = "native-roots")]
-            Self::Native => {
-                let found = rustls_native_certs::load_native_certs();
-                store.add_parsable_certificates(found.certs);
-                if let (true, Some(error)) = (store.is_empty(), found.errors.first()) {
-                    return Err(invalid(&error.to_string()));
-                }
-            }
-            Self::These(roots) => {
-                for root in roots {
-                    store.add(root.clone()).map_err(|error| invalid(&error.to_string()))?;
-                }
-            }
+/// The certificate that we show, and its key. What the certificate says is the server's matter: it
+/// is not read here, because rustls understands only version 3 of X.509.
+fn client_key(
+    chain: &[CertificateDer<'static>],
+    key: &PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Error> {
+    let key = provider.key_provider.load_private_key(key.clone_key());
+    let key = key.map_err(|error| invalid(&format!("private key: {error}")))?;
+    if let (Some(public), Some(leaf)) = (key.public_key(), chain.first()) {
+        // A certificate holds the public key in just this form.
+        if !leaf.windows(public.len()).any(|part| part == &*public) {
+            return Err(invalid("the private key does not belong to the client certificate"));
         }
-        if store.is_empty() {
-            return Err(invalid("no root certificate is trusted"));
-        }
-        Ok(store)
     }
-
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Error> {
-        WebPkiServerVerifier::builder_with_provider(Arc::new(self.store()?), provider.clone())
-            .build()
-            .map_err(|error| invalid(&error.to_string()))
-    }
+    Ok(CertifiedKey::new(chain.to_vec(), key))
 }
 
 /// Shows no certificate to anybody.
@@ -316,58 +343,6 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
-/// Checks less than it should; signatures are checked always.
-#[derive(Debug)]
-struct Lenient {
-    /// Checks all but the name; `None` checks nothing of the certificate.
-    checked: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Lenient {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(checked) = &self.checked else { return Ok(ServerCertVerified::assertion()) };
-        // The name is what rustls looks at last.
-        match checked.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// The host as certificates name it; not every host of a URL is one that they can.
 pub(crate) fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
     match host {
@@ -380,22 +355,32 @@ pub(crate) fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
     }
 }
 
-/// A TLS connection to `host` that has said nothing yet. Fails before any socket is opened if the
-/// options do not work.
-pub(crate) fn prepare(
-    options: &TlsOptions,
-    host: &Host<String>,
-) -> Result<ClientConnection, Error> {
-    ClientConnection::new(options.config()?, options.name(host)?)
-        .map_err(|error| invalid(&error.to_string()))
+/// A TLS connection that has said nothing yet.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    connection: ClientConnection,
+    /// Names what is trusted, for an error.
+    trusted: String,
+}
+
+/// Prepares TLS with `host`. Fails before any socket is opened if the options do not work.
+pub(crate) fn prepare(options: &TlsOptions, host: &Host<String>) -> Result<Prepared, Error> {
+    let connection = ClientConnection::new(options.config()?, options.name(host)?)
+        .map_err(|error| invalid(&error.to_string()))?;
+    let trusted = match options.given {
+        true => "the roots of the given `ClientConfig`".into(),
+        false => options.settings.roots.describe(),
+    };
+    Ok(Prepared { connection, trusted })
 }
 
 /// Does the TLS handshake over a connected stream.
 pub(crate) fn handshake(
     stream: Arc<dyn Stream>,
-    mut tls: ClientConnection,
+    prepared: Prepared,
     opening: Opening<'_>,
 ) -> Result<Duplex, Error> {
+    let Prepared { connection: mut tls, trusted } = prepared;
     let socket = Duplex::plain(stream.clone());
     let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
     let mut buffer = vec![0; 8 * 1024];
@@ -424,7 +409,7 @@ pub(crate) fn handshake(
                 // An alert tells the server why.
                 let _ = tls.write_tls(socket.stage(&mut writing));
                 let _ = socket.flush(&mut writing, Wait::Not);
-                return Err(tls_error(error));
+                return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
             }
         }
     }
@@ -441,20 +426,7 @@ pub(crate) fn error_within(error: io::Error) -> Result<rustls::Error, io::Error>
 }
 
 pub(crate) fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Tls(Box::new(failure(error)))
-}
-
-pub(crate) fn failure(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {
-    let source = error.into();
-    let certificate = matches!(
-        source.downcast_ref(),
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-    );
-    let is_not_tls = matches!(
-        source.downcast_ref(),
-        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType))
-    );
-    TlsError { source, certificate, is_not_tls }
+    Error::Tls(Box::new(TlsError::new(error)))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {

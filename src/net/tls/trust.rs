@@ -1,0 +1,259 @@
+//! Whom TLS trusts: the roots, and the checks of the certificate that a server shows.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{
+    WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor, verify_server_name,
+};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::invalid;
+use crate::error::{Error, is_ca_used_as_end_entity};
+
+/// The certificates that are trusted.
+#[derive(Clone, Default)]
+pub(super) struct Roots {
+    pub(super) base: Base,
+    /// Those of the operating system too.
+    pub(super) native_too: bool,
+    /// These too.
+    pub(super) added: Vec<CertificateDer<'static>>,
+}
+
+#[derive(Clone, Default)]
+pub(super) enum Base {
+    #[default]
+    Mozilla,
+    #[cfg_attr(not(feature = "native-roots"), allow(dead_code))]
+    Native,
+    These(Vec<CertificateDer<'static>>),
+}
+
+/// How much of a server's certificate is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Verify {
+    #[default]
+    All,
+    NotTheName,
+    Nothing,
+}
+
+impl Roots {
+    /// Trusts these instead of the roots of Mozilla or of the operating system.
+    pub(super) fn replace(&mut self, certificates: Vec<CertificateDer<'static>>) {
+        match &mut self.base {
+            Base::These(roots) => roots.extend(certificates),
+            base => *base = Base::These(certificates),
+        }
+    }
+
+    /// What checks the certificates of servers.
+    pub(super) fn verifier(
+        &self,
+        verify: Verify,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        if verify == Verify::Nothing {
+            return Ok(Arc::new(AcceptsAnything));
+        }
+        let roots = Arc::new(self.store()?);
+        let chains = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+            .build()
+            .map_err(|error| invalid(&error.to_string()))?;
+        Ok(Arc::new(Verifier {
+            chains,
+            given: self.given().cloned().collect(),
+            any_name: verify == Verify::NotTheName,
+            algorithms: provider.signature_verification_algorithms,
+        }))
+    }
+
+    /// Names the trusted certificates, for an error.
+    pub(super) fn describe(&self) -> String {
+        let base = match self.base {
+            Base::Mozilla => "Mozilla's roots",
+            Base::Native => "the roots of the operating system",
+            Base::These(_) => "the certificates given to `ca_pem`",
+        };
+        let native = if self.native_too { " and the roots of the operating system" } else { "" };
+        let added =
+            if self.added.is_empty() { "" } else { " and the certificates given to `add_ca_pem`" };
+        format!("{base}{native}{added}")
+    }
+
+    /// The certificates that the caller gave.
+    fn given(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        let these = match &self.base {
+            Base::These(these) => &these[..],
+            _ => &[],
+        };
+        these.iter().chain(&self.added)
+    }
+
+    fn store(&self) -> Result<RootCertStore, Error> {
+        let mut store = RootCertStore::empty();
+        if let Base::Mozilla = self.base {
+            store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        for certificate in self.given() {
+            store
+                .add(certificate.clone())
+                .map_err(|_| invalid("a certificate that was given as trusted is malformed"))?;
+        }
+        #[cfg(feature = "native-roots")]
+        if self.native_too || matches!(self.base, Base::Native) {
+            let found = rustls_native_certs::load_native_certs();
+            store.add_parsable_certificates(found.certs);
+            if let (true, Some(error)) = (store.is_empty(), found.errors.first()) {
+                return Err(invalid(&error.to_string()));
+            }
+        }
+        if store.is_empty() {
+            return Err(invalid("no root certificate is trusted"));
+        }
+        Ok(store)
+    }
+}
+
+/// Checks that a server's certificate leads to a root, or is one of those that the caller gave.
+#[derive(Debug)]
+struct Verifier {
+    chains: Arc<WebPkiServerVerifier>,
+    given: Vec<CertificateDer<'static>>,
+    any_name: bool,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    /// Checks a certificate that the caller gave: it needs nobody to vouch for it, but the dates
+    /// and the name must be right.
+    fn verify_given(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = ParsedCertificate::try_from(certificate)?;
+        let no_roots = RootCertStore::empty();
+        // The dates are checked first, then whether it is an authority's, then what it is for; then
+        // an issuer is looked for, and there is none. So these two errors say that the dates are good.
+        match verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &no_roots,
+            &[],
+            now,
+            self.algorithms.all,
+        ) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
+            Err(error) if is_ca_used_as_end_entity(&error) => {}
+            verdict => verdict?,
+        }
+        verify_server_name(&certificate, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = if self.given.iter().any(|given| given == certificate) {
+            self.verify_given(certificate, name, now)
+        } else {
+            self.chains.verify_server_cert(certificate, intermediates, name, ocsp, now)
+        };
+        match verdict {
+            // The name is looked at last, so all else is right.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.any_name => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
+}
+
+/// Accepts what it is shown. To check a signature the certificate would have to be understood, which
+/// fails for some; and what a key that anybody can make has signed proves nothing.
+#[derive(Debug)]
+struct AcceptsAnything;
+
+impl ServerCertVerifier for AcceptsAnything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    /// All that a server may have a key for.
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::ED25519,
+            SignatureScheme::ED448,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA512,
+            SignatureScheme::ECDSA_SHA1_Legacy,
+            SignatureScheme::RSA_PKCS1_SHA1,
+        ]
+    }
+}
