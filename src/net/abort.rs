@@ -8,7 +8,7 @@ use super::duplex::Stream;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Ends a connection at once, from any thread and in any state: whoever blocks in connecting, in
-/// the handshakes, in `recv` or in `send` returns within milliseconds, and is told that it was
+/// the handshakes, in `recv` or in `send` returns within 100 ms, and is told that it was
 /// aborted here. Give it to [`Builder::abort_handle`](crate::Builder::abort_handle) before
 /// connecting; it serves one connection at a time, the latest.
 ///
