@@ -420,7 +420,7 @@ mod tests {
     }
 
     fn tls(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {
-        TlsError { source: source.into(), certificate: false, is_not_tls: false }
+        TlsError::new(source)
     }
 
     /// Ended without a Close of the peer.
@@ -516,8 +516,11 @@ mod tests {
             Rustls::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig),
             Rustls::NoCertificatesPresented,
         ] {
-            assert_retried(&Error::Tls(Box::new(crate::net::tls::failure(error))), LATER);
+            assert_retried(&Error::Tls(Box::new(tls(error))), LATER);
         }
+        // The clock of a machine without a battery is not set yet.
+        let not_yet = Rustls::InvalidCertificate(CertificateError::NotValidYet);
+        assert_retried(&Error::Tls(Box::new(tls(not_yet))), ALWAYS);
     }
 
     #[test]
