@@ -427,7 +427,19 @@ impl Builder {
 
     /// Looks up names with this, which is given host and port, instead of the system's resolver.
     /// It is called in a thread of its own and may block; `open_timeout` and an abort leave it
-    /// behind. At most four lookups run at a time in a process.
+    /// behind. It may itself connect by name.
+    ///
+    /// # Lookups that take long
+    ///
+    /// A name or a resolver that does not answer delays no other. Connects that ask for the same
+    /// name at the same time share one lookup, its answer and its error, also from several threads
+    /// and builders: those that use the system's resolver; and with a resolver of your own those of
+    /// this builder and its clones that ask for the same port.
+    ///
+    /// A lookup that nobody waits for any more cannot be stopped. It keeps its thread until it comes
+    /// back, and a later connect to the same name waits for it too. Once it has taken 10 s, a
+    /// further one is begun beside it, the next one after 20 s more, and so on. At most 256 lookups
+    /// run in a process at a time; with so many the next waits until one of them comes back.
     #[must_use]
     pub fn resolver(
         mut self,

@@ -141,7 +141,8 @@ pub use receiver::{MessageReader, Messages, Receiver};
 pub use sender::{MessageWriter, Sender};
 pub use websocket::WebSocket;
 
-/// Connects to a `ws://` or `wss://` URL with all defaults; see [`Builder`].
+/// Connects to a `ws://` or `wss://` URL with all defaults; see [`Builder`], and [`WebSocket`] for
+/// programs that `fork`.
 ///
 /// # Errors
 /// As [`Builder::connect`].

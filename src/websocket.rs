@@ -17,6 +17,14 @@ use crate::sender::Sender;
 /// Dropping it never blocks. With the last [`Sender`] of the connection, if there are more, it ends:
 /// a Close with 1001 is sent if the system takes it at once. To close properly, call
 /// [`close`](Self::close).
+///
+/// # In a child made by `fork`
+///
+/// The child has a copy of each open connection, but the socket and the peer are the same. Do not
+/// use the copy, and do not drop it: that sends a Close and ends the parent's connection too. Call
+/// [`std::mem::forget`] on it, or leave the child by `exec` or `_exit`, which run no destructors;
+/// `exec` closes the socket. The child may open connections of its own.
+/// [`std::process::Command`] needs no such care.
 #[derive(Debug)]
 pub struct WebSocket {
     receiver: Receiver,

@@ -5,14 +5,17 @@
 
 mod support;
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use landline::{Error, Timeout};
+use landline::{Builder, Error, Timeout, WebSocket};
 use support::*;
 
-/// The names of the threads of this process that begin so.
+/// How many threads of this process have a name that begins so.
 #[cfg(target_os = "linux")]
 fn threads(prefix: &str) -> usize {
     std::fs::read_dir("/proc/self/task")
@@ -22,53 +25,255 @@ fn threads(prefix: &str) -> usize {
         .count()
 }
 
-#[test]
-fn lookups_that_never_end_leave_four_threads_behind_and_no_more() {
-    watchdog(LIMIT, || {
-        let (release, released) = channel::<()>();
-        let released = Arc::new(Mutex::new(released));
-        let begun = Arc::new(AtomicUsize::new(0));
-        let kept = Arc::new(());
-        for _ in 0..10 {
-            let (count, released, kept) = (begun.clone(), released.clone(), kept.clone());
-            let stuck = builder().open_timeout(SHORT).resolver(move |_, _| {
-                let _kept = &kept;
-                count.fetch_add(1, Ordering::SeqCst);
-                let _ = released.lock().unwrap().recv();
-                Ok(Vec::new())
-            });
-            let timeout = takes(SHORT, || error(stuck.connect("ws://black.hole/")));
-            assert!(matches!(timeout, Error::Timeout(Timeout::Resolve)), "{timeout:?}");
+/// Runs a test while none of the others runs: they count threads, or use them all up.
+fn alone(limit: Duration, body: impl FnOnce() + Send + 'static) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    watchdog(limit, body);
+    // With nothing to look up and to connect to there is no thread.
+    #[cfg(target_os = "linux")]
+    watchdog(limit, || {
+        while threads("landline-") > 0 {
+            std::thread::yield_now();
         }
-        assert_eq!(begun.load(Ordering::SeqCst), 4);
-        // Ours, the four, and the last of those that wait.
-        assert_eq!(Arc::strong_count(&kept), 6);
+    });
+}
+
+/// A resolver that answers for no name that begins with `dead`, until it is dropped. All other names
+/// have the address of `server`.
+struct Resolver {
+    begun: Arc<AtomicUsize>,
+    /// A message for each lookup of a dead name that begins.
+    stuck: Receiver<()>,
+    /// Sends each of those that are stuck on.
+    release: Sender<()>,
+    builder: Builder,
+}
+
+fn resolver(server: SocketAddr) -> Resolver {
+    let (begin, stuck) = channel();
+    let (release, released) = channel::<()>();
+    let shared = Mutex::new(begin);
+    let released = Mutex::new(released);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = begun.clone();
+    let builder = builder().resolver(move |name, _| {
+        if name.starts_with("dead") {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = shared.lock().unwrap().send(());
+            let _ = released.lock().unwrap().recv();
+        }
+        Ok(vec![server])
+    });
+    Resolver { begun, stuck, release, builder }
+}
+
+/// A server that opens this many connections, and keeps them until their clients end them.
+fn opens(connections: usize) -> (SocketAddr, Joined<()>) {
+    let listener = listener();
+    let addr = listener.local_addr().unwrap();
+    let serving = spawn(move || {
+        let peers: Vec<_> = (0..connections)
+            .map(|_| {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.upgrade();
+                peer
+            })
+            .collect();
+        peers.into_iter().for_each(|mut peer| _ = peer.stall());
+    });
+    (addr, serving)
+}
+
+fn at_once<T>(action: impl FnOnce() -> T) -> T {
+    takes_at_most(Duration::from_millis(100), action)
+}
+
+fn timed_out(connected: Result<WebSocket, Error>) {
+    let timeout = error(connected);
+    assert!(matches!(timeout, Error::Timeout(Timeout::Resolve)), "{timeout:?}");
+}
+
+#[test]
+fn fifty_names_that_are_not_answered_delay_no_other() {
+    alone(LIMIT, || {
+        let (addr, serving) = opens(53);
+        let resolver = resolver(addr);
+        let dead: Vec<_> = (0..50)
+            .map(|nth| {
+                let builder = resolver.builder.clone();
+                spawn(move || builder.connect(&format!("ws://dead{nth}.test/")).unwrap())
+            })
+            .collect();
+        (0..50).for_each(|_| resolver.stuck.recv().unwrap());
         #[cfg(target_os = "linux")]
-        assert_eq!(threads("landline-resol"), 4);
+        assert_eq!(threads("landline-resol"), 50);
 
-        // One waits for its turn; those that nobody waits for any more are not begun.
-        let server = upgraded(|peer| peer.expect_end());
-        let addr = server.addr;
-        let waiting = builder().resolver(move |_, _| Ok(vec![addr]));
-        let connecting = spawn(move || waiting.connect("ws://good.test/").unwrap());
+        // By the same resolver, by another one, and by the system.
+        let good = at_once(|| resolver.builder.connect("ws://good.test/").unwrap());
+        let other = builder().resolver(move |_, _| Ok(vec![addr]));
+        let other = at_once(|| other.connect("ws://dead1.test/").unwrap());
+        let system = format!("ws://localhost:{}/", addr.port());
+        let system = takes_at_most(PROMPT, || builder().connect(&system).unwrap());
+
+        drop(resolver.release);
+        drop(dead.into_iter().map(Joined::join).collect::<Vec<_>>());
+        drop((good, other, system));
+        serving.join();
+        assert_eq!(resolver.begun.load(Ordering::SeqCst), 50);
+    });
+}
+
+#[test]
+fn connects_to_one_name_share_its_lookup() {
+    alone(LIMIT, || {
+        let (addr, serving) = opens(40);
+        let resolver = resolver(addr);
+        let connect = |timeout| {
+            let builder = resolver.builder.clone().open_timeout(timeout);
+            spawn(move || builder.connect("ws://dead.test/"))
+        };
+        // All of them give up, so all of them have waited for the one.
+        let impatient: Vec<_> = (0..40).map(|_| connect(SHORT)).collect();
+        impatient.into_iter().for_each(|connecting| timed_out(connecting.join()));
+        assert_eq!(resolver.begun.load(Ordering::SeqCst), 1);
+        #[cfg(target_os = "linux")]
+        assert_eq!(threads("landline-resol"), 1);
+
+        // All get the answer.
+        let patient: Vec<_> = (0..40).map(|_| connect(LIMIT)).collect();
+        drop(resolver.release);
+        let open: Vec<_> = patient.into_iter().map(|open| open.join().unwrap()).collect();
+        assert!(open.iter().all(|ws| ws.peer_addr() == Some(addr)));
+        drop(open);
+        serving.join();
+    });
+}
+
+#[test]
+fn connects_that_share_a_lookup_get_its_error_and_their_own_port() {
+    alone(LIMIT, || {
+        // The name is looked up once by the system; the servers are told apart by their ports.
+        let servers = [(); 8].map(|()| upgraded(|peer| peer.expect_end()));
+        let urls =
+            servers.each_ref().map(|server| format!("ws://localhost:{}/", server.addr.port()));
+        let connecting = urls.map(|url| spawn(move || builder().connect(&url).unwrap()));
+        for (connecting, server) in connecting.into_iter().zip(servers) {
+            let ws = connecting.join();
+            assert_eq!(ws.peer_addr(), Some(server.addr));
+            ws.abort();
+            server.join();
+        }
+
+        let (begin, begun) = channel();
+        let (release, released) = channel::<()>();
+        let (begin, released) = (Mutex::new(begin), Mutex::new(released));
+        let builder = builder().resolver(move |_, _| {
+            let _ = begin.lock().unwrap().send(());
+            let _ = released.lock().unwrap().recv();
+            Err(io::Error::new(io::ErrorKind::HostUnreachable, "no such name today"))
+        });
+        let connecting: Vec<_> = (0..8)
+            .map(|_| {
+                let builder = builder.clone();
+                spawn(move || error(builder.connect("ws://lost.test/")))
+            })
+            .collect();
+        begun.recv().unwrap();
         drop(release);
-        connecting.join().abort();
-        server.join();
-        assert_eq!(begun.load(Ordering::SeqCst), 4);
+        for connecting in connecting {
+            let Error::Connect(failed) = connecting.join() else { panic!() };
+            let why = failed.resolve_error().unwrap();
+            assert_eq!(why.kind(), io::ErrorKind::HostUnreachable);
+            assert_eq!(why.to_string(), "no such name today");
+        }
+    });
+}
 
-        // With nothing to look up there is no thread.
+#[test]
+fn a_name_that_is_never_answered_leaves_one_thread_behind_however_often_it_is_tried() {
+    alone(LIMIT, || {
+        let (addr, serving) = opens(1);
+        let resolver = resolver(addr);
+        let builder = resolver.builder.clone().open_timeout(Duration::from_millis(20));
+        for _ in 0..20 {
+            promptly(|| timed_out(builder.connect("ws://dead.test/")));
+        }
+        assert_eq!(resolver.begun.load(Ordering::SeqCst), 1);
+        #[cfg(target_os = "linux")]
+        assert_eq!(threads("landline-resol"), 1);
+
+        // Nobody waits for what it brings; the next connect asks again.
+        drop(resolver.release);
         #[cfg(target_os = "linux")]
         while threads("landline-resol") > 0 {
             std::thread::yield_now();
         }
+        drop(resolver.builder.connect("ws://dead.test/").unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(resolver.begun.load(Ordering::SeqCst), 2);
+        serving.join();
+    });
+}
+
+#[test]
+fn resolvers_that_connect_by_name_themselves_do_not_wait_for_each_other() {
+    /// A resolver that asks a server, whose name is looked up by such a resolver again.
+    fn asking(server: SocketAddr, depth: usize) -> Builder {
+        builder().resolver(move |name, port| {
+            if depth > 0 {
+                let url = format!("ws://{name}:{port}/");
+                asking(server, depth - 1).connect(&url).map_err(io::Error::other)?;
+            }
+            Ok(vec![server])
+        })
+    }
+    alone(LIMIT, || {
+        let (addr, serving) = opens(8 * 4);
+        let connecting: Vec<_> = (0..8)
+            .map(|nth| spawn(move || asking(addr, 3).connect(&format!("ws://name{nth}.test/"))))
+            .collect();
+        connecting.into_iter().for_each(|connecting| drop(connecting.join().unwrap()));
+        serving.join();
+    });
+}
+
+#[test]
+fn when_256_lookups_are_stuck_the_next_waits_its_turn_until_its_deadline() {
+    alone(LIMIT, || {
+        let (addr, serving) = opens(2);
+        let resolver = resolver(addr);
+        let builder = resolver.builder.clone().open_timeout(Duration::from_millis(1));
+        for nth in 0..256 {
+            timed_out(builder.connect(&format!("ws://dead{nth}.test/")));
+        }
+        (0..256).for_each(|_| resolver.stuck.recv().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(threads("landline-resol"), 256);
+        for late in ["dead.late.test", "good.late.test"] {
+            let builder = resolver.builder.clone().open_timeout(SHORT);
+            takes(SHORT, || timed_out(builder.connect(&format!("ws://{late}/"))));
+        }
+        #[cfg(target_os = "linux")]
+        assert_eq!(threads("landline-resol"), 256);
+
+        // When one comes back, those go on who still wait. Those who gave up are passed over.
+        let connecting = ["good", "best"].map(|name| {
+            let builder = resolver.builder.clone();
+            spawn(move || builder.connect(&format!("ws://{name}.test/")).unwrap())
+        });
+        resolver.release.send(()).unwrap();
+        connecting.into_iter().for_each(|connecting| drop(connecting.join()));
+        assert_eq!(resolver.begun.load(Ordering::SeqCst), 256);
+        drop(resolver.release);
+        serving.join();
     });
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn connects_to_a_unix_socket_that_never_end_leave_four_threads_behind_and_no_more() {
-    use std::time::Duration;
-    watchdog(LIMIT, || {
+    alone(LIMIT, || {
         let path = |what| {
             let name = format!("landline-{what}-{}.sock", std::process::id());
             std::env::temp_dir().join(name)

@@ -396,3 +396,93 @@ fn an_outbox_that_waits_for_its_turn_does_not_spin() {
         server.join();
     });
 }
+
+#[test]
+fn a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it() {
+    const TEST: &str = "a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it";
+    let Some(url) = value() else {
+        return watchdog(LIMIT, || {
+            let server = echoes();
+            let url = format!("ws://localhost:{}/", server.addr.port());
+            passed(&again(TEST, ":", &url).output().unwrap());
+            server.join();
+        });
+    };
+    // As many as may be stuck at once, and one whose name the child looks up.
+    let (begin, begun) = std::sync::mpsc::channel();
+    let begin = Mutex::new(begin);
+    let stuck = builder().open_timeout(Duration::from_millis(1)).resolver(move |_, _| {
+        begin.lock().unwrap().send(()).unwrap();
+        loop {
+            std::thread::park();
+        }
+    });
+    for nth in 0..256 {
+        error(stuck.connect(&format!("ws://stuck{nth}.test/")));
+    }
+    (0..256).for_each(|_| begun.recv().unwrap());
+    let connects = move || {
+        let mut ws = builder().connect(&url).unwrap();
+        ws.send("hello").unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("hello"));
+        assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+    };
+    match fork::fork().unwrap() {
+        fork::Fork::Child => {
+            // The test harness is not there; nothing of the parent's is to be run at the end.
+            let connected = std::panic::catch_unwind(std::panic::AssertUnwindSafe(connects));
+            std::process::exit(i32::from(connected.is_err()));
+        }
+        fork::Fork::Parent(child) => assert_eq!(fork::waitpid(child).unwrap(), 0),
+    }
+}
+
+/// Lets this process map so many bytes more.
+fn limit_memory(bytes: usize) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let size: usize = size.trim().trim_end_matches(" kB").parse().unwrap();
+    let limit = format!("--as={}:unlimited", size * 1024 + bytes);
+    let pid = std::process::id().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
+    assert!(limited.success());
+}
+
+#[test]
+fn a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second() {
+    const TEST: &str = "a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second";
+    if value().is_none() {
+        return watchdog(LIMIT, || passed(&again(TEST, ":", "").output().unwrap()));
+    }
+    let (silent, waiting) = full_backlog();
+    let addr = silent.local_addr().unwrap();
+    let ours: Vec<_> =
+        waiting.iter().filter_map(|client| client.local_addr().ok()?.as_socket()).collect();
+    let serving = spawn(move || {
+        // What makes it slow: the second address has its turn after 250 ms.
+        std::thread::sleep(Duration::from_millis(600));
+        // There is room after this, so the SYN that is sent again after a second is answered.
+        loop {
+            let (stream, from) = silent.accept().unwrap();
+            if !ours.contains(&from) {
+                let mut peer = Peer::new(stream);
+                peer.upgrade();
+                return peer.expect_end();
+            }
+        }
+    });
+    let builder = builder()
+        .resolver(move |_, _| Ok(vec![addr, listener().local_addr().unwrap()]))
+        // It is asked just before the race: there is room for one stack of 256 KiB.
+        .address_filter(move |address| {
+            if address == addr {
+                limit_memory(400 << 10);
+            }
+            true
+        });
+    let ws = takes(Duration::from_millis(600), || builder.connect("ws://several.test/").unwrap());
+    assert_eq!(ws.peer_addr(), Some(addr));
+    ws.abort();
+    serving.join();
+    drop(waiting);
+}

@@ -1,9 +1,9 @@
 //! Blocking I/O: the only module that touches sockets.
 
 pub(crate) mod abort;
+mod blocking_pool;
 mod connect;
 pub(crate) mod deadline;
-mod detached;
 pub(crate) mod duplex;
 pub(crate) mod guest;
 mod log;

@@ -5,15 +5,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use url::Host;
 
 use super::abort::AbortHandle;
+use super::blocking_pool::{Call, Pool, Serves, news, wait};
 use super::deadline::Deadline;
-use super::detached::{self, To};
 use super::opening::Opening;
 use crate::error::{ConnectError, Error, Timeout};
 
@@ -59,12 +59,8 @@ pub(crate) struct Addresses {
     refused: Vec<(SocketAddr, io::Error)>,
 }
 
-/// What reaches the thread that waits.
-enum News {
-    Resolved(io::Result<Vec<SocketAddr>>),
-    Tried(SocketAddr, io::Result<TcpStream>),
-    Aborted,
-}
+/// What came of one address.
+type Tried = (SocketAddr, io::Result<TcpStream>);
 
 impl<'a> Dialer<'a> {
     /// What bounds the talk over a socket that is connected.
@@ -112,33 +108,23 @@ impl<'a> Dialer<'a> {
     }
 
     fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        let (sender, news) = self.news();
-        let (resolver, owned) = (self.options.resolver.clone(), name.to_owned());
-        let lookup = move || match resolver {
-            Some(resolver) => resolver(&owned, port),
-            None => (owned.as_str(), port).to_socket_addrs().map(Iterator::collect),
-        };
-        let _wanted = detached::submit(To::Resolver, move || {
-            // The resolver may be the caller's.
-            let found = catch_unwind(AssertUnwindSafe(lookup));
-            let found = found.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked")));
-            let _ = sender.send(News::Resolved(found));
-        })
-        .map_err(Error::Io)?;
-        let failed = |error| ConnectError {
-            host: name.to_owned(),
-            resolve: Some(error),
-            attempts: Vec::new(),
-        };
-        match wait(&news, self.deadline, Timeout::Resolve)? {
-            News::Resolved(Ok(addresses)) if addresses.is_empty() => {
-                let error = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
-                Err(Error::Connect(Box::new(failed(error))))
+        static LOOKUPS: Pool<Lookup> = Pool::new();
+        let by = self.options.resolver.clone().map(|resolver| (resolver, port));
+        let lookup = Lookup { name: name.to_owned(), by };
+        let found = LOOKUPS.call(lookup, self.deadline, self.abort, Timeout::Resolve)?;
+        let error = match found {
+            Ok(addresses) if addresses.is_empty() => {
+                io::Error::new(io::ErrorKind::NotFound, "the name has no addresses")
             }
-            News::Resolved(Ok(addresses)) => Ok(addresses),
-            News::Resolved(Err(error)) => Err(Error::Connect(Box::new(failed(error)))),
-            News::Tried(..) | News::Aborted => Err(Error::aborted()),
-        }
+            Ok(mut addresses) if self.options.resolver.is_none() => {
+                addresses.iter_mut().for_each(|address| address.set_port(port));
+                return Ok(addresses);
+            }
+            Ok(addresses) => return Ok(addresses),
+            Err(error) => error,
+        };
+        let (host, attempts) = (name.to_owned(), Vec::new());
+        Err(Error::Connect(Box::new(ConnectError { host, resolve: Some(error), attempts })))
     }
 
     fn race(
@@ -147,51 +133,92 @@ impl<'a> Dialer<'a> {
         addresses: &[SocketAddr],
         mut attempts: Vec<(SocketAddr, io::Error)>,
     ) -> Result<TcpStream, Error> {
-        let (sender, news) = self.news();
+        let (sender, news) = news(self.abort);
         let deadline = self.deadline;
-        let mut waiting = addresses.iter().peekable();
+        let mut waiting = addresses.iter().copied().peekable();
         let mut running = 0;
         let mut next_start = Deadline::at(Instant::now());
         loop {
-            if waiting.peek().is_none() {
-                next_start = Deadline::NEVER;
-            }
-            if next_start.is_past() && !deadline.is_past() {
-                if let Some(&address) = waiting.next() {
-                    try_address(address, deadline, sender.clone())?;
-                    running += 1;
+            match waiting.peek() {
+                Some(&address) if next_start.is_past() && !deadline.is_past() => {
                     next_start = Deadline::after(Some(STAGGER));
+                    match try_address(address, deadline, sender.clone()) {
+                        Ok(()) => running += 1,
+                        // There are too many threads. Those that run go on; this one comes later.
+                        Err(_) if running > 0 => continue,
+                        Err(error) => {
+                            attempts.push((address, error));
+                            next_start = Deadline::at(Instant::now());
+                        }
+                    }
+                    waiting.next();
                     continue;
                 }
-            }
-            if running == 0 && next_start == Deadline::NEVER && !deadline.is_past() {
-                let host = host.to_string();
-                let error = ConnectError { host, resolve: None, attempts };
-                return Err(Error::Connect(Box::new(error)));
+                Some(_) => {}
+                None if running == 0 && !deadline.is_past() => {
+                    let host = host.to_string();
+                    let error = ConnectError { host, resolve: None, attempts };
+                    return Err(Error::Connect(Box::new(error)));
+                }
+                None => next_start = Deadline::NEVER,
             }
             match wait(&news, deadline.min(next_start), Timeout::Connect) {
-                Ok(News::Tried(_, Ok(stream))) => return Ok(stream),
-                Ok(News::Tried(address, Err(error))) => {
+                Ok((_, Ok(stream))) => return Ok(stream),
+                Ok((address, Err(error))) => {
                     attempts.push((address, error));
                     running -= 1;
                     next_start = Deadline::at(Instant::now());
                 }
-                Ok(News::Resolved(_) | News::Aborted) => return Err(Error::aborted()),
-                Err(error) if deadline.is_past() => return Err(error),
-                Err(_) => {} // It is time for the next address.
+                Err(Error::Timeout(_)) if !deadline.is_past() => {} // The next address's turn.
+                Err(error) => return Err(error),
             }
         }
     }
+}
 
-    /// A channel to wait at, on which an abort is news too.
-    fn news(&self) -> (Sender<News>, Receiver<News>) {
-        let (sender, news) = channel();
-        let waker = sender.clone();
-        self.abort.wake_with(move || {
-            // Nobody waits any more if this fails.
-            let _ = waker.send(News::Aborted);
-        });
-        (sender, news)
+/// A name to look up, by the system or by a resolver of the caller's, which is given a port too.
+#[derive(Clone)]
+struct Lookup {
+    name: String,
+    by: Option<(Resolver, u16)>,
+}
+
+impl PartialEq for Lookup {
+    fn eq(&self, other: &Self) -> bool {
+        let same_resolver = match (&self.by, &other.by) {
+            (Some((one, port)), Some((other, other_port))) => {
+                Arc::ptr_eq(one, other) && port == other_port
+            }
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_resolver && self.name == other.name
+    }
+}
+
+impl Call for Lookup {
+    type Answer = io::Result<Vec<SocketAddr>>;
+    const SERVES: Serves<Self::Answer> = Serves::All(copy);
+    const THREAD: &'static str = "landline-resolve";
+
+    fn run(&self) -> Self::Answer {
+        let lookup = || match &self.by {
+            Some((resolver, port)) => resolver(&self.name, *port),
+            // The port is set by each who asks.
+            None => (self.name.as_str(), 0).to_socket_addrs().map(Iterator::collect),
+        };
+        let found = catch_unwind(AssertUnwindSafe(lookup));
+        found.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked")))
+    }
+}
+
+/// The answer for another caller; of an error the kind and the text, or the system's number.
+fn copy(found: &io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
+    match found {
+        Ok(addresses) => Ok(addresses.clone()),
+        Err(error) => Err(match error.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(error.kind(), error.to_string()),
+        }),
     }
 }
 
@@ -212,8 +239,12 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Tries one address in a thread of its own. A connection that comes too late is closed there.
-fn try_address(address: SocketAddr, deadline: Deadline, sender: Sender<News>) -> Result<(), Error> {
-    spawn("landline-connect", move || {
+fn try_address(
+    address: SocketAddr,
+    deadline: Deadline,
+    sender: Sender<Option<Tried>>,
+) -> io::Result<()> {
+    let job = move || {
         let tried = match deadline.remaining(Instant::now()) {
             Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
             Some(remaining) => TcpStream::connect_timeout(&address, remaining),
@@ -226,23 +257,8 @@ fn try_address(address: SocketAddr, deadline: Deadline, sender: Sender<News>) ->
             }
             Ok(stream)
         });
-        let _ = sender.send(News::Tried(address, tried));
-    })
-}
-
-pub(crate) fn spawn(name: &str, job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    let builder = thread::Builder::new().name(name.into()).stack_size(256 * 1024);
-    builder.spawn(job).map_err(Error::Io).map(drop)
-}
-
-pub(crate) fn wait<T>(news: &Receiver<T>, deadline: Deadline, phase: Timeout) -> Result<T, Error> {
-    let timed_out = Error::Timeout(phase);
-    match deadline.remaining(Instant::now()) {
-        Some(remaining) => news.recv_timeout(remaining).map_err(|error| match error {
-            RecvTimeoutError::Timeout => timed_out,
-            RecvTimeoutError::Disconnected => Error::aborted(),
-        }),
-        // The caller holds a sender, so this cannot fail.
-        None => news.recv().map_err(|_| Error::aborted()),
-    }
+        let _ = sender.send(Some((address, tried)));
+    };
+    let thread = thread::Builder::new().name("landline-connect".into()).stack_size(256 * 1024);
+    thread.spawn(job).map(drop)
 }

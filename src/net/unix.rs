@@ -1,13 +1,12 @@
 //! Unix sockets, under the same deadline as TCP.
 
+use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::sync::mpsc::channel;
+use std::path::{Path, PathBuf};
 
 use super::abort::AbortHandle;
+use super::blocking_pool::{Call, Pool, Serves};
 use super::deadline::Deadline;
-use super::detached::{self, To};
-use super::tcp::wait;
 use crate::error::{Error, Timeout};
 
 /// Connects in another thread: that blocks without a limit while the server's backlog is full.
@@ -16,16 +15,20 @@ pub(crate) fn connect(
     deadline: Deadline,
     abort: &AbortHandle,
 ) -> Result<UnixStream, Error> {
-    let (sender, news) = channel();
-    let waker = sender.clone();
-    // Nobody waits any more if one of these fails.
-    abort.wake_with(move || drop(waker.send(None)));
-    let path = path.to_owned();
-    let to = To::Unix(path.clone());
-    let connect = move || drop(sender.send(Some(UnixStream::connect(path))));
-    let _wanted = detached::submit(to, connect).map_err(Error::Io)?;
-    match wait(&news, deadline, Timeout::Connect)? {
-        Some(connected) => connected.map_err(Error::Io),
-        None => Err(Error::aborted()),
+    static CONNECTS: Pool<Connect> = Pool::new();
+    let connect = Connect(path.to_owned());
+    CONNECTS.call(connect, deadline, abort, Timeout::Connect)?.map_err(Error::Io)
+}
+
+#[derive(Clone, PartialEq)]
+struct Connect(PathBuf);
+
+impl Call for Connect {
+    type Answer = io::Result<UnixStream>;
+    const SERVES: Serves<Self::Answer> = Serves::One;
+    const THREAD: &'static str = "landline-connect";
+
+    fn run(&self) -> Self::Answer {
+        UnixStream::connect(&self.0)
     }
 }

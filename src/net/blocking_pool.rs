@@ -1,0 +1,366 @@
+//! System calls that can be neither bounded nor stopped, each in a thread of its own. A caller
+//! leaves its call behind when its time is over.
+//!
+//! Calls of the same kind that are equal form a group: the lookups of one name by one resolver, the
+//! connects to one Unix socket. A group that is stuck holds up no other one.
+
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::abort::AbortHandle;
+use super::deadline::Deadline;
+use crate::error::{Error, Timeout};
+
+/// The most threads of one kind of calls; beyond that a call waits until another one comes back. A
+/// thread takes no more than a few pages while it is stuck, but its stack of 2 MiB must fit into the
+/// address space of a 32-bit process.
+const MAX_THREADS: usize = 256;
+/// A group whose n calls are all stuck gets one more when the last of them began 2^n times this
+/// long ago, and somebody still asks. So one lost answer does not spoil a name for ever, and
+/// threads become more only with the logarithm of the time.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A call that may block for ever. Equal ones are in one group.
+pub(crate) trait Call: Clone + PartialEq + Send + 'static {
+    /// What it brings back.
+    type Answer: Send + 'static;
+
+    const SERVES: Serves<Self::Answer>;
+    /// The name of its threads.
+    const THREAD: &'static str;
+
+    /// Blocks. It must not panic.
+    fn run(&self) -> Self::Answer;
+}
+
+/// How many of those who wait in its group an answer is for.
+pub(crate) enum Serves<A> {
+    /// All: they share one call, and get copies.
+    All(fn(&A) -> A),
+    /// One: each has a call made, and takes the first answer that comes.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    One,
+}
+
+impl<A> Serves<A> {
+    /// How many calls of a group run at once, if none of them is stuck.
+    fn at_once(&self) -> usize {
+        match self {
+            Self::All(_) => 1,
+            Self::One => 4,
+        }
+    }
+}
+
+/// All calls of one kind in the process. A thread ends when there is nothing to do.
+pub(crate) struct Pool<C: Call> {
+    /// The process whose threads these are; 0 until the first call.
+    process: AtomicU32,
+    /// The group that was served longest ago comes first.
+    groups: Mutex<Vec<Group<C>>>,
+    /// The pool of a child that was made by `fork`: our threads are not there, and our lock may be
+    /// held for ever.
+    of_child: OnceLock<Box<Self>>,
+}
+
+struct Group<C: Call> {
+    call: C,
+    /// When the calls began that are not back yet.
+    running: Vec<Instant>,
+    waiting: Vec<Waiter<C::Answer>>,
+}
+
+struct Waiter<A> {
+    news: Sender<Option<A>>,
+    /// Gone when nobody waits any more.
+    wanted: Weak<()>,
+    /// A call has begun since it waits, or was running already.
+    is_begun: bool,
+}
+
+impl<C: Call> Pool<C> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            process: AtomicU32::new(0),
+            groups: Mutex::new(Vec::new()),
+            of_child: OnceLock::new(),
+        }
+    }
+
+    /// Makes a call, or shares one that is running, and waits for the answer until the deadline or
+    /// an abort.
+    pub(crate) fn call(
+        &'static self,
+        call: C,
+        deadline: Deadline,
+        abort: &AbortHandle,
+        phase: Timeout,
+    ) -> Result<C::Answer, Error> {
+        let (sender, news) = news(abort);
+        let wanted = Arc::new(());
+        let pool = self.of_process(std::process::id());
+        pool.submit(call, sender, Arc::downgrade(&wanted)).map_err(Error::Io)?;
+        wait(&news, deadline, phase)
+    }
+
+    fn of_process(&'static self, process: u32) -> &'static Self {
+        let mut pool = self;
+        loop {
+            let (seen, owned) = (Ordering::Relaxed, Ordering::Relaxed);
+            match pool.process.compare_exchange(0, process, seen, owned) {
+                Ok(_) => return pool,
+                Err(owner) if owner == process => return pool,
+                Err(_) => pool = pool.of_child.get_or_init(|| Box::new(Self::new())),
+            }
+        }
+    }
+
+    fn submit(
+        &'static self,
+        call: C,
+        news: Sender<Option<C::Answer>>,
+        wanted: Weak<()>,
+    ) -> io::Result<()> {
+        let mut unused = Unused::new();
+        let mut groups = self.lock();
+        unused.take_from(&mut groups);
+        let at = groups.iter().position(|group| group.call == call).unwrap_or_else(|| {
+            let call = call.clone();
+            groups.push(Group { call, running: Vec::new(), waiting: Vec::new() });
+            groups.len() - 1
+        });
+        let threads: usize = groups.iter().map(|group| group.running.len()).sum();
+        let group = &mut groups[at];
+        group.waiting.push(Waiter { news, wanted, is_begun: false });
+        let now = Instant::now();
+        if threads < MAX_THREADS && group.is_due(now) {
+            let job = move || self.work(call, now);
+            match thread::Builder::new().name(C::THREAD.into()).spawn(job) {
+                Ok(_) => group.begin(now),
+                // The answer of the call that is running will do.
+                Err(_) if !group.running.is_empty() => {}
+                Err(error) => {
+                    group.waiting.pop();
+                    unused.take_from(&mut groups);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes calls until there is none to make.
+    fn work(&self, mut call: C, mut began: Instant) {
+        loop {
+            let answer = call.run();
+            self.deliver(&call, began, answer);
+            let Some(next) = self.next() else { return };
+            (call, began) = next;
+        }
+    }
+
+    fn deliver(&self, call: &C, began: Instant, mut answer: C::Answer) {
+        let mut waiting = self.finish(call, began);
+        // The answer may be, or hold, something of the caller's: no lock is held here.
+        while let Some(last) = waiting.pop() {
+            if let Serves::All(copy) = C::SERVES {
+                for waiter in waiting.drain(..) {
+                    let _ = waiter.send(Some(copy(&answer)));
+                }
+            }
+            match last.send(Some(answer)) {
+                // It gave up meanwhile.
+                Err(SendError(Some(back))) => answer = back,
+                Ok(()) | Err(SendError(None)) => return,
+            }
+            waiting.extend(self.take_one(call));
+        }
+    }
+
+    /// Counts a call out, and takes out of its group those that its answer is for.
+    fn finish(&self, call: &C, began: Instant) -> Vec<Sender<Option<C::Answer>>> {
+        let mut groups = self.lock();
+        let Some(group) = groups.iter_mut().find(|group| group.call == *call) else {
+            return Vec::new();
+        };
+        let at = group.running.iter().position(|&other| other == began);
+        at.map(|at| group.running.remove(at));
+        match C::SERVES {
+            Serves::All(_) => {
+                mem::take(&mut group.waiting).into_iter().map(|waiter| waiter.news).collect()
+            }
+            Serves::One => group.take_one().into_iter().collect(),
+        }
+    }
+
+    fn take_one(&self, call: &C) -> Option<Sender<Option<C::Answer>>> {
+        let mut groups = self.lock();
+        groups.iter_mut().find(|group| group.call == *call)?.take_one()
+    }
+
+    /// Begins the next call.
+    fn next(&self) -> Option<(C, Instant)> {
+        let mut unused = Unused::new();
+        let mut groups = self.lock();
+        unused.take_from(&mut groups);
+        let now = Instant::now();
+        let at = groups.iter().position(|group| group.is_due(now))?;
+        let mut group = groups.remove(at);
+        group.begin(now);
+        let call = group.call.clone();
+        groups.push(group);
+        Some((call, now))
+    }
+
+    /// Nothing runs under this lock that could panic half-way.
+    fn lock(&self) -> MutexGuard<'_, Vec<Group<C>>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Call> Group<C> {
+    /// Somebody waits for a call, and it is time to begin one.
+    fn is_due(&self, now: Instant) -> bool {
+        let is_asked_for = self.waiting.iter().any(|waiter| !waiter.is_begun && waiter.is_wanted());
+        let calls = self.running.len();
+        let patience = PATIENCE.saturating_mul(1 << calls.min(30));
+        let is_stuck = |&last: &Instant| now.saturating_duration_since(last) >= patience;
+        is_asked_for
+            && (calls < C::SERVES.at_once() || self.running.iter().max().is_none_or(is_stuck))
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.running.push(now);
+        let mut asking = self.waiting.iter_mut().filter(|waiter| !waiter.is_begun);
+        match C::SERVES {
+            Serves::All(_) => asking.for_each(|waiter| waiter.is_begun = true),
+            Serves::One => {
+                let first = asking.find(|waiter| waiter.is_wanted());
+                first.map(|waiter| waiter.is_begun = true);
+            }
+        }
+    }
+
+    fn take_one(&mut self) -> Option<Sender<Option<C::Answer>>> {
+        let at = self.waiting.iter().position(Waiter::is_wanted)?;
+        Some(self.waiting.remove(at).news)
+    }
+}
+
+impl<A> Waiter<A> {
+    fn is_wanted(&self) -> bool {
+        self.wanted.strong_count() > 0
+    }
+}
+
+/// Groups that are taken out of a pool, to be dropped after its lock is released: the destructor of
+/// a resolver is the caller's. Declare it before the lock.
+struct Unused<C: Call>(Vec<Group<C>>);
+
+impl<C: Call> Unused<C> {
+    fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Takes out who does not wait any more, and the groups that are idle.
+    fn take_from(&mut self, groups: &mut Vec<Group<C>>) {
+        for group in &mut *groups {
+            group.waiting.retain(Waiter::is_wanted);
+        }
+        let is_used = |group: &Group<C>| !group.running.is_empty() || !group.waiting.is_empty();
+        let (used, unused) = mem::take(groups).into_iter().partition(is_used);
+        *groups = used;
+        let unused: Vec<_> = unused;
+        self.0.extend(unused);
+    }
+}
+
+/// A channel to wait at. An abort sends `None`.
+pub(super) fn news<T: Send + 'static>(
+    abort: &AbortHandle,
+) -> (Sender<Option<T>>, Receiver<Option<T>>) {
+    let (sender, news) = channel();
+    let waker = sender.clone();
+    abort.wake_with(move || {
+        // Nobody waits any more if this fails.
+        let _ = waker.send(None);
+    });
+    (sender, news)
+}
+
+/// Waits at such a channel, until the deadline.
+pub(super) fn wait<T>(
+    news: &Receiver<Option<T>>,
+    deadline: Deadline,
+    phase: Timeout,
+) -> Result<T, Error> {
+    let received = match deadline.remaining(Instant::now()) {
+        Some(remaining) => news.recv_timeout(remaining),
+        None => news.recv().map_err(RecvTimeoutError::from),
+    };
+    match received {
+        Ok(Some(news)) => Ok(news),
+        Err(RecvTimeoutError::Timeout) => Err(Error::Timeout(phase)),
+        // The abort handle holds a sender until it belongs to another connection.
+        Ok(None) | Err(RecvTimeoutError::Disconnected) => Err(Error::aborted()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, PartialEq)]
+    struct Nothing;
+
+    impl Call for Nothing {
+        type Answer = ();
+        const SERVES: Serves<()> = Serves::All(|_| ());
+        const THREAD: &'static str = "landline-nothing";
+
+        fn run(&self) {}
+    }
+
+    #[test]
+    fn a_group_that_is_stuck_gets_more_calls_but_after_twice_as_long_each_time() {
+        let mut now = Instant::now();
+        let start = now;
+        let mut group = Group { call: Nothing, running: Vec::new(), waiting: Vec::new() };
+        let mut begun = Vec::new();
+        for _ in 0..24 * 60 * 60 {
+            // Somebody asks each second.
+            let wanted = Arc::new(());
+            let (news, wanted_by) = (channel().0, Arc::downgrade(&wanted));
+            group.waiting.push(Waiter { news, wanted: wanted_by, is_begun: false });
+            if group.is_due(now) {
+                group.begin(now);
+                begun.push((now - start).as_secs());
+            }
+            assert!(!group.is_due(now), "one call is for all who wait");
+            drop(wanted);
+            assert!(!group.is_due(now + PATIENCE * 100_000), "nobody asks");
+            group.waiting.clear();
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(begun[..5], [0, 10, 30, 70, 150]);
+        assert_eq!(begun.len(), 14);
+    }
+
+    #[test]
+    fn a_child_of_a_fork_has_a_pool_of_its_own() {
+        static POOL: Pool<Nothing> = Pool::new();
+        let parent = POOL.of_process(1);
+        // Another thread of the parent holds it, and is not there in the child.
+        let _held = parent.lock();
+        let child = POOL.of_process(2);
+        assert!(child.groups.try_lock().is_ok());
+        assert!(std::ptr::eq(child, POOL.of_process(2)));
+        assert!(std::ptr::eq(parent, POOL.of_process(1)));
+        assert!(!std::ptr::eq(child, POOL.of_process(3)));
+    }
+}
