@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::hop::Hop;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
-use crate::net::guest::Guest;
 use crate::net::proxy::{Choice, Proxy};
 use crate::net::tcp::SocketOptions;
 #[cfg(feature = "tls")]
@@ -551,7 +550,7 @@ impl Builder {
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
         let attempt = Attempt::first(self, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
-        attempt.open(Arc::new(Guest(stream)))
+        attempt.open(stream.into_shared())
     }
 
     /// Connects to a Unix socket, otherwise as [`connect_over`](Self::connect_over).

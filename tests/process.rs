@@ -7,7 +7,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
@@ -395,6 +395,51 @@ fn an_outbox_that_waits_for_its_turn_does_not_spin() {
         writing.unwrap().join();
         server.join();
     });
+}
+
+#[test]
+fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_also_where_sigpipe_kills() {
+    const TEST: &str =
+        "a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_also_where_sigpipe_kills";
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let Some(path) = value() else {
+        let name = format!("landline-sigpipe-{}.sock", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let serving = spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                streams::upgrade(&mut stream);
+                drop(stream);
+                // The end of this one says that the other is closed.
+                drop(listener.accept().unwrap());
+            }
+        });
+        let value = path.to_str().unwrap().to_owned();
+        watchdog(LIMIT, move || passed(&again(TEST, ":", &value).output().unwrap()));
+        serving.join();
+        return std::fs::remove_file(&path).unwrap();
+    };
+    // The start of a Rust program ignores the signal. A library in another program gets none of that.
+    sigpipe::reset();
+    let is_default = Command::new("sh").args(["-c", "kill -PIPE $$"]).status().unwrap();
+    assert!(!is_default.success(), "SIGPIPE is ignored, so this test shows nothing");
+    let connects: [fn(&str) -> WebSocket; 2] = [
+        |path| builder().connect_unix(path, "ws://unix/").unwrap(),
+        |path| {
+            let over = UnixStream::connect(path).unwrap();
+            builder().connect_over("ws://unix/", over).unwrap()
+        },
+    ];
+    for connect in connects {
+        let ws = connect(&path);
+        assert_eq!(ws.peer_addr(), None);
+        let mut closed = UnixStream::connect(&path).unwrap();
+        assert_eq!(closed.read(&mut [0]).unwrap(), 0);
+        let said = error(ws.send("hello"));
+        assert!(matches!(said, Error::Closed(_)), "{said:?}");
+    }
 }
 
 #[test]

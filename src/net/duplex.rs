@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use std::io::{Read as _, Write as _};
 
 use super::deadline::Deadline;
+use super::guest::Guest;
 use crate::sync::{Mutex, now, yield_now};
 
 /// A connected stream socket, or anything that behaves like one, to speak WebSocket over:
@@ -87,10 +88,19 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
     }
+
+    /// For the streams of `std`: the one to use instead.
+    #[doc(hidden)]
+    fn into_shared(self) -> Arc<dyn Stream>
+    where
+        Self: Sized,
+    {
+        Arc::new(Guest(self))
+    }
 }
 
 macro_rules! socket {
-    ($socket:ty, |$this:ident| $peer_addr:expr) => {
+    ($socket:ty, |$this:ident| $peer_addr:expr, $($into_shared:item)?) => {
         impl Stream for $socket {
             fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
                 io::Read::read(&mut &*self, buf)
@@ -124,13 +134,21 @@ macro_rules! socket {
                 let $this = self;
                 $peer_addr
             }
+
+            $($into_shared)?
         }
     };
 }
 
-socket!(TcpStream, |this| Self::peer_addr(this).ok());
+socket!(TcpStream, |this| Self::peer_addr(this).ok(),);
 #[cfg(unix)]
-socket!(std::os::unix::net::UnixStream, |_this| None);
+socket!(
+    std::os::unix::net::UnixStream,
+    |_this| None,
+    fn into_shared(self) -> Arc<dyn Stream> {
+        Arc::new(Guest(super::unix::without_sigpipe(self)))
+    }
+);
 
 /// How long a system call may wait.
 #[derive(Clone, Copy, Debug)]
