@@ -414,7 +414,8 @@ impl Builder {
     }
 
     /// Calls this with each TCP socket when it is connected and before it is used, to set other
-    /// options. An error ends the attempt.
+    /// options. An error ends the attempt. Non-blocking mode and the timeouts for reading and
+    /// writing are not kept: the connection sets its own.
     #[must_use]
     pub fn on_socket(
         mut self,

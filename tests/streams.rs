@@ -204,6 +204,43 @@ fn the_socket_hook_sees_the_socket_and_may_refuse_it() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_hook_that_sets_non_blocking_mode_and_timeouts_makes_nothing_spin() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            std::thread::sleep(SHORT * 2); // So long connecting would spin; nothing is awaited by it.
+            let answer = peer.good_answer("");
+            peer.send(&answer);
+            peer.expect(TEXT, b"still blocks");
+            peer.stall();
+        });
+        let tiny = Some(Duration::from_millis(1));
+        let builder = builder().on_socket(move |socket| {
+            socket.set_read_timeout(tiny)?;
+            socket.set_write_timeout(tiny)?;
+            socket.set_nonblocking(true)
+        });
+        let spent = |action: &mut dyn FnMut()| {
+            let before = process::cpu_of_this_thread();
+            takes(SHORT * 2, action);
+            let used = process::cpu_of_this_thread() - before;
+            assert!(used < SHORT, "{used:?} of the processor in {:?}", SHORT * 2);
+        };
+        let mut open = None;
+        spent(&mut || open = Some(builder.connect(&server.url()).unwrap()));
+        let mut ws = open.unwrap();
+        ws.send("still blocks").unwrap();
+        spent(&mut || {
+            let said = error(ws.recv_timeout(SHORT * 2));
+            assert!(matches!(said, Error::Timeout(landline::Timeout::Recv)), "{said:?}");
+        });
+        drop(ws);
+        server.join();
+    });
+}
+
 #[test]
 fn small_messages_are_sent_at_once() {
     watchdog(LIMIT, || {

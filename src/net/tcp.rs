@@ -75,6 +75,8 @@ impl<'a> Dialer<'a> {
         stream.set_nodelay(self.options.nodelay).map_err(Error::Io)?;
         if let Some(hook) = &self.options.on_socket {
             hook(&stream).map_err(Error::Io)?;
+            // The hook sets options for good, but these are ours. Timeouts are set before each use.
+            stream.set_nonblocking(false).map_err(Error::Io)?;
         }
         Ok(stream)
     }
