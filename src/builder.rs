@@ -531,6 +531,10 @@ impl Builder {
 impl Builder {
     /// Connects to a `ws://` or `wss://` URL.
     ///
+    /// Connects to the same host run side by side. RFC 6455 section 4.1 asks for one after the other,
+    /// as browsers do it; here one server that hangs would hold up all other threads of the program,
+    /// so it is left to the program to limit itself.
+    ///
     /// # Errors
     /// [`Error::InvalidInput`] before any socket is opened; [`Error::Connect`], [`Error::Proxy`],
     /// [`Error::Tls`], [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase
