@@ -51,7 +51,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("black hole route, then a good one", || race(&[BLACK_HOLE, GOOD], 0..150)),
     ("all of them refuse", all_refuse),
     ("the only address is silent", silent),
-    ("the name server is silent", silent_name_server),
+    ("the name servers are silent", silent_name_server),
+    ("fifty names that are not answered, and one", slow_names),
     ("a silent proxy is not gone around", silent_proxy),
     ("the network falls silent, pings notice", falls_silent),
     ("RST in the middle of a message", reset_later),
@@ -165,6 +166,61 @@ fn silent() -> Outcome {
 fn silent_name_server() -> Outcome {
     let builder = Builder::new().no_proxy().open_timeout(Duration::from_secs(1));
     times_out(&builder, "ws://name.test/", Timeout::Resolve)
+}
+
+/// By the lookup of the system: one zone is silent, while Apps try again and again to connect to
+/// fifty names in it. A name of another zone is found at once, and threads do not add up.
+fn slow_names() -> Outcome {
+    const APPS: usize = 50;
+    const MOST: Duration = Duration::from_millis(100);
+    let builder = Builder::new().no_proxy().open_timeout(Duration::from_millis(500));
+    let before = threads("")?;
+    let apps = (0..APPS).map(|nth| {
+        App::new(format!("ws://app{nth}.silent.test:{PORT}/"), Callbacks::new())
+            .builder(builder.clone())
+            .backoff(Fixed(Duration::from_millis(50)))
+            .spawn()
+    });
+    let apps = apps.collect::<io::Result<Vec<_>>>()?;
+    let start = Instant::now();
+    while threads("landline-resolv")? < APPS {
+        if start.elapsed() > Duration::from_secs(5) {
+            return Err(format!("{} lookups run", threads("landline-resolv")?).into());
+        }
+        thread::yield_now();
+    }
+
+    let (mut took, mut most) = (Vec::new(), 0);
+    // Each App tries more than five times meanwhile.
+    while start.elapsed() < Duration::from_secs(4) {
+        let connecting = Instant::now();
+        builder.connect(&format!("ws://good.test:{PORT}/"))?;
+        took.push(connecting.elapsed());
+        most = most.max(threads("")? - before);
+        thread::sleep(Duration::from_millis(20));
+    }
+    for app in &apps {
+        app.handle().abort();
+    }
+    for app in apps {
+        app.join()?;
+    }
+    // Of each App its own, the one that it connects in, and its lookup; and those of the good name.
+    took.sort_unstable();
+    // The machine may be busy now and then.
+    let (usual, slowest) = (took[took.len() * 9 / 10], took[took.len() - 1]);
+    if usual > MOST || most > 3 * APPS + 4 {
+        return Err(format!("took {usual:?}, {slowest:?} at most, with {most} threads").into());
+    }
+    let (usual, slowest) = (usual.as_millis(), slowest.as_millis());
+    Ok(format!("{usual} ms for 9 of 10, {slowest} at most; {most} threads"))
+}
+
+/// How many threads of this process have a name that begins so.
+fn threads(prefix: &str) -> io::Result<usize> {
+    let names = std::fs::read_dir("/proc/self/task")?
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    Ok(names.filter(|name| name.starts_with(prefix)).count())
 }
 
 fn silent_proxy() -> Outcome {
