@@ -8,7 +8,6 @@ pub(crate) use real::*;
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 mod real {
-    pub(crate) use std::sync::atomic::AtomicU64;
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
     pub(crate) use std::thread::yield_now;
 

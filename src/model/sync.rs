@@ -5,13 +5,13 @@ use std::time::Instant;
 
 #[cfg(loom)]
 pub(crate) use loom::{
-    sync::atomic::{AtomicBool, AtomicU64},
+    sync::atomic::AtomicBool,
     sync::{Condvar, Mutex, MutexGuard},
     thread::yield_now,
 };
 #[cfg(all(shuttle, not(loom)))]
 pub(crate) use shuttle::{
-    sync::atomic::{AtomicBool, AtomicU64},
+    sync::atomic::AtomicBool,
     sync::{Condvar, Mutex, MutexGuard},
     thread::yield_now,
 };

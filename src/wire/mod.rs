@@ -14,7 +14,6 @@ mod sent_log;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::panicking;
 use std::time::{Duration, Instant};
@@ -36,7 +35,7 @@ use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
-use crate::sync::{AtomicU64, Mutex, MutexGuard, now};
+use crate::sync::{Mutex, MutexGuard, now};
 
 /// How much is encoded, and handed to the system, at a time: small enough for the cache.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -73,8 +72,8 @@ pub(crate) struct Wire {
     owed: Owed,
     /// How it ends.
     pub(crate) ending: Ending,
-    /// The last round-trip time in nanoseconds; the greatest number is none yet.
-    latency: AtomicU64,
+    /// The last round-trip time. Not an atomic: many 32-bit targets have none of 64 bits.
+    latency: Mutex<Option<Duration>>,
     ping: Mutex<LastPing>,
     /// When the peer last read something, as the stream had room again for what we write. The
     /// receiver takes it.
@@ -162,7 +161,7 @@ impl Wire {
             out: Mutex::new(out),
             owed: Owed::default(),
             ending: Ending::default(),
-            latency: AtomicU64::new(u64::MAX),
+            latency: Mutex::default(),
             ping: Mutex::default(),
             peer_read: Mutex::default(),
             receiver: Mutex::default(),
@@ -178,15 +177,11 @@ impl Wire {
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {
-        match self.latency.load(Ordering::Relaxed) {
-            u64::MAX => None,
-            nanos => Some(Duration::from_nanos(nanos)),
-        }
+        *self.latency.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {
-        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX - 1);
-        self.latency.store(nanos, Ordering::Relaxed);
+        *self.latency.lock().unwrap_or_else(PoisonError::into_inner) = Some(latency);
     }
 }
 
