@@ -245,7 +245,7 @@ mod many_fragments {
     #[test]
     fn a_message_of_big_fragments_is_the_same_however_it_is_read() {
         let parts: Vec<Vec<u8>> =
-            [70_000, 1, 0, 65_536, 140_001usize].map(|len| vec![len.to_be_bytes()[7]; len]).into();
+            [70_000, 1, 0, 65_536, 140_001usize].map(|len| vec![len.to_le_bytes()[0]; len]).into();
         let mut bytes = frame(0x02, &parts[0]);
         for part in &parts[1..4] {
             bytes.extend(frame(0x00, part));

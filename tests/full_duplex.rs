@@ -116,11 +116,11 @@ fn a_peer_that_floods_while_it_is_flooded_with_pings_in_between_loses_nothing() 
 #[test]
 fn a_tls_peer_that_floods_while_it_is_flooded_loses_nothing() {
     use std::io::Read as _;
-    use std::os::unix::net::UnixStream;
+    use std::net::TcpStream;
     use std::sync::{Arc, Mutex};
 
     /// Reads ciphertext without a lock, and TLS under it: the server must be full duplex too.
-    fn pumps(stream: std::net::TcpStream, inside: UnixStream) {
+    fn pumps(stream: TcpStream, inside: TcpStream) {
         let config = Arc::new(tls::localhost());
         let tls = Arc::new(Mutex::new(rustls::ServerConnection::new(config).unwrap()));
         // Only one thread at a time may take ciphertext out and write it, or records mix.
@@ -180,8 +180,9 @@ fn a_tls_peer_that_floods_while_it_is_flooded_loses_nothing() {
     }
 
     watchdog(LIMIT * 2, || {
-        let (inside, outside) = UnixStream::pair().unwrap();
         let listener = listener();
+        let outside = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (inside, _) = listener.accept().unwrap();
         let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
         let pumping = spawn(move || pumps(listener.accept().unwrap().0, inside));
         let server = spawn(move || {

@@ -30,7 +30,7 @@ fn a_peer_that_is_left_waiting_a_thousand_times_in_the_middle_of_everything_lose
     watchdog(LIMIT, || {
         let message = |n: usize| match n % 3 {
             0 => Message::from(format!("grüße {n}")),
-            1 => Message::from(vec![n.to_be_bytes()[7]; n * 7]),
+            1 => Message::from(vec![n.to_le_bytes()[0]; n * 7]),
             _ => Message::from(String::new()),
         };
         let server = upgraded(move |peer| {

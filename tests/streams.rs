@@ -4,12 +4,12 @@
 
 use crate::support;
 
-use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landline::{Cause, CloseCode, Error, Message};
+use landline::{CloseCode, Error, Message};
 use support::streams::Judged;
 use support::*;
 
@@ -34,7 +34,11 @@ fn close_answer(frame: &Frame) -> Vec<u8> {
 
 #[cfg(unix)]
 mod unix {
+    use std::io::ErrorKind;
+    use std::net::{Shutdown, SocketAddr};
     use std::os::unix::net::{UnixListener, UnixStream};
+
+    use landline::Cause;
 
     use super::*;
 

@@ -243,7 +243,7 @@ impl Net {
         for (last, opcode, part) in self.fragments(message) {
             self.down.extend(frame(u8::from(last) << 7 | opcode, &part));
             if self.numbers.below(3) == 0 {
-                let payload = vec![pings.len().to_be_bytes()[7]; self.numbers.below(126)];
+                let payload = vec![pings.len().to_le_bytes()[0]; self.numbers.below(126)];
                 self.down.extend(frame(0x89, &payload));
                 pings.push(payload);
             }
