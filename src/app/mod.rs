@@ -489,8 +489,8 @@ impl Drop for Up<'_> {
     fn drop(&mut self) {
         self.down();
         if thread::panicking() {
-            // Somebody may keep another sender. On a thread of its own, because the stream may be
-            // the caller's: if it panicked here, too, that would abort the process.
+            // Somebody may keep another sender. On a thread of its own, because on one that unwinds
+            // no stream of the caller's is called: a panic of it would abort the process.
             let sender = self.sender;
             thread::scope(|scope| {
                 let leaving = thread::Builder::new().spawn_scoped(scope, || sender.leave());
