@@ -8,8 +8,9 @@ pub(crate) use real::*;
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 mod real {
+    pub(crate) use std::sync::atomic::AtomicBool;
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
-    pub(crate) use std::thread::yield_now;
+    pub(crate) use std::thread::{panicking, yield_now};
 
     use std::time::Instant;
 

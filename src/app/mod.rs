@@ -337,7 +337,7 @@ impl<H: Handler> App<H> {
             error => error,
         };
         let closing = unless_over(self.handler.on_close(&closed), &sender, &shared);
-        if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
+        if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
             // RFC 6455 section 7.1.1: the server ends the stream first, or reads why we did. Nor
             // can this fail.
             let _ = ws.close(CloseCode::NORMAL);

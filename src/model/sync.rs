@@ -1,6 +1,7 @@
 //! What `crate::sync` is under a model checker.
 
 use std::sync::atomic::Ordering;
+pub(crate) use std::thread::panicking;
 use std::time::Instant;
 
 #[cfg(loom)]

@@ -241,7 +241,9 @@ impl<C: Call> Group<C> {
             Serves::All(_) => asking.for_each(|waiter| waiter.is_begun = true),
             Serves::One => {
                 let first = asking.find(|waiter| waiter.is_wanted());
-                first.map(|waiter| waiter.is_begun = true);
+                if let Some(waiter) = first {
+                    waiter.is_begun = true;
+                }
             }
         }
     }

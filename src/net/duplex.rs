@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use std::io::{Read as _, Write as _};
 
 use super::deadline::Deadline;
 use super::guest::Guest;
-use crate::sync::{Mutex, now, yield_now};
+use crate::sync::{AtomicBool, Mutex, now, yield_now};
 
 /// A connected stream socket, or anything that behaves like one, to speak WebSocket over:
 /// [`Builder::connect_over`](crate::Builder::connect_over). One thread reads while others write.

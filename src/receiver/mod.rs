@@ -288,7 +288,7 @@ impl Receiver {
         let closed = self.wire.ending.snapshot();
         // What comes after the socket is closed would reset the connection, and destroy the Close
         // that says why.
-        if closed.is_clean() || matches!(closed.cause(), Cause::Protocol(_)) {
+        if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
             self.linger();
         }
         self.wire.duplex.shutdown();
@@ -333,7 +333,7 @@ impl Receiver {
     /// what is owed, reads more.
     fn next(&mut self, delivery: Delivery, patience: &mut Patience) -> Result<Next, Error> {
         if let Some(closed) = self.wire.ending.verdict() {
-            if closed.is_clean() {
+            if matches!(closed.cause(), Cause::Handshake) {
                 let _ = self.wire.pay_until(patience.deadline); // If there was no time when it ended.
             }
             return Err(closed.clone().into());

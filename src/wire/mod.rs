@@ -15,7 +15,6 @@ use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError};
-use std::thread::panicking;
 use std::time::{Duration, Instant};
 
 pub(crate) use order::Turn;
@@ -35,7 +34,7 @@ use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
-use crate::sync::{Mutex, MutexGuard, now};
+use crate::sync::{Mutex, MutexGuard, now, panicking};
 
 /// How much is encoded, and handed to the system, at a time: small enough for the cache.
 pub(crate) const PIECE: usize = 64 * 1024;

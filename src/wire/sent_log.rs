@@ -2,9 +2,11 @@
 //! send over the same connection, so it is called when no lock is held.
 
 #[cfg(feature = "log")]
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::proto::frame::Opcode;
+#[cfg(feature = "log")]
+use crate::sync::Mutex;
 
 /// The most frames that are kept until they are logged: a message may have any number.
 #[cfg(feature = "log")]
