@@ -460,7 +460,7 @@ fn a_peer_with_much_to_read_before_the_ping_has_the_time_for_it() {
         });
         let builder = small_sends(keepalive(MILLI * 50, MILLI * 200), 128 * 1024);
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
-        sender.send(&vec![1; MESSAGE]).unwrap();
+        sender.send(vec![1; MESSAGE]).unwrap();
         sent.send(()).unwrap();
         match receiver.recv() {
             Ok(message) => assert_eq!(message, Message::from("read it")),
@@ -479,7 +479,7 @@ fn a_peer_with_much_to_read_before_the_ping_has_no_more_than_the_time_for_it() {
         let server = upgraded(move |peer| peer.hold_open(&hold));
         let builder = small_sends(keepalive(MILLI * 50, MILLI * 100), 128 * 1024);
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
-        sender.send(&vec![1; 64 * 1024]).unwrap();
+        sender.send(vec![1; 64 * 1024]).unwrap();
         // 50 ms to the ping, a second for the message, 100 ms of silence.
         takes(MILLI * 1150, || timed_out(receiver.recv(), Timeout::Pong));
         drop(done);
@@ -508,7 +508,7 @@ fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         let sending = spawn(move || {
             // As fast as the peer takes it.
-            while sender.send(&[1; 4 * 1024]).is_ok() {}
+            while sender.send([1; 4 * 1024]).is_ok() {}
         });
         timed_out(receiver.recv(), Timeout::Pong);
         let given_up = Instant::now();
@@ -612,7 +612,7 @@ fn a_write_timeout_of_zero_is_none() {
             peer.stall();
         });
         let ws = builder().write_timeout(Duration::ZERO).connect(&server.url()).unwrap();
-        ws.send(&vec![1; MESSAGE]).unwrap();
+        ws.send(vec![1; MESSAGE]).unwrap();
         assert!(ws.sender().is_open());
         drop(ws);
         server.join();
