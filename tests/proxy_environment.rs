@@ -127,6 +127,7 @@ fn a_proxy_is_understood_as_other_programs_write_it() {
         ("HTTP://PROXY.test", "http://proxy.test:80"),
         ("socks5://[::1]:9/", "socks5://[::1]:9"),
         ("http:80", "http://http:80"),
+        ("proxy.test:", "http://proxy.test:80"),
     ] {
         assert_eq!(named_by(&[("all_proxy", value)], SERVER), proxy, "{value:?}");
         // A path and a scheme that has two meanings are refused where the program names it.
@@ -156,6 +157,7 @@ fn a_variable_that_names_no_proxy_is_skipped_and_the_next_decides() {
         "us:12#canary@a:1",
         "http://DOMAIN\\us:canary@a:1",
         "http:/a:1",
+        "http:/",
         "http:///a:1",
         "http:\\\\a:1",
         "//a:1",

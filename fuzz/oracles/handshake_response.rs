@@ -65,10 +65,12 @@ pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
             model.pop();
             model.push(None);
         }
-        let one = [line.strip_suffix(b"\r").unwrap_or(line), b"\r\n\r\n"].concat();
+        let line = if end == b"\n" { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+        let one = [line, b"\r\n\r\n"].concat();
         let mut headers = [httparse::EMPTY_HEADER; 2];
         model.push(match httparse::parse_headers(&one, &mut headers) {
-            Ok(httparse::Status::Complete((_, [header]))) => {
+            // All of it is one header: no line begins within it.
+            Ok(httparse::Status::Complete((len, [header]))) if len == one.len() => {
                 Some((header.name.to_owned(), header.value.to_owned()))
             }
             _ => None,

@@ -98,8 +98,9 @@ impl Proxy {
         if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(invalid("it has a space or a control character"));
         }
+        let lacks_slash = lacks_slash(url);
         let url = if url.contains("://") { Cow::from(url) } else { format!("http://{url}").into() };
-        if !location::has_host(&url) {
+        if lacks_slash || !location::has_host(&url) {
             return Err(invalid("the host is not valid"));
         }
         // What the parser says never quotes the URL, which may hold a password.
@@ -343,9 +344,7 @@ impl Proxy {
         let (place, path) = rest.split_at(end);
         // A password with a slash in it: what stands before the slash is not the host.
         let is_cut_password = path.contains('@');
-        // "http:/proxy.example" does not mean a proxy named "http".
-        let is_cut_scheme = !value.contains("://") && place.ends_with(':');
-        if is_cut_password || is_cut_scheme {
+        if is_cut_password || lacks_slash(value) {
             return None;
         }
         // Names are looked up by the proxy, as in GNOME, which writes this: none leaks from here.
@@ -379,6 +378,13 @@ impl fmt::Debug for Proxy {
             .field("except", &self.except)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a slash is missing after the scheme: `http:/proxy.example` does not mean a proxy that is
+/// named `http`.
+fn lacks_slash(url: &str) -> bool {
+    let before = url.split_once('/').map_or("", |(before, _)| before);
+    before.ends_with(':') && !url.contains("://")
 }
 
 /// Whether asking for the variable `name` gives `HTTP_PROXY`: on Windows case does not matter.
