@@ -87,20 +87,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod app;
-mod backoff;
 mod builder;
 mod cookie;
 mod dial;
 mod ending;
 mod error;
-mod handle;
-mod handler;
 mod hop;
 mod message;
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;
 mod net;
-mod outbox;
 mod outgoing;
 pub mod proto;
 mod receiver;
@@ -110,16 +106,17 @@ mod sync;
 mod websocket;
 mod wire;
 
+pub use app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
+pub use app::handle::{Delivery, Handle, SendError, SendProblem};
+pub use app::handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
+pub use app::outbox::{Outbox, WhenFull};
 pub use app::{App, AppThread, Attempt, Exit};
-pub use backoff::{Backoff, Exponential, Failure, Fixed, Never};
 pub use builder::Builder;
 pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
 pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,
     ProxyProblem, Side, Timeout, TlsError, TlsProblem,
 };
-pub use handle::{Delivery, Handle, SendError, SendProblem};
-pub use handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
 pub use hop::Hop;
 pub use message::{AsMessage, Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
@@ -127,7 +124,6 @@ pub use net::duplex::Stream;
 pub use net::proxy::Proxy;
 #[cfg(feature = "tls")]
 pub use net::tls::TlsOptions;
-pub use outbox::{Outbox, WhenFull};
 pub use proto::Violation;
 pub use proto::close::{CloseCode, CloseFrame};
 #[cfg(feature = "deflate")]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::thread::JoinHandle;
 
+use super::handle::Handle;
 use crate::error::{Closed, Error};
-use crate::handle::Handle;
 
 /// Why an [`App`](super::App) ended.
 #[derive(Debug)]

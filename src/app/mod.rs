@@ -1,7 +1,11 @@
 //! One connection for ever: connects, delivers, keeps alive, connects again, until it is told to
 //! stop.
 
+pub(crate) mod backoff;
 mod exit;
+pub(crate) mod handle;
+pub(crate) mod handler;
+pub(crate) mod outbox;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,16 +17,16 @@ use std::time::{Duration, Instant};
 
 pub use exit::{AppThread, Exit};
 
-use crate::backoff::{Backoff, Exponential, Failure, Streak};
 use crate::builder::Builder;
 use crate::error::{Cause, Error, Timeout};
-use crate::handle::{Handle, SendError, SendProblem, Shared};
-use crate::handler::{Handler, HandlerResult, Open};
 use crate::message::{Event, MessageRef};
-use crate::outbox::Outbox;
 use crate::proto::close::CloseCode;
 use crate::sender::Sender;
 use crate::websocket::WebSocket;
+use backoff::{Backoff, Exponential, Failure, Streak};
+use handle::{Handle, SendError, SendProblem, Shared};
+use handler::{Handler, HandlerResult, Open};
+use outbox::Outbox;
 
 type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
 type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;

@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::outbox::{NoRoom, Outbox, Queue, WhenFull};
 use crate::error::{Error, InvalidInput};
 use crate::message::Message;
 use crate::net::abort::AbortHandle;
-use crate::outbox::{NoRoom, Outbox, Queue, WhenFull};
 use crate::proto::close::CloseFrame;
 use crate::sender::Sender;
 

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::handle::Handle;
 use crate::error::{Closed, Error};
-use crate::handle::Handle;
 use crate::message::MessageRef;
 use crate::proto::http::Response;
 use crate::proto::recv::Piece;
