@@ -87,12 +87,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod app;
-mod builder;
+mod client;
 mod cookie;
-mod dial;
 mod ending;
 mod error;
-mod hop;
+mod log;
 mod message;
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;
@@ -100,7 +99,6 @@ mod net;
 mod outgoing;
 pub mod proto;
 mod receiver;
-mod request;
 mod sender;
 mod sync;
 mod websocket;
@@ -111,13 +109,13 @@ pub use app::handle::{Delivery, Handle, SendError, SendProblem};
 pub use app::handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
 pub use app::outbox::{Outbox, WhenFull};
 pub use app::{App, AppThread, Attempt, Exit};
-pub use builder::Builder;
+pub use client::builder::Builder;
+pub use client::redirect::Hop;
 pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
 pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,
     ProxyProblem, Side, Timeout, TlsError, TlsProblem,
 };
-pub use hop::Hop;
 pub use message::{AsMessage, Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::duplex::Stream;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 pub use exit::{AppThread, Exit};
 
-use crate::builder::Builder;
+use crate::client::builder::Builder;
 use crate::error::{Cause, Error, Timeout};
 use crate::message::{Event, MessageRef};
 use crate::proto::close::CloseCode;

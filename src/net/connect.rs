@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Host;
 
 use super::deadline::Deadline;
-use super::log::log_head;
 use super::proxy::Proxy;
 use super::tunnel::Exchange;
 use super::{BODY_WAIT, MAX_INTERIM};
 use crate::error::{Error, ProxyProblem};
+use crate::log::log_head;
 use crate::proto::http::{HeadReader, MAX_BODY, Response};
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.

@@ -7,12 +7,12 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use super::log::{exception_skipped, proxy_skipped};
 use super::no_proxy::NoProxy;
 use super::target::{Target, is_name, percent_decode};
 #[cfg(feature = "tls")]
 use super::tls::TlsOptions;
 use crate::error::{Error, InvalidInput};
+use crate::log::{exception_skipped, proxy_skipped};
 use crate::proto::http::{is_field_value, is_token};
 use crate::proto::location;
 use crate::proto::socks::MAX_FIELD;

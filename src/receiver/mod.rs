@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 pub use reading::{MessageReader, Messages};
 
 use crate::error::{Cause, Closed, Error, Timeout};
+use crate::log;
 use crate::message::{Event, Message};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait, is_timeout};
@@ -25,7 +26,7 @@ use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
 use crate::sync;
-use crate::wire::{Control, LastPing, Paid, ReceiverIs, Wire, trace_received};
+use crate::wire::{Control, LastPing, Paid, ReceiverIs, Wire};
 use patience::Patience;
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
@@ -349,11 +350,11 @@ impl Receiver {
                 Ok(true) => {
                     let next = match self.decoder.ready() {
                         Some((opcode, len)) if opcode.is_control() => {
-                            trace_received(opcode, len);
+                            log::received(opcode, len);
                             self.control(patience.deadline)?
                         }
                         ready => {
-                            ready.inspect(|&(opcode, len)| trace_received(opcode, len));
+                            ready.inspect(|&(opcode, len)| log::received(opcode, len));
                             Next::Data
                         }
                     };

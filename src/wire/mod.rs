@@ -9,7 +9,6 @@
 mod order;
 mod owed;
 mod paying;
-mod sent_log;
 
 use std::io;
 use std::mem;
@@ -23,10 +22,10 @@ pub(crate) use paying::Paid;
 
 use order::{NoTurn, Order};
 use owed::Owed;
-use sent_log::SentLog;
 
 use crate::ending::{By, Ending};
 use crate::error::{Cause, Error, InvalidInput, Timeout};
+use crate::log::SentLog;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf, is_timeout};
 use crate::proto::Violation;
@@ -591,14 +590,6 @@ impl Drop for Wire {
     fn drop(&mut self) {
         self.leave();
     }
-}
-
-/// Logs what was received, not what it holds.
-pub(crate) fn trace_received(opcode: Opcode, len: usize) {
-    #[cfg(feature = "log")]
-    log::trace!("received {opcode:?}, {len} bytes");
-    #[cfg(not(feature = "log"))]
-    let _ = (opcode, len);
 }
 
 /// Logs what was sent when it is dropped, which must be after all locks.

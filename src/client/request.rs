@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::builder::Builder;
+use super::builder::Builder;
+use super::redirect::{Hop, is_harmless};
 use crate::error::{Error, InvalidInput};
-use crate::hop::{Hop, is_harmless};
 use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
 
 /// All header lines but those of the handshake itself.

@@ -3,26 +3,27 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::builder::Builder;
+use super::builder::Builder;
+use super::redirect::Hop;
+use super::request::HeaderLines;
+use super::upgrade::{Opened, Request, upgrade};
 use crate::error::HandshakeProblem::{BadRedirect, UnfollowedRedirect};
 use crate::error::{Error, HandshakeError, InvalidInput, Timeout};
-use crate::hop::Hop;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, Stream};
 use crate::net::opening::Opening;
 use crate::net::tcp::Dialer;
 #[cfg(feature = "tls")]
 use crate::net::tls;
+use crate::net::tunnel;
 #[cfg(unix)]
 use crate::net::unix;
-use crate::net::{Opened, Request, tunnel, upgrade};
 #[cfg(feature = "deflate")]
 use crate::outgoing::Deflation;
 use crate::proto::http::Response;
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
 use crate::receiver::Receiver;
-use crate::request::HeaderLines;
 use crate::sender::Sender;
 use crate::websocket::WebSocket;
 use crate::wire::Wire;

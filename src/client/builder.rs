@@ -6,10 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dial::{self, Attempt};
+use super::redirect::Hop;
+use super::request::Authorization;
 use crate::cookie::CookieStore;
-use crate::dial::{self, Attempt};
 use crate::error::Error;
-use crate::hop::Hop;
 use crate::net::abort::AbortHandle;
 use crate::net::duplex::Stream;
 use crate::net::proxy::{Choice, Proxy};
@@ -22,7 +23,6 @@ use crate::proto::handshake::Offer;
 use crate::proto::keepalive::Keepalive;
 use crate::proto::recv::Limits;
 use crate::receiver::Options;
-use crate::request::Authorization;
 use crate::websocket::WebSocket;
 use crate::wire::Timeouts;
 

@@ -1,0 +1,115 @@
+//! What the feature `log` says: heads, frames, settings that are skipped. Never a secret.
+
+pub(crate) use on_or_off::*;
+
+#[cfg(feature = "log")]
+mod on_or_off {
+    use std::mem;
+    use std::sync::PoisonError;
+
+    use crate::proto::frame::Opcode;
+    use crate::proto::http::{is_secret, is_token};
+    use crate::sync::Mutex;
+
+    /// Logs a head, a line each, control characters escaped: of headers that may hold a secret the
+    /// name only, of the resource nothing, for a path may be a secret too.
+    pub(crate) fn log_head(what: &str, head: &[u8]) {
+        for (at, line) in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate() {
+            let line = String::from_utf8_lossy(line);
+            match (at, line.split_once(" /"), line.split_once(':')) {
+                _ if line.is_empty() => {}
+                (0, Some(("GET", _)), _) => log::debug!("{what}: GET ***"),
+                (1.., _, Some((name, _))) if is_token(name) && is_secret(name) => {
+                    log::debug!("{what}: {name}: ***");
+                }
+                // A malformed line may be a secret from its first byte on.
+                (1.., _, name) if name.is_none_or(|(name, _)| !is_token(name)) => {
+                    log::debug!("{what}: ***");
+                }
+                _ => log::debug!("{what}: {}", line.escape_debug()),
+            }
+        }
+    }
+
+    /// Logs that a variable of the environment names no proxy.
+    pub(crate) fn proxy_skipped(variable: &str) {
+        log::warn!("{variable} is skipped: it names no proxy that is understood");
+    }
+
+    /// Logs that an entry of a list of exceptions, counted from 1, is not understood.
+    pub(crate) fn exception_skipped(variable: &str, at: usize) {
+        log::debug!("{variable}: entry {at} is skipped: it is not understood");
+    }
+
+    /// Logs what was received, not what it holds.
+    pub(crate) fn received(opcode: Opcode, len: usize) {
+        log::trace!("received {opcode:?}, {len} bytes");
+    }
+
+    /// The most frames that are kept until they are logged: a message may have any number.
+    const MAX_FRAMES: usize = 64;
+
+    /// The frames that were sent and are still to be logged. A logger is code of the caller's: it
+    /// may send over the same connection, so it is called when no lock is held.
+    #[derive(Debug, Default)]
+    pub(crate) struct SentLog(Mutex<SentFrames>);
+
+    #[derive(Debug, Default)]
+    struct SentFrames {
+        frames: Vec<(Opcode, usize)>,
+        /// How many more there were than are kept.
+        more: usize,
+    }
+
+    impl SentLog {
+        /// Notes a frame, to be logged later.
+        pub(crate) fn note(&self, opcode: Opcode, len: usize) {
+            if log::max_level() < log::LevelFilter::Trace {
+                return;
+            }
+            let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if sent.frames.len() < MAX_FRAMES {
+                sent.frames.push((opcode, len));
+            } else {
+                sent.more += 1;
+            }
+        }
+
+        /// Logs the frames that were noted. The caller holds no lock.
+        pub(crate) fn write(&self) {
+            if log::max_level() < log::LevelFilter::Trace {
+                return;
+            }
+            let sent = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            for (opcode, len) in sent.frames {
+                log::trace!("sent {opcode:?}, {len} bytes");
+            }
+            if sent.more > 0 {
+                log::trace!("sent {} frames more", sent.more);
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "log"))]
+mod on_or_off {
+    use crate::proto::frame::Opcode;
+
+    pub(crate) fn log_head(_: &str, _: &[u8]) {}
+
+    pub(crate) fn proxy_skipped(_: &str) {}
+
+    pub(crate) fn exception_skipped(_: &str, _: usize) {}
+
+    pub(crate) fn received(_: Opcode, _: usize) {}
+
+    #[derive(Debug, Default)]
+    pub(crate) struct SentLog;
+
+    #[allow(clippy::unused_self)] // As with the feature.
+    impl SentLog {
+        pub(crate) fn note(&self, _: Opcode, _: usize) {}
+
+        pub(crate) fn write(&self) {}
+    }
+}
