@@ -89,20 +89,13 @@
 mod app;
 mod client;
 mod cookie;
-mod ending;
 mod error;
 mod log;
 mod message;
-#[cfg(all(test, any(loom, shuttle)))]
-mod model;
 mod net;
-mod outgoing;
 pub mod proto;
-mod receiver;
-mod sender;
 mod sync;
 mod websocket;
-mod wire;
 
 pub use app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
 pub use app::handle::{Delivery, Handle, SendError, SendProblem};
@@ -131,9 +124,9 @@ pub use proto::http::{HeadError, Headers, Response};
 pub use proto::keepalive::Keepalive;
 pub use proto::recv::{Kind, Piece};
 pub use proto::socks::SocksError;
-pub use receiver::{MessageReader, Messages, Receiver};
-pub use sender::{MessageWriter, Sender};
 pub use websocket::WebSocket;
+pub use websocket::receiver::{MessageReader, Messages, Receiver};
+pub use websocket::sender::{MessageWriter, Sender};
 
 /// Connects to a `ws://` or `wss://` URL with all defaults; see [`Builder`], and [`WebSocket`] for
 /// programs that `fork`.

@@ -2,7 +2,7 @@
 //! every order (`src/model/`). Whatever is shared between the halves of a connection uses these.
 
 #[cfg(all(test, any(loom, shuttle)))]
-pub(crate) use crate::model::sync::*;
+pub(crate) use crate::websocket::model::sync::*;
 #[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use real::*;
 

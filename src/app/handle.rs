@@ -12,7 +12,7 @@ use crate::error::{Error, InvalidInput};
 use crate::message::Message;
 use crate::net::abort::AbortHandle;
 use crate::proto::close::CloseFrame;
-use crate::sender::Sender;
+use crate::websocket::sender::Sender;
 
 /// How soon the outbox tries again for its turn to send.
 const AGAIN: Duration = Duration::from_millis(10);

@@ -8,7 +8,7 @@ use crate::error::{Closed, Error};
 use crate::message::MessageRef;
 use crate::proto::http::Response;
 use crate::proto::recv::Piece;
-use crate::sender::Sender;
+use crate::websocket::sender::Sender;
 
 /// What a handler's method gives. An error ends the connection with Close 1011; it comes to
 /// [`on_error`](Handler::on_error) as [`Error::Handler`], and ends the

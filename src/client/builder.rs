@@ -22,9 +22,9 @@ use crate::proto::deflate::Deflate;
 use crate::proto::handshake::Offer;
 use crate::proto::keepalive::Keepalive;
 use crate::proto::recv::Limits;
-use crate::receiver::Options;
 use crate::websocket::WebSocket;
-use crate::wire::Timeouts;
+use crate::websocket::receiver::Options;
+use crate::websocket::wire::Timeouts;
 
 /// What the caller computes for each connection attempt.
 pub(crate) type HeadersHook = Arc<dyn Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync>;

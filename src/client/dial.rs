@@ -18,15 +18,15 @@ use crate::net::tls;
 use crate::net::tunnel;
 #[cfg(unix)]
 use crate::net::unix;
-#[cfg(feature = "deflate")]
-use crate::outgoing::Deflation;
 use crate::proto::http::Response;
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
-use crate::receiver::Receiver;
-use crate::sender::Sender;
 use crate::websocket::WebSocket;
-use crate::wire::Wire;
+#[cfg(feature = "deflate")]
+use crate::websocket::outgoing::Deflation;
+use crate::websocket::receiver::Receiver;
+use crate::websocket::sender::Sender;
+use crate::websocket::wire::Wire;
 
 /// Connects to the URL, and on to where its server redirects, all by one deadline.
 pub(crate) fn connect(builder: &Builder, url: &str) -> Result<WebSocket, Error> {

@@ -6,24 +6,20 @@
 //! whoever has the wire pays (`paying.rs`). How it ends is in `ending.rs`. `src/model/` runs all
 //! of it in every order.
 
-mod order;
-mod owed;
-mod paying;
-
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use order::Turn;
-pub(crate) use owed::Control;
-pub(crate) use paying::Paid;
+pub(crate) use super::fair_lock::Turn;
+pub(crate) use super::owed::Control;
+pub(crate) use super::paying::Paid;
 
-use order::{NoTurn, Order};
-use owed::Owed;
+use super::fair_lock::{NoTurn, Order};
+use super::owed::Owed;
 
-use crate::ending::{By, Ending};
+use super::close_state::{By, Ending};
 use crate::error::{Cause, Error, InvalidInput, Timeout};
 use crate::log::SentLog;
 use crate::net::deadline::Deadline;
@@ -60,24 +56,24 @@ pub(crate) struct Wire {
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
     #[cfg(feature = "deflate")]
-    pub(crate) deflation: Option<crate::outgoing::Deflation>,
-    timeouts: Timeouts,
+    pub(crate) deflation: Option<super::outgoing::Deflation>,
+    pub(super) timeouts: Timeouts,
     /// Of messages.
-    order: Order,
+    pub(super) order: Order,
     /// Of writing: for those who wait. The receiver does not, and takes the wire when it is free.
-    gate: Order,
-    out: Mutex<Out>,
-    owed: Owed,
+    pub(super) gate: Order,
+    pub(super) out: Mutex<Out>,
+    pub(super) owed: Owed,
     /// How it ends.
     pub(crate) ending: Ending,
     /// The last round-trip time. Not an atomic: many 32-bit targets have none of 64 bits.
-    latency: Mutex<Option<Duration>>,
-    ping: Mutex<LastPing>,
+    pub(super) latency: Mutex<Option<Duration>>,
+    pub(super) ping: Mutex<LastPing>,
     /// When the peer last read something, as the stream had room again for what we write. The
     /// receiver takes it.
-    peer_read: Mutex<Option<Instant>>,
-    receiver: Mutex<ReceiverIs>,
-    sent_log: SentLog,
+    pub(super) peer_read: Mutex<Option<Instant>>,
+    pub(super) receiver: Mutex<ReceiverIs>,
+    pub(super) sent_log: SentLog,
 }
 
 /// What the receiver does.
@@ -107,24 +103,24 @@ pub(crate) enum LastPing {
 /// The wire: what only one thread at a time may touch.
 #[derive(Debug)]
 pub(crate) struct Out {
-    half: WriteHalf,
-    encoder: Encoder,
+    pub(super) half: WriteHalf,
+    pub(super) encoder: Encoder,
     /// A write failed, perhaps in the middle of a frame: nothing can follow.
-    broken: bool,
+    pub(super) broken: bool,
     /// The receiver has seen the end: after our Close there is nothing more to say (section
     /// 7.1.1), and the peer is told.
-    ends: bool,
-    ended: bool,
+    pub(super) ends: bool,
+    pub(super) ended: bool,
     /// Since when the receiver cannot pay because the peer does not read.
-    stuck_since: Option<Instant>,
+    pub(super) stuck_since: Option<Instant>,
     /// A keepalive ping is staged; so many bytes were, and are, written before it.
-    ping_staged: Option<u64>,
+    pub(super) ping_staged: Option<u64>,
     /// Our Close is written, which the state of the end knows.
-    close_sent: bool,
+    pub(super) close_sent: bool,
 }
 
 impl Out {
-    fn must_end(&self) -> bool {
+    pub(super) fn must_end(&self) -> bool {
         self.ends && !self.ended && self.encoder.is_closed()
     }
 }
@@ -426,7 +422,7 @@ impl Wire {
     }
 
     /// Returns why a write failed that cannot be made again.
-    fn write_failure(&self, error: io::Error) -> Cause {
+    pub(super) fn write_failure(&self, error: io::Error) -> Cause {
         if !is_timeout(&error) {
             return Cause::Io(Arc::new(error));
         }
@@ -464,7 +460,7 @@ impl Wire {
         })
     }
 
-    fn flushed(&self, out: &mut Out) {
+    pub(super) fn flushed(&self, out: &mut Out) {
         out.stuck_since = None;
         if out.encoder.is_closed() && !mem::replace(&mut out.close_sent, true) {
             self.ending.close_sent();
@@ -479,7 +475,7 @@ impl Wire {
     }
 
     /// A frame may be half on the wire: nothing can be sent any more.
-    fn broken(&self, out: &mut Out, cause: Cause) -> Error {
+    pub(super) fn broken(&self, out: &mut Out, cause: Cause) -> Error {
         out.broken = true;
         self.note_ping(LastPing::Settled);
         out.stuck_since = None; // What is owed then is forgotten, not tried again.

@@ -15,8 +15,8 @@ use crate::proto::frame::Header;
 use crate::proto::http::HeadReader;
 use crate::proto::mask::mask_into;
 use crate::proto::send::{MaskKeys, Refused};
-use crate::sender::{MessageWriter, Sender};
-use crate::wire::Timeouts;
+use crate::websocket::sender::{MessageWriter, Sender};
+use crate::websocket::wire::Timeouts;
 
 /// Keeps what is written.
 #[derive(Debug, Default)]

@@ -7,7 +7,8 @@ use std::mem;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Instant;
 
-use super::{Control, LastPing, Out, Wire};
+use super::owed::Control;
+use super::wire::{LastPing, Out, Wire};
 use crate::error::{Cause, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;

@@ -1,17 +1,16 @@
 //! Receiving, and everything that happens while somebody receives: pings are answered, keepalive
 //! runs, the closing handshake is seen through. All on the caller's thread.
 
-mod patience;
-mod reading;
-
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use reading::{MessageReader, Messages};
+pub use super::reader::{MessageReader, Messages};
 
+use super::recv_deadline::Patience;
+use super::wire::{Control, LastPing, Paid, ReceiverIs, Wire};
 use crate::error::{Cause, Closed, Error, Timeout};
 use crate::log;
 use crate::message::{Event, Message};
@@ -26,8 +25,6 @@ use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
 use crate::sync;
-use crate::wire::{Control, LastPing, Paid, ReceiverIs, Wire};
-use patience::Patience;
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
 const RETRY: Duration = Duration::from_millis(10);
@@ -41,9 +38,9 @@ const DISCARD: usize = 1 << 20;
 /// Pings are answered and sent, and a lost peer is noticed, only while some thread is inside one
 /// of its methods. Dropping it leaves the senders working, but deaf.
 pub struct Receiver {
-    wire: Arc<Wire>,
+    pub(super) wire: Arc<Wire>,
     half: ReadHalf,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     timer: Timer,
     options: Options,
     /// Something is owed that the wire or the peer did not take yet.
@@ -62,7 +59,7 @@ pub(crate) struct Options {
 }
 
 /// What is there to be handed out.
-enum Next {
+pub(super) enum Next {
     /// A step of the decoder.
     Data,
     Ping,
@@ -332,7 +329,11 @@ impl Receiver {
 
     /// The main loop: takes the next step of what has arrived, deals with control frames, pays
     /// what is owed, reads more.
-    fn next(&mut self, delivery: Delivery, patience: &mut Patience) -> Result<Next, Error> {
+    pub(super) fn next(
+        &mut self,
+        delivery: Delivery,
+        patience: &mut Patience,
+    ) -> Result<Next, Error> {
         if let Some(closed) = self.wire.ending.verdict() {
             if matches!(closed.cause(), Cause::Handshake) {
                 let _ = self.wire.pay_until(patience.deadline); // If there was no time when it ended.

@@ -5,9 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::outgoing::{self, Outgoing, Then, opcode};
+use super::wire::{LogsSent, PIECE, Turn, Wire};
 use crate::error::{Error, InvalidInput};
 use crate::message::{AsMessage, MessageRef};
-use crate::outgoing::{self, Outgoing, Then, opcode};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;
@@ -15,7 +16,6 @@ use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
 use crate::proto::recv::Kind;
 use crate::proto::utf8::Utf8;
-use crate::wire::{LogsSent, PIECE, Turn, Wire};
 
 /// The sending half of a connection. Clone it, and send from any thread, also while another one
 /// receives: messages go out whole, one after the other.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use super::{Next, Patience, Receiver};
+use super::receiver::{Next, Receiver};
+use super::recv_deadline::Patience;
 use crate::error::{Cause, Closed, Error, Side};
 use crate::message::Message;
 use crate::proto::close::CloseCode;

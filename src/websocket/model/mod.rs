@@ -35,9 +35,9 @@ use crate::proto::http::HeadReader;
 use crate::proto::keepalive::{Keepalive, Timer};
 use crate::proto::mask::mask_into;
 use crate::proto::recv::{Decoder, Limits};
-use crate::receiver::{Options, Receiver};
-use crate::sender::Sender;
-use crate::wire::{Timeouts, Wire};
+use crate::websocket::receiver::{Options, Receiver};
+use crate::websocket::sender::Sender;
+use crate::websocket::wire::{Timeouts, Wire};
 
 use pipe::{End, pair};
 

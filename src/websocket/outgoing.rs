@@ -8,6 +8,9 @@ use std::io;
 #[cfg(feature = "deflate")]
 use std::sync::PoisonError;
 
+#[cfg(feature = "deflate")]
+use super::wire::PIECE;
+use super::wire::Wire;
 use crate::error::Error;
 use crate::message::MessageRef;
 use crate::net::deadline::Deadline;
@@ -19,9 +22,6 @@ use crate::proto::frame::Opcode;
 use crate::proto::recv::Kind;
 #[cfg(feature = "deflate")]
 use crate::sync::{Mutex, MutexGuard};
-#[cfg(feature = "deflate")]
-use crate::wire::PIECE;
-use crate::wire::Wire;
 
 /// What comes after some bytes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,18 @@
 //! Both halves in one, for whoever needs one thread only.
 
+mod close_state;
+mod fair_lock;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) mod model;
+pub(crate) mod outgoing;
+mod owed;
+mod paying;
+mod reader;
+pub(crate) mod receiver;
+mod recv_deadline;
+pub(crate) mod sender;
+pub(crate) mod wire;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,8 +22,8 @@ use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
-use crate::receiver::{MessageReader, Messages, Receiver};
-use crate::sender::Sender;
+use receiver::{MessageReader, Messages, Receiver};
+use sender::Sender;
 
 /// A connection: a [`Receiver`] and a [`Sender`] together.
 ///
