@@ -111,10 +111,10 @@ pub use error::{
 };
 pub use message::{AsMessage, Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
-pub use net::duplex::Stream;
 pub use net::proxy::Proxy;
+pub use net::stream::Stream;
 #[cfg(feature = "tls")]
-pub use net::tls::TlsOptions;
+pub use net::tls::options::TlsOptions;
 pub use proto::Violation;
 pub use proto::close::{CloseCode, CloseFrame};
 #[cfg(feature = "deflate")]

@@ -12,11 +12,11 @@ use super::request::Authorization;
 use crate::cookie::CookieStore;
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
-use crate::net::duplex::Stream;
 use crate::net::proxy::{Choice, Proxy};
+use crate::net::stream::Stream;
 use crate::net::tcp::SocketOptions;
 #[cfg(feature = "tls")]
-use crate::net::tls::TlsOptions;
+use crate::net::tls::options::TlsOptions;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
 use crate::proto::handshake::Offer;

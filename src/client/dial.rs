@@ -10,12 +10,13 @@ use super::upgrade::{Opened, Request, upgrade};
 use crate::error::HandshakeProblem::{BadRedirect, UnfollowedRedirect};
 use crate::error::{Error, HandshakeError, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
-use crate::net::duplex::{Duplex, Stream};
+use crate::net::duplex::Duplex;
 use crate::net::opening::Opening;
+use crate::net::proxy::tunnel;
+use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 #[cfg(feature = "tls")]
-use crate::net::tls;
-use crate::net::tunnel;
+use crate::net::tls::handshake as tls;
 #[cfg(unix)]
 use crate::net::unix;
 use crate::proto::http::Response;

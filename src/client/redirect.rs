@@ -1,9 +1,9 @@
 //! Where connecting has got to: the URL that was given, or one that a server redirected to.
 
 use crate::error::{Error, HandshakeProblem};
-use crate::net::target::Target;
 #[cfg(feature = "tls")]
-use crate::net::tls;
+use crate::net::tls::options as tls;
+use crate::net::url::Target;
 use crate::proto::http::Response;
 use crate::proto::location::{self, BadLocation};
 

@@ -138,8 +138,8 @@ fn failed(error: io::Error, deadline: Deadline) -> Error {
         return Error::Timeout(Timeout::Handshake);
     }
     #[cfg(feature = "tls")]
-    let error = match crate::net::tls::error_within(error) {
-        Ok(error) => return crate::net::tls::tls_error(error),
+    let error = match crate::net::tls::handshake::error_within(error) {
+        Ok(error) => return crate::net::tls::handshake::tls_error(error),
         Err(error) => error,
     };
     Error::Io(error)

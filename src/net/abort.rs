@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Shutdown;
 use std::sync::{Arc, PoisonError};
 
-use super::duplex::Stream;
+use super::stream::Stream;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Ends a connection at once, from any thread and in any state: whoever blocks in connecting, in

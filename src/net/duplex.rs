@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -20,135 +20,8 @@ use std::time::{Duration, Instant};
 use std::io::{Read as _, Write as _};
 
 use super::deadline::Deadline;
-use super::guest::Guest;
+use super::stream::Stream;
 use crate::sync::{AtomicBool, Mutex, now, yield_now};
-
-/// A connected stream socket, or anything that behaves like one, to speak WebSocket over:
-/// [`Builder::connect_over`](crate::Builder::connect_over). One thread reads while others write.
-///
-/// It must be in blocking mode. Timeouts mean what they mean for [`TcpStream`].
-///
-/// A method that panics ends the connection; the panic goes on to the code that called landline.
-/// None of the methods is called while a thread unwinds.
-pub trait Stream: fmt::Debug + Send + Sync + 'static {
-    /// Reads what is there, blocks if there is nothing; `Ok(0)` is the end of the stream.
-    ///
-    /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when the
-    /// read timeout has passed: nothing is lost. [`Interrupted`](io::ErrorKind::Interrupted) is
-    /// tried again. After any other error the connection is over.
-    fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
-
-    /// Writes some of `buf`, blocks until it can.
-    ///
-    /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when the write timeout has passed and *nothing* of
-    /// `buf` was taken: the same bytes are written again later. A stream that took a part of them
-    /// must say how many instead. A stream that cannot know, as a socket on Windows, says
-    /// [`TimedOut`](io::ErrorKind::TimedOut): then the connection is over, because nothing may be
-    /// written twice. [`Interrupted`](io::ErrorKind::Interrupted) is tried again. After any other
-    /// error the connection is over.
-    fn write(&self, buf: &[u8]) -> io::Result<usize>;
-
-    /// Sets how long a read may block; `None` for ever.
-    ///
-    /// # Errors
-    /// Any. What can be read without blocking is read before the connection is over.
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
-
-    /// Sets how long a write may block; `None` for ever.
-    ///
-    /// # Errors
-    /// Any; the connection is over, unless the bytes can be written without blocking.
-    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
-
-    /// Returns whether a write that times out always says
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock), and never
-    /// [`TimedOut`](io::ErrorKind::TimedOut): `true` for sockets on Unix, `false` by default.
-    ///
-    /// If so, a write that blocks is interrupted every few seconds to look whether the connection
-    /// should be over. If not, one write may block for the whole write timeout.
-    fn resumes_writes(&self) -> bool {
-        false
-    }
-
-    /// Switches to reads and writes that never block, and back.
-    ///
-    /// # Errors
-    /// Any; the connection is over.
-    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
-
-    /// Ends one direction or both, and wakes whoever blocks in it.
-    ///
-    /// # Errors
-    /// Any; it is ignored.
-    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
-
-    /// The address of the other end, if it has one.
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        None
-    }
-
-    /// For the streams of `std`: the one to use instead.
-    #[doc(hidden)]
-    fn into_shared(self) -> Arc<dyn Stream>
-    where
-        Self: Sized,
-    {
-        Arc::new(Guest(self))
-    }
-}
-
-macro_rules! socket {
-    ($socket:ty, |$this:ident| $peer_addr:expr, $($into_shared:item)?) => {
-        impl Stream for $socket {
-            fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-                io::Read::read(&mut &*self, buf)
-            }
-
-            fn write(&self, buf: &[u8]) -> io::Result<usize> {
-                io::Write::write(&mut &*self, buf)
-            }
-
-            fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                Self::set_read_timeout(self, timeout)
-            }
-
-            fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                Self::set_write_timeout(self, timeout)
-            }
-
-            fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-                Self::set_nonblocking(self, nonblocking)
-            }
-
-            fn resumes_writes(&self) -> bool {
-                cfg!(unix)
-            }
-
-            fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-                Self::shutdown(self, how)
-            }
-
-            fn peer_addr(&self) -> Option<SocketAddr> {
-                let $this = self;
-                $peer_addr
-            }
-
-            $($into_shared)?
-        }
-    };
-}
-
-socket!(TcpStream, |this| Self::peer_addr(this).ok(),);
-#[cfg(unix)]
-socket!(
-    std::os::unix::net::UnixStream,
-    |_this| None,
-    fn into_shared(self) -> Arc<dyn Stream> {
-        Arc::new(Guest(super::unix::without_sigpipe(self)))
-    }
-);
 
 /// How long a system call may wait.
 #[derive(Clone, Copy, Debug)]

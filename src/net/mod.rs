@@ -2,23 +2,17 @@
 
 pub(crate) mod abort;
 mod blocking_pool;
-mod connect;
 pub(crate) mod deadline;
 pub(crate) mod duplex;
-pub(crate) mod guest;
-mod no_proxy;
 pub(crate) mod opening;
 pub(crate) mod proxy;
-mod socks;
-pub(crate) mod target;
+pub(crate) mod stream;
 pub(crate) mod tcp;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
-#[cfg(feature = "tls")]
-mod tls_stream;
-pub(crate) mod tunnel;
 #[cfg(unix)]
 pub(crate) mod unix;
+pub(crate) mod url;
 
 use std::time::Duration;
 

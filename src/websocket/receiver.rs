@@ -17,7 +17,7 @@ use crate::message::{Event, Message};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait, is_timeout};
 #[cfg(feature = "tls")]
-use crate::net::tls;
+use crate::net::tls::handshake as tls;
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;

@@ -29,7 +29,8 @@ mod tls;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::net::duplex::{Duplex, ReadHalf, Stream as _};
+use crate::net::duplex::{Duplex, ReadHalf};
+use crate::net::stream::Stream as _;
 use crate::proto::frame::{Header, Opcode};
 use crate::proto::http::HeadReader;
 use crate::proto::keepalive::{Keepalive, Timer};

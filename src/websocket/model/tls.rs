@@ -9,7 +9,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::pipe::pair;
 use super::{PLENTY, explore, spawn, wire};
-use crate::net::duplex::{Duplex, Stream as _};
+use crate::net::duplex::Duplex;
+use crate::net::stream::Stream as _;
 
 /// The first byte of a TLS record that holds an alert.
 const ALERT: u8 = 21;

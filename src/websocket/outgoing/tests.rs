@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::error::Closed;
-use crate::net::duplex::{Duplex, Stream};
+use crate::net::duplex::Duplex;
+use crate::net::stream::Stream;
 use crate::proto::frame::Header;
 use crate::proto::http::HeadReader;
 use crate::proto::mask::mask_into;

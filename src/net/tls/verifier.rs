@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::invalid;
+use super::options::invalid;
 use crate::error::{Error, is_ca_used_as_end_entity};
 
 /// The certificates that are trusted.

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use url::Host;
 
-use super::deadline::Deadline;
-use super::duplex::{Duplex, ReadHalf, Stream, WriteHalf, is_timeout};
-use super::opening::Opening;
-use super::proxy::{Kind, Proxy};
-use super::tcp::Dialer;
-use super::{connect, socks};
-#[cfg(feature = "tls")]
-use super::{tls, tls_stream::TlsStream};
+use super::{Kind, Proxy};
+use super::{http_connect, socks};
 #[cfg(feature = "tls")]
 use crate::error::TlsError;
 use crate::error::{ConnectError, Error, InvalidInput, ProxyError, ProxyProblem, Timeout};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::{Duplex, ReadHalf, WriteHalf, is_timeout};
+use crate::net::opening::Opening;
+use crate::net::stream::Stream;
+use crate::net::tcp::Dialer;
+#[cfg(feature = "tls")]
+use crate::net::tls::{handshake as tls, stream::TlsStream};
 
 /// Opens a way to `host` through `proxy`: what is written to the stream reaches the server. An HTTP
 /// proxy is told the `user_agent`.
@@ -81,7 +82,7 @@ fn open_to(
     let stream = reach(dialer, proxy)?;
     let mut exchange = Exchange::new(proxy, stream.clone(), dialer.opening());
     match proxy.kind {
-        Kind::Http | Kind::Https => connect::ask(&mut exchange, host, port, user_agent)?,
+        Kind::Http | Kind::Https => http_connect::ask(&mut exchange, host, port, user_agent)?,
         Kind::Socks4 | Kind::Socks4a | Kind::Socks5 | Kind::Socks5h => {
             socks::ask(&mut exchange, host, port)?;
         }

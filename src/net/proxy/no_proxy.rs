@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::Host;
 
-use super::target::is_name;
 use crate::error::InvalidInput;
+use crate::net::url::is_name;
 
 /// A list of exceptions; empty by default.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use url::Host;
 
-use super::proxy::Kind;
+use super::Kind;
 use super::tunnel::Exchange;
 use crate::error::{Error, InvalidInput, ProxyProblem};
 use crate::proto::socks::{Destination, Handshake, Unsayable, Version};

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::deadline::Deadline;
-use super::duplex::{Duplex, ReadHalf, Stream, Wait, WriteHalf};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf};
+use crate::net::stream::Stream;
 
 /// How much is encrypted at a time.
 const PIECE: usize = 64 * 1024;

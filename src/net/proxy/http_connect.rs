@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Host;
 
-use super::deadline::Deadline;
-use super::proxy::Proxy;
+use super::Proxy;
 use super::tunnel::Exchange;
-use super::{BODY_WAIT, MAX_INTERIM};
 use crate::error::{Error, ProxyProblem};
 use crate::log::log_head;
+use crate::net::deadline::Deadline;
+use crate::net::{BODY_WAIT, MAX_INTERIM};
 use crate::proto::http::{HeadReader, MAX_BODY, Response};
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.

@@ -1,5 +1,10 @@
 //! What a proxy is, and which one is due: the caller's, or the one that the environment names.
 
+mod http_connect;
+mod no_proxy;
+mod socks;
+pub(crate) mod tunnel;
+
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
@@ -7,15 +12,15 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use super::no_proxy::NoProxy;
-use super::target::{Target, is_name, percent_decode};
-#[cfg(feature = "tls")]
-use super::tls::TlsOptions;
 use crate::error::{Error, InvalidInput};
 use crate::log::{exception_skipped, proxy_skipped};
+#[cfg(feature = "tls")]
+use crate::net::tls::options::TlsOptions;
+use crate::net::url::{Target, is_name, percent_decode};
 use crate::proto::http::{is_field_value, is_token};
 use crate::proto::location;
 use crate::proto::socks::MAX_FIELD;
+use no_proxy::NoProxy;
 
 /// A proxy to connect through: [`Builder::proxy`](crate::Builder::proxy).
 ///

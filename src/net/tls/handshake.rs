@@ -1,0 +1,87 @@
+//! The TLS handshake on a connected stream.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::ClientConnection;
+use url::Host;
+
+use super::options::{TlsOptions, invalid};
+use crate::error::{Error, Timeout, TlsError};
+use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf, is_timeout};
+use crate::net::opening::Opening;
+use crate::net::stream::Stream;
+
+/// A TLS connection that has said nothing yet.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    connection: ClientConnection,
+    /// Names what is trusted, for an error.
+    trusted: String,
+}
+
+/// Prepares TLS with `host`. Fails before any socket is opened if the options do not work.
+pub(crate) fn prepare(options: &TlsOptions, host: &Host<String>) -> Result<Prepared, Error> {
+    let connection = ClientConnection::new(options.config()?, options.name(host)?)
+        .map_err(|error| invalid(&error.to_string()))?;
+    let trusted = match options.given {
+        true => "the roots of the given `ClientConfig`".into(),
+        false => options.describe_roots(),
+    };
+    Ok(Prepared { connection, trusted })
+}
+
+/// Does the TLS handshake over a connected stream.
+pub(crate) fn handshake(
+    stream: Arc<dyn Stream>,
+    prepared: Prepared,
+    opening: Opening<'_>,
+) -> Result<Duplex, Error> {
+    let Prepared { connection: mut tls, trusted } = prepared;
+    let socket = Duplex::plain(stream.clone());
+    let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
+    let mut buffer = vec![0; 8 * 1024];
+    while tls.is_handshaking() || tls.wants_write() {
+        if opening.deadline.is_past() {
+            return Err(Error::Timeout(Timeout::Tls));
+        }
+        while tls.wants_write() {
+            tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
+        }
+        opening.flush(&socket, &mut writing).map_err(io_failed)?;
+        if !tls.is_handshaking() {
+            break;
+        }
+        let len = opening.read(&socket, &mut reading, &mut buffer).map_err(io_failed)?;
+        if len == 0 {
+            return Err(tls_error(io::Error::from(io::ErrorKind::UnexpectedEof)));
+        }
+        let mut received = &buffer[..len];
+        while !received.is_empty() {
+            // After close_notify rustls takes no more.
+            if tls.read_tls(&mut received).map_err(tls_error)? == 0 {
+                break;
+            }
+            if let Err(error) = tls.process_new_packets() {
+                // An alert tells the server why.
+                let _ = tls.write_tls(socket.stage(&mut writing));
+                let _ = socket.flush(&mut writing, Wait::Not);
+                return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
+            }
+        }
+    }
+    Ok(Duplex::tls(stream, tls))
+}
+
+fn io_failed(error: io::Error) -> Error {
+    if is_timeout(&error) { Error::Timeout(Timeout::Tls) } else { Error::Io(error) }
+}
+
+/// TLS errors travel inside of I/O errors: gives either.
+pub(crate) fn error_within(error: io::Error) -> Result<rustls::Error, io::Error> {
+    error.downcast()
+}
+
+pub(crate) fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Tls(Box::new(TlsError::new(error)))
+}
