@@ -91,7 +91,6 @@ mod client;
 mod cookie;
 mod error;
 mod log;
-mod message;
 mod net;
 pub mod proto;
 mod sync;
@@ -109,7 +108,6 @@ pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,
     ProxyProblem, Side, Timeout, TlsError, TlsProblem,
 };
-pub use message::{AsMessage, Event, Message, MessageRef};
 pub use net::abort::AbortHandle;
 pub use net::proxy::Proxy;
 pub use net::stream::Stream;
@@ -122,6 +120,7 @@ pub use proto::deflate::{Deflate, DeflateMismatch, DeflateParameters, Parameter}
 pub use proto::handshake::Mismatch;
 pub use proto::http::{HeadError, Headers, Response};
 pub use proto::keepalive::Keepalive;
+pub use proto::message::{AsMessage, Event, Message, MessageRef};
 pub use proto::recv::{Kind, Piece};
 pub use proto::socks::SocksError;
 pub use websocket::WebSocket;

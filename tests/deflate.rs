@@ -6,7 +6,7 @@
 use crate::proto_support;
 
 use landline::proto::Violation;
-use landline::proto::compress::Compressor;
+use landline::proto::deflate::compress::Compressor;
 use landline::proto::recv::{Decoder, Delivery, Limits};
 use landline::{Deflate, DeflateParameters};
 use proto_support::{

@@ -2,7 +2,7 @@
 //! and another implementation both get them back.
 
 use arbitrary::Unstructured;
-use landline::proto::compress::Compressor;
+use landline::proto::deflate::compress::Compressor;
 use landline::proto::frame::{Header, Opcode};
 use landline::proto::recv::{Decoder, Delivery, Limits, Step};
 use landline::{Deflate, DeflateParameters};

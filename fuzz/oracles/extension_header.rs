@@ -3,7 +3,7 @@
 //!
 //! Input: two bytes of options, the lines of the header.
 
-use landline::proto::extension::parse;
+use landline::proto::deflate::extension::parse;
 use landline::{Deflate, DeflateParameters};
 
 pub fn check(data: &[u8]) {

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::outbox::{NoRoom, Outbox, Queue, WhenFull};
 use crate::error::{Error, InvalidInput};
-use crate::message::Message;
 use crate::net::abort::AbortHandle;
 use crate::proto::close::CloseFrame;
+use crate::proto::message::Message;
 use crate::websocket::sender::Sender;
 
 /// How soon the outbox tries again for its turn to send.

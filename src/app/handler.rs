@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::handle::Handle;
 use crate::error::{Closed, Error};
-use crate::message::MessageRef;
 use crate::proto::http::Response;
+use crate::proto::message::MessageRef;
 use crate::proto::recv::Piece;
 use crate::websocket::sender::Sender;
 

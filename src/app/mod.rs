@@ -19,8 +19,8 @@ pub use exit::{AppThread, Exit};
 
 use crate::client::builder::Builder;
 use crate::error::{Cause, Error, Timeout};
-use crate::message::{Event, MessageRef};
 use crate::proto::close::CloseCode;
+use crate::proto::message::{Event, MessageRef};
 use crate::websocket::WebSocket;
 use crate::websocket::sender::Sender;
 use backoff::{Backoff, Exponential, Failure, Streak};

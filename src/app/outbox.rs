@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::message::Message;
+use crate::proto::message::Message;
 
 /// Keeps what is sent with a [`Handle`](crate::Handle) while there is no connection, and sends it,
 /// in order, after the next [`on_open`](crate::Handler::on_open). Default: at most 1,024 messages

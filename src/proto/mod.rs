@@ -23,26 +23,23 @@
 //! * [`keepalive::Timer`]: ask [`due`](keepalive::Timer::due) at each
 //!   [`deadline`](keepalive::Timer::deadline); say when a ping was [`sent`](keepalive::Timer::sent).
 //! * With compression (`deflate`, RFC 7692): put `Deflate::offer` into the request; tell the decoder
-//!   what was agreed on, `recv::Decoder::accept_deflate`; put the pieces of `compress::Compressor`
+//!   what was agreed on, `recv::Decoder::accept_deflate`; put the pieces of `deflate::compress::Compressor`
 //!   into frames of `send::Encoder::begin_compressed`.
 //!
 //! This module is exempt from semantic versioning until 1.0.
 
 pub mod close;
-#[cfg(feature = "deflate")]
-pub mod compress;
 pub mod date;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod error;
-#[cfg(feature = "deflate")]
-pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod keepalive;
 pub mod location;
 pub mod mask;
+pub mod message;
 pub mod recv;
 pub mod send;
 pub mod socks;

@@ -17,11 +17,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::error::{Closed, Error};
-use crate::message::{AsMessage, Event, Message};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
+use crate::proto::message::{AsMessage, Event, Message};
 use receiver::{MessageReader, Messages, Receiver};
 use sender::Sender;
 

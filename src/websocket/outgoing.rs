@@ -12,13 +12,13 @@ use std::sync::PoisonError;
 use super::wire::PIECE;
 use super::wire::Wire;
 use crate::error::Error;
-use crate::message::MessageRef;
 use crate::net::deadline::Deadline;
 #[cfg(feature = "deflate")]
-use crate::proto::compress::Compressor;
+use crate::proto::deflate::compress::Compressor;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::frame::Opcode;
+use crate::proto::message::MessageRef;
 use crate::proto::recv::Kind;
 #[cfg(feature = "deflate")]
 use crate::sync::{Mutex, MutexGuard};

@@ -6,8 +6,8 @@ use std::io;
 use super::receiver::{Next, Receiver};
 use super::recv_deadline::Patience;
 use crate::error::{Cause, Closed, Error, Side};
-use crate::message::Message;
 use crate::proto::close::CloseCode;
+use crate::proto::message::Message;
 use crate::proto::recv::{Delivery, Kind, Step};
 
 /// Iterates over the messages of a connection: [`Receiver::messages`], which says how it ends.

@@ -13,7 +13,6 @@ use super::recv_deadline::Patience;
 use super::wire::{Control, LastPing, Paid, ReceiverIs, Wire};
 use crate::error::{Cause, Closed, Error, Timeout};
 use crate::log;
-use crate::message::{Event, Message};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait, is_timeout};
 #[cfg(feature = "tls")]
@@ -23,6 +22,7 @@ use crate::proto::close::CloseFrame;
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
+use crate::proto::message::{Event, Message};
 use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
 use crate::sync;
 

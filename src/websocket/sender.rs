@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::outgoing::{self, Outgoing, Then, opcode};
 use super::wire::{LogsSent, PIECE, Turn, Wire};
 use crate::error::{Error, InvalidInput};
-use crate::message::{AsMessage, MessageRef};
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
+use crate::proto::message::{AsMessage, MessageRef};
 use crate::proto::recv::Kind;
 use crate::proto::utf8::Utf8;
 

@@ -17,7 +17,6 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod pipe;
-pub(crate) mod sync;
 
 mod abort;
 mod close;
@@ -103,7 +102,7 @@ fn connection(ours: usize, peers: usize) -> (Receiver, Sender, Peer) {
     let wire = wire(Duplex::plain(Arc::new(end)));
     let options = Options { auto_pong: true, fragments: false };
     let decoder = Decoder::new(Limits::default());
-    let timer = Timer::new(Keepalive::OFF, sync::now(), 0);
+    let timer = Timer::new(Keepalive::OFF, crate::sync::now(), 0);
     let receiver = Receiver::new(wire.clone(), ReadHalf::default(), decoder, timer, options);
     (receiver, Sender::new(wire), Peer::new(peer))
 }

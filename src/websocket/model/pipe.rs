@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::net::stream::Stream;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// A timeout of this or less passes when the stream has room again, or something else happens; a
 /// longer one never does.

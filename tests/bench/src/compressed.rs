@@ -1,6 +1,6 @@
 //! The messages of the measurements of compression, and how they are compressed and inflated.
 
-use landline::proto::compress::Compressor;
+use landline::proto::deflate::compress::Compressor;
 use landline::proto::recv::{Decoder, Delivery, Limits, Step};
 use landline::{Deflate, DeflateParameters};
 

@@ -2,7 +2,7 @@
 //! connection is idle as far as was agreed on.
 
 use landline::proto::Violation;
-use landline::proto::compress::Compressor;
+use landline::proto::deflate::compress::Compressor;
 use landline::proto::deflate::{Deflate, DeflateParameters};
 use landline::proto::frame::{Header, Opcode};
 use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};

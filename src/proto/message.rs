@@ -1,6 +1,6 @@
 //! What is sent and received.
 
-use crate::proto::recv::{Kind, Piece};
+use super::recv::{Kind, Piece};
 
 /// A message, owned. There are two kinds because the RFC has two (RFC 6455 section 5.6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

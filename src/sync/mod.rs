@@ -1,8 +1,11 @@
 //! Locks, atomics and the clock: those of `std`, or of a model checker, which runs the threads in
-//! every order (`src/model/`). Whatever is shared between the halves of a connection uses these.
+//! every order (`src/websocket/model/`). Whatever is shared between the halves of a connection uses these.
 
 #[cfg(all(test, any(loom, shuttle)))]
-pub(crate) use crate::websocket::model::sync::*;
+mod model;
+
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) use model::*;
 #[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use real::*;
 

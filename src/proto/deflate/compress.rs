@@ -3,8 +3,8 @@
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::deflate::{Deflate, DeflateParameters};
-use super::send::Refused;
+use super::{Deflate, DeflateParameters};
+use crate::proto::send::Refused;
 
 /// What a flush ends with, and what is taken off the end of a message.
 const TAIL: &[u8] = &[0x00, 0x00, 0xFF, 0xFF];

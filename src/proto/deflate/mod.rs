@@ -1,8 +1,10 @@
 //! permessage-deflate (RFC 7692): what is offered, and what was agreed on.
 
+pub mod compress;
+pub mod extension;
+
 use core::fmt;
 
-use super::extension;
 use super::handshake::Mismatch;
 
 const NAME: &str = "permessage-deflate";
