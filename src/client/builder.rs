@@ -292,11 +292,11 @@ impl Builder {
     /// How long one call that sends may take, counted from when its turn comes; for very big
     /// messages over slow links raise it. When it passes, the connection is over. Waiting for the
     /// turn may take as long; when that passes, nothing was sent, and the connection goes on.
-    /// Pongs and a Close that came to be owed meanwhile go out before the call returns, and may take
-    /// as long again. Default: 30 s.
+    /// Pongs and a Close that are pending by then are written in what is left of that time; what the
+    /// peer does not take of them, the receiving thread writes later. Default: 30 s.
     ///
-    /// With `None` or zero, a peer that stops reading in the middle of a message is never given up, not
-    /// by keepalive either: its ping waits behind the message.
+    /// With `None` or zero, a peer that stops reading in the middle of a message is never given up,
+    /// not by keepalive either: its ping waits behind the message.
     #[must_use]
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         // Zero would end the connection at the first write that has to wait.
