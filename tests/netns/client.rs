@@ -245,7 +245,7 @@ fn falls_silent() -> Outcome {
 fn reset_later() -> Outcome {
     let mut ws = client(&[RESET_LATER]).connect("ws://several/")?;
     let sender = ws.sender();
-    let sending = thread::spawn(move || sender.send(&vec![7; 8 << 20]));
+    let sending = thread::spawn(move || sender.send(vec![7; 8 << 20]));
     let start = Instant::now();
     let end = ws.recv();
     let took = start.elapsed().as_millis();

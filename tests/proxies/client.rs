@@ -197,7 +197,7 @@ fn floods(way: &Way) -> Outcome {
     let Some(url) = url else { return Ok(None) };
     let (mut receiver, sender) = way.builder()?.connect(&url)?.split();
     let sending = thread::spawn(move || {
-        (0..COUNT).try_for_each(|n| sender.send(&vec![n; SIZE])).map(|()| sender)
+        (0..COUNT).try_for_each(|n| sender.send(vec![n; SIZE])).map(|()| sender)
     });
     for n in 0..COUNT {
         assert!(receiver.recv()? == Message::Binary(vec![n; SIZE]), "message {n} is another");
