@@ -325,6 +325,7 @@ fn no_list_of_exceptions_is_an_error_and_what_is_understood_in_it_keeps_its_mean
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_not_utf8_spoils_only_what_it_stands_in() {
     const TEST: &str = "what_is_not_utf8_spoils_only_what_it_stands_in";
@@ -332,7 +333,6 @@ fn what_is_not_utf8_spoils_only_what_it_stands_in() {
         println!("said: {}", named_for(&[SERVER, "ws://a.test/", "wss://caf\u{e9}/"]));
         return;
     }
-    #[cfg(unix)]
     watchdog(LIMIT, || {
         use std::os::unix::ffi::OsStrExt as _;
         let variables = [
