@@ -232,7 +232,7 @@ fn falls_silent() -> Outcome {
     let (interval, timeout) = (Duration::from_millis(300), Duration::from_millis(500));
     let pings = Keepalive { interval: Some(interval), timeout: Some(timeout) };
     let mut ws = client(&[SILENT_LATER]).keepalive(pings).connect("ws://several/")?;
-    ws.send(&vec![7; 64 * 1024])?;
+    ws.send(vec![7; 64 * 1024])?;
     let start = Instant::now();
     let end = ws.recv();
     let took = start.elapsed().as_millis();
