@@ -510,6 +510,47 @@ fn a_close_that_we_could_not_answer_is_not_clean_and_tells_what_the_peer_said() 
 }
 
 #[test]
+fn a_close_that_was_never_written_does_not_count_as_sent() {
+    watchdog(LIMIT, || {
+        for end in ["the close timeout", "the end of the stream", "an abort"] {
+            let (closing, is_closing) = channel();
+            let server = upgraded(move |peer| {
+                peer.expect(TEXT, b"ready");
+                is_closing.recv().unwrap();
+                if end == "the end of the stream" {
+                    peer.fin();
+                }
+                peer.stall()
+            });
+            let full = Arc::new(AtomicBool::new(false));
+            let is_full = full.clone();
+            let stream = TcpStream::connect(server.addr).unwrap();
+            let judged = Judged::new(stream, usize::MAX, move |_, call| {
+                match call == Call::Write && is_full.load(Ordering::SeqCst) {
+                    true => Err(ErrorKind::WouldBlock.into()),
+                    false => Ok(()),
+                }
+            });
+            let timeout = if end == "the close timeout" { SHORT } else { LIMIT };
+            let builder = builder().close_timeout(timeout);
+            let mut ws = builder.connect_over("ws://full/", judged).unwrap();
+            ws.send("ready").unwrap();
+            full.store(true, Ordering::SeqCst);
+            promptly(|| ws.sender().close(CloseCode::NORMAL).unwrap());
+            closing.send(()).unwrap();
+            if end == "an abort" {
+                ws.abort();
+            }
+            promptly(|| error(ws.recv()));
+            let closed = ws.closed().unwrap();
+            assert_eq!((closed.local(), closed.is_clean()), (None, false), "{end}: {closed:?}");
+            drop(ws);
+            server.join();
+        }
+    });
+}
+
+#[test]
 fn a_stream_that_panics_in_a_write_leaves_the_others_an_error() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());

@@ -42,6 +42,10 @@ impl Owed {
         self.debts().close = Some(close);
     }
 
+    pub(super) fn has_close(&self) -> bool {
+        self.debts().close.is_some()
+    }
+
     pub(super) fn tls(&self) {
         self.debts().tls = true;
     }

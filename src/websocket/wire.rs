@@ -533,7 +533,16 @@ impl Wire {
 
     /// The stream ended or failed, or a deadline passed.
     pub(crate) fn lost(&self, cause: Cause) -> Error {
+        if self.close_is_unsent() {
+            self.ending.close_not_taken();
+        }
         self.end(self.ending.why(cause))
+    }
+
+    /// Returns whether our Close, if there is one, was certainly not written. The receiver does not
+    /// wait for a thread that may be writing it just now.
+    fn close_is_unsent(&self) -> bool {
+        self.owed.has_close() || self.try_lock_out().is_some_and(|out| !out.close_sent)
     }
 
     /// Says goodbye as far as that takes no waiting, and ends the connection.
