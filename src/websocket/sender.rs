@@ -158,6 +158,9 @@ impl Sender {
     /// after `close_timeout`; if the receiver is gone, it ends when the last sender is dropped. To
     /// do both here, use [`WebSocket::close`](crate::WebSocket::close).
     ///
+    /// While no thread is in `recv` this does not wait for the peer, because the caller may be the
+    /// one that receives: if the peer does not take the Close at once, the next `recv` sends it.
+    ///
     /// Nothing can be sent after it. What the peer sends until its own Close is still received, by
     /// [`recv`](crate::Receiver::recv) and its siblings; the [`Handler`](crate::Handler) of an
     /// [`App`](crate::App) is told the end only.
@@ -236,9 +239,10 @@ impl fmt::Debug for Sender {
 /// ends it where it is called.
 ///
 /// Dropped without `finish`, a message that has begun cannot be completed: the connection is then
-/// closed with 1011, so that the peer never takes the part for the whole. Dropping waits
-/// until the peer takes that Close, at most for `close_timeout`. An
-/// [`App`](crate::App) connects again after that.
+/// closed with 1011, so that the peer never takes the part for the whole. While another thread is
+/// receiving, or after the receiver is dropped, dropping the writer waits until the peer takes that
+/// Close, at most for `close_timeout`. Otherwise it does not wait, and the next call that receives
+/// sends what the peer did not take at once. An [`App`](crate::App) connects again after that.
 #[must_use]
 pub struct MessageWriter<'a> {
     // Dropped in this order: an abandoned message is dealt with before the next one's turn.
