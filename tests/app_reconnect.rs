@@ -83,7 +83,9 @@ fn a_server_that_greets_and_drops_meets_the_limit_of_attempts() {
         let exit = app_at(server.url(), callbacks)
             .backoff(Exponential::new().base(Duration::ZERO).max_attempts(3))
             .run_forever();
-        assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 3, .. })), "{exit:?}");
+        let Ok(Exit::GaveUp { attempts: 3, error, .. }) = exit else { panic!("{exit:?}") };
+        // Not that the server is not there any more: no fourth connection was tried.
+        assert_eq!(error.closed().unwrap().code(), CloseCode::SERVICE_RESTART);
         assert_eq!(greetings, 3);
         server.join();
     });
