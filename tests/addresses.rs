@@ -135,7 +135,7 @@ fn an_address_that_fails_sends_a_secure_connection_on_and_nothing_in_the_clear()
                 peer.rst();
                 first[0]
             });
-            let builder = at([resets.addr, next.local_addr().unwrap()]).open_timeout(SHORT);
+            let builder = at([resets.addr, next.local_addr().unwrap()]).open_timeout(PROMPT / 2);
             let refused = promptly(|| error(builder.connect(URL)));
             assert!(refused.is_retryable(), "{refused:?}");
             assert_eq!(resets.join(), HANDSHAKE);
