@@ -1,5 +1,5 @@
 //! What each fuzz target checks, as a function over bytes. The targets call them with whatever the
-//! fuzzer finds; `tests/corpus.rs` calls them with every file of the corpus, on stable.
+//! fuzzer finds; `tests/core/corpus.rs` calls them with every file of the corpus, on stable.
 
 // Oracles panic: that is how they speak. They are modules of two crates.
 #![allow(clippy::unwrap_used, unreachable_pub)]

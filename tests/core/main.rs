@@ -14,7 +14,9 @@ mod keepalive;
 mod layering;
 mod location;
 mod opening_handshake;
-mod proto_support;
 mod socks;
 mod two_cores;
 mod utf8;
+
+#[path = "../proto_support/mod.rs"]
+mod proto_support;

@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "../fuzz/oracles/mod.rs"]
+#[path = "../../fuzz/oracles/mod.rs"]
 mod oracles;
 
 use std::path::Path;
