@@ -25,8 +25,6 @@ mod masking;
 mod outbox;
 mod outbox_room;
 mod patience;
-#[cfg(feature = "deflate")]
-mod proto_support;
 mod proxies;
 mod proxy_connect;
 mod proxy_socks;
@@ -35,7 +33,6 @@ mod reconnect_storm;
 mod redirects;
 mod stream_faults;
 mod streams;
-mod support;
 mod timeouts;
 mod tls;
 mod tls_chains;
@@ -44,3 +41,9 @@ mod tls_renegotiation;
 mod trust;
 mod tungstenite;
 mod unreachable;
+
+#[cfg(feature = "deflate")]
+#[path = "../proto_support/mod.rs"]
+mod proto_support;
+#[path = "../support/mod.rs"]
+mod support;

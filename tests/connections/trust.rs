@@ -728,7 +728,7 @@ fn a_client_certificate_of_version_1_with_the_key_of_another_is_refused_before_a
 fn keys_that_ring_does_not_take_at_a_server_of_openssl() {
     const SECURITY: &str = "DEFAULT@SECLEVEL=0";
     watchdog(LIMIT, || {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trust");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/connections/trust");
         let keys = [("rsa1024", BAD_SIGNATURE), ("p521", HANDSHAKE_FAILURE)];
         let versions = ["-tls1_2", "-tls1_3"];
         for ((name, expected), version) in
