@@ -3,6 +3,7 @@
 #![cfg(feature = "log")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::Mutex;
