@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io;
