@@ -812,6 +812,19 @@ fn a_handler_that_panics_in_on_error_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_connect_with_that_panics_leaves_nothing_behind() {
+    watchdog(LIMIT, || {
+        let app = App::new("", Callbacks::new()).backoff(Never);
+        let app = app.connect_with(|_| panic!("on purpose"));
+        let handle = app.handle();
+        let panic = catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+        let error = handle.send("late").unwrap_err();
+        assert!(matches!(error.problem(), SendProblem::Stopped), "{error}");
+    });
+}
+
+#[test]
 fn a_handler_that_panics_on_a_thread_panics_at_the_join() {
     watchdog(LIMIT, || {
         let server = serve_times(1, |_, peer| {

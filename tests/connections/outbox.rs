@@ -4,11 +4,15 @@
 
 use crate::support;
 
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{App, Builder, Callbacks, Delivery, Exit, Fixed, Handle, Message, Outbox, WhenFull};
+use landline::{
+    App, Builder, Callbacks, Delivery, Error, Exit, Fixed, Handle, Message, Never, Outbox, Timeout,
+    WhenFull,
+};
 use support::apps::{app_at, upgraded_times};
 use support::streams::{Call, Judged};
 use support::*;
@@ -266,6 +270,57 @@ fn a_full_outbox_does_not_block_the_apps_own_thread() {
         slot.set(app.handle()).unwrap();
         assert!(matches!(app.run_forever(), Ok(Exit::Stopped)));
         assert_eq!(waiting(slot.get().unwrap()), ["first"]);
+    });
+}
+
+#[test]
+fn a_full_outbox_does_not_block_what_connects_for_the_app() {
+    watchdog(LIMIT, || {
+        let outbox = Outbox::new().max_messages(1).when_full(WhenFull::Block);
+        let app = app(outbox).backoff(Never);
+        let handle = app.handle();
+        let app = app.connect_with(move |_| {
+            queued(&handle, "fits");
+            assert_eq!(rejected(&handle, "does not"), "Full");
+            Err(Error::Timeout(Timeout::Connect))
+        });
+        let handle = app.handle();
+        let exit = app.run_forever().unwrap();
+        assert!(matches!(exit, Exit::GaveUp { attempts: 1, .. }), "{exit}");
+        assert_eq!(waiting(&handle), ["fits"]);
+    });
+}
+
+#[test]
+fn a_message_that_cannot_fit_beside_the_one_being_sent_drops_nothing() {
+    /// More than the buffers of both sockets take.
+    const BIG: usize = 16 << 20;
+    watchdog(LIMIT, || {
+        let (sending, is_sending) = channel();
+        let (done, is_done) = channel();
+        let server = serve(move |peer| {
+            peer.upgrade();
+            peer.socket().read_exact(&mut [0]).unwrap();
+            sending.send(()).unwrap();
+            is_done.recv().unwrap();
+        });
+        let outbox = Outbox::new().max_bytes(BIG + 1000).when_full(WhenFull::DropOldest);
+        let app = app_at(server.url(), Callbacks::new()).outbox(outbox);
+        let handle = app.handle();
+        handle.send(vec![0; BIG]).unwrap();
+        let app = app.spawn().unwrap();
+        is_sending.recv().unwrap();
+
+        assert_eq!(queued(&handle, "old"), 0);
+        assert_eq!(rejected(&handle, &"x".repeat(1001)), "Full");
+        // It fits if the old one goes.
+        assert_eq!(queued(&handle, &"x".repeat(1000)), 1);
+        assert_eq!(waiting(&handle), ["x".repeat(1000)]);
+
+        handle.abort();
+        app.join().unwrap();
+        done.send(()).unwrap();
+        server.join();
     });
 }
 
