@@ -20,7 +20,6 @@ mod hostile_opening;
 mod hostile_peer;
 mod hostile_pings;
 mod invalid_input;
-mod masking;
 mod outbox;
 mod proxies;
 mod proxy_connect;
