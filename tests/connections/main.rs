@@ -11,7 +11,6 @@ mod app_reconnect;
 mod app_stop;
 mod closing;
 mod cookies;
-mod credentials;
 mod deflate;
 mod diagnostics;
 mod full_duplex;
