@@ -15,8 +15,8 @@ mod layering;
 mod location;
 mod opening_handshake;
 mod socks;
-mod two_cores;
 mod utf8;
+mod virtual_connections;
 
 #[path = "../proto_support/mod.rs"]
 mod proto_support;

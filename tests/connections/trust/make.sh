@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the certificates of tests/connections/trust.rs that rcgen cannot make. They are valid for a hundred years,
-# so this need not be run again; the keys are worth nothing, and the authority's is thrown away.
+# Makes the certificates of tests/connections/trust.rs that rcgen cannot make. They are valid for a
+# hundred years, so this need not be run again; the keys are worth nothing, and the authority's is
+# thrown away.
 set -eu
 cd "$(dirname "$0")"
 tmp=$(mktemp -d)
