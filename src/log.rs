@@ -5,7 +5,6 @@ pub(crate) use on_or_off::*;
 #[cfg(feature = "log")]
 mod on_or_off {
     use std::mem;
-    use std::sync::PoisonError;
 
     use crate::proto::frame::Opcode;
     use crate::proto::http::{is_secret, is_token};
@@ -67,7 +66,7 @@ mod on_or_off {
             if log::max_level() < log::LevelFilter::Trace {
                 return;
             }
-            let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sent = self.0.lock();
             if sent.frames.len() < MAX_FRAMES {
                 sent.frames.push((opcode, len));
             } else {
@@ -80,7 +79,7 @@ mod on_or_off {
             if log::max_level() < log::LevelFilter::Trace {
                 return;
             }
-            let sent = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let sent = mem::take(&mut *self.0.lock());
             for (opcode, len) in sent.frames {
                 log::trace!("sent {opcode:?}, {len} bytes");
             }

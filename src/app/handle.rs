@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::error::{Error, InvalidInput};
 use crate::net::abort::AbortHandle;
 use crate::proto::close::CloseFrame;
 use crate::proto::message::Message;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::websocket::sender::Sender;
 
 /// How soon the outbox tries again for its turn to send.
@@ -67,7 +68,7 @@ impl Handle {
                 Ok(dropped) => return Ok(Delivery::Queued { dropped }),
                 Err((back, NoRoom::Now(WhenFull::Block))) if !state.is_apps_thread() => {
                     message = back;
-                    state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = shared.changed.wait(state);
                     continue;
                 }
                 Err((back, NoRoom::Now(_))) => {
@@ -143,7 +144,7 @@ impl Handle {
         let ends = |state: &State| state.stopping || state.over || state.is_apps_thread();
         let waits = |state: &mut State| !state.is_idle() && !ends(state);
         let state = self.0.changed.wait_timeout_while(self.0.lock(), timeout, waits);
-        state.unwrap_or_else(PoisonError::into_inner).0.is_idle()
+        state.is_idle()
     }
 
     /// Takes out the messages that wait in the outbox; when the App is over, those that were
@@ -295,8 +296,7 @@ impl State {
 /// The App's side.
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is half changed when a thread panics.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Sets how much is kept; what is kept already stays.
@@ -318,7 +318,7 @@ impl Shared {
     pub(crate) fn wait(&self, delay: Duration) -> bool {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, delay, |state| !state.stopping);
-        !waited.unwrap_or_else(PoisonError::into_inner).0.stopping
+        !waited.stopping
     }
 
     /// There is a connection, and `on_open` comes next. False if it comes too late.
@@ -378,8 +378,7 @@ impl Shared {
                 Err(_) if !sender.is_open() => return,
                 // Our turn did not come in time: again, but that may have been no time at all.
                 Err(Error::Timeout(_)) => {
-                    let waited = self.changed.wait_timeout(state, AGAIN);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    state = self.changed.wait_timeout(state, AGAIN);
                 }
                 // The system has no randomness, for example.
                 Err(_) => {

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::CookieStore;
 use super::set_cookie::{Cookie, CookieError, Place, is_plainly_public};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The most cookies of one domain (RFC 6265 section 6.1).
 const MAX_OF_DOMAIN: usize = 50;
@@ -146,7 +146,7 @@ impl CookieJar {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // A panic of a caller's closure leaves the cookies as they are.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::Shutdown;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::stream::Stream;
 use crate::sync::{Mutex, MutexGuard};
@@ -81,7 +81,7 @@ impl AbortHandle {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

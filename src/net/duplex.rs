@@ -12,8 +12,8 @@ use std::fmt;
 use std::io;
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "tls")]
@@ -161,7 +161,7 @@ impl Duplex {
     /// For the models: TLS comes to have something to say.
     #[cfg(all(test, feature = "tls", any(loom, shuttle)))]
     pub(crate) fn with_tls(&self, act: impl FnOnce(&mut rustls::ClientConnection)) {
-        act(&mut self.tls.as_ref().unwrap().lock().unwrap());
+        act(&mut self.tls.as_ref().unwrap().lock());
     }
 
     pub(crate) fn stream(&self) -> &Arc<dyn Stream> {
@@ -196,7 +196,7 @@ impl Duplex {
         let owed = half.owes_tls;
         let mut late_since = None;
         loop {
-            let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tls = tls.lock();
             loop {
                 match tls.reader().read(buf) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -359,7 +359,7 @@ impl Duplex {
     #[cfg(feature = "tls")]
     fn encrypt(&self, half: &mut WriteHalf) -> io::Result<()> {
         let Some(tls) = &self.tls else { return Ok(()) };
-        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tls = tls.lock();
         let mut say = |tls: &mut rustls::ClientConnection| {
             while tls.wants_write() {
                 tls.write_tls(&mut half.out)?;
@@ -391,7 +391,7 @@ impl Duplex {
     pub(crate) fn finish(&self, half: &mut WriteHalf) {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            tls.lock().unwrap_or_else(PoisonError::into_inner).send_close_notify();
+            tls.lock().send_close_notify();
         }
         // The peer may have gone; that is no matter now.
         let _ = self.flush(half, Wait::Not);
@@ -426,7 +426,7 @@ impl Duplex {
                 Ok(()) => call().inspect_err(|error| {
                     if error.kind() == io::ErrorKind::WouldBlock {
                         // Perhaps another thread's call must not block just now.
-                        drop(self.unblocked.lock().unwrap_or_else(PoisonError::into_inner));
+                        drop(self.unblocked.lock());
                         yield_now();
                     }
                 }),
@@ -449,7 +449,7 @@ impl Duplex {
 
     /// Makes one call that does not block.
     fn unblocked(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let _unblocked = self.unblocked.lock().unwrap_or_else(PoisonError::into_inner);
+        let _unblocked = self.unblocked.lock();
         self.stream.set_nonblocking(true)?;
         let is_interrupted = |done: &io::Result<usize>| matches!(done, Err(error) if error.kind() == io::ErrorKind::Interrupted);
         // A stream that somebody brought may panic, and others still use it.

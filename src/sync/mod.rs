@@ -1,13 +1,19 @@
 //! Locks, atomics and the clock: those of `std`, or of a model checker, which runs the threads in
-//! every order (`src/websocket/model/`). Whatever is shared between the halves of a connection uses these.
+//! every order (`src/websocket/model/`). What threads share uses these.
 
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;
+mod mutex;
 
 #[cfg(all(test, any(loom, shuttle)))]
-pub(crate) use model::*;
+use model as imp;
 #[cfg(not(all(test, any(loom, shuttle))))]
-pub(crate) use real::*;
+use real as imp;
+
+pub(crate) use imp::{AtomicBool, OnceLock, now, panicking, yield_now};
+/// A lock that says whether a thread panicked while it held it.
+pub(crate) use imp::{Mutex as PoisonMutex, MutexGuard};
+pub(crate) use mutex::{Condvar, Mutex};
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 mod real {
@@ -17,7 +23,7 @@ mod real {
 
     use std::time::Instant;
 
-    /// What time it is.
+    /// Returns the current time.
     pub(crate) fn now() -> Instant {
         Instant::now()
     }

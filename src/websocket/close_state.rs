@@ -1,6 +1,5 @@
 //! How a connection ends: the facts as they come to be known, and the verdict, which is final.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::error::{Advice, Cause, Closed, Side};
@@ -167,8 +166,7 @@ impl Ending {
         Closed::new(local, remote, facts.initiator, facts.asked, cause, advice)
     }
 
-    /// Nothing is half noted when a thread panics.
     fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts.lock()
     }
 }

@@ -5,7 +5,6 @@
 //! [`tell_all`](Order::tell_all), which makes them look whether it is worth waiting.
 
 use std::mem;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::net::deadline::Deadline;
@@ -81,8 +80,7 @@ impl Order {
         let now = now();
         queue.since.get_or_insert(now);
         let remaining = deadline.remaining(now).unwrap_or(Duration::MAX);
-        let woken = self.next.wait_timeout(queue, remaining);
-        let mut queue = woken.unwrap_or_else(PoisonError::into_inner).0;
+        let mut queue = self.next.wait_timeout(queue, remaining);
         queue.waiting -= 1;
         if queue.waiting == 0 {
             queue.since = None;
@@ -98,9 +96,8 @@ impl Order {
         }
     }
 
-    /// Nothing is half done under this lock when a thread panics.
     fn queue(&self) -> Guard<'_> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 

@@ -5,8 +5,6 @@
 //! anew then.
 
 use std::io;
-#[cfg(feature = "deflate")]
-use std::sync::PoisonError;
 
 #[cfg(feature = "deflate")]
 use super::wire::PIECE;
@@ -21,7 +19,7 @@ use crate::proto::frame::Opcode;
 use crate::proto::message::MessageRef;
 use crate::proto::recv::Kind;
 #[cfg(feature = "deflate")]
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 /// What comes after some bytes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +117,7 @@ impl<'a> Outgoing<'a> {
         let state = std::mem::replace(&mut self.state, State::Ended);
         #[cfg(feature = "deflate")]
         if let Some(compressor) = self.compressor {
-            lock(compressor).abandon();
+            compressor.lock().abandon();
         }
         if state != State::Begun {
             return None;
@@ -163,7 +161,7 @@ impl<'a> Outgoing<'a> {
         deadline: &mut Option<Deadline>,
     ) -> Result<(), Error> {
         let refused = |refused| self.wire.refused(refused);
-        let mut compressor = lock(compressor);
+        let mut compressor = compressor.lock();
         while compressor.push(&mut bytes).map_err(refused)? {
             self.frame(compressor.piece(), false, deadline)?;
         }
@@ -259,7 +257,7 @@ impl Deflation {
 
     /// Gives back what an idle connection does not need.
     pub(crate) fn shrink(&self) {
-        if let Ok(mut compressor) = self.compressor.try_lock() {
+        if let Some(mut compressor) = self.compressor.try_lock() {
             compressor.shrink();
         }
     }
@@ -310,7 +308,7 @@ fn compressed_batch(
             }
             // What comes of half a piece is a piece at most.
             Some(compressor) if bytes.len() <= PIECE / 2 => {
-                batch.compress(wire, &mut lock(compressor), message)?;
+                batch.compress(wire, &mut compressor.lock(), message)?;
             }
             Some(_) => {
                 batch.write(wire, deflation, &mut deadline)?;
@@ -382,13 +380,8 @@ impl<'a> Batch<'a> {
         self.len = 0;
         self.packed.clear();
         self.frames.clear();
-        written.inspect_err(|_| lock(&deflation.compressor).abandon())
+        written.inspect_err(|_| deflation.compressor.lock().abandon())
     }
-}
-
-#[cfg(feature = "deflate")]
-fn lock(compressor: &Mutex<Compressor>) -> MutexGuard<'_, Compressor> {
-    compressor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

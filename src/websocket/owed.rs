@@ -2,7 +2,6 @@
 //! gets it next, [takes](Owed::take) all of it.
 
 use std::mem;
-use std::sync::PoisonError;
 
 use crate::proto::close::CloseFrame;
 use crate::sync::{Mutex, MutexGuard};
@@ -63,9 +62,8 @@ impl Owed {
         self.debts().is_none()
     }
 
-    /// Nothing is half done under this lock when a thread panics.
     fn debts(&self) -> MutexGuard<'_, Debts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

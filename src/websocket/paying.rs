@@ -58,20 +58,19 @@ impl Wire {
 
     /// When the peer is known to have read something, unless that was told already.
     pub(crate) fn take_peer_read(&self) -> Option<Instant> {
-        self.peer_read.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.peer_read.lock().take()
     }
 
     pub(super) fn note_peer_read(&self, now: Instant) {
-        *self.peer_read.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        *self.peer_read.lock() = Some(now);
     }
 
     pub(super) fn note_ping(&self, ping: LastPing) {
         *self.last_ping() = ping;
     }
 
-    /// Nothing is half done under this lock when a thread panics.
     fn last_ping(&self) -> MutexGuard<'_, LastPing> {
-        self.ping.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ping.lock()
     }
 
     pub(crate) fn owe_tls(&self) {

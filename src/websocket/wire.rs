@@ -9,7 +9,7 @@
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use super::fair_lock::Turn;
@@ -29,7 +29,7 @@ use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
-use crate::sync::{Mutex, MutexGuard, now, panicking};
+use crate::sync::{Mutex, MutexGuard, PoisonMutex, now, panicking};
 
 /// How much is encoded, and handed to the system, at a time: small enough for the cache.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -62,7 +62,7 @@ pub(crate) struct Wire {
     pub(super) order: Order,
     /// Of writing: for those who wait. The receiver does not, and takes the wire when it is free.
     pub(super) gate: Order,
-    pub(super) out: Mutex<Out>,
+    pub(super) out: PoisonMutex<Out>,
     pub(super) owed: Owed,
     /// How it ends.
     pub(crate) ending: Ending,
@@ -152,7 +152,7 @@ impl Wire {
             timeouts,
             order: Order::default(),
             gate: Order::default(),
-            out: Mutex::new(out),
+            out: PoisonMutex::new(out),
             owed: Owed::default(),
             ending: Ending::default(),
             latency: Mutex::default(),
@@ -171,11 +171,11 @@ impl Wire {
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {
-        *self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.latency.lock()
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {
-        *self.latency.lock().unwrap_or_else(PoisonError::into_inner) = Some(latency);
+        *self.latency.lock() = Some(latency);
     }
 }
 
@@ -344,9 +344,8 @@ impl Wire {
         *self.lock_receiver() == ReceiverIs::Away
     }
 
-    /// Nothing is half done under this lock when a thread panics.
     fn lock_receiver(&self) -> MutexGuard<'_, ReceiverIs> {
-        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+        self.receiver.lock()
     }
 
     /// Notes a Close to send; whoever pays next sends it.

@@ -153,7 +153,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("websocket", &["net", "proto", "error", "log", "sync"]),
     ("net", &["proto", "error", "log", "sync"]),
     ("error", &["proto"]),
-    ("cookie", &["proto"]),
+    ("cookie", &["proto", "sync"]),
     ("log", &["proto", "sync"]),
     ("sync", &[]),
     ("proto", &[]),

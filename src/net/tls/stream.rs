@@ -4,12 +4,12 @@ use std::io;
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf};
 use crate::net::stream::Stream;
+use crate::sync::Mutex;
 
 /// How much is encrypted at a time.
 const PIECE: usize = 64 * 1024;
@@ -54,13 +54,13 @@ impl TlsStream {
         if self.nonblocking.load(Ordering::Relaxed) {
             return Wait::Not;
         }
-        Wait::Until(Deadline::after(*lock(timeout)))
+        Wait::Until(Deadline::after(*timeout.lock()))
     }
 
     /// Writes what TLS has to say, without waiting; whoever is writing does it afterwards.
     fn pay(&self) {
         while self.owes_tls.load(Ordering::SeqCst) {
-            let Ok(mut writing) = self.writing.try_lock() else { return };
+            let Some(mut writing) = self.writing.try_lock() else { return };
             if self.owes_tls.swap(false, Ordering::SeqCst) {
                 // What does not go out now does with the next bytes.
                 let _ = self.duplex.flush(&mut writing.half, Wait::Not);
@@ -83,7 +83,7 @@ impl TlsStream {
 
 impl Stream for TlsStream {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut half = lock(&self.reading);
+        let mut half = self.reading.lock();
         let read = self.duplex.read(&mut half, buf, self.wait(&self.read_timeout));
         if mem::take(&mut half.owes_tls) {
             self.owes_tls.store(true, Ordering::SeqCst);
@@ -95,18 +95,18 @@ impl Stream for TlsStream {
     /// After [`WouldBlock`](io::ErrorKind::WouldBlock) the next call must bring the same bytes, as
     /// [`Duplex::flush`] does.
     fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = self.write_piece(&mut lock(&self.writing), buf);
+        let written = self.write_piece(&mut self.writing.lock(), buf);
         self.pay();
         written
     }
 
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        *lock(&self.read_timeout) = timeout;
+        *self.read_timeout.lock() = timeout;
         Ok(())
     }
 
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        *lock(&self.write_timeout) = timeout;
+        *self.write_timeout.lock() = timeout;
         Ok(())
     }
 
@@ -121,7 +121,7 @@ impl Stream for TlsStream {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match (how, self.writing.try_lock()) {
-            (Shutdown::Write, Ok(mut writing)) => {
+            (Shutdown::Write, Some(mut writing)) => {
                 self.duplex.finish(&mut writing.half);
                 Ok(())
             }
@@ -132,9 +132,4 @@ impl Stream for TlsStream {
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.duplex.stream().peer_addr()
     }
-}
-
-/// Nothing is half done under these locks when a thread panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

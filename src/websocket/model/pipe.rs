@@ -55,18 +55,18 @@ pub(super) fn pair(capacities: [usize; 2]) -> (End, End) {
         nonblocking: false,
     };
     let pipes = Mutex::new(capacities.map(pipe));
-    let pair = Arc::new(Pair { pipes, changed: Condvar::new() });
+    let pair = Arc::new(Pair { pipes, changed: Condvar::default() });
     let end = |side| End { pair: pair.clone(), side, is_read_short: AtomicBool::new(false) };
     (end(0), end(1))
 }
 
 impl End {
     fn lock(&self) -> MutexGuard<'_, [Pipe; 2]> {
-        self.pair.pipes.lock().unwrap()
+        self.pair.pipes.lock()
     }
 
     fn wait<'a>(&self, pipes: MutexGuard<'a, [Pipe; 2]>) -> MutexGuard<'a, [Pipe; 2]> {
-        self.pair.changed.wait(pipes).unwrap()
+        self.pair.changed.wait(pipes)
     }
 
     /// The next write of the other end fails so; all else goes on.
