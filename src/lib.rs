@@ -125,7 +125,8 @@ pub use proto::recv::{Kind, Piece};
 pub use proto::socks::SocksError;
 pub use websocket::WebSocket;
 pub use websocket::receiver::{MessageReader, Messages, Receiver};
-pub use websocket::sender::{MessageWriter, Sender};
+pub use websocket::sender::Sender;
+pub use websocket::writer::MessageWriter;
 
 /// Connects to a `ws://` or `wss://` URL with all defaults; see [`Builder`], and [`WebSocket`] for
 /// programs that `fork`.

@@ -64,18 +64,18 @@ fn pieces(
     for part in message.chunks(message.len().div_ceil(parts).max(1)) {
         let mut part = part;
         while compressor.push(&mut part).unwrap() {
-            pieces.push(compressor.piece().to_vec());
+            pieces.push(compressor.chunk().to_vec());
         }
         let mut more = input.arbitrary()?;
         while more {
             more = compressor.flush().unwrap();
-            pieces.push(compressor.piece().to_vec());
+            pieces.push(compressor.chunk().to_vec());
         }
     }
     let mut more = true;
     while more {
         more = compressor.finish().unwrap();
-        pieces.push(compressor.piece().to_vec());
+        pieces.push(compressor.chunk().to_vec());
     }
     Ok(pieces)
 }

@@ -331,7 +331,7 @@ impl<H: Handler> App<H> {
         });
         let lived = Some(since.elapsed());
         up.down();
-        let closed = ws.ending();
+        let closed = ws.so_far();
         let error = match error {
             // The user had asked for the end; that the peer did not even take that, or broke the
             // protocol then, is no reason to connect again.

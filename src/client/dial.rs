@@ -24,7 +24,7 @@ use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
 use crate::websocket::WebSocket;
 #[cfg(feature = "deflate")]
-use crate::websocket::outgoing::Deflation;
+use crate::websocket::compression::Deflation;
 use crate::websocket::receiver::Receiver;
 use crate::websocket::sender::Sender;
 use crate::websocket::wire::Wire;

@@ -1,4 +1,4 @@
-//! How a connection ends: the facts as they come to be known, and the verdict, which is final.
+//! How a connection ends: what is known so far, and the outcome, which never changes.
 
 use std::time::{Duration, Instant};
 
@@ -6,33 +6,34 @@ use crate::error::{Advice, Cause, Closed, Side};
 use crate::proto::close::CloseFrame;
 use crate::sync::{Mutex, MutexGuard, OnceLock, now};
 
-/// Shared by the receiver, which gives the verdict, and everybody who must know.
+/// Shared by the receiver, which sets the outcome, and all threads that must know of it.
 #[derive(Debug, Default)]
-pub(crate) struct Ending {
-    facts: Mutex<Facts>,
-    verdict: OnceLock<Closed>,
+pub(crate) struct CloseState {
+    state: Mutex<State>,
+    outcome: OnceLock<Closed>,
 }
 
-/// Who has us send a Close.
+/// Why we send a Close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
-    /// Whoever uses the connection.
+pub(crate) enum CloseReason {
+    /// The code that uses the connection asked for it.
     User,
-    /// Ourselves: nothing can follow what happened.
-    Need,
-    /// The peer: it is the answer.
-    Peer,
+    /// We close because of an error on this side (violation, abandoned message), or because the
+    /// connection is dropped.
+    Failure,
+    /// It answers the peer's Close.
+    Reply,
 }
 
 #[derive(Debug, Default)]
-struct Facts {
+struct State {
     /// The Close that we sent, or must send.
     local: Option<CloseFrame>,
     /// That Close was written.
     sent: bool,
-    /// The peer did not take it while that was waited for.
+    /// The peer did not take that Close in time.
     not_taken: bool,
-    /// It was the user's wish.
+    /// The code that uses the connection asked for that Close.
     asked: bool,
     remote: Option<CloseFrame>,
     initiator: Option<Side>,
@@ -44,129 +45,131 @@ struct Facts {
     never_answered: bool,
 }
 
-impl Ending {
-    /// The verdict, if there is one.
-    pub(crate) fn verdict(&self) -> Option<&Closed> {
-        self.verdict.get()
+impl CloseState {
+    /// Returns the outcome; `None` while the connection has not ended.
+    pub(crate) fn outcome(&self) -> Option<&Closed> {
+        self.outcome.get()
     }
 
-    /// Gives the verdict, unless there is one.
-    pub(crate) fn decide(&self, cause: Cause) -> &Closed {
-        let advice = self.facts().never_answered.then_some(Advice::NoPings);
-        let picture = self.picture(cause, advice);
-        self.verdict.get_or_init(|| picture)
+    /// Sets the outcome, unless there is one, and returns it.
+    pub(crate) fn finish(&self, cause: Cause) -> &Closed {
+        let advice = self.state().never_answered.then_some(Advice::NoPings);
+        let closed = self.closed(cause, advice);
+        self.outcome.get_or_init(|| closed)
     }
 
-    /// How it stands, for whoever cannot send any more while the receiver still reads.
-    pub(crate) fn snapshot(&self) -> Closed {
-        let failed = self.facts().write_failed.clone();
+    /// Returns the state so far, for a sender that must fail before the receiver has the outcome.
+    pub(crate) fn so_far(&self) -> Closed {
+        let failed = self.state().write_failed.clone();
         let advice = failed.is_some().then_some(Advice::Receive);
-        let now = || self.picture(failed.unwrap_or(Cause::Handshake), advice);
-        self.verdict().cloned().unwrap_or_else(now)
+        let now = || self.closed(failed.unwrap_or(Cause::Handshake), advice);
+        self.outcome().cloned().unwrap_or_else(now)
     }
 
-    /// Whether nothing of an end is known.
+    /// Returns whether nothing is known that ends the connection.
     pub(crate) fn is_open(&self) -> bool {
-        let facts = self.facts();
-        let ending = facts.local.is_some() || facts.aborted || facts.write_failed.is_some();
-        self.verdict().is_none() && !ending
+        let state = self.state();
+        let ends = state.local.is_some() || state.aborted || state.write_failed.is_some();
+        self.outcome().is_none() && !ends
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
-        self.facts().aborted
+        self.state().aborted
     }
 
-    /// Whether this side ends the connection: by a Close that is sent or noted, or by an abort.
+    /// Returns whether this side ends the connection: by a Close that is sent or noted, or by an
+    /// abort.
     pub(crate) fn is_closing(&self) -> bool {
-        let facts = self.facts();
-        facts.local.is_some() || facts.aborted
+        let state = self.state();
+        state.local.is_some() || state.aborted
     }
 
-    /// When the closing handshake must be over; `None` while there is none, or no limit.
+    /// Returns when the closing handshake must be over; `None` if none has begun, or without a
+    /// limit.
     pub(crate) fn close_at(&self) -> Option<Instant> {
-        self.facts().close_at
+        self.state().close_at
     }
 
-    /// Notes the Close to send, and says whether it is the first. If so, `note` is called before
+    /// Notes the Close to send, and returns whether it is the first. If so, `note` is called before
     /// any other thread learns of it.
     pub(crate) fn close(
         &self,
         close: &CloseFrame,
-        by: By,
+        reason: CloseReason,
         timeout: Option<Duration>,
         note: impl FnOnce(),
     ) -> bool {
-        let mut facts = self.facts();
-        let first = facts.local.is_none() && !facts.aborted;
+        let mut state = self.state();
+        let first = state.local.is_none() && !state.aborted;
         if first {
-            facts.local = Some(close.clone());
-            facts.asked = by == By::User;
-            let side = if by == By::Peer { Side::Peer } else { Side::Local };
-            facts.initiator.get_or_insert(side);
-            facts.close_at = timeout.and_then(|timeout| now().checked_add(timeout));
+            state.local = Some(close.clone());
+            state.asked = reason == CloseReason::User;
+            let side = if reason == CloseReason::Reply { Side::Peer } else { Side::Local };
+            state.initiator.get_or_insert(side);
+            state.close_at = timeout.and_then(|timeout| now().checked_add(timeout));
             note();
         }
         first
     }
 
     pub(crate) fn peer_closed(&self, close: CloseFrame) {
-        self.facts().remote = Some(close);
+        self.state().remote = Some(close);
     }
 
     /// Notes that our Close was written.
     pub(crate) fn close_sent(&self) {
-        self.facts().sent = true;
+        self.state().sent = true;
     }
 
     /// Notes that the peer did not take our Close in time.
     pub(crate) fn close_not_taken(&self) {
-        self.facts().not_taken = true;
+        self.state().not_taken = true;
     }
 
     /// Notes an abort; `stop` is called before any other thread learns of it.
     pub(crate) fn abort(&self, stop: impl FnOnce()) {
-        let mut facts = self.facts();
+        let mut state = self.state();
         stop();
-        facts.aborted = true;
-        facts.initiator.get_or_insert(Side::Local);
+        state.aborted = true;
+        state.initiator.get_or_insert(Side::Local);
     }
 
     /// Notes that the peer has never answered a keepalive ping.
     pub(crate) fn never_answered(&self) {
-        self.facts().never_answered = true;
+        self.state().never_answered = true;
     }
 
     pub(crate) fn write_failed(&self, cause: &Cause) {
-        self.facts().write_failed.get_or_insert_with(|| cause.clone());
+        self.state().write_failed.get_or_insert_with(|| cause.clone());
     }
 
-    /// Why the reading end failed, in the light of how the writing end did.
-    pub(crate) fn why(&self, cause: Cause) -> Cause {
-        let mut facts = self.facts();
-        let cause = match (&facts.write_failed, cause) {
-            // What failed first is why; the other end of the stream fails because of it.
+    /// Returns the cause to report when reading failed with `cause`: a write that failed before is
+    /// the reason why reading failed.
+    pub(crate) fn first_cause(&self, cause: Cause) -> Cause {
+        let mut state = self.state();
+        let cause = match (&state.write_failed, cause) {
             (Some(failed @ Cause::Timeout(_)), _) | (Some(failed), Cause::Eof | Cause::Io(_)) => {
                 failed.clone()
             }
             (_, cause) => cause,
         };
         if let Cause::Timeout(_) = cause {
-            facts.initiator.get_or_insert(Side::Local);
+            state.initiator.get_or_insert(Side::Local);
         }
         cause
     }
 
-    fn picture(&self, cause: Cause, advice: Option<Advice>) -> Closed {
-        let facts = self.facts();
-        let cause = if facts.aborted { Cause::Aborted } else { cause };
-        // Only what was written, or still can be, counts as sent.
-        let unsent = facts.not_taken || facts.write_failed.is_some();
-        let local = facts.local.clone().filter(|_| facts.sent || !unsent);
-        let remote = facts.remote.clone();
-        Closed::new(local, remote, facts.initiator, facts.asked, cause, advice)
+    fn closed(&self, cause: Cause, advice: Option<Advice>) -> Closed {
+        let state = self.state();
+        let cause = if state.aborted { Cause::Aborted } else { cause };
+        // A Close counts as sent only if it was written, or still can be.
+        let unsent = state.not_taken || state.write_failed.is_some();
+        let local = state.local.clone().filter(|_| state.sent || !unsent);
+        let remote = state.remote.clone();
+        Closed::new(local, remote, state.initiator, state.asked, cause, advice)
     }
 
-    fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 }

@@ -1,8 +1,9 @@
-//! Turns, one after the other: a message is written whole, in one frame or several, before the next
-//! begins; and whoever writes waits for the wire.
+//! A fair lock that guards no data, and that gives up when the connection ends.
 //!
-//! Whoever has the [`Turn`] writes; the others wait for it to be dropped, or for
-//! [`tell_all`](Order::tell_all), which makes them look whether it is worth waiting.
+//! A connection has two: the message lock, so that a message of several frames is written whole,
+//! and the write lock, where writers wait for `out`. The lock is free again when its [`FairGuard`]
+//! is dropped. [`wake_all`](FairLock::wake_all) makes all waiting threads check whether the
+//! connection is still open.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -10,72 +11,75 @@ use std::time::{Duration, Instant};
 use crate::net::deadline::Deadline;
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 
-/// A thread that takes its next turn at once is faster than one that must be woken. When others
-/// have waited for so long, the turn is given to one of them.
+/// Letting the running thread lock again is faster than waking another. To stay fair, the lock is
+/// handed over once a thread has waited this long.
 #[cfg(not(all(test, loom)))]
-const FAIR: Duration = Duration::from_millis(1);
-/// In the models time stands still: loom looks at turns that are given, shuttle at those that are
-/// taken.
+const FAIRNESS_INTERVAL: Duration = Duration::from_millis(1);
+/// In the models time stands still. So with loom the lock is always handed over, with shuttle never.
 #[cfg(all(test, loom))]
-const FAIR: Duration = Duration::ZERO;
+const FAIRNESS_INTERVAL: Duration = Duration::ZERO;
 
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct FairLock {
     queue: Mutex<Queue>,
-    /// Told when a turn is over, and when the connection ends.
+    /// Notified when the lock becomes free, and when the connection ends.
     next: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    taken: bool,
-    /// It is given to one of those who wait, and to nobody else.
-    given: bool,
+    locked: bool,
+    /// The lock belongs to the next waiting thread that wakes up, and to no other.
+    handed_over: bool,
     waiting: usize,
-    /// Since when somebody waits, and was not given the turn; `None` when nobody waits.
+    /// When the present threads began to wait, or the last hand-over. `None` when none waits.
     since: Option<Instant>,
 }
 
-type Guard<'a> = MutexGuard<'a, Queue>;
-
-/// The right to write; given on when it is dropped.
+/// Holds the lock; releases it when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn<'a>(&'a Order);
+pub(crate) struct FairGuard<'a>(&'a FairLock);
 
-/// Why the turn did not come.
+/// Why the lock was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoTurn {
-    Ended,
+pub(super) enum LockError {
+    Closed,
     TimedOut,
 }
 
-impl Order {
-    /// Waits for the turn while the connection `is_open`, and no longer than until `deadline`.
-    pub(super) fn turn(
+impl FairLock {
+    /// Waits for the lock while the connection `is_open`, until `deadline` at most. The deadline is
+    /// asked for only if the lock is not free.
+    pub(super) fn lock(
         &self,
         deadline: impl FnOnce() -> Deadline,
         is_open: impl Fn() -> bool,
-    ) -> Result<Turn<'_>, NoTurn> {
-        let mut queue = self.queue();
-        let deadline = if queue.taken { deadline() } else { Deadline::NEVER };
-        while queue.taken {
+    ) -> Result<FairGuard<'_>, LockError> {
+        let mut queue = self.queue.lock();
+        let deadline = if queue.locked { deadline() } else { Deadline::NEVER };
+        while queue.locked {
             if !is_open() {
-                return Err(NoTurn::Ended);
+                return Err(LockError::Closed);
             }
             if deadline.is_past() {
-                return Err(NoTurn::TimedOut);
+                return Err(LockError::TimedOut);
             }
             queue = self.wait(queue, deadline);
-            // Whoever comes back from waiting takes it, so that it is never left lying.
-            if mem::take(&mut queue.given) {
-                return Ok(Turn(self));
+            // Any thread that wakes up takes it, for whatever reason it woke, so that a lock that
+            // was handed over is never left without an owner.
+            if mem::take(&mut queue.handed_over) {
+                return Ok(FairGuard(self));
             }
         }
-        queue.taken = true;
-        Ok(Turn(self))
+        queue.locked = true;
+        Ok(FairGuard(self))
     }
 
-    fn wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, deadline: Deadline) -> Guard<'a> {
+    fn wait<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        deadline: Deadline,
+    ) -> MutexGuard<'a, Queue> {
         queue.waiting += 1;
         let now = now();
         queue.since.get_or_insert(now);
@@ -88,28 +92,24 @@ impl Order {
         queue
     }
 
-    /// Whoever waits looks again; call it after `is_open` has become false.
-    pub(super) fn tell_all(&self) {
-        let queue = self.queue();
+    /// Makes all waiting threads check `is_open`; call it after that has become false.
+    pub(super) fn wake_all(&self) {
+        let queue = self.queue.lock();
         if queue.waiting > 0 {
             self.next.notify_all();
         }
     }
-
-    fn queue(&self) -> Guard<'_> {
-        self.queue.lock()
-    }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for FairGuard<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.queue();
-        queue.taken = false;
+        let mut queue = self.0.queue.lock();
+        queue.locked = false;
         if let Some(since) = queue.since {
             let now = now();
-            if now.saturating_duration_since(since) >= FAIR {
+            if now.saturating_duration_since(since) >= FAIRNESS_INTERVAL {
                 queue.since = Some(now);
-                (queue.taken, queue.given) = (true, true);
+                (queue.locked, queue.handed_over) = (true, true);
             }
             self.0.next.notify_one();
         }

@@ -1,17 +1,19 @@
-//! Both halves in one, for whoever needs one thread only.
+//! An open connection: both halves in one, for programs that use it from one thread.
 
 mod close_state;
+#[cfg(feature = "deflate")]
+pub(crate) mod compression;
 mod fair_lock;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
-pub(crate) mod outgoing;
-mod owed;
-mod paying;
+mod outgoing;
+mod pending;
 mod reader;
 pub(crate) mod receiver;
 mod recv_deadline;
 pub(crate) mod sender;
 pub(crate) mod wire;
+pub(crate) mod writer;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -49,13 +51,13 @@ impl WebSocket {
         Self { receiver, sender }
     }
 
-    /// Another handle for sending, from this thread or any other.
+    /// Returns another handle for sending, from this thread or any other.
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
 
-    /// The halves apart, for different threads.
+    /// Splits it into its halves, for different threads.
     #[must_use]
     pub fn split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
@@ -85,7 +87,7 @@ impl WebSocket {
         self.receiver.recv()
     }
 
-    /// Waits for the next message for so long; see [`Receiver::recv_timeout`].
+    /// Waits for the next message for at most `timeout`; see [`Receiver::recv_timeout`].
     ///
     /// # Errors
     /// As [`Receiver::recv_timeout`].
@@ -93,7 +95,7 @@ impl WebSocket {
         self.receiver.recv_timeout(timeout)
     }
 
-    /// The next message if it has arrived; see [`Receiver::try_recv`].
+    /// Returns the next message if it has arrived; see [`Receiver::try_recv`].
     ///
     /// # Errors
     /// As [`Receiver::try_recv`].
@@ -101,7 +103,7 @@ impl WebSocket {
         self.receiver.try_recv()
     }
 
-    /// Waits for whatever comes next; see [`Receiver::next_event`].
+    /// Waits for the next event; see [`Receiver::next_event`].
     ///
     /// # Errors
     /// As [`Receiver::next_event`].
@@ -109,7 +111,7 @@ impl WebSocket {
         self.receiver.next_event()
     }
 
-    /// Waits for whatever comes next for so long; see [`Receiver::next_event_timeout`].
+    /// Waits for the next event for at most `timeout`; see [`Receiver::next_event_timeout`].
     ///
     /// # Errors
     /// As [`Receiver::next_event_timeout`].
@@ -122,7 +124,7 @@ impl WebSocket {
         self.receiver.messages()
     }
 
-    /// Reads the next message piece by piece; see [`Receiver::reader`].
+    /// Reads the next message as it arrives; see [`Receiver::reader`].
     ///
     /// # Errors
     /// As [`Receiver::reader`].
@@ -130,7 +132,7 @@ impl WebSocket {
         self.receiver.reader()
     }
 
-    /// Reads the next message piece by piece, and waits so long for its beginning; see
+    /// Reads the next message as it arrives, and waits for its beginning for at most `timeout`; see
     /// [`Receiver::reader_timeout`].
     ///
     /// # Errors
@@ -140,10 +142,10 @@ impl WebSocket {
     }
 
     /// Does the whole closing handshake (RFC 6455 section 7): sends Close, discards what still
-    /// arrives until the peer's Close, and gives the end. It takes at most `close_timeout`, and
+    /// arrives until the peer's Close, and returns how the connection ended. It takes at most `close_timeout`, and
     /// two seconds for the peer to end the stream after its Close; then the connection is cut.
     ///
-    /// A connection that is over already is no error: this gives how it ended.
+    /// A connection that is over already is no error: this returns how it ended.
     ///
     /// # Errors
     /// [`InvalidInput::Close`](crate::InvalidInput::Close) for a code or reason that must not be
@@ -160,35 +162,35 @@ impl WebSocket {
         self.sender.abort();
     }
 
-    /// How the connection ended; see [`Receiver::closed`].
+    /// Returns how the connection ended; see [`Receiver::closed`].
     #[must_use]
     pub fn closed(&self) -> Option<&Closed> {
         self.receiver.closed()
     }
 
-    /// Discards what arrives until it is over.
+    /// Discards what arrives until the connection is over.
     pub(crate) fn discard(&mut self) -> Error {
         self.receiver.discard()
     }
 
-    /// How it ended, or how it stands.
-    pub(crate) fn ending(&self) -> Closed {
-        self.receiver.ending()
+    /// Returns how the connection ended, or its state so far.
+    pub(crate) fn so_far(&self) -> Closed {
+        self.receiver.so_far()
     }
 
-    /// The server's answer to the opening handshake.
+    /// Returns the server's answer to the opening handshake.
     #[must_use]
     pub fn response(&self) -> &Response {
         self.sender.response()
     }
 
-    /// The subprotocol that the server chose, if any.
+    /// Returns the subprotocol that the server chose, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.subprotocol()
     }
 
-    /// What was agreed on with the server about compression; `None` if messages are not
+    /// Returns what was agreed on with the server about compression; `None` if messages are not
     /// compressed.
     #[cfg(feature = "deflate")]
     #[must_use]
@@ -196,13 +198,14 @@ impl WebSocket {
         self.sender.deflate()
     }
 
-    /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
+    /// Returns the round-trip time of the last keepalive ping that was answered; `None` before the
+    /// first.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.sender.latency()
     }
 
-    /// The address of the other end of the socket; `None` if it has none.
+    /// Returns the address of the other end of the socket; `None` if it has none.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.receiver.peer_addr()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub use super::reader::{MessageReader, Messages};
 
 use super::recv_deadline::Patience;
-use super::wire::{Control, LastPing, Paid, ReceiverIs, Wire};
+use super::wire::{Control, Flushed, LastPing, ReceiverIs, Wire};
 use crate::error::{Cause, Closed, Error, Timeout};
 use crate::log;
 use crate::net::deadline::Deadline;
@@ -169,7 +169,7 @@ impl Receiver {
             Err(violation) => Err(self.wire.violated(violation)),
             // `next` said that there is data.
             Ok(Some(Step::Ping(_) | Step::Pong(_) | Step::Close(_)) | None) => {
-                Err(Error::Closed(self.wire.ending.snapshot()))
+                Err(Error::Closed(self.wire.close_state.so_far()))
             }
         }
     }
@@ -237,7 +237,7 @@ impl Receiver {
     /// [`Error::Protocol`] or [`Error::Timeout`]. `None` while it has not.
     #[must_use]
     pub fn closed(&self) -> Option<&Closed> {
-        self.wire.ending.verdict()
+        self.wire.close_state.outcome()
     }
 
     /// The server's answer to the opening handshake.
@@ -271,8 +271,8 @@ impl Receiver {
         self.wire.ask_close(close)
     }
 
-    pub(crate) fn ending(&self) -> Closed {
-        self.wire.ending.snapshot()
+    pub(crate) fn so_far(&self) -> Closed {
+        self.wire.close_state.so_far()
     }
 
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
@@ -283,7 +283,7 @@ impl Receiver {
     /// the peer's Close until `close_timeout`, and a little for the end of the stream.
     pub(crate) fn finish(&mut self) -> Closed {
         self.discard();
-        let closed = self.wire.ending.snapshot();
+        let closed = self.wire.close_state.so_far();
         // What comes after the socket is closed would reset the connection, and destroy the Close
         // that says why.
         if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
@@ -314,9 +314,9 @@ impl Receiver {
         let deadline = Deadline::after(Some(LINGER));
         let mut buffer = [0; 4 * 1024];
         // A peer that goes on sending does not stretch it.
-        while !self.wire.ending.is_aborted() && !deadline.is_past() {
+        while !self.wire.close_state.is_aborted() && !deadline.is_past() {
             let mut until = deadline;
-            if self.wire.settle() == Paid::NotYet {
+            if self.wire.flush_pending() == Flushed::Blocked {
                 until = until.min(Deadline::after(Some(RETRY)));
             }
             match self.wire.read(&mut self.half, &mut buffer, Wait::Until(until)) {
@@ -334,9 +334,9 @@ impl Receiver {
         delivery: Delivery,
         patience: &mut Patience,
     ) -> Result<Next, Error> {
-        if let Some(closed) = self.wire.ending.verdict() {
+        if let Some(closed) = self.wire.close_state.outcome() {
             if matches!(closed.cause(), Cause::Handshake) {
-                let _ = self.wire.pay_until(patience.deadline); // If there was no time when it ended.
+                let _ = self.wire.flush_pending_until(patience.deadline); // If there was no time when it ended.
             }
             return Err(closed.clone().into());
         }
@@ -381,7 +381,7 @@ impl Receiver {
         self.control = payload;
         if let Next::Ping = next {
             if self.options.auto_pong {
-                self.wire.owe_pong(payload);
+                self.wire.note_pong(payload);
                 self.unpaid = true;
             }
         } else {
@@ -402,8 +402,8 @@ impl Receiver {
             return;
         }
         match self.wire.take_ping() {
-            LastPing::Settled => {}
-            LastPing::Waits => self.timer.postpone(now),
+            LastPing::None => {}
+            LastPing::Queued => self.timer.postpone(now),
             LastPing::Written(at, position) => self.timer.sent(at, position),
         }
         if let Some(at) = self.wire.take_peer_read() {
@@ -414,11 +414,11 @@ impl Receiver {
     /// Pays what is owed as far as that takes no waiting.
     fn settle(&mut self) {
         if std::mem::take(&mut self.half.owes_tls) {
-            self.wire.owe_tls();
+            self.wire.note_tls();
             self.unpaid = true;
         }
         if self.unpaid {
-            self.unpaid = self.wire.settle() == Paid::NotYet;
+            self.unpaid = self.wire.flush_pending() == Flushed::Blocked;
         }
         self.wire.log_sent();
     }
@@ -435,17 +435,17 @@ impl Receiver {
 
     fn read_once(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = sync::now();
-        let close_at = Deadline::at(self.wire.ending.close_at());
+        let close_at = Deadline::at(self.wire.close_state.close_at());
         // The peer's Close may have come in time, and wait to be read.
         self.closing.deadline = close_at;
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
-        if !self.wire.ending.is_open() {
+        if !self.wire.close_state.is_open() {
             // Another thread may have asked for the Close, and not been able to write it.
-            self.unpaid = self.wire.settle() == Paid::NotYet;
+            self.unpaid = self.wire.flush_pending() == Flushed::Blocked;
         }
-        let mut until = deadline.min(close_at).min(self.wire.look_around());
+        let mut until = deadline.min(close_at).min(self.wire.poll_deadline());
         let mut dying = false;
         // A closing handshake has a limit of its own, and no ping follows our Close.
         if close_at == Deadline::NEVER {
@@ -453,7 +453,7 @@ impl Receiver {
             match self.timer.due(now) {
                 Due::Nothing => {}
                 Due::Ping(payload) => {
-                    self.wire.owe_ping(payload);
+                    self.wire.note_ping(payload);
                     self.unpaid = true;
                     self.settle();
                 }
@@ -476,7 +476,7 @@ impl Receiver {
             self.timer.heard(sync::now());
             dying = false;
         }
-        if self.wire.ending.is_aborted() {
+        if self.wire.close_state.is_aborted() {
             return Err(self.wire.lost(Cause::Aborted));
         }
         match read {
@@ -513,7 +513,7 @@ impl Receiver {
     /// The connection is lost, and perhaps because of keepalive.
     fn lost(&self, cause: Cause) -> Error {
         if self.timer.is_waiting() && self.timer.latency().is_none() {
-            self.wire.ending.never_answered();
+            self.wire.close_state.never_answered();
         }
         self.wire.lost(cause)
     }
@@ -535,7 +535,7 @@ impl Drop for Receiver {
         self.wire.note_receiver(ReceiverIs::Gone);
         let mut buffer = [0; 4 * 1024];
         let mut len = 0;
-        while len < DISCARD && !self.wire.ending.is_aborted() {
+        while len < DISCARD && !self.wire.close_state.is_aborted() {
             match self.wire.read(&mut self.half, &mut buffer, Wait::Not) {
                 Ok(read @ 1..) => len += read,
                 Ok(0) | Err(_) => return,

@@ -1,10 +1,9 @@
-//! What the receiver and the senders share.
+//! What the receiver and the senders share, and how frames are written.
 //!
-//! A frame is written under the wire lock (`out`), for which writers queue (`gate`); a whole
-//! message, of several frames perhaps, under the message order (`order.rs`), which is taken first.
-//! The receiver never waits for the wire: two peers that flood each other would deadlock. It notes what it owes (`owed.rs`), and
-//! whoever has the wire pays (`paying.rs`). How it ends is in `ending.rs`. `src/model/` runs all
-//! of it in every order.
+//! A frame is written while `out` is held; senders wait for it at the write lock. A whole message
+//! is written under the message lock, which is taken first. The receiver waits for neither: two
+//! peers that flood each other would deadlock. It notes what must be sent (`pending.rs`), and the
+//! thread that holds `out` writes it. `model/` runs all of it in every order of its threads.
 
 use std::io;
 use std::mem;
@@ -12,14 +11,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::fair_lock::Turn;
-pub(crate) use super::owed::Control;
-pub(crate) use super::paying::Paid;
+pub(crate) use super::fair_lock::FairGuard;
+pub(crate) use super::pending::{Control, Flushed};
 
-use super::fair_lock::{NoTurn, Order};
-use super::owed::Owed;
-
-use super::close_state::{By, Ending};
+use super::close_state::{CloseReason, CloseState};
+use super::fair_lock::{FairLock, LockError};
+use super::pending::Pending;
 use crate::error::{Cause, Error, InvalidInput, Timeout};
 use crate::log::SentLog;
 use crate::net::deadline::Deadline;
@@ -31,17 +28,19 @@ use crate::proto::http::Response;
 use crate::proto::send::{Encoder, MaskKeys, Refused};
 use crate::sync::{Mutex, MutexGuard, PoisonMutex, now, panicking};
 
-/// How much is encoded, and handed to the system, at a time: small enough for the cache.
-pub(crate) const PIECE: usize = 64 * 1024;
-/// The same for a message of at least so many bytes, without TLS: each piece that a waiting peer
-/// takes wakes it, so that more in one is faster.
-const BIG_PIECE: usize = 256 * 1024;
-/// A `close_timeout` shorter than this does not make an idle connection look around more often.
-const LOOK_AROUND: Duration = Duration::from_millis(20);
-/// How often a write that waits for the peer comes back to say that it took something.
-const TELL: Duration = Duration::from_secs(1);
-/// How often an idle connection looks around without a `close_timeout`.
-const SELDOM: Duration = Duration::from_secs(5);
+/// The number of bytes that are encoded, and handed to the system, at a time: small enough for the
+/// cache.
+pub(crate) const CHUNK: usize = 64 * 1024;
+/// The same for a message of at least this size, without TLS. Each chunk wakes a waiting peer, so
+/// fewer and bigger chunks are faster.
+const BIG_CHUNK: usize = 256 * 1024;
+/// Lower bound on how often a blocked call wakes up to check for a `close` from another thread,
+/// even if `close_timeout` is shorter.
+const MIN_POLL: Duration = Duration::from_millis(20);
+/// How often a write that waits for the peer reports how much the peer has read.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a blocked call wakes up without a `close_timeout`.
+const IDLE_POLL: Duration = Duration::from_secs(5);
 
 /// The timeouts of an open connection; `None` is never.
 #[derive(Clone, Copy, Debug)]
@@ -56,35 +55,34 @@ pub(crate) struct Wire {
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
     #[cfg(feature = "deflate")]
-    pub(crate) deflation: Option<super::outgoing::Deflation>,
+    pub(crate) deflation: Option<super::compression::Deflation>,
     pub(super) timeouts: Timeouts,
-    /// Of messages.
-    pub(super) order: Order,
-    /// Of writing: for those who wait. The receiver does not, and takes the wire when it is free.
-    pub(super) gate: Order,
+    /// Held for a whole message, so that no other message comes between its fragments.
+    pub(super) message_lock: FairLock,
+    /// Queue in front of `out`. Senders wait here; the receiver uses `try_lock` on `out` and never
+    /// waits.
+    pub(super) write_lock: FairLock,
     pub(super) out: PoisonMutex<Out>,
-    pub(super) owed: Owed,
-    /// How it ends.
-    pub(crate) ending: Ending,
+    pub(super) pending: Pending,
+    pub(crate) close_state: CloseState,
     /// The last round-trip time. Not an atomic: many 32-bit targets have none of 64 bits.
     pub(super) latency: Mutex<Option<Duration>>,
     pub(super) ping: Mutex<LastPing>,
-    /// When the peer last read something, as the stream had room again for what we write. The
-    /// receiver takes it.
+    /// When the peer last read something of ours: the stream had room again. The receiver takes it.
     pub(super) peer_read: Mutex<Option<Instant>>,
     pub(super) receiver: Mutex<ReceiverIs>,
     pub(super) sent_log: SentLog,
 }
 
-/// What the receiver does.
+/// Where the receiver is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ReceiverIs {
-    /// It does not wait for the peer.
+    /// Not in a read.
     #[default]
     Away,
-    /// It waits for the peer, or is about to.
+    /// Waiting for the peer, or about to.
     Reading,
-    /// It is dropped.
+    /// Dropped.
     Gone,
 }
 
@@ -93,29 +91,29 @@ pub(crate) enum ReceiverIs {
 pub(crate) enum LastPing {
     /// There is none that the receiver must know of.
     #[default]
-    Settled,
-    /// Still on this side of the socket.
-    Waits,
-    /// Written, which the receiver does not know yet; and how many bytes were written before it.
+    None,
+    /// Noted or staged, and not written yet.
+    Queued,
+    /// Written at this time, after this number of bytes. The receiver does not know it yet.
     Written(Instant, u64),
 }
 
-/// The wire: what only one thread at a time may touch.
+/// The writer's state, which only one thread at a time may use.
 #[derive(Debug)]
 pub(crate) struct Out {
     pub(super) half: WriteHalf,
     pub(super) encoder: Encoder,
-    /// A write failed, perhaps in the middle of a frame: nothing can follow.
+    /// A write failed, perhaps in the middle of a frame. Nothing can be written any more.
     pub(super) broken: bool,
-    /// The receiver has seen the end: after our Close there is nothing more to say (section
-    /// 7.1.1), and the peer is told.
+    /// Set when the receiver has seen the end. Once our Close is flushed, half-close the stream
+    /// (section 7.1.1).
     pub(super) ends: bool,
     pub(super) ended: bool,
-    /// Since when the receiver cannot pay because the peer does not read.
-    pub(super) stuck_since: Option<Instant>,
-    /// A keepalive ping is staged; so many bytes were, and are, written before it.
+    /// Since when the receiver cannot flush, because the peer does not read.
+    pub(super) blocked_since: Option<Instant>,
+    /// The number of bytes before a keepalive ping that is staged.
     pub(super) ping_staged: Option<u64>,
-    /// Our Close is written, which the state of the end knows.
+    /// Our Close is written, and the close state knows it.
     pub(super) close_sent: bool,
 }
 
@@ -139,7 +137,7 @@ impl Wire {
             broken: false,
             ends: false,
             ended: false,
-            stuck_since: None,
+            blocked_since: None,
             ping_staged: None,
             close_sent: false,
         };
@@ -150,11 +148,11 @@ impl Wire {
             #[cfg(feature = "deflate")]
             deflation: None,
             timeouts,
-            order: Order::default(),
-            gate: Order::default(),
+            message_lock: FairLock::default(),
+            write_lock: FairLock::default(),
             out: PoisonMutex::new(out),
-            owed: Owed::default(),
-            ending: Ending::default(),
+            pending: Pending::default(),
+            close_state: CloseState::default(),
             latency: Mutex::default(),
             ping: Mutex::default(),
             peer_read: Mutex::default(),
@@ -163,11 +161,11 @@ impl Wire {
         }
     }
 
-    /// How long a call may block before it must look around: long enough to cost nothing, short
-    /// enough that a `close` by another thread is held to its deadline.
-    pub(crate) fn look_around(&self) -> Deadline {
-        let timeout = self.timeouts.close.unwrap_or(SELDOM);
-        Deadline::after(Some(timeout.max(LOOK_AROUND)))
+    /// Returns when a blocked call must wake up and check for a `close` from another thread: late
+    /// enough to cost nothing, early enough to hold that `close` to its deadline.
+    pub(crate) fn poll_deadline(&self) -> Deadline {
+        let timeout = self.timeouts.close.unwrap_or(IDLE_POLL);
+        Deadline::after(Some(timeout.max(MIN_POLL)))
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {
@@ -181,7 +179,7 @@ impl Wire {
 
 #[cfg(test)]
 impl Wire {
-    /// For the tests: other masking keys, or none.
+    /// Sets other masking keys, or none.
     #[cfg_attr(any(loom, shuttle), allow(dead_code))]
     pub(crate) fn set_mask_keys(&self, keys: MaskKeys) {
         self.lock_out().encoder = Encoder::new(keys);
@@ -190,7 +188,8 @@ impl Wire {
 
 /// Sending.
 impl Wire {
-    /// Logs what is sent from now on when the result is dropped. Take it before any lock.
+    /// Returns a guard that logs what was sent when it is dropped. Create it before any lock is
+    /// taken.
     pub(crate) fn logs_sent(&self) -> LogsSent<'_> {
         LogsSent(self)
     }
@@ -200,57 +199,58 @@ impl Wire {
         self.sent_log.write();
     }
 
-    /// Waits for the turn to write a message.
-    pub(crate) fn turn(&self) -> Result<Turn<'_>, Error> {
-        self.turn_of(&self.order, || Deadline::after(self.timeouts.write))
+    /// Waits for the message lock.
+    pub(crate) fn lock_message(&self) -> Result<FairGuard<'_>, Error> {
+        self.lock(&self.message_lock, || Deadline::after(self.timeouts.write))
     }
 
-    fn turn_of<'a>(
+    fn lock<'a>(
         &self,
-        order: &'a Order,
+        lock: &'a FairLock,
         deadline: impl FnOnce() -> Deadline,
-    ) -> Result<Turn<'a>, Error> {
-        order.turn(deadline, || self.ending.is_open()).map_err(|none| match none {
-            NoTurn::Ended => Error::Closed(self.ending.snapshot()),
-            NoTurn::TimedOut => Error::Timeout(Timeout::Send),
+    ) -> Result<FairGuard<'a>, Error> {
+        lock.lock(deadline, || self.close_state.is_open()).map_err(|none| match none {
+            LockError::Closed => Error::Closed(self.close_state.so_far()),
+            LockError::TimedOut => Error::Timeout(Timeout::Send),
         })
     }
 
-    /// Writes a control frame, which needs no message's turn.
+    /// Writes a control frame, which does not need the message lock.
     pub(crate) fn write_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
         let deadline = || Deadline::after(self.timeouts.write);
         let put = |out: &mut Out, deadline| self.put(out, opcode, true, false, payload, deadline);
-        self.write_in_turn(deadline, deadline, put)
+        self.write_locked(deadline, deadline, put)
     }
 
-    /// Writes frames of the message whose turn it is: `write` puts them, this flushes, pays and
-    /// unlocks. A message in several parts has one deadline, which the first of them sets; waiting
-    /// for the wire is a part of it.
+    /// Takes the write lock, lets `write` put frames of a message, flushes them and what is pending,
+    /// and releases the lock. The caller holds the message lock. A message in several parts has one
+    /// deadline, which the first part sets; it includes waiting for the write lock.
     pub(crate) fn write(
         &self,
         deadline: &mut Option<Deadline>,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeouts.write));
-        self.write_in_turn(|| deadline, || deadline, write)
+        self.write_locked(|| deadline, || deadline, write)
     }
 
-    fn write_in_turn(
+    fn write_locked(
         &self,
-        turn_by: impl FnOnce() -> Deadline,
+        lock_by: impl FnOnce() -> Deadline,
         deadline: impl FnOnce() -> Deadline,
         write: impl FnOnce(&mut Out, Deadline) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if let Some(closed) = self.ending.verdict() {
-            return Err(Error::Closed(closed.clone())); // The receiver may have the wire for a while.
+        if let Some(closed) = self.close_state.outcome() {
+            return Err(Error::Closed(closed.clone())); // The receiver may hold `out` for a while.
         }
-        let _turn = self.turn_of(&self.gate, turn_by)?;
+        let _lock = self.lock(&self.write_lock, lock_by)?;
         let mut out = self.lock_out();
         let deadline = deadline();
         let mut done = self.check(&out);
         if done.is_ok() {
-            // A Close that was asked for goes first; then this is too late.
-            self.stage_owed(&mut out);
+            // Send pending control frames first. If one is a Close, this message can no longer be
+            // sent.
+            self.stage_pending(&mut out);
             done = self.check(&out);
         }
         if done.is_ok() {
@@ -260,19 +260,19 @@ impl Wire {
         done
     }
 
-    /// Ends the connection: a message whose beginning was sent cannot be sent to its end in time.
+    /// Ends the connection, because the rest of a message that was begun cannot be sent in time.
     pub(crate) fn overdue(&self) {
-        self.ending.write_failed(&Cause::Timeout(Timeout::Send));
-        self.tell_all();
+        self.close_state.write_failed(&Cause::Timeout(Timeout::Send));
+        self.wake_all();
         self.duplex.shutdown();
     }
 
-    /// Whether a frame with so much payload still fits into the piece.
+    /// Returns whether a frame with `len` bytes of payload still fits into the chunk.
     pub(crate) fn has_room(&self, out: &mut Out, len: usize) -> bool {
-        self.duplex.stage(&mut out.half).len().saturating_add(len) <= PIECE
+        self.duplex.stage(&mut out.half).len().saturating_add(len) <= CHUNK
     }
 
-    /// Puts a frame on the wire; writes only when a piece is full.
+    /// Encodes a frame. Writes only when a chunk is full.
     pub(crate) fn put(
         &self,
         out: &mut Out,
@@ -283,15 +283,15 @@ impl Wire {
         deadline: Deadline,
     ) -> Result<(), Error> {
         let len = payload.len() as u64;
-        if self.duplex.stage(&mut out.half).len() >= PIECE {
-            self.flush_piece(out, deadline)?; // Empty messages fill it too.
+        if self.duplex.stage(&mut out.half).len() >= CHUNK {
+            self.flush_chunk(out, deadline)?; // Many empty messages fill a chunk too.
         }
-        let big = payload.len() >= BIG_PIECE && !self.duplex.is_tls();
-        let piece = if big { BIG_PIECE } else { PIECE };
+        let big = payload.len() >= BIG_CHUNK && !self.duplex.is_tls();
+        let chunk = if big { BIG_CHUNK } else { CHUNK };
         let stage = self.duplex.stage(&mut out.half);
-        if payload.len() > PIECE / 4 {
-            // Exactly: twice as much would be given back to the system each time.
-            stage.reserve_exact((piece + MAX_HEADER).saturating_sub(stage.len()));
+        if payload.len() > CHUNK / 4 {
+            // `reserve` would double it, and the surplus would be given back each time.
+            stage.reserve_exact((chunk + MAX_HEADER).saturating_sub(stage.len()));
         }
         let begun = match compressed {
             #[cfg(feature = "deflate")]
@@ -303,33 +303,34 @@ impl Wire {
         let mut rest = payload;
         loop {
             let stage = self.duplex.stage(&mut out.half);
-            // A header more if that is the end, so that it is not left to a system call of its own.
-            let fits = stage.len() + rest.len() <= piece + MAX_HEADER;
-            let room = if fits { rest.len() } else { piece.saturating_sub(stage.len()) };
+            // The last bytes may exceed the chunk by a header's length: they shall not need a system
+            // call of their own.
+            let fits = stage.len() + rest.len() <= chunk + MAX_HEADER;
+            let room = if fits { rest.len() } else { chunk.saturating_sub(stage.len()) };
             let (now, later) = rest.split_at(room);
             body.append(now, stage);
             rest = later;
             if rest.is_empty() {
                 return Ok(());
             }
-            self.flush_piece(out, deadline)?;
+            self.flush_chunk(out, deadline)?;
         }
     }
 
-    /// Asks for a closing handshake; the Close goes out as soon as the wire is free.
+    /// Begins the closing handshake. The Close is written as soon as `out` is free.
     pub(crate) fn close(&self, close: CloseFrame) -> Result<(), Error> {
         self.ask_close(close)?;
         if !self.receiver_will_look() {
             if let Some(mut out) = self.try_lock_out() {
                 let deadline = Deadline::after(self.timeouts.write);
-                self.stage_owed(&mut out);
+                self.stage_pending(&mut out);
                 // A failure shows in `recv`, and in the next call.
                 let _ = self.flush(&mut out, deadline);
                 self.release(out, deadline);
             }
         } else {
             // This may be the receiver's thread, and the peer may wait for us to read.
-            self.settle();
+            self.flush_pending();
         }
         Ok(())
     }
@@ -348,50 +349,50 @@ impl Wire {
         self.receiver.lock()
     }
 
-    /// Notes a Close to send; whoever pays next sends it.
+    /// Notes a Close to send. The next flush of what is pending writes it.
     pub(crate) fn ask_close(&self, close: CloseFrame) -> Result<(), Error> {
         if !close.is_sendable() {
             return Err(InvalidInput::Close.into());
         }
-        if let Some(closed) = self.ending.verdict() {
+        if let Some(closed) = self.close_state.outcome() {
             return Err(Error::Closed(closed.clone()));
         }
-        if !self.request_close(close, By::User) {
-            return Err(Error::Closed(self.ending.snapshot()));
+        if !self.request_close(close, CloseReason::User) {
+            return Err(Error::Closed(self.close_state.so_far()));
         }
         Ok(())
     }
 
-    /// Fails once anything of an end is known, be it that a Close is noted, but not sent yet: what
-    /// comes now must not go out in front of it.
+    /// Fails once anything is known that ends the connection. A Close that is noted and not sent yet
+    /// is enough: no message may go out before it.
     fn check(&self, out: &Out) -> Result<(), Error> {
-        if !self.ending.is_open() || out.broken || out.encoder.is_closed() {
-            return Err(Error::Closed(self.ending.snapshot()));
+        if !self.close_state.is_open() || out.broken || out.encoder.is_closed() {
+            return Err(Error::Closed(self.close_state.so_far()));
         }
         Ok(())
     }
 
     pub(crate) fn refused(&self, refused: Refused) -> Error {
         match refused {
-            Refused::AfterClose => Error::Closed(self.ending.snapshot()),
+            Refused::AfterClose => Error::Closed(self.close_state.so_far()),
             Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
             Refused::InvalidClose => InvalidInput::Close.into(),
             Refused::NoRandom | Refused::NotCompressed => Error::Io(io::Error::other(refused)),
         }
     }
 
-    /// Writes all that is staged, and waits for it.
+    /// Writes all that is staged, and waits until the system has taken it.
     pub(crate) fn flush(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
         while !out.broken {
-            let mut until = deadline.min(Deadline::at(self.ending.close_at()));
+            let mut until = deadline.min(Deadline::at(self.close_state.close_at()));
             if self.duplex.stream().resumes_writes() {
-                until = until.min(self.look_around());
-                // The receiver hears this often how far the peer has read.
-                until = until.min(Deadline::after(Some(TELL)));
+                until = until.min(self.poll_deadline());
+                // The receiver must learn from time to time that the peer reads.
+                until = until.min(Deadline::after(Some(PROGRESS_INTERVAL)));
             }
             match self.write_staged(out, Wait::Until(until)) {
                 Ok(()) => {
-                    self.flushed(out);
+                    self.note_flushed(out);
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -400,11 +401,12 @@ impl Wire {
                 Err(error) => return Err(self.broken(out, self.write_failure(error))),
             }
         }
-        Err(Error::Closed(self.ending.snapshot()))
+        Err(Error::Closed(self.close_state.so_far()))
     }
 
-    /// The same, with more to come: a peer that always takes some does not stretch the deadline.
-    fn flush_piece(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
+    /// Flushes, and checks the deadline even if all was written, because more follows: a peer that
+    /// always takes a little must not extend the deadline.
+    fn flush_chunk(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
         self.flush(out, deadline)?;
         self.in_time(out, deadline)
     }
@@ -412,7 +414,7 @@ impl Wire {
     fn in_time(&self, out: &mut Out, deadline: Deadline) -> Result<(), Error> {
         let late = if deadline.is_past() {
             Timeout::Send
-        } else if Deadline::at(self.ending.close_at()).is_past() {
+        } else if Deadline::at(self.close_state.close_at()).is_past() {
             Timeout::Close
         } else {
             return Ok(());
@@ -425,12 +427,12 @@ impl Wire {
         if !is_timeout(&error) {
             return Cause::Io(Arc::new(error));
         }
-        let closing = Deadline::at(self.ending.close_at()).is_past();
+        let closing = Deadline::at(self.close_state.close_at()).is_past();
         Cause::Timeout(if closing { Timeout::Close } else { Timeout::Send })
     }
 
-    /// Writes what is staged. A stream that somebody brought may panic: a frame may be half on the
-    /// wire then.
+    /// Writes what is staged. A stream of the caller's may panic, and half a frame may be written
+    /// then.
     pub(super) fn write_staged(&self, out: &mut Out, wait: Wait) -> io::Result<()> {
         let written = catch_unwind(AssertUnwindSafe(|| self.duplex.flush(&mut out.half, wait)));
         let written = written.unwrap_or_else(|panic| {
@@ -444,7 +446,7 @@ impl Wire {
         written
     }
 
-    /// Reads what is there. A stream that somebody brought may panic: what it took is lost then.
+    /// Reads what has arrived. A stream of the caller's may panic, and what it took is lost then.
     pub(crate) fn read(
         &self,
         half: &mut ReadHalf,
@@ -459,13 +461,13 @@ impl Wire {
         })
     }
 
-    pub(super) fn flushed(&self, out: &mut Out) {
-        out.stuck_since = None;
+    pub(super) fn note_flushed(&self, out: &mut Out) {
+        out.blocked_since = None;
         if out.encoder.is_closed() && !mem::replace(&mut out.close_sent, true) {
-            self.ending.close_sent();
+            self.close_state.close_sent();
         }
         if let Some(position) = out.ping_staged.take() {
-            self.note_ping(LastPing::Written(now(), position));
+            self.set_last_ping(LastPing::Written(now(), position));
         }
         if out.must_end() {
             out.ended = true;
@@ -473,116 +475,116 @@ impl Wire {
         }
     }
 
-    /// A frame may be half on the wire: nothing can be sent any more.
+    /// Notes that a write failed. Half a frame may be written, so nothing can be sent any more.
     pub(super) fn broken(&self, out: &mut Out, cause: Cause) -> Error {
         out.broken = true;
-        self.note_ping(LastPing::Settled);
-        out.stuck_since = None; // What is owed then is forgotten, not tried again.
-        self.ending.write_failed(&cause);
-        self.tell_all();
+        self.set_last_ping(LastPing::None);
+        out.blocked_since = None; // What is pending is dropped, not tried again.
+        self.close_state.write_failed(&cause);
+        self.wake_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         let ends_by_itself = matches!(&cause, Cause::Io(error)
             if matches!(error.kind(), BrokenPipe | ConnectionReset));
         if !ends_by_itself {
-            // Who knows whether the peer still says something: wake the receiver.
+            // The peer may stay silent, so shut the socket down to wake a blocked `recv`.
             self.duplex.shutdown();
         }
-        if timed_out && !self.ending.is_aborted() {
+        if timed_out && !self.close_state.is_aborted() {
             return Error::Timeout(Timeout::Send);
         }
-        Error::Closed(self.ending.snapshot())
+        Error::Closed(self.close_state.so_far())
     }
 }
 
-/// How it ends.
+/// Closing.
 impl Wire {
-    /// The peer's Close frame: it is answered, and the end. The peer says nothing more, so it may
-    /// be waited for until it takes the answer.
+    /// Answers the peer's Close frame, and ends the connection. The peer sends nothing more, so
+    /// waiting until it takes the answer cannot deadlock.
     pub(crate) fn peer_closed(&self, close: CloseFrame, deadline: Deadline) -> Error {
         // Section 5.5.1: the answer has the code that was received.
         let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
-        self.request_close(reply, By::Peer);
-        self.ending.peer_closed(close);
-        self.owed.end();
-        if self.pay_until(deadline) == Paid::NotYet {
-            self.ending.close_not_taken();
+        self.request_close(reply, CloseReason::Reply);
+        self.close_state.peer_closed(close);
+        self.pending.note_end();
+        if self.flush_pending_until(deadline) == Flushed::Blocked {
+            self.close_state.close_not_taken();
         }
         self.end(Cause::Handshake)
     }
 
-    /// Fails the connection (section 7.1.7): says why, then reads nothing more.
+    /// Fails the connection (section 7.1.7): sends the code of the violation; nothing more is read.
     pub(crate) fn violated(&self, violation: Violation) -> Error {
-        self.request_close(violation.close_code().into(), By::Need);
+        self.request_close(violation.close_code().into(), CloseReason::Failure);
         self.end(Cause::Protocol(violation))
     }
 
-    /// Something failed on this side that leaves nothing but to close. This waits until the peer
-    /// takes the Close: nobody may be there to send it later, or know of it.
+    /// Closes the connection because of a failure on this side. Waits until the peer takes the
+    /// Close, unless the receiver will send it: it may be that no other thread does so later.
     pub(crate) fn give_up(&self, why: &str) {
-        if self.ending.verdict().is_none() {
-            self.request_close((CloseCode::INTERNAL_ERROR, why).into(), By::Need);
+        if self.close_state.outcome().is_none() {
+            self.request_close((CloseCode::INTERNAL_ERROR, why).into(), CloseReason::Failure);
             if self.receiver_will_look() {
-                self.settle();
+                self.flush_pending();
             } else {
-                self.pay_until(Deadline::NEVER);
+                self.flush_pending_until(Deadline::NEVER);
             }
         }
     }
 
-    /// The stream ended or failed, or a deadline passed.
+    /// Ends the connection because the stream ended or failed, or a deadline passed.
     pub(crate) fn lost(&self, cause: Cause) -> Error {
         if self.close_is_unsent() {
-            self.ending.close_not_taken();
+            self.close_state.close_not_taken();
         }
-        self.end(self.ending.why(cause))
+        self.end(self.close_state.first_cause(cause))
     }
 
     /// Returns whether our Close, if there is one, was certainly not written. The receiver does not
     /// wait for a thread that may be writing it just now.
     fn close_is_unsent(&self) -> bool {
-        self.owed.has_close() || self.try_lock_out().is_some_and(|out| !out.close_sent)
+        self.pending.has_close() || self.try_lock_out().is_some_and(|out| !out.close_sent)
     }
 
-    /// Says goodbye as far as that takes no waiting, and ends the connection.
+    /// Sends a Close as far as that takes no waiting, and ends the connection.
     pub(crate) fn leave(&self) {
-        if self.ending.verdict().is_none() {
-            self.request_close(CloseCode::GOING_AWAY.into(), By::Need);
+        if self.close_state.outcome().is_none() {
+            self.request_close(CloseCode::GOING_AWAY.into(), CloseReason::Failure);
         }
-        self.settle();
+        self.flush_pending();
         self.duplex.shutdown();
     }
 
-    /// Ends the connection at once, and wakes whoever blocks in it.
+    /// Ends the connection at once, and wakes all threads that block in it.
     pub(crate) fn abort(&self) {
-        self.ending.abort(|| self.duplex.stop_writes());
-        self.tell_all();
+        self.close_state.abort(|| self.duplex.stop_writes());
+        self.wake_all();
         self.duplex.shutdown();
     }
 
     /// Notes a Close to send, unless there is one already.
-    fn request_close(&self, close: CloseFrame, by: By) -> bool {
-        let note = || self.owed.close(close.clone());
-        let first = self.ending.close(&close, by, self.timeouts.close, note);
+    fn request_close(&self, close: CloseFrame, reason: CloseReason) -> bool {
+        let note = || self.pending.note_close(close.clone());
+        let first = self.close_state.close(&close, reason, self.timeouts.close, note);
         if first {
-            self.tell_all();
+            self.wake_all();
         }
         first
     }
 
-    /// Whoever waits for a turn looks whether it is worth waiting.
-    fn tell_all(&self) {
-        self.order.tell_all();
-        self.gate.tell_all();
+    /// Makes all threads that wait for a lock check whether the connection is still open.
+    fn wake_all(&self) {
+        self.message_lock.wake_all();
+        self.write_lock.wake_all();
     }
 
     fn end(&self, cause: Cause) -> Error {
         let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
-        let closed = self.ending.decide(cause).clone();
-        self.tell_all();
-        if says_close && !self.ending.is_aborted() {
-            self.owed.end();
-            self.settle();
+        let closed = self.close_state.finish(cause).clone();
+        self.wake_all();
+        if says_close && !self.close_state.is_aborted() {
+            self.pending.note_end();
+            self.flush_pending();
         } else {
             self.duplex.shutdown();
         }
@@ -596,7 +598,7 @@ impl Drop for Wire {
     }
 }
 
-/// Logs what was sent when it is dropped, which must be after all locks.
+/// Logs what was sent when it is dropped. All locks must be released before that.
 #[derive(Debug)]
 pub(crate) struct LogsSent<'a>(&'a Wire);
 

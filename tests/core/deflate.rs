@@ -103,11 +103,11 @@ fn violation(bytes: &[u8]) -> Violation {
 fn compress(compressor: &mut Compressor, mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     while compressor.push(&mut bytes).unwrap() {
-        pieces.push(compressor.piece().to_vec());
+        pieces.push(compressor.chunk().to_vec());
     }
     loop {
         let more = compressor.finish().unwrap();
-        pieces.push(compressor.piece().to_vec());
+        pieces.push(compressor.chunk().to_vec());
         if !more {
             return pieces;
         }
@@ -358,7 +358,7 @@ mod data_that_is_not_valid {
         let mut compressor = compressor(DeflateParameters::NONE);
         assert!(!compressor.push(&mut &b"all of this"[..]).unwrap());
         assert!(!compressor.flush().unwrap());
-        let first = compressor.piece().to_vec();
+        let first = compressor.chunk().to_vec();
         let second = compress(&mut compressor, &prose(5_000, 13)).concat();
         let mut refused = 0;
         for len in 1..second.len() {
@@ -678,7 +678,7 @@ mod compressing {
                 let mut pieces = Vec::new();
                 for mut part in data.chunks(7) {
                     while compressor.push(&mut part).unwrap() {
-                        pieces.push(compressor.piece().to_vec());
+                        pieces.push(compressor.chunk().to_vec());
                     }
                     compressor.shrink();
                 }
@@ -712,11 +712,11 @@ mod compressing {
         for part in [&b"one, "[..], b"", b"two, ", b"three"] {
             assert!(!compressor.push(&mut &part[..]).unwrap());
             assert!(!compressor.flush().unwrap());
-            payloads.push(compressor.piece().to_vec());
+            payloads.push(compressor.chunk().to_vec());
         }
         assert_eq!(payloads[1], b"", "nothing went in");
         assert!(!compressor.finish().unwrap());
-        payloads.push(compressor.piece().to_vec());
+        payloads.push(compressor.chunk().to_vec());
         // Section 7.2.3.6: all is out, and only the beginning of an empty block is left to send.
         assert_eq!(payloads.last().unwrap(), &[0]);
         let expected: Vec<OwnedEvent> = vec![text("one, two, three")];

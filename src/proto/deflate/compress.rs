@@ -1,4 +1,4 @@
-//! Compressing messages (RFC 7692 section 7.2.1), in pieces, so that memory stays the same however
+//! Compressing messages (RFC 7692 section 7.2.1), in chunks, so that memory stays the same however
 //! long a message is.
 
 use flate2::{Compress, Compression, FlushCompress};
@@ -11,28 +11,28 @@ const TAIL: &[u8] = &[0x00, 0x00, 0xFF, 0xFF];
 /// The least room that is made for more output: a flush and the end of a block take less.
 const LEAST: usize = 64;
 
-/// Compresses one message after the other, each into pieces of a size.
+/// Compresses one message after the other, each into chunks of a size.
 ///
-/// For each message: [`push`](Self::push) all of it, taking a [`piece`](Self::piece) whenever one
-/// is full; then [`finish`](Self::finish) the same way, and the last piece is what is left. Every
-/// piece but the last may be a fragment.
+/// For each message: [`push`](Self::push) all of it, taking a [`chunk`](Self::chunk) whenever one
+/// is full; then [`finish`](Self::finish) the same way, and the last chunk is what is left. Every
+/// chunk but the last may be a fragment.
 #[derive(Debug)]
 pub struct Compressor {
     /// Made for the first message that is compressed.
     stream: Option<Compress>,
     parameters: DeflateParameters,
     level: u8,
-    /// How long a piece is.
+    /// How long a chunk is.
     most: usize,
-    /// What was compressed: the piece that is there, and what follows it.
+    /// What was compressed: the chunk that is there, and what follows it.
     out: Vec<u8>,
-    piece: usize,
+    chunk: usize,
     /// Bytes went in since the last flush.
     unflushed: bool,
 }
 
 impl Compressor {
-    /// Returns a compressor that gives pieces of `most` bytes, at least 64; the last of a message
+    /// Returns a compressor that gives chunks of `most` bytes, at least 64; the last of a message
     /// may be up to 66 bytes longer.
     ///
     /// A level above 9 counts as 9; a `client_max_window_bits` above 15 as 15, and below 9 as 9:
@@ -46,7 +46,7 @@ impl Compressor {
             // So that the tail may be added to it.
             most: most.clamp(LEAST, usize::MAX / 2),
             out: Vec::new(),
-            piece: 0,
+            chunk: 0,
             unflushed: false,
         }
     }
@@ -58,7 +58,7 @@ impl Compressor {
         self.parameters.client_max_window_bits > 8
     }
 
-    /// Compresses the first of `bytes`, and moves past them. `true` when there is a piece: take it,
+    /// Compresses the first of `bytes`, and moves past them. `true` when there is a chunk: take it,
     /// and call again; `false` when all is compressed.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Compressor {
     pub fn push(&mut self, bytes: &mut &[u8]) -> Result<bool, Refused> {
         self.cut();
         while !bytes.is_empty() {
-            if self.has_piece() {
+            if self.has_chunk() {
                 return Ok(true);
             }
             self.unflushed = true;
@@ -78,15 +78,15 @@ impl Compressor {
         Ok(false)
     }
 
-    /// Lets everything out that went in. `true` when there is a piece, and more to come: take it,
-    /// and call again; `false` when the piece that is there is all that is left, perhaps nothing.
+    /// Lets everything out that went in. `true` when there is a chunk, and more to come: take it,
+    /// and call again; `false` when the chunk that is there is all that is left, perhaps nothing.
     ///
     /// # Errors
     /// [`Refused::NotCompressed`].
     pub fn flush(&mut self) -> Result<bool, Refused> {
         self.cut();
         while self.unflushed {
-            if self.has_piece() {
+            if self.has_chunk() {
                 return Ok(true);
             }
             self.make_room(LEAST);
@@ -94,12 +94,12 @@ impl Compressor {
             // With room left over, the flush is complete.
             self.unflushed = self.out.len() == self.out.capacity();
         }
-        self.piece = self.out.len();
+        self.chunk = self.out.len();
         Ok(false)
     }
 
-    /// Ends the message. `true` when there is a piece, and more to come: take it, and call again;
-    /// `false` when the piece that is there is the last one.
+    /// Ends the message. `true` when there is a chunk, and more to come: take it, and call again;
+    /// `false` when the chunk that is there is the last one.
     ///
     /// # Errors
     /// [`Refused::NotCompressed`].
@@ -115,24 +115,24 @@ impl Compressor {
             self.cut();
             self.out.push(0x00);
         }
-        self.piece = self.out.len();
+        self.chunk = self.out.len();
         if self.parameters.client_no_context_takeover {
             self.reset();
         }
         Ok(false)
     }
 
-    /// The piece that is there, until the next call of another method.
+    /// The chunk that is there, until the next call of another method.
     #[must_use]
-    pub fn piece(&self) -> &[u8] {
-        &self.out[..self.piece]
+    pub fn chunk(&self) -> &[u8] {
+        &self.out[..self.chunk]
     }
 
     /// Forgets a message that was not sent whole, and what came before it: what the server has of
     /// it does not matter then.
     pub fn abandon(&mut self) {
         self.out.clear();
-        self.piece = 0;
+        self.chunk = 0;
         self.unflushed = false;
         self.reset();
     }
@@ -166,19 +166,19 @@ impl Compressor {
         usize::try_from(stream.total_in() - before).map_err(|_| Refused::NotCompressed)
     }
 
-    /// Cuts the piece off that was taken.
+    /// Cuts the chunk off that was taken.
     fn cut(&mut self) {
-        self.out.drain(..core::mem::take(&mut self.piece));
+        self.out.drain(..core::mem::take(&mut self.chunk));
     }
 
-    /// Whether there is a piece that cannot have any of the tail.
-    fn has_piece(&mut self) -> bool {
+    /// Whether there is a chunk that cannot have any of the tail.
+    fn has_chunk(&mut self) -> bool {
         let full = self.out.len() >= self.most + TAIL.len();
-        self.piece = if full { self.most } else { 0 };
+        self.chunk = if full { self.most } else { 0 };
         full
     }
 
-    /// Makes room for so much, but hardly for more than a piece.
+    /// Makes room for so much, but hardly for more than a chunk.
     fn make_room(&mut self, wanted: usize) {
         let len = self.out.len();
         if self.out.capacity() - len < LEAST {

@@ -1,4 +1,4 @@
-//! Who gets the turn.
+//! Which thread gets the lock.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -6,55 +6,55 @@ use std::thread;
 
 use super::*;
 
-/// A thread that waits for its turn, and has it until it is told.
-fn waiter(order: &Arc<Order>) -> (thread::JoinHandle<()>, std::sync::mpsc::Sender<()>) {
+/// Starts a thread that waits for the lock, and holds it until it is told to release it.
+fn waiter(lock: &Arc<FairLock>) -> (thread::JoinHandle<()>, std::sync::mpsc::Sender<()>) {
     let (done, is_done) = channel();
-    let others = order.queue().waiting;
-    let waits = order.clone();
+    let others = lock.queue.lock().waiting;
+    let waits = lock.clone();
     let thread = thread::spawn(move || {
-        let _turn = waits.turn(|| Deadline::NEVER, || true).expect("the turn");
-        is_done.recv().expect("the word");
+        let _guard = waits.lock(|| Deadline::NEVER, || true).expect("the lock");
+        is_done.recv().expect("the word to release it");
     });
-    while order.queue().waiting == others {
+    while lock.queue.lock().waiting == others {
         thread::yield_now();
     }
     (thread, done)
 }
 
 #[test]
-fn a_turn_goes_to_those_who_have_waited_long_and_not_back() {
-    let order = Arc::new(Order::default());
-    let turn = order.turn(|| Deadline::NEVER, || true).unwrap();
-    let waiters = [waiter(&order), waiter(&order)];
-    order.queue().since = Instant::now().checked_sub(FAIR);
-    drop(turn);
-    let again = order.turn(|| Deadline::after(Some(Duration::ZERO)), || true);
-    assert_eq!(again.err(), Some(NoTurn::TimedOut), "it was given away");
+fn the_lock_is_handed_to_threads_that_have_waited_long() {
+    let lock = Arc::new(FairLock::default());
+    let guard = lock.lock(|| Deadline::NEVER, || true).unwrap();
+    let waiters = [waiter(&lock), waiter(&lock)];
+    lock.queue.lock().since = Instant::now().checked_sub(FAIRNESS_INTERVAL);
+    drop(guard);
+    let again = lock.lock(|| Deadline::after(Some(Duration::ZERO)), || true);
+    assert_eq!(again.err(), Some(LockError::TimedOut), "it was handed over");
     for (_, done) in &waiters {
         done.send(()).unwrap();
     }
     for (thread, _) in waiters {
         thread.join().unwrap();
     }
-    let queue = order.queue();
-    assert!(!queue.taken && !queue.given && queue.waiting == 0 && queue.since.is_none());
+    let queue = lock.queue.lock();
+    assert!(!queue.locked && !queue.handed_over && queue.waiting == 0 && queue.since.is_none());
 }
 
 #[test]
-fn a_turn_that_is_given_to_somebody_who_gives_up_is_taken_by_another() {
-    let order = Arc::new(Order::default());
-    let turn = order.turn(|| Deadline::NEVER, || true).unwrap();
+fn a_lock_handed_to_a_thread_that_gives_up_is_taken_by_another() {
+    let lock = Arc::new(FairLock::default());
+    let guard = lock.lock(|| Deadline::NEVER, || true).unwrap();
     let gives_up = {
-        let order = order.clone();
+        let lock = lock.clone();
         thread::spawn(move || {
-            order.turn(|| Deadline::after(Some(Duration::from_millis(5))), || true).err()
+            lock.lock(|| Deadline::after(Some(Duration::from_millis(5))), || true).err()
         })
     };
-    let (thread, done) = waiter(&order);
+    let (thread, done) = waiter(&lock);
     gives_up.join().unwrap();
-    order.queue().since = Instant::now().checked_sub(FAIR);
-    drop(turn);
+    lock.queue.lock().since = Instant::now().checked_sub(FAIRNESS_INTERVAL);
+    drop(guard);
     done.send(()).unwrap();
     thread.join().unwrap();
-    assert!(!order.queue().taken);
+    assert!(!lock.queue.lock().locked);
 }

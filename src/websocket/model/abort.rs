@@ -1,4 +1,4 @@
-//! An abort wakes whoever blocks, wherever.
+//! An abort wakes all threads that block, wherever they do.
 
 use super::{PLENTY, connection, explore, spawn};
 use crate::error::{Cause, Error};
@@ -11,7 +11,7 @@ fn is_aborted(error: &Error) {
 }
 
 #[test]
-fn an_abort_wakes_who_receives_who_sends_and_who_waits_for_a_turn() {
+fn an_abort_wakes_threads_that_receive_send_or_wait_for_a_lock() {
     explore(2, || {
         // The peer does not read, nor say anything.
         let (mut receiver, sender, peer) = connection(7, PLENTY);
@@ -28,21 +28,21 @@ fn an_abort_wakes_who_receives_who_sends_and_who_waits_for_a_turn() {
 }
 
 #[test]
-fn an_abort_wakes_who_waits_for_a_turn_that_is_not_given_on() {
+fn an_abort_wakes_a_thread_that_waits_for_a_lock_that_is_not_released() {
     explore(3, || {
         let (receiver, sender, peer) = connection(PLENTY, PLENTY);
         let (waiter, aborter) = (sender.clone(), sender.clone());
-        let turn = sender.writer(Kind::Text).unwrap();
+        let writer = sender.writer(Kind::Text).unwrap();
         let waiting = spawn(move || is_aborted(&waiter.send("a").unwrap_err()));
         let aborting = spawn(move || aborter.abort());
         waiting.join().unwrap();
         aborting.join().unwrap();
-        drop((turn, receiver, peer));
+        drop((writer, receiver, peer));
     });
 }
 
 #[test]
-fn an_abort_wakes_who_closes() {
+fn an_abort_wakes_a_thread_that_closes() {
     explore(2, || {
         // The peer does not answer.
         let (mut receiver, sender, peer) = connection(PLENTY, PLENTY);

@@ -73,36 +73,36 @@ fn the_answer_to_a_close_is_sent_although_the_peer_reads_it_late() {
 }
 
 #[test]
-fn who_waits_for_a_turn_is_told_that_the_connection_is_closed() {
+fn a_thread_that_waits_for_the_message_lock_learns_that_the_connection_is_closed() {
     explore(3, || {
         let (receiver, sender, peer) = connection(PLENTY, PLENTY);
         let (waiter, closer) = (sender.clone(), sender.clone());
-        let turn = sender.writer(Kind::Text).unwrap();
+        let writer = sender.writer(Kind::Text).unwrap();
         let waiting = spawn(move || waiter.send("a").unwrap_err());
         let closing = spawn(move || closer.close(CloseCode::NORMAL).unwrap());
         assert!(waiting.join().unwrap().closed().is_some());
         closing.join().unwrap();
-        drop((turn, receiver, peer));
+        drop((writer, receiver, peer));
     });
 }
 
 #[test]
-fn who_waits_for_a_turn_is_told_that_the_peer_has_gone() {
+fn a_thread_that_waits_for_the_message_lock_learns_that_the_peer_has_gone() {
     explore(3, || {
         let (mut receiver, sender, peer) = connection(PLENTY, PLENTY);
         let waiter = sender.clone();
-        let turn = sender.writer(Kind::Text).unwrap();
+        let writer = sender.writer(Kind::Text).unwrap();
         let waiting = spawn(move || waiter.send("a").unwrap_err());
         let receiving = spawn(move || receiver.recv().unwrap_err());
         drop(peer);
         assert!(waiting.join().unwrap().closed().is_some());
         assert!(!receiving.join().unwrap().closed().unwrap().is_clean());
-        drop(turn);
+        drop(writer);
     });
 }
 
 #[test]
-fn a_turn_is_given_on_to_each_who_waits() {
+fn each_thread_that_waits_gets_the_lock() {
     explore(3, || {
         let (receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         let senders = [sender.clone(), sender.clone(), sender];

@@ -6,13 +6,14 @@
 //! ```
 //!
 //! What runs is the crate itself: `Sender`, `Receiver`, and all below them down to a stream in
-//! memory (`pipe.rs`). Loom tries every order with so many preemptions, one to three;
-//! `LOOM_MAX_PREEMPTIONS` tells another number. Shuttle tries 10,000 orders at random, or as many
+//! memory (`pipe.rs`). Loom tries every order with at most one to three preemptions;
+//! `LOOM_MAX_PREEMPTIONS` sets another number. Shuttle tries 10,000 orders at random, or as many
 //! as `MODEL_ORDERS` says. Both fail when a thread waits for ever. `--nocapture` shows how many
 //! orders there were.
 //!
-//! The clock stands still, so whatever is owed must be paid without the help of a deadline. Only
-//! the receiver's retry, when the peer did not take what it owes, comes: as soon as there is room.
+//! The clock stands still, so whatever is pending must be flushed without the help of a deadline.
+//! Only one wait ends by itself: a receiver that could not flush tries again as soon as there is
+//! room.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
@@ -20,8 +21,8 @@ mod pipe;
 
 mod abort;
 mod close;
-mod debts;
 mod messages;
+mod pending;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -47,7 +48,7 @@ use loom::thread::spawn;
 #[cfg(all(shuttle, not(loom)))]
 use shuttle::thread::spawn;
 
-/// Runs the model in every order; loom: with at most so many preemptions.
+/// Runs the model in every order; loom: with at most this number of preemptions.
 #[cfg(loom)]
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -58,7 +59,7 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     println!("{} orders", count.load(Ordering::Relaxed));
 }
 
-/// Runs the model in so many orders by chance, half of them all the way, half with few preemptions.
+/// Runs the model in orders by chance: half of them with any number of preemptions, half with few.
 #[cfg(all(shuttle, not(loom)))]
 fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
     use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -96,7 +97,8 @@ fn counted(model: impl Fn()) -> (Arc<AtomicUsize>, impl Fn()) {
 /// More than any model sends.
 const PLENTY: usize = usize::MAX;
 
-/// An open connection, and the peer; each can send so many bytes before the other one reads.
+/// An open connection, and the peer; each can send this number of bytes before the
+/// other one reads.
 fn connection(ours: usize, peers: usize) -> (Receiver, Sender, Peer) {
     let (end, peer) = pair([ours, peers]);
     let wire = wire(Duplex::plain(Arc::new(end)));

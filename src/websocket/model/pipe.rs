@@ -1,4 +1,4 @@
-//! A connected pair of streams in memory, each direction of which holds so many bytes and no more.
+//! A connected pair of streams in memory, each direction of which has a capacity.
 
 use std::collections::VecDeque;
 use std::io;
@@ -44,7 +44,7 @@ struct Pipe {
     nonblocking: bool,
 }
 
-/// Each end can write so many bytes before the other one reads.
+/// Each end can write this number of bytes before the other one reads.
 pub(super) fn pair(capacities: [usize; 2]) -> (End, End) {
     let pipe = |capacity| Pipe {
         bytes: VecDeque::new(),

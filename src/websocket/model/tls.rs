@@ -1,4 +1,4 @@
-//! What TLS has to say is owed like all else.
+//! What TLS has to say is pending like control frames.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::net::stream::Stream as _;
 const ALERT: u8 = 21;
 
 #[test]
-fn what_tls_has_to_say_while_a_sender_has_the_wire_is_sent() {
+fn what_tls_has_to_say_while_a_sender_holds_the_write_lock_is_sent() {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap();
@@ -36,8 +36,8 @@ fn what_tls_has_to_say_while_a_sender_has_the_wire_is_sent() {
         });
         let receiving = spawn(move || {
             wire.duplex.with_tls(|tls| tls.send_close_notify());
-            wire.owe_tls();
-            wire.settle();
+            wire.note_tls();
+            wire.flush_pending();
             wire
         });
         let mut first = [0];

@@ -12,12 +12,17 @@ use super::*;
 use crate::error::Closed;
 use crate::net::duplex::Duplex;
 use crate::net::stream::Stream;
+#[cfg(feature = "deflate")]
+use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::frame::Header;
 use crate::proto::http::HeadReader;
 use crate::proto::mask::mask_into;
 use crate::proto::send::{MaskKeys, Refused};
-use crate::websocket::sender::{MessageWriter, Sender};
+#[cfg(feature = "deflate")]
+use crate::websocket::compression::Deflation;
+use crate::websocket::sender::Sender;
 use crate::websocket::wire::Timeouts;
+use crate::websocket::writer::MessageWriter;
 
 /// Keeps what is written.
 #[derive(Debug, Default)]
@@ -198,7 +203,7 @@ fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn a_compressed_message_whose_turn_did_not_come_is_not_in_the_window_of_the_next() {
+fn a_compressed_message_that_did_not_get_the_write_lock_is_not_in_the_window_of_the_next() {
     use crate::error::Timeout;
     use std::thread;
 

@@ -84,12 +84,12 @@ pub fn decoder(limit: Option<u64>) -> Decoder {
 /// Compresses a message; gives each piece away.
 pub fn compress(compressor: &mut Compressor, mut message: &[u8], mut piece: impl FnMut(&[u8])) {
     while compressor.push(&mut message).unwrap() {
-        piece(compressor.piece());
+        piece(compressor.chunk());
     }
     let mut more = true;
     while more {
         more = compressor.finish().unwrap();
-        piece(compressor.piece());
+        piece(compressor.chunk());
     }
 }
 

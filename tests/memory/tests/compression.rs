@@ -41,12 +41,12 @@ fn noise(len: usize) -> Vec<u8> {
 /// Compresses one message, and gives each piece away.
 fn compress(compressor: &mut Compressor, mut bytes: &[u8], mut take: impl FnMut(&[u8])) {
     while compressor.push(&mut bytes).unwrap() {
-        take(compressor.piece());
+        take(compressor.chunk());
     }
     while compressor.finish().unwrap() {
-        take(compressor.piece());
+        take(compressor.chunk());
     }
-    take(compressor.piece());
+    take(compressor.chunk());
 }
 
 #[test]
@@ -183,13 +183,13 @@ fn bomb(opcode: Opcode, zeros: usize) -> Vec<u8> {
         let mut some = &mib[..left.min(mib.len())];
         left -= some.len();
         while compressor.push(&mut some).unwrap() {
-            compressed.extend_from_slice(compressor.piece());
+            compressed.extend_from_slice(compressor.chunk());
         }
     }
     while compressor.finish().unwrap() {
-        compressed.extend_from_slice(compressor.piece());
+        compressed.extend_from_slice(compressor.chunk());
     }
-    compressed.extend_from_slice(compressor.piece());
+    compressed.extend_from_slice(compressor.chunk());
     let len = compressed.len() as u64;
     assert!(compressed.len() < zeros / 900, "{len} bytes are no bomb");
     let mut bytes = Vec::new();

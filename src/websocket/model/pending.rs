@@ -1,11 +1,11 @@
-//! What the receiver owes is sent, whoever has the wire.
+//! What is pending is sent, whichever thread holds the write lock.
 
 use super::{PLENTY, connection, explore, payloads, spawn};
 use crate::proto::close::CloseCode;
 use crate::proto::frame::Opcode;
 
 #[test]
-fn a_pong_that_is_owed_while_a_sender_has_the_wire_is_sent() {
+fn a_pong_that_is_noted_while_a_sender_holds_the_write_lock_is_sent() {
     explore(2, || {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         peer.send(Opcode::Ping, b"1");
@@ -95,7 +95,7 @@ fn peers_that_flood_each_other_and_write_before_they_read_do_not_stop() {
 }
 
 #[test]
-fn a_close_that_is_asked_for_while_a_sender_has_the_wire_is_sent() {
+fn a_close_that_is_asked_for_while_a_sender_holds_the_write_lock_is_sent() {
     explore(2, || {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         let receiving = spawn(move || receiver.recv().unwrap_err());
@@ -122,7 +122,7 @@ fn a_close_that_is_asked_for_while_a_sender_has_the_wire_is_sent() {
 }
 
 #[test]
-fn a_close_that_is_asked_for_while_the_receiver_pays_is_sent() {
+fn a_close_that_is_asked_for_while_the_receiver_flushes_is_sent() {
     explore(2, || {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         peer.send(Opcode::Ping, b"1");

@@ -1,0 +1,142 @@
+//! Compressing messages with what was agreed on (RFC 7692), one or many at a time.
+
+use super::outgoing::{Flush, Outgoing, opcode};
+use super::wire::{CHUNK, Wire};
+use crate::error::Error;
+use crate::net::deadline::Deadline;
+use crate::proto::deflate::compress::Compressor;
+use crate::proto::deflate::{Deflate, DeflateParameters};
+use crate::proto::message::MessageRef;
+use crate::sync::Mutex;
+
+/// Compresses the messages of a connection on which compression was agreed on.
+#[derive(Debug)]
+pub(crate) struct Deflation {
+    pub(crate) parameters: DeflateParameters,
+    min_size: usize,
+    is_able: bool,
+    /// Locked by the thread that holds the message lock. The receiver only tries it, when the
+    /// connection is idle.
+    compressor: Mutex<Compressor>,
+}
+
+impl Deflation {
+    pub(crate) fn new(options: &Deflate, parameters: DeflateParameters) -> Self {
+        let compressor = Compressor::new(options, parameters, CHUNK);
+        Self {
+            parameters,
+            // An empty message does not become shorter.
+            min_size: options.min_size.max(1),
+            is_able: compressor.is_able(),
+            compressor: Mutex::new(compressor),
+        }
+    }
+
+    /// Returns the compressor for a message of this length, or of unknown length; `None` if the
+    /// message is sent as it is.
+    pub(super) fn compressor(&self, len: Option<usize>) -> Option<&Mutex<Compressor>> {
+        let worthwhile = len.is_none_or(|len| len >= self.min_size);
+        (self.is_able && worthwhile).then_some(&self.compressor)
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub(crate) fn shrink(&self) {
+        if let Some(mut compressor) = self.compressor.try_lock() {
+            compressor.shrink();
+        }
+    }
+}
+
+/// Writes many messages: those that are small are compressed first, and written together.
+pub(super) fn batch(
+    wire: &Wire,
+    deflation: &Deflation,
+    messages: &[MessageRef<'_>],
+) -> Result<(), Error> {
+    let mut deadline = None;
+    let mut batch = Batch::default();
+    for &message in messages {
+        let bytes = message.as_bytes();
+        if batch.len >= CHUNK {
+            batch.write(wire, deflation, &mut deadline)?;
+        }
+        match deflation.compressor(Some(bytes.len())) {
+            None => {
+                batch.frames.push((message, None));
+                batch.len += bytes.len();
+            }
+            // Half a chunk is a chunk at most after it was compressed.
+            Some(compressor) if bytes.len() <= CHUNK / 2 => {
+                batch.compress(wire, &mut compressor.lock(), message)?;
+            }
+            Some(_) => {
+                batch.write(wire, deflation, &mut deadline)?;
+                let mut outgoing = Outgoing::compressed(wire, message.kind(), Some(bytes.len()));
+                outgoing.write_by(bytes, Flush::Finish, &mut deadline)?;
+            }
+        }
+    }
+    batch.write(wire, deflation, &mut deadline)
+}
+
+/// Messages that are written together.
+#[derive(Default)]
+struct Batch<'a> {
+    /// Bytes of all payloads.
+    len: usize,
+    packed: Vec<u8>,
+    /// Each message, and where it ends in `packed` if it is compressed.
+    frames: Vec<(MessageRef<'a>, Option<usize>)>,
+}
+
+impl<'a> Batch<'a> {
+    fn compress(
+        &mut self,
+        wire: &Wire,
+        compressor: &mut Compressor,
+        message: MessageRef<'a>,
+    ) -> Result<(), Error> {
+        let mut bytes = message.as_bytes();
+        let mut more = true;
+        let mut done = Ok(());
+        while more && done.is_ok() {
+            done = match compressor.push(&mut bytes) {
+                Ok(false) => compressor.finish(),
+                full => full,
+            }
+            .map(|full| more = full);
+            self.packed.extend_from_slice(compressor.chunk());
+            self.len += compressor.chunk().len();
+        }
+        if let Err(refused) = done {
+            compressor.abandon();
+            return Err(wire.refused(refused));
+        }
+        self.frames.push((message, Some(self.packed.len())));
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        wire: &Wire,
+        deflation: &Deflation,
+        deadline: &mut Option<Deadline>,
+    ) -> Result<(), Error> {
+        let mut start = 0;
+        let written = wire.write(deadline, |out, deadline| {
+            self.frames.iter().try_for_each(|&(message, end)| {
+                let opcode = opcode(message.kind());
+                let Some(end) = end else {
+                    return wire.put(out, opcode, true, false, message.as_bytes(), deadline);
+                };
+                let payload = &self.packed[start..end];
+                start = end;
+                wire.put(out, opcode, true, true, payload, deadline)
+            })
+        });
+        self.len = 0;
+        self.packed.clear();
+        self.frames.clear();
+        written.inspect_err(|_| deflation.compressor.lock().abandon())
+    }
+}

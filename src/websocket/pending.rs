@@ -1,0 +1,288 @@
+//! What must be sent as soon as the write lock is free: the latest Pong, a keepalive Ping, a Close,
+//! what TLS has to say.
+//!
+//! Noting it never waits. The receiver then flushes with `try_lock`. If another thread holds the
+//! lock, that thread looks again after it has released the lock, and flushes. What the receiver
+//! cannot flush, because the peer does not read, it tries again itself.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::Instant;
+
+use super::wire::{LastPing, Out, Wire};
+use crate::error::{Cause, Timeout};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::Wait;
+use crate::proto::close::CloseFrame;
+use crate::proto::frame::Opcode;
+use crate::proto::send::Refused;
+use crate::sync::{Mutex, MutexGuard, now};
+
+/// Pongs are collected until they fill more than this many bytes. Then they are written.
+const PONG_BATCH: usize = 4 * 1024;
+
+/// The result of flushing without waiting for the write lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left, or the thread that holds the write lock will flush it, or nothing can be
+    /// written any more.
+    Done,
+    /// Something is left: the peer does not read at the moment.
+    Blocked,
+}
+
+impl Wire {
+    /// Notes the answer to a Ping. Writes it only when enough of them are collected; else
+    /// [`flush_pending`](Self::flush_pending) does.
+    pub(crate) fn note_pong(&self, payload: Control) {
+        self.pending.note_pong(payload);
+        let Some(mut out) = self.try_lock_out() else { return };
+        if out.blocked_since.is_some() {
+            return;
+        }
+        self.stage_pending(&mut out);
+        if self.duplex.stage(&mut out.half).len() > PONG_BATCH {
+            self.try_flush(&mut out, Wait::Not);
+        }
+    }
+
+    /// Notes a keepalive Ping.
+    pub(crate) fn note_ping(&self, payload: [u8; 8]) {
+        self.set_last_ping(LastPing::Queued);
+        self.pending.note_ping(payload);
+    }
+
+    /// Notes that TLS has something to say.
+    pub(crate) fn note_tls(&self) {
+        self.pending.note_tls();
+    }
+
+    /// Returns where the last keepalive ping is. That it was written is told once.
+    pub(crate) fn take_ping(&self) -> LastPing {
+        let mut ping = self.ping.lock();
+        match *ping {
+            LastPing::Written(..) => mem::take(&mut *ping),
+            other => other,
+        }
+    }
+
+    pub(super) fn set_last_ping(&self, ping: LastPing) {
+        *self.ping.lock() = ping;
+    }
+
+    /// Returns when the peer last read something of ours; `None` if it was returned before.
+    pub(crate) fn take_peer_read(&self) -> Option<Instant> {
+        self.peer_read.lock().take()
+    }
+
+    pub(super) fn note_peer_read(&self, now: Instant) {
+        *self.peer_read.lock() = Some(now);
+    }
+
+    /// Flushes without waiting, neither for the write lock nor for the peer.
+    pub(crate) fn flush_pending(&self) -> Flushed {
+        self.flush_within(Wait::Not)
+    }
+
+    /// Flushes, and waits for the peer, but not for the write lock. It waits until `deadline` at
+    /// most, and not longer than `close_timeout` and `write_timeout` allow.
+    pub(crate) fn flush_pending_until(&self, deadline: Deadline) -> Flushed {
+        let close_at = Deadline::at(self.close_state.close_at());
+        let until = deadline.min(close_at).min(Deadline::after(self.timeouts.write));
+        self.flush_within(Wait::Until(until))
+    }
+
+    fn flush_within(&self, wait: Wait) -> Flushed {
+        loop {
+            // The thread that holds the lock flushes after it has released it.
+            let Some(mut out) = self.try_lock_out() else { return Flushed::Done };
+            let is_needed = out.blocked_since.is_some() || self.stage_pending(&mut out);
+            let flushed = if is_needed { self.try_flush(&mut out, wait) } else { Flushed::Done };
+            drop(out);
+            if flushed == Flushed::Blocked || self.pending.is_empty() {
+                return flushed;
+            }
+        }
+    }
+
+    /// Writes what is staged. A write that is blocked longer than `write_timeout` ends the
+    /// connection.
+    fn try_flush(&self, out: &mut Out, wait: Wait) -> Flushed {
+        if out.broken {
+            return Flushed::Done;
+        }
+        match self.write_staged(out, wait) {
+            Ok(()) => self.note_flushed(out),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let since = *out.blocked_since.get_or_insert_with(now);
+                if self.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
+                    return Flushed::Blocked;
+                }
+                self.broken(out, Cause::Timeout(Timeout::Send));
+            }
+            Err(error) => {
+                self.broken(out, self.write_failure(error));
+            }
+        }
+        Flushed::Done
+    }
+
+    /// Encodes what is pending. Returns `true` if there is anything to write.
+    pub(super) fn stage_pending(&self, out: &mut Out) -> bool {
+        let pending = self.pending.take();
+        if out.broken {
+            self.set_last_ping(LastPing::None);
+            return false;
+        }
+        let position = self.duplex.position(&mut out.half);
+        let stage = self.duplex.stage(&mut out.half);
+        let mut done = Ok(());
+        if let Some(pong) = &pending.pong {
+            done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
+            if done.is_ok() {
+                self.sent_log.note(Opcode::Pong, pong.as_bytes().len());
+            }
+        }
+        if let Some(ping) = &pending.ping {
+            done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
+            if done.is_ok() {
+                out.ping_staged = Some(position);
+                self.sent_log.note(Opcode::Ping, ping.len());
+            } else {
+                // Our Close was encoded before. The ping will never be sent: do not wait for it.
+                self.set_last_ping(LastPing::None);
+            }
+        }
+        if let Some(close) = &pending.close {
+            done = done.and_then(|()| out.encoder.close(close, stage));
+            if done.is_ok() {
+                self.sent_log.note(Opcode::Close, close.encode().len());
+            }
+        }
+        if done == Err(Refused::NoRandom) {
+            self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
+            return false;
+        }
+        out.ends |= pending.end;
+        pending.tls || out.must_end() || self.duplex.is_staged(&mut out.half)
+    }
+
+    pub(super) fn lock_out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(after_panic)
+    }
+
+    pub(super) fn try_lock_out(&self) -> Option<MutexGuard<'_, Out>> {
+        match self.out.try_lock() {
+            Ok(out) => Some(out),
+            Err(TryLockError::Poisoned(poisoned)) => Some(after_panic(poisoned)),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Releases `out`, and flushes until `deadline` what was noted while it was held. What the peer
+    /// does not take by then, the receiver tries again.
+    pub(super) fn release(&self, out: MutexGuard<'_, Out>, deadline: Deadline) {
+        let mut held = Some(out);
+        while let Some(mut out) = held.take() {
+            let mut flushed = Flushed::Done;
+            if self.stage_pending(&mut out) {
+                let until = deadline.min(Deadline::at(self.close_state.close_at()));
+                flushed = self.try_flush(&mut out, Wait::Until(until));
+            }
+            self.duplex.shrink(&mut out.half);
+            drop(out);
+            if flushed == Flushed::Done && !self.pending.is_empty() {
+                held = self.try_lock_out();
+            }
+        }
+    }
+}
+
+/// A stream of the caller's panicked in a write: half a frame may be written.
+fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
+    let mut out = poisoned.into_inner();
+    out.broken = true;
+    out.blocked_since = None; // What is pending is dropped, not tried again.
+    out
+}
+
+/// What is noted and not encoded yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Mutex<Items>);
+
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    /// The latest only, which is enough (RFC 6455 section 5.5.3).
+    pong: Option<Control>,
+    ping: Option<[u8; 8]>,
+    close: Option<CloseFrame>,
+    /// TLS has something to say.
+    tls: bool,
+    /// The stream is to be ended after our Close.
+    end: bool,
+}
+
+impl Items {
+    fn is_empty(&self) -> bool {
+        let frames = self.pong.is_some() || self.ping.is_some() || self.close.is_some();
+        !frames && !self.tls && !self.end
+    }
+}
+
+impl Pending {
+    fn note_pong(&self, payload: Control) {
+        self.0.lock().pong = Some(payload);
+    }
+
+    fn note_ping(&self, payload: [u8; 8]) {
+        self.0.lock().ping = Some(payload);
+    }
+
+    pub(super) fn note_close(&self, close: CloseFrame) {
+        self.0.lock().close = Some(close);
+    }
+
+    /// Returns whether a Close is noted and not taken yet.
+    pub(super) fn has_close(&self) -> bool {
+        self.0.lock().close.is_some()
+    }
+
+    fn note_tls(&self) {
+        self.0.lock().tls = true;
+    }
+
+    pub(super) fn note_end(&self) {
+        self.0.lock().end = true;
+    }
+
+    /// Takes all of it; the caller must write it.
+    fn take(&self) -> Items {
+        mem::take(&mut *self.0.lock())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+}
+
+/// The payload of a control frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Control {
+    bytes: [u8; 125],
+    len: u8,
+}
+
+impl Control {
+    /// Keeps the first 125 bytes, the most that a control frame may have.
+    pub(crate) fn new(payload: &[u8]) -> Self {
+        let mut bytes = [0; 125];
+        let len = payload.len().min(125);
+        bytes[..len].copy_from_slice(&payload[..len]);
+        Self { bytes, len: u8::try_from(len).unwrap_or(125) }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
