@@ -1,9 +1,36 @@
 //! What the receiver and the senders share, and how frames are written.
 //!
-//! A frame is written while `out` is held; senders wait for it at the write lock. A whole message
-//! is written under the message lock, which is taken first. The receiver waits for neither: two
-//! peers that flood each other would deadlock. It notes what must be sent (`pending.rs`), and the
-//! thread that holds `out` writes it. `model/` runs all of it in every order of its threads.
+//! # Locks, in the order in which they are taken
+//!
+//! ```text
+//!   senders                                      receiver
+//!      |                                            |
+//!   message lock   one message, whole               |   never waits for
+//!      |                                            |   these two
+//!   write lock     the queue in front of `out`      |
+//!      |                                            |
+//!      +---- lock() ------> out <---- try_lock() ---+   the frames staged, the encoder
+//!                            |                      |
+//!                           TLS  <------------------+   for computing only, never
+//!                                                       across a system call
+//!
+//!   leaves, held for a few instructions, at any time: close state, pending, ping,
+//!   peer_read, receiver, latency, sent_log
+//! ```
+//!
+//! * A control frame takes the write lock without the message lock, so it may go between the frames
+//!   of a message.
+//! * The receiver holds none of these while it waits in a read. It never waits for the message lock
+//!   or the write lock: two peers that flood each other would deadlock. It notes what must be sent
+//!   (`pending.rs`) and flushes it if `try_lock` gets `out`. A thread that releases `out` looks
+//!   again at what is pending.
+//! * The compressor's lock is taken between the message lock and the write lock. The receiver only
+//!   tries it, when the connection is idle.
+//! * `pending` is taken inside the close state, so that a Close is pending before any other thread
+//!   learns that the connection closes. A thread that waits for one of the first two locks checks
+//!   the close state inside the lock's own queue.
+//!
+//! `model/` runs all of it in every order of its threads.
 
 use std::io;
 use std::mem;
