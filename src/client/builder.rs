@@ -1,4 +1,4 @@
-//! Every option, once.
+//! The setters of every option, and their documentation. The defaults are in `config.rs`.
 
 use std::fmt;
 use std::io;
@@ -6,28 +6,20 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::config::{Authorization, Config};
 use super::dial::{self, Attempt};
 use super::redirect::Hop;
-use super::request::Authorization;
 use crate::cookie::CookieStore;
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
 use crate::net::proxy::{Choice, Proxy};
 use crate::net::stream::Stream;
-use crate::net::tcp::SocketOptions;
 #[cfg(feature = "tls")]
 use crate::net::tls::options::TlsOptions;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
-use crate::proto::handshake::Offer;
 use crate::proto::keepalive::Keepalive;
-use crate::proto::recv::Limits;
 use crate::websocket::WebSocket;
-use crate::websocket::receiver::Options;
-use crate::websocket::wire::Timeouts;
-
-/// What the caller computes for each connection attempt.
-pub(crate) type HeadersHook = Arc<dyn Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync>;
 
 /// How to connect. Every option has a default; a builder can be used again and cloned.
 ///
@@ -43,64 +35,9 @@ pub(crate) type HeadersHook = Arc<dyn Fn(&Hop) -> io::Result<Vec<(String, String
 /// ```
 ///
 /// Durations and limits take `None` for "no limit".
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Builder {
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) headers_with: Option<HeadersHook>,
-    pub(crate) subprotocols: Vec<String>,
-    pub(crate) origin: Option<String>,
-    pub(crate) cookie: Option<String>,
-    pub(crate) cookie_store: Option<Arc<dyn CookieStore>>,
-    pub(crate) authorization: Option<Authorization>,
-    pub(crate) user_agent: Option<String>,
-    pub(crate) host: Option<String>,
-    pub(crate) max_redirects: u32,
-    pub(crate) open_timeout: Option<Duration>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) keepalive: Keepalive,
-    pub(crate) limits: Limits,
-    pub(crate) receive: Options,
-    pub(crate) unchecked_text: bool,
-    #[cfg(feature = "deflate")]
-    pub(crate) deflate: Option<Deflate>,
-    pub(crate) sockets: SocketOptions,
-    pub(crate) abort: AbortHandle,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: TlsOptions,
-    pub(crate) proxy: Choice,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            headers: Vec::new(),
-            headers_with: None,
-            subprotocols: Vec::new(),
-            origin: None,
-            cookie: None,
-            cookie_store: None,
-            authorization: None,
-            user_agent: Some(concat!("landline/", env!("CARGO_PKG_VERSION")).to_owned()),
-            host: None,
-            max_redirects: 3,
-            open_timeout: Some(Duration::from_secs(30)),
-            timeouts: Timeouts {
-                write: Some(Duration::from_secs(30)),
-                close: Some(Duration::from_secs(5)),
-            },
-            keepalive: Keepalive::default(),
-            limits: Limits::default(),
-            receive: Options { auto_pong: true, fragments: false },
-            unchecked_text: false,
-            #[cfg(feature = "deflate")]
-            deflate: None,
-            sockets: SocketOptions { nodelay: true, on_socket: None, resolver: None, filter: None },
-            abort: AbortHandle::new(),
-            #[cfg(feature = "tls")]
-            tls: TlsOptions::shared(),
-            proxy: Choice::Environment,
-        }
-    }
+    config: Config,
 }
 
 /// The handshake.
@@ -122,7 +59,7 @@ impl Builder {
     /// `Transfer-Encoding`, `Proxy-*`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.config.headers.push((name.into(), value.into()));
         self
     }
 
@@ -150,7 +87,7 @@ impl Builder {
         mut self,
         hook: impl Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync + 'static,
     ) -> Self {
-        self.headers_with = Some(Arc::new(hook));
+        self.config.headers_with = Some(Arc::new(hook));
         self
     }
 
@@ -160,7 +97,7 @@ impl Builder {
     /// compared exactly.
     #[must_use]
     pub fn subprotocols<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self.config.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -173,7 +110,7 @@ impl Builder {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, options: impl Into<Option<Deflate>>) -> Self {
-        self.deflate = options.into();
+        self.config.deflate = options.into();
         self
     }
 
@@ -186,14 +123,14 @@ impl Builder {
     /// the server says why.
     #[must_use]
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
+        self.config.origin = Some(origin.into());
         self
     }
 
     /// Sends `Cookie`: `a=1; b=2`. Default: not sent.
     #[must_use]
     pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
-        self.cookie = Some(cookie.into());
+        self.config.cookie = Some(cookie.into());
         self
     }
 
@@ -205,7 +142,7 @@ impl Builder {
     /// store's, in the same line; where both have a name, only theirs is sent.
     #[must_use]
     pub fn cookie_store(mut self, store: Arc<dyn CookieStore>) -> Self {
-        self.cookie_store = Some(store);
+        self.config.cookie_store = Some(store);
         self
     }
 
@@ -215,14 +152,15 @@ impl Builder {
     /// cannot carry.
     #[must_use]
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.authorization = Some(Authorization::Basic(user.to_owned(), password.to_owned()));
+        self.config.authorization =
+            Some(Authorization::Basic(user.to_owned(), password.to_owned()));
         self
     }
 
     /// Sends `Authorization: Bearer` with this token (RFC 6750). Default: not sent.
     #[must_use]
     pub fn bearer_auth(mut self, token: &str) -> Self {
-        self.authorization = Some(Authorization::Bearer(token.to_owned()));
+        self.config.authorization = Some(Authorization::Bearer(token.to_owned()));
         self
     }
 
@@ -230,21 +168,21 @@ impl Builder {
     /// `landline/VERSION`.
     #[must_use]
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
-        self.user_agent = Some(agent.into());
+        self.config.user_agent = Some(agent.into());
         self
     }
 
     /// Sends no `User-Agent`.
     #[must_use]
     pub fn no_user_agent(mut self) -> Self {
-        self.user_agent = None;
+        self.config.user_agent = None;
         self
     }
 
     /// Sends this `Host` instead of the URL's host and port. It changes nothing else.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
-        self.host = Some(host.into());
+        self.config.host = Some(host.into());
         self
     }
 
@@ -264,7 +202,7 @@ impl Builder {
     /// server: do not put a token there. [`Response::url`](crate::Response::url) is where it ended.
     #[must_use]
     pub fn max_redirects(mut self, redirects: u32) -> Self {
-        self.max_redirects = redirects;
+        self.config.max_redirects = redirects;
         self
     }
 
@@ -272,7 +210,7 @@ impl Builder {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, options: TlsOptions) -> Self {
-        self.tls = options;
+        self.config.tls = options;
         self
     }
 }
@@ -285,7 +223,7 @@ impl Builder {
     /// Default: 30 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.open_timeout = timeout.into();
+        self.config.open_timeout = timeout.into();
         self
     }
 
@@ -300,7 +238,7 @@ impl Builder {
     #[must_use]
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         // Zero would end the connection at the first write that has to wait.
-        self.timeouts.write = timeout.into().filter(|timeout| !timeout.is_zero());
+        self.config.timeouts.write = timeout.into().filter(|timeout| !timeout.is_zero());
         self
     }
 
@@ -312,7 +250,7 @@ impl Builder {
     /// `recv` wakes up every 5 s. With zero the Close is sent, and not waited for.
     #[must_use]
     pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.timeouts.close = timeout.into();
+        self.config.timeouts.close = timeout.into();
         self
     }
 
@@ -327,14 +265,14 @@ impl Builder {
     /// at any Ping, LibVNCServer answers none. The error then says so; use [`Keepalive::OFF`].
     #[must_use]
     pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
-        self.keepalive = keepalive;
+        self.config.keepalive = keepalive;
         self
     }
 
     /// Something to call from another thread to stop connecting, or the connection, at once.
     #[must_use]
     pub fn abort_handle(mut self, abort: AbortHandle) -> Self {
-        self.abort = abort;
+        self.config.abort = abort;
         self
     }
 }
@@ -348,7 +286,7 @@ impl Builder {
     /// wire it may have a quarter more, and 1 KiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
-        self.limits.max_message_size = bytes.into();
+        self.config.limits.max_message_size = bytes.into();
         self
     }
 
@@ -357,7 +295,7 @@ impl Builder {
     /// [`max_message_size`](Self::max_message_size) leaves its message.
     #[must_use]
     pub fn max_frame_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
-        self.limits.max_frame_size = bytes.into();
+        self.config.limits.max_frame_size = bytes.into();
         self
     }
 
@@ -365,7 +303,7 @@ impl Builder {
     /// Default: 131,072.
     #[must_use]
     pub fn max_fragments(mut self, frames: impl Into<Option<u32>>) -> Self {
-        self.limits.max_fragments = frames.into();
+        self.config.limits.max_fragments = frames.into();
         self
     }
 
@@ -373,7 +311,7 @@ impl Builder {
     /// 1008. Default: 1,024.
     #[must_use]
     pub fn max_empty_fragments(mut self, frames: impl Into<Option<u32>>) -> Self {
-        self.limits.max_empty_fragments = frames.into();
+        self.config.limits.max_empty_fragments = frames.into();
         self
     }
 
@@ -381,7 +319,7 @@ impl Builder {
     /// them with [`Sender::pong`](crate::Sender::pong).
     #[must_use]
     pub fn auto_pong(mut self, yes: bool) -> Self {
-        self.receive.auto_pong = yes;
+        self.config.receive.auto_pong = yes;
         self
     }
 
@@ -390,7 +328,7 @@ impl Builder {
     /// Default: no. `recv` gives whole messages anyway.
     #[must_use]
     pub fn fragments(mut self, yes: bool) -> Self {
-        self.receive.fragments = yes;
+        self.config.receive.fragments = yes;
         self
     }
 
@@ -399,7 +337,7 @@ impl Builder {
     /// [`RawText`](crate::Event::RawText) from `next_event`. Default: no.
     #[must_use]
     pub fn unchecked_text(mut self, yes: bool) -> Self {
-        self.unchecked_text = yes;
+        self.config.unchecked_text = yes;
         self
     }
 }
@@ -409,7 +347,7 @@ impl Builder {
     /// Whether small messages are sent at once (`TCP_NODELAY`). Default: yes.
     #[must_use]
     pub fn nodelay(mut self, yes: bool) -> Self {
-        self.sockets.nodelay = yes;
+        self.config.sockets.nodelay = yes;
         self
     }
 
@@ -421,7 +359,7 @@ impl Builder {
         mut self,
         hook: impl Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        self.sockets.on_socket = Some(Arc::new(hook));
+        self.config.sockets.on_socket = Some(Arc::new(hook));
         self
     }
 
@@ -445,7 +383,7 @@ impl Builder {
         mut self,
         resolver: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
-        self.sockets.resolver = Some(Arc::new(resolver));
+        self.config.sockets.resolver = Some(Arc::new(resolver));
         self
     }
 
@@ -462,7 +400,7 @@ impl Builder {
         mut self,
         allows: impl Fn(SocketAddr) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.sockets.filter = Some(Arc::new(allows));
+        self.config.sockets.filter = Some(Arc::new(allows));
         self
     }
 }
@@ -515,14 +453,14 @@ impl Builder {
     /// `connect_over` and `connect_unix` use no proxy.
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = Choice::This(Box::new(proxy));
+        self.config.proxy = Choice::This(Box::new(proxy));
         self
     }
 
     /// Connects directly, whatever the environment says.
     #[must_use]
     pub fn no_proxy(mut self) -> Self {
-        self.proxy = Choice::Never;
+        self.config.proxy = Choice::Never;
         self
     }
 }
@@ -540,7 +478,7 @@ impl Builder {
     /// [`Error::Tls`], [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase
     /// that `open_timeout` passed in; [`Error::Closed`] if it was aborted.
     pub fn connect(&self, url: &str) -> Result<WebSocket, Error> {
-        dial::connect(self, url)
+        dial::connect(&self.config, url)
     }
 
     /// Connects over a stream that is connected already: through a tunnel, from a bound socket,
@@ -553,7 +491,7 @@ impl Builder {
     /// # Errors
     /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
-        let attempt = Attempt::first(self, url)?;
+        let attempt = Attempt::first(&self.config, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
         attempt.open(stream.into_shared())
     }
@@ -568,35 +506,25 @@ impl Builder {
         path: impl AsRef<std::path::Path>,
         url: &str,
     ) -> Result<WebSocket, Error> {
-        let attempt = Attempt::first(self, url)?;
+        let attempt = Attempt::first(&self.config, url)?;
         let stream = attempt.reach_unix(path.as_ref())?;
         attempt.open(stream)
-    }
-}
-
-impl Builder {
-    pub(crate) fn offer(&self) -> Offer<'_> {
-        Offer {
-            subprotocols: &self.subprotocols,
-            #[cfg(feature = "deflate")]
-            deflate: self.deflate.as_ref(),
-        }
     }
 }
 
 impl fmt::Debug for Builder {
     /// Headers by their names only: values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        let headers: Vec<_> = self.config.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Builder")
             .field("headers", &headers)
-            .field("subprotocols", &self.subprotocols.len())
-            .field("max_redirects", &self.max_redirects)
-            .field("open_timeout", &self.open_timeout)
-            .field("timeouts", &self.timeouts)
-            .field("keepalive", &self.keepalive)
-            .field("limits", &self.limits)
-            .field("proxy", &self.proxy)
+            .field("subprotocols", &self.config.subprotocols.len())
+            .field("max_redirects", &self.config.max_redirects)
+            .field("open_timeout", &self.config.open_timeout)
+            .field("timeouts", &self.config.timeouts)
+            .field("keepalive", &self.config.keepalive)
+            .field("limits", &self.config.limits)
+            .field("proxy", &self.config.proxy)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::builder::Builder;
+use super::config::Config;
 use super::redirect::Hop;
 use super::request::HeaderLines;
 use super::upgrade::{Opened, Request, upgrade};
@@ -30,14 +30,14 @@ use crate::websocket::sender::Sender;
 use crate::websocket::wire::Wire;
 
 /// Connects to the URL, and on to where its server redirects, all by one deadline.
-pub(crate) fn connect(builder: &Builder, url: &str) -> Result<WebSocket, Error> {
-    let mut attempt = Attempt::first(builder, url)?;
+pub(crate) fn connect(config: &Config, url: &str) -> Result<WebSocket, Error> {
+    let mut attempt = Attempt::first(config, url)?;
     loop {
         let stream = attempt.reach()?;
         let (hop, deadline) = (attempt.hop.clone(), attempt.deadline);
         match attempt.open(stream) {
             Err(Error::Handshake(refused)) if refused.problem == UnfollowedRedirect => {
-                attempt = follow(builder, &hop, refused, deadline)?;
+                attempt = follow(config, &hop, refused, deadline)?;
             }
             opened => return opened,
         }
@@ -45,13 +45,13 @@ pub(crate) fn connect(builder: &Builder, url: &str) -> Result<WebSocket, Error> 
 }
 
 fn follow<'a>(
-    builder: &'a Builder,
+    config: &'a Config,
     hop: &Hop,
     mut refused: Box<HandshakeError>,
     deadline: Deadline,
 ) -> Result<Attempt<'a>, Error> {
-    let next = hop.next(refused.response.as_ref(), builder.max_redirects);
-    refused.problem = match next.map(|hop| Attempt::new(builder, hop, deadline)) {
+    let next = hop.next(refused.response.as_ref(), config.max_redirects);
+    refused.problem = match next.map(|hop| Attempt::new(config, hop, deadline)) {
         Err(problem) => problem,
         // Not what the caller asked for: where the server sends us.
         Ok(Err(Error::InvalidInput(InvalidInput::Url(_) | InvalidInput::RequestTooLarge))) => {
@@ -65,7 +65,7 @@ fn follow<'a>(
 /// One attempt to connect: all that can be checked without a socket is checked, and the clock
 /// runs.
 pub(crate) struct Attempt<'a> {
-    builder: &'a Builder,
+    config: &'a Config,
     hop: Hop,
     headers: HeaderLines,
     deadline: Deadline,
@@ -75,28 +75,28 @@ pub(crate) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// To the URL that was given.
-    pub(crate) fn first(builder: &'a Builder, url: &str) -> Result<Self, Error> {
-        let deadline = Deadline::after(builder.open_timeout);
-        Self::new(builder, Hop::first(url)?, deadline)
+    pub(crate) fn first(config: &'a Config, url: &str) -> Result<Self, Error> {
+        let deadline = Deadline::after(config.open_timeout);
+        Self::new(config, Hop::first(url)?, deadline)
     }
 
-    fn new(builder: &'a Builder, hop: Hop, deadline: Deadline) -> Result<Self, Error> {
-        let headers = HeaderLines::new(builder, &hop)?;
+    fn new(config: &'a Config, hop: Hop, deadline: Deadline) -> Result<Self, Error> {
+        let headers = HeaderLines::new(config, &hop)?;
         #[cfg(feature = "tls")]
-        let tls = hop.target.secure.then(|| Self::prepare_tls(builder, &hop)).transpose()?;
+        let tls = hop.target.secure.then(|| Self::prepare_tls(config, &hop)).transpose()?;
         #[cfg(not(feature = "tls"))]
         if hop.target.secure {
             let why = "wss needs the feature \"tls\"";
             return Err(InvalidInput::Url(why.into()).into());
         }
-        if builder.abort.is_aborted() {
+        if config.abort.is_aborted() {
             return Err(Error::aborted());
         }
         if deadline.is_past() {
             return Err(Error::Timeout(Timeout::Connect));
         }
         Ok(Self {
-            builder,
+            config,
             hop,
             headers,
             deadline,
@@ -106,16 +106,16 @@ impl<'a> Attempt<'a> {
     }
 
     #[cfg(feature = "tls")]
-    fn prepare_tls(builder: &Builder, hop: &Hop) -> Result<tls::Prepared, Error> {
+    fn prepare_tls(config: &Config, hop: &Hop) -> Result<tls::Prepared, Error> {
         if hop.is_first_origin() {
-            return tls::prepare(&builder.tls, &hop.target.host);
+            return tls::prepare(&config.tls, &hop.target.host);
         }
-        tls::prepare(&builder.tls.for_stranger(), &hop.target.host)
+        tls::prepare(&config.tls.for_stranger(), &hop.target.host)
     }
 
     /// Connects to the server by TCP, or through the proxy that is due.
     fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
-        let Builder { sockets: options, abort, proxy, .. } = self.builder;
+        let Config { sockets: options, abort, proxy, .. } = self.config;
         let dialer = Dialer { options, deadline: self.deadline, abort };
         let target = &self.hop.target;
         match proxy.choose(target)? {
@@ -130,13 +130,13 @@ impl<'a> Attempt<'a> {
     /// Connects to a Unix socket.
     #[cfg(unix)]
     pub(crate) fn reach_unix(&self, path: &std::path::Path) -> Result<Arc<dyn Stream>, Error> {
-        Ok(Arc::new(unix::connect(path, self.deadline, &self.builder.abort)?))
+        Ok(Arc::new(unix::connect(path, self.deadline, &self.config.abort)?))
     }
 
     /// TLS and the opening handshake, over a connected stream.
     pub(crate) fn open(self, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
-        let builder = self.builder;
-        builder.abort.wake_stream(&stream);
+        let config = self.config;
+        config.abort.wake_stream(&stream);
         let url = self.hop.target.url.clone();
         let mut opened = self.handshake(stream);
         let opened_well = opened.is_ok();
@@ -144,29 +144,29 @@ impl<'a> Attempt<'a> {
             response.set_url(&url);
             // A 101 that failed a check may be the answer to somebody else.
             if opened_well || response.status() >= 200 {
-                keep_cookies(builder, response);
+                keep_cookies(config, response);
             }
         }
         // Whatever the socket said when it was shut down here, that is why.
         let opened = opened
-            .map_err(|error| if builder.abort.is_aborted() { Error::aborted() } else { error })?;
+            .map_err(|error| if config.abort.is_aborted() { Error::aborted() } else { error })?;
 
         let Opened { duplex, reading, response, accepted, rest } = opened;
-        let mut decoder = Decoder::new(builder.limits);
-        if builder.unchecked_text {
+        let mut decoder = Decoder::new(config.limits);
+        if config.unchecked_text {
             decoder.leave_text_unchecked();
         }
         let subprotocol = accepted.subprotocol;
         #[cfg_attr(not(feature = "deflate"), allow(unused_mut))]
-        let mut wire = Wire::new(duplex, response, subprotocol, builder.timeouts);
+        let mut wire = Wire::new(duplex, response, subprotocol, config.timeouts);
         #[cfg(feature = "deflate")]
-        if let (Some(options), Some(parameters)) = (&builder.deflate, accepted.deflate) {
+        if let (Some(options), Some(parameters)) = (&config.deflate, accepted.deflate) {
             decoder.accept_deflate(&parameters);
             wire.deflation = Some(Deflation::new(options, parameters));
         }
         let wire = Arc::new(wire);
         let weak = Arc::downgrade(&wire);
-        builder.abort.wake_with(move || {
+        config.abort.wake_with(move || {
             if let Some(wire) = weak.upgrade() {
                 wire.abort();
             }
@@ -177,8 +177,8 @@ impl<'a> Attempt<'a> {
         }
         // Without randomness the payloads of pings can be guessed, which is no reason to fail.
         let seed = getrandom::u64().unwrap_or_default();
-        let timer = Timer::new(builder.keepalive, Instant::now(), seed);
-        let receiver = Receiver::new(wire.clone(), reading, decoder, timer, builder.receive);
+        let timer = Timer::new(config.keepalive, Instant::now(), seed);
+        let receiver = Receiver::new(wire.clone(), reading, decoder, timer, config.receive);
         Ok(WebSocket::new(receiver, Sender::new(wire)))
     }
 
@@ -187,11 +187,11 @@ impl<'a> Attempt<'a> {
         let request = Request {
             resource: &self.hop.target.resource,
             host: self.headers.host.as_deref().unwrap_or(&url_host),
-            offer: self.builder.offer(),
+            offer: self.config.offer(),
             headers: &self.headers.lines,
-            follow: self.builder.max_redirects > 0,
+            follow: self.config.max_redirects > 0,
         };
-        let opening = Opening { deadline: self.deadline, abort: &self.builder.abort };
+        let opening = Opening { deadline: self.deadline, abort: &self.config.abort };
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls {
             let duplex = tls::handshake(stream, tls, opening)?;
@@ -211,8 +211,8 @@ fn answer(opened: &mut Result<Opened, Error>) -> Option<&mut Response> {
 }
 
 /// Gives the cookies of an answer to the store.
-fn keep_cookies(builder: &Builder, response: &Response) {
-    let Some(store) = &builder.cookie_store else { return };
+fn keep_cookies(config: &Config, response: &Response) {
+    let Some(store) = &config.cookie_store else { return };
     let lines: Vec<&[u8]> = response.headers().all("Set-Cookie").collect();
     if !lines.is_empty() {
         store.store(response.url(), &lines, SystemTime::now());

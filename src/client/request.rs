@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::builder::Builder;
+use super::config::{Authorization, Config};
 use super::redirect::{Hop, is_harmless};
 use crate::error::{Error, InvalidInput};
 use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
@@ -20,14 +20,14 @@ pub(crate) struct HeaderLines {
 impl HeaderLines {
     /// All header lines but those of the handshake itself, checked. Where a redirect has left the
     /// first origin, only those that are harmless.
-    pub(crate) fn new(builder: &Builder, hop: &Hop) -> Result<Self, Error> {
-        let mut lines = given(builder, hop)?;
+    pub(crate) fn new(config: &Config, hop: &Hop) -> Result<Self, Error> {
+        let mut lines = given(config, hop)?;
         let ours = [
-            ("Origin", builder.origin.clone()),
-            ("User-Agent", builder.user_agent.clone()),
-            ("Authorization", authorization(builder, hop)?),
-            ("Cookie", builder.cookie.clone()),
-            ("Host", builder.host.clone()),
+            ("Origin", config.origin.clone()),
+            ("User-Agent", config.user_agent.clone()),
+            ("Authorization", authorization(config, hop)?),
+            ("Cookie", config.cookie.clone()),
+            ("Host", config.host.clone()),
         ];
         for (name, value) in ours {
             if let (Some(value), false) = (value, lines.iter().any(|line| is(line, name))) {
@@ -35,11 +35,11 @@ impl HeaderLines {
             }
         }
         lines.retain(|(name, _)| hop.is_first_origin() || is_harmless(name));
-        let cookies = cookies(builder, hop, &lines);
+        let cookies = cookies(config, hop, &lines);
         lines.retain(|line| !is(line, "Cookie"));
         lines.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
 
-        let subprotocols = builder.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
+        let subprotocols = config.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
         let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
         if size + subprotocols + hop.target.resource.len() > MAX_HEAD {
             return Err(InvalidInput::RequestTooLarge.into());
@@ -55,14 +55,14 @@ impl HeaderLines {
         let host = lines.iter().rfind(|line| is(line, "Host")).map(|(_, value)| value.clone());
         lines.retain(|line| !is(line, "Host"));
         #[cfg(feature = "deflate")]
-        if let Some(deflate) = &builder.deflate {
+        if let Some(deflate) = &config.deflate {
             if let Some(option) = deflate.out_of_range() {
                 return Err(InvalidInput::Deflate(option.into()).into());
             }
             lines.push(("Sec-WebSocket-Extensions".to_owned(), deflate.offer()));
         }
-        for (at, name) in builder.subprotocols.iter().enumerate() {
-            if !is_token(name) || builder.subprotocols[..at].contains(name) {
+        for (at, name) in config.subprotocols.iter().enumerate() {
+            if !is_token(name) || config.subprotocols[..at].contains(name) {
                 return Err(InvalidInput::Subprotocol(at).into());
             }
         }
@@ -77,9 +77,9 @@ impl HeaderLines {
 }
 
 /// What the caller gave as headers: of those for each attempt and those for all, the former.
-fn given(builder: &Builder, hop: &Hop) -> Result<Vec<(String, String)>, Error> {
-    let mut lines = builder.headers.clone();
-    if let Some(hook) = &builder.headers_with {
+fn given(config: &Config, hop: &Hop) -> Result<Vec<(String, String)>, Error> {
+    let mut lines = config.headers.clone();
+    if let Some(hook) = &config.headers_with {
         let fresh = hook(hop).map_err(Error::Io)?;
         lines.retain(|line| !fresh.iter().any(|(name, _)| is(line, name)));
         lines.extend(fresh);
@@ -87,20 +87,20 @@ fn given(builder: &Builder, hop: &Hop) -> Result<Vec<(String, String)>, Error> {
     Ok(lines)
 }
 
-fn authorization(builder: &Builder, hop: &Hop) -> Result<Option<String>, InvalidInput> {
+fn authorization(config: &Config, hop: &Hop) -> Result<Option<String>, InvalidInput> {
     let url = hop.target.credentials.clone();
     let url = url.map(|(user, password)| Authorization::Basic(user, password));
-    builder.authorization.as_ref().or(url.as_ref()).map(Authorization::value).transpose()
+    config.authorization.as_ref().or(url.as_ref()).map(Authorization::value).transpose()
 }
 
 /// One line of cookies: those of the store, less those that the caller gives too, then the
 /// caller's as they are.
-fn cookies(builder: &Builder, hop: &Hop, lines: &[(String, String)]) -> Option<String> {
+fn cookies(config: &Config, hop: &Hop, lines: &[(String, String)]) -> Option<String> {
     let given = lines.iter().filter(|line| is(line, "Cookie")).map(|(_, value)| value.as_str());
     let given: Vec<&str> = given.filter(|value| !value.is_empty()).collect();
     let name = |cookie: &str| cookie.split('=').next().map(|name| name.trim().to_owned());
     let names: Vec<_> = given.iter().flat_map(|line| line.split(';')).map(name).collect();
-    let store = builder.cookie_store.as_ref();
+    let store = config.cookie_store.as_ref();
     let stored = store.and_then(|store| store.cookies(hop.url(), SystemTime::now()));
     let stored = stored.as_deref().unwrap_or("").split("; ");
     let stored = stored.filter(|cookie| !cookie.is_empty() && !names.contains(&name(cookie)));
@@ -124,13 +124,6 @@ fn is_reserved(name: &str) -> bool {
         .any(|reserved| name.eq_ignore_ascii_case(reserved))
         || begins("Sec-WebSocket-")
         || begins("Proxy-")
-}
-
-/// The credentials of a request.
-#[derive(Clone)]
-pub(crate) enum Authorization {
-    Basic(String, String),
-    Bearer(String),
 }
 
 impl Authorization {
