@@ -83,9 +83,9 @@ impl<'a> Attempt<'a> {
     fn new(config: &'a Config, hop: Hop, deadline: Deadline) -> Result<Self, Error> {
         let headers = HeaderLines::new(config, &hop)?;
         #[cfg(feature = "tls")]
-        let tls = hop.target.secure.then(|| Self::prepare_tls(config, &hop)).transpose()?;
+        let tls = hop.server.secure.then(|| Self::prepare_tls(config, &hop)).transpose()?;
         #[cfg(not(feature = "tls"))]
-        if hop.target.secure {
+        if hop.server.secure {
             let why = "wss needs the feature \"tls\"";
             return Err(InvalidInput::Url(why.into()).into());
         }
@@ -108,22 +108,22 @@ impl<'a> Attempt<'a> {
     #[cfg(feature = "tls")]
     fn prepare_tls(config: &Config, hop: &Hop) -> Result<tls::Prepared, Error> {
         if hop.is_first_origin() {
-            return tls::prepare(&config.tls, &hop.target.host);
+            return tls::prepare(&config.tls, &hop.server.host);
         }
-        tls::prepare(&config.tls.for_stranger(), &hop.target.host)
+        tls::prepare(&config.tls.for_stranger(), &hop.server.host)
     }
 
     /// Connects to the server by TCP, or through the proxy that is due.
     fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
         let Config { sockets: options, abort, proxy, .. } = self.config;
         let dialer = Dialer { options, deadline: self.deadline, abort };
-        let target = &self.hop.target;
-        match proxy.choose(target)? {
+        let server = &self.hop.server;
+        match proxy.choose(server)? {
             Some(proxy) => {
                 let user_agent = self.headers.user_agent();
-                tunnel::open(&dialer, &proxy, &target.host, target.port, user_agent)
+                tunnel::open(&dialer, &proxy, &server.host, server.port, user_agent)
             }
-            None => Ok(Arc::new(dialer.connect(&target.host, target.port)?)),
+            None => Ok(Arc::new(dialer.connect(&server.host, server.port)?)),
         }
     }
 
@@ -137,7 +137,7 @@ impl<'a> Attempt<'a> {
     pub(crate) fn open(self, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
         let config = self.config;
         config.abort.wake_stream(&stream);
-        let url = self.hop.target.url.clone();
+        let url = self.hop.server.url.clone();
         let mut opened = self.handshake(stream);
         let opened_well = opened.is_ok();
         if let Some(response) = answer(&mut opened) {
@@ -183,9 +183,9 @@ impl<'a> Attempt<'a> {
     }
 
     fn handshake(self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
-        let url_host = self.hop.target.host_header();
+        let url_host = self.hop.server.host_header();
         let request = Request {
-            resource: &self.hop.target.resource,
+            resource: &self.hop.server.resource,
             host: self.headers.host.as_deref().unwrap_or(&url_host),
             offer: self.config.offer(),
             headers: &self.headers.lines,

@@ -3,7 +3,7 @@
 use crate::error::{Error, HandshakeProblem};
 #[cfg(feature = "tls")]
 use crate::net::tls::options as tls;
-use crate::net::url::Target;
+use crate::net::url::ServerUrl;
 use crate::proto::http::Response;
 use crate::proto::location::{self, BadLocation};
 
@@ -11,14 +11,14 @@ use crate::proto::location::{self, BadLocation};
 /// the URL that was given, or to the one that a server redirected to.
 #[derive(Clone)]
 pub struct Hop {
-    pub(crate) target: Target,
+    pub(crate) server: ServerUrl,
     redirects: u32,
     at_home: bool,
 }
 
 impl Hop {
     pub(crate) fn first(url: &str) -> Result<Self, Error> {
-        Ok(Self { target: Target::parse(url)?, redirects: 0, at_home: true })
+        Ok(Self { server: ServerUrl::parse(url)?, redirects: 0, at_home: true })
     }
 
     /// Where the server sends us on; no further than `max` times.
@@ -33,27 +33,27 @@ impl Hop {
         let bad = HandshakeProblem::BadRedirect;
         let mut locations = response.ok_or(bad)?.headers().all("Location");
         let (Some(location), None) = (locations.next(), locations.next()) else { return Err(bad) };
-        let url = location::resolve(&self.target.url, location).map_err(|error| match error {
+        let url = location::resolve(&self.server.url, location).map_err(|error| match error {
             BadLocation::Insecure => HandshakeProblem::InsecureRedirect,
             BadLocation::Invalid => bad,
         })?;
-        let mut target = Target::parse(&url).map_err(|_| bad)?;
+        let mut server = ServerUrl::parse(&url).map_err(|_| bad)?;
         // What was dropped on the way is not taken up again on coming back.
-        let at_home = self.at_home && target.is_same_origin(&self.target);
+        let at_home = self.at_home && server.is_same_origin(&self.server);
         if at_home {
-            target.credentials = self.target.credentials.clone();
+            server.credentials = self.server.credentials.clone();
         }
         #[cfg(feature = "tls")]
-        if !at_home && target.secure && tls::server_name(&target.host).is_none() {
+        if !at_home && server.secure && tls::server_name(&server.host).is_none() {
             return Err(bad);
         }
-        Ok(Self { target, redirects: self.redirects + 1, at_home })
+        Ok(Self { server, redirects: self.redirects + 1, at_home })
     }
 
     /// The URL: `ws` or `wss`, without user and password.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.target.url
+        &self.server.url
     }
 
     /// How many redirects led here; 0 for the URL that was given.
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Hop {
     /// The origin only: path and query may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hop")
-            .field("origin", &self.target.origin())
+            .field("origin", &self.server.origin())
             .field("redirects", &self.redirects)
             .finish_non_exhaustive()
     }

@@ -41,7 +41,7 @@ impl HeaderLines {
 
         let subprotocols = config.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
         let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-        if size + subprotocols + hop.target.resource.len() > MAX_HEAD {
+        if size + subprotocols + hop.server.resource.len() > MAX_HEAD {
             return Err(InvalidInput::RequestTooLarge.into());
         }
         for (name, value) in &lines {
@@ -88,7 +88,7 @@ fn given(config: &Config, hop: &Hop) -> Result<Vec<(String, String)>, Error> {
 }
 
 fn authorization(config: &Config, hop: &Hop) -> Result<Option<String>, InvalidInput> {
-    let url = hop.target.credentials.clone();
+    let url = hop.server.credentials.clone();
     let url = url.map(|(user, password)| Authorization::Basic(user, password));
     config.authorization.as_ref().or(url.as_ref()).map(Authorization::value).transpose()
 }

@@ -7,7 +7,7 @@ use crate::proto::location;
 
 /// A `ws` or `wss` URL, taken apart. One view of the host serves lookup, SNI and `Host` alike.
 #[derive(Clone)]
-pub(crate) struct Target {
+pub(crate) struct ServerUrl {
     pub(crate) secure: bool,
     pub(crate) host: Host<String>,
     pub(crate) port: u16,
@@ -22,7 +22,7 @@ pub(crate) struct Target {
 /// Longer URLs are refused; a request head of 64 KiB is the most that anybody takes.
 const MAX_URL: usize = 32 * 1024;
 
-impl Target {
+impl ServerUrl {
     /// Reads a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidInput> {
         let invalid = |why: &str| InvalidInput::Url(why.into());

@@ -16,7 +16,7 @@ use crate::error::{Error, InvalidInput};
 use crate::log::{exception_skipped, proxy_skipped};
 #[cfg(feature = "tls")]
 use crate::net::tls::options::TlsOptions;
-use crate::net::url::{Target, is_name, percent_decode};
+use crate::net::url::{ServerUrl, is_name, percent_decode};
 use crate::proto::http::{is_field_value, is_token};
 use crate::proto::location;
 use crate::proto::socks::MAX_FIELD;
@@ -256,11 +256,11 @@ impl Proxy {
     /// # Errors
     /// [`InvalidInput::Url`] as for connecting.
     pub fn is_for(&self, url: &str) -> Result<bool, Error> {
-        Ok(self.is_for_target(&Target::parse(url)?))
+        Ok(self.is_for_server(&ServerUrl::parse(url)?))
     }
 
-    fn is_for_target(&self, target: &Target) -> bool {
-        !self.except.matches(&target.host, target.port)
+    fn is_for_server(&self, server: &ServerUrl) -> bool {
+        !self.except.matches(&server.host, server.port)
     }
 
     /// Returns the proxy that the environment names for this `ws://` or `wss://` URL, if any: see
@@ -297,12 +297,12 @@ impl Proxy {
         url: &str,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Self>, Error> {
-        Ok(Self::named_by(variable, &Target::parse(url)?)?)
+        Ok(Self::named_by(variable, &ServerUrl::parse(url)?)?)
     }
 
     fn named_by(
         variable: impl Fn(&str) -> Option<OsString>,
-        target: &Target,
+        server: &ServerUrl,
     ) -> Result<Option<Self>, InvalidInput> {
         // The exceptions come first: a broken proxy does not matter to a server that is excepted.
         let mut except = NoProxy::loopback();
@@ -313,12 +313,12 @@ impl Proxy {
             let list = list.to_string_lossy();
             except.extend(NoProxy::understood(&list, |at| exception_skipped(name, at)));
         }
-        if except.matches(&target.host, target.port) {
+        if except.matches(&server.host, server.port) {
             return Ok(None);
         }
         // The client of a CGI program sets HTTP_PROXY by a header that it sends.
         let is_cgi = variable("REQUEST_METHOD").is_some();
-        let names = match target.secure {
+        let names = match server.secure {
             true => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
             false => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
         };
@@ -412,13 +412,16 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// The proxy to use for `target`, if any; reads the environment now.
-    pub(crate) fn choose(&self, target: &Target) -> Result<Option<Cow<'_, Proxy>>, InvalidInput> {
+    /// The proxy to use for `server`, if any; reads the environment now.
+    pub(crate) fn choose(
+        &self,
+        server: &ServerUrl,
+    ) -> Result<Option<Cow<'_, Proxy>>, InvalidInput> {
         match self {
             Self::Never => Ok(None),
-            Self::This(proxy) => Ok(proxy.is_for_target(target).then_some(Cow::Borrowed(proxy))),
+            Self::This(proxy) => Ok(proxy.is_for_server(server).then_some(Cow::Borrowed(proxy))),
             Self::Environment => {
-                let named = Proxy::named_by(|name| env::var_os(name), target)?;
+                let named = Proxy::named_by(|name| env::var_os(name), server)?;
                 Ok(named.map(Cow::Owned))
             }
         }
