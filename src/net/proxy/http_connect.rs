@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Host;
 
 use super::Proxy;
-use super::tunnel::Exchange;
+use super::exchange::Exchange;
 use crate::error::{Error, ProxyProblem};
 use crate::log::log_head;
 use crate::net::deadline::Deadline;

@@ -1,5 +1,6 @@
 //! What a proxy is, and which one is due: the caller's, or the one that the environment names.
 
+mod exchange;
 mod http_connect;
 mod no_proxy;
 mod socks;

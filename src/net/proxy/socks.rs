@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use url::Host;
 
 use super::Kind;
-use super::tunnel::Exchange;
+use super::exchange::Exchange;
 use crate::error::{Error, InvalidInput, ProxyProblem};
 use crate::proto::socks::{Destination, Handshake, Unsayable, Version};
 

@@ -1,4 +1,4 @@
-//! The way to a server through a proxy: TCP and TLS to the proxy, and the talk with it.
+//! The way to a server through a proxy: TCP and TLS to the proxy, and its handshake.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,14 +6,9 @@ use std::sync::Arc;
 
 use url::Host;
 
-use super::{Kind, Proxy};
-use super::{http_connect, socks};
-#[cfg(feature = "tls")]
-use crate::error::TlsError;
-use crate::error::{ConnectError, Error, InvalidInput, ProxyError, ProxyProblem, Timeout};
-use crate::net::deadline::Deadline;
-use crate::net::duplex::{Duplex, ReadHalf, WriteHalf, is_timeout};
-use crate::net::opening::Opening;
+use super::exchange::{Exchange, failed};
+use super::{Kind, Proxy, http_connect, socks};
+use crate::error::{ConnectError, Error, InvalidInput, ProxyProblem, Timeout};
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 #[cfg(feature = "tls")]
@@ -118,73 +113,4 @@ fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
         return Ok(stream);
     }
     Ok(stream)
-}
-
-/// The talk with a proxy, on the stream that becomes the tunnel: it reads no byte too many.
-pub(super) struct Exchange<'a> {
-    pub(super) proxy: &'a Proxy,
-    duplex: Duplex,
-    reading: ReadHalf,
-    writing: WriteHalf,
-    opening: Opening<'a>,
-}
-
-impl<'a> Exchange<'a> {
-    fn new(proxy: &'a Proxy, stream: Arc<dyn Stream>, opening: Opening<'a>) -> Self {
-        let (reading, writing) = (ReadHalf::default(), WriteHalf::default());
-        Self { proxy, duplex: Duplex::plain(stream), reading, writing, opening }
-    }
-
-    /// Sends all of it.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.duplex.stage(&mut self.writing).extend_from_slice(bytes);
-        let sent = self.opening.flush(&self.duplex, &mut self.writing);
-        sent.map_err(|error| self.io_failed(error))
-    }
-
-    /// Appends to `bytes` some that the proxy sent: at least one, at most `most`.
-    pub(super) fn receive(&mut self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Error> {
-        match self.read(bytes, most, self.opening.deadline)? {
-            0 => Err(self.failed(ProxyProblem::Eof)),
-            _ => Ok(()),
-        }
-    }
-
-    /// As [`receive`](Self::receive), until `deadline` at most; zero bytes are the end.
-    pub(super) fn read(
-        &mut self,
-        bytes: &mut Vec<u8>,
-        most: usize,
-        deadline: Deadline,
-    ) -> Result<usize, Error> {
-        let mut buffer = [0; 4 * 1024];
-        let most = most.min(buffer.len());
-        let deadline = deadline.min(self.opening.deadline);
-        let opening = Opening { deadline, ..self.opening };
-        let read = opening.read(&self.duplex, &mut self.reading, &mut buffer[..most]);
-        let len = read.map_err(|error| self.io_failed(error))?;
-        bytes.extend_from_slice(&buffer[..len]);
-        Ok(len)
-    }
-
-    pub(super) fn failed(&self, problem: ProxyProblem) -> Error {
-        failed(self.proxy, problem)
-    }
-
-    fn io_failed(&self, error: io::Error) -> Error {
-        if is_timeout(&error) {
-            return Error::Timeout(Timeout::Proxy);
-        }
-        #[cfg(feature = "tls")]
-        let error = match tls::error_within(error) {
-            Ok(error) => return self.failed(ProxyProblem::Tls(TlsError::new(error))),
-            Err(error) => error,
-        };
-        self.failed(ProxyProblem::Io(error))
-    }
-}
-
-fn failed(proxy: &Proxy, problem: ProxyProblem) -> Error {
-    let proxy = proxy.to_string().into();
-    Error::Proxy(Box::new(ProxyError { proxy, problem }))
 }
