@@ -50,7 +50,7 @@ use no_proxy::NoProxy;
 /// ```
 #[derive(Clone)]
 pub struct Proxy {
-    pub(crate) kind: Kind,
+    pub(crate) scheme: Scheme,
     pub(crate) host: Host<String>,
     pub(crate) port: u16,
     /// User and password.
@@ -61,9 +61,9 @@ pub struct Proxy {
     pub(crate) tls: TlsOptions,
 }
 
-/// What a proxy speaks.
+/// The scheme of a proxy's URL: the protocol that the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Scheme {
     Http,
     Https,
     Socks4,
@@ -72,13 +72,13 @@ pub(crate) enum Kind {
     Socks5h,
 }
 
-const SCHEMES: [(&str, Kind, u16); 6] = [
-    ("http", Kind::Http, 80),
-    ("https", Kind::Https, 443),
-    ("socks4", Kind::Socks4, 1080),
-    ("socks4a", Kind::Socks4a, 1080),
-    ("socks5", Kind::Socks5, 1080),
-    ("socks5h", Kind::Socks5h, 1080),
+const SCHEMES: [(&str, Scheme, u16); 6] = [
+    ("http", Scheme::Http, 80),
+    ("https", Scheme::Https, 443),
+    ("socks4", Scheme::Socks4, 1080),
+    ("socks4a", Scheme::Socks4a, 1080),
+    ("socks5", Scheme::Socks5, 1080),
+    ("socks5h", Scheme::Socks5h, 1080),
 ];
 
 impl Proxy {
@@ -87,7 +87,7 @@ impl Proxy {
     ///
     /// # Errors
     /// [`InvalidInput::Proxy`] for any other scheme, a host or port that makes no sense, anything
-    /// after the port, and credentials that this kind of proxy cannot be given; `https` needs the
+    /// after the port, and credentials that a proxy of this scheme cannot be given; `https` needs the
     /// feature `tls`.
     pub fn new(url: &str) -> Result<Self, Error> {
         Ok(Self::parse(url.trim())?)
@@ -111,8 +111,8 @@ impl Proxy {
         }
         // What the parser says never quotes the URL, which may hold a password.
         let url = Url::parse(&url).map_err(|error| invalid(&error.to_string()))?;
-        let known = SCHEMES.iter().find(|(scheme, ..)| *scheme == url.scheme());
-        let &(_, kind, default_port) = known.ok_or_else(|| {
+        let known = SCHEMES.iter().find(|(name, ..)| *name == url.scheme());
+        let &(_, scheme, default_port) = known.ok_or_else(|| {
             invalid("the scheme is not http, https, socks4, socks4a, socks5 or socks5h")
         })?;
         if !matches!(&url[url::Position::BeforePath..], "" | "/") {
@@ -132,7 +132,7 @@ impl Proxy {
             return Err(invalid("port 0 cannot be connected to"));
         }
         let proxy = Self {
-            kind,
+            scheme,
             host,
             port,
             credentials: None,
@@ -145,7 +145,7 @@ impl Proxy {
     }
 
     fn with_credentials_of(self, url: &Url) -> Result<Self, InvalidInput> {
-        if self.kind == Kind::Https && !cfg!(feature = "tls") {
+        if self.scheme == Scheme::Https && !cfg!(feature = "tls") {
             return Err(invalid("https needs the feature \"tls\""));
         }
         let (user, password) = (url.username(), url.password());
@@ -172,18 +172,18 @@ impl Proxy {
     }
 
     fn with_credentials(mut self, user: String, password: String) -> Result<Self, InvalidInput> {
-        let fits = match self.kind {
+        let fits = match self.scheme {
             // RFC 7617 section 2: the first colon ends the user.
-            Kind::Http | Kind::Https => !user.contains(':'),
-            Kind::Socks4 | Kind::Socks4a => (1..=MAX_FIELD).contains(&user.len()),
-            Kind::Socks5 | Kind::Socks5h => {
+            Scheme::Http | Scheme::Https => !user.contains(':'),
+            Scheme::Socks4 | Scheme::Socks4a => (1..=MAX_FIELD).contains(&user.len()),
+            Scheme::Socks5 | Scheme::Socks5h => {
                 (1..=MAX_FIELD).contains(&user.len()) && password.len() <= MAX_FIELD
             }
         };
         if !fits || [&user, &password].iter().any(|text| text.contains(char::is_control)) {
             return Err(invalid(CREDENTIALS));
         }
-        if matches!(self.kind, Kind::Socks4 | Kind::Socks4a) && !password.is_empty() {
+        if matches!(self.scheme, Scheme::Socks4 | Scheme::Socks4a) && !password.is_empty() {
             return Err(invalid("SOCKS 4 has no password"));
         }
         self.credentials = Some((user, password));
@@ -205,7 +205,7 @@ impl Proxy {
         value: impl Into<String>,
     ) -> Result<Self, Error> {
         let (name, value) = (name.into(), value.into());
-        if !matches!(self.kind, Kind::Http | Kind::Https) {
+        if !matches!(self.scheme, Scheme::Http | Scheme::Https) {
             return Err(invalid("SOCKS has no headers").into());
         }
         if !is_token(&name) || !is_field_value(&value) {
@@ -360,16 +360,16 @@ impl Proxy {
 
     /// Whether it looks up the server's name itself.
     pub(crate) fn looks_up_names(&self) -> bool {
-        !matches!(self.kind, Kind::Socks4 | Kind::Socks5)
+        !matches!(self.scheme, Scheme::Socks4 | Scheme::Socks5)
     }
 }
 
 /// `scheme://host:port`, without the credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = SCHEMES.iter().find(|(_, kind, _)| *kind == self.kind);
-        let scheme = scheme.map_or("", |(scheme, ..)| scheme);
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
+        let known = SCHEMES.iter().find(|(_, scheme, _)| *scheme == self.scheme);
+        let name = known.map_or("", |(name, ..)| name);
+        write!(f, "{name}://{}:{}", self.host, self.port)
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use url::Host;
 
-use super::Kind;
+use super::Scheme;
 use super::exchange::Exchange;
 use crate::error::{Error, InvalidInput, ProxyProblem};
 use crate::proto::socks::{Destination, Handshake, Unsayable, Version};
@@ -18,8 +18,8 @@ pub(super) fn ask(
     port: u16,
 ) -> Result<(), Error> {
     let proxy = exchange.proxy;
-    let version = match proxy.kind {
-        Kind::Socks4 | Kind::Socks4a => Version::V4,
+    let version = match proxy.scheme {
+        Scheme::Socks4 | Scheme::Socks4a => Version::V4,
         _ => Version::V5,
     };
     let destination = match host {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use url::Host;
 
 use super::exchange::{Exchange, failed};
-use super::{Kind, Proxy, http_connect, socks};
+use super::{Proxy, Scheme, http_connect, socks};
 use crate::error::{ConnectError, Error, InvalidInput, ProxyProblem, Timeout};
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
@@ -23,7 +23,7 @@ pub(crate) fn open(
     port: u16,
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
-    if matches!(proxy.kind, Kind::Socks4 | Kind::Socks4a) && matches!(host, Host::Ipv6(_)) {
+    if matches!(proxy.scheme, Scheme::Socks4 | Scheme::Socks4a) && matches!(host, Host::Ipv6(_)) {
         return Err(InvalidInput::Proxy("SOCKS 4 cannot reach an IPv6 address".into()).into());
     }
     let mut destinations = destinations(dialer, proxy, host, port)?.into_iter().peekable();
@@ -54,7 +54,7 @@ fn destinations(
     let addresses = dialer.addresses(host, port)?.allowed.into_iter();
     let hosts = addresses.filter_map(|address| match address.ip() {
         IpAddr::V4(address) => Some(Host::Ipv4(address)),
-        IpAddr::V6(_) if proxy.kind == Kind::Socks4 => None,
+        IpAddr::V6(_) if proxy.scheme == Scheme::Socks4 => None,
         IpAddr::V6(address) => Some(Host::Ipv6(address)),
     });
     let hosts: Vec<_> = hosts.collect();
@@ -76,9 +76,9 @@ fn open_to(
 ) -> Result<Arc<dyn Stream>, Error> {
     let stream = reach(dialer, proxy)?;
     let mut exchange = Exchange::new(proxy, stream.clone(), dialer.opening());
-    match proxy.kind {
-        Kind::Http | Kind::Https => http_connect::ask(&mut exchange, host, port, user_agent)?,
-        Kind::Socks4 | Kind::Socks4a | Kind::Socks5 | Kind::Socks5h => {
+    match proxy.scheme {
+        Scheme::Http | Scheme::Https => http_connect::ask(&mut exchange, host, port, user_agent)?,
+        Scheme::Socks4 | Scheme::Socks4a | Scheme::Socks5 | Scheme::Socks5h => {
             socks::ask(&mut exchange, host, port)?;
         }
     }
@@ -88,8 +88,8 @@ fn open_to(
 /// Connects to the proxy itself.
 fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
     #[cfg(feature = "tls")]
-    let tls = match proxy.kind {
-        Kind::Https => Some(tls::prepare(&proxy.tls, &proxy.host)?),
+    let tls = match proxy.scheme {
+        Scheme::Https => Some(tls::prepare(&proxy.tls, &proxy.host)?),
         _ => None,
     };
     let stream = match dialer.connect(&proxy.host, proxy.port) {
