@@ -1,5 +1,7 @@
-//! What a proxy is, and which one is due: the caller's, or the one that the environment names.
+//! A proxy, and the choice between the one that the caller gave and the one that the environment
+//! names.
 
+mod environment;
 mod exchange;
 mod http_connect;
 mod no_proxy;
@@ -7,14 +9,11 @@ mod socks;
 pub(crate) mod tunnel;
 
 use std::borrow::Cow;
-use std::env;
-use std::ffi::OsString;
 use std::fmt;
 
 use url::{Host, Url};
 
 use crate::error::{Error, InvalidInput};
-use crate::log::{exception_skipped, proxy_skipped};
 #[cfg(feature = "tls")]
 use crate::net::tls::options::TlsOptions;
 use crate::net::url::{ServerUrl, is_name, percent_decode};
@@ -264,100 +263,6 @@ impl Proxy {
         !self.except.matches(&server.host, server.port)
     }
 
-    /// Returns the proxy that the environment names for this `ws://` or `wss://` URL, if any: see
-    /// [`Builder::proxy`](crate::Builder::proxy).
-    ///
-    /// # Errors
-    /// [`InvalidInput::Url`] as for connecting. [`InvalidInput::Proxy`] if a variable names a
-    /// proxy that cannot be used: with credentials that it cannot be given, or by `https` without
-    /// the feature `tls`. It is not gone around.
-    pub fn from_environment(url: &str) -> Result<Option<Self>, Error> {
-        Self::from_variables(url, |name| env::var_os(name))
-    }
-
-    /// Does the same as [`from_environment`](Self::from_environment) with variables that are kept
-    /// elsewhere: `variable` is asked for the value of each name.
-    ///
-    /// ```
-    /// use landline::Proxy;
-    ///
-    /// let settings = |name: &str| match name {
-    ///     "all_proxy" => Some("socks://proxy.example:1080/".into()),
-    ///     "no_proxy" => Some("127.*, /var/run/docker.sock, .internal.example".into()),
-    ///     _ => None,
-    /// };
-    /// let proxy = Proxy::from_variables("wss://example.com/", settings)?.unwrap();
-    /// assert_eq!(proxy.to_string(), "socks5h://proxy.example:1080");
-    /// assert!(Proxy::from_variables("wss://db.internal.example/", settings)?.is_none());
-    /// # Ok::<(), landline::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`from_environment`](Self::from_environment).
-    pub fn from_variables(
-        url: &str,
-        variable: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Option<Self>, Error> {
-        Ok(Self::named_by(variable, &ServerUrl::parse(url)?)?)
-    }
-
-    fn named_by(
-        variable: impl Fn(&str) -> Option<OsString>,
-        server: &ServerUrl,
-    ) -> Result<Option<Self>, InvalidInput> {
-        // The exceptions come first: a broken proxy does not matter to a server that is excepted.
-        let mut except = NoProxy::loopback();
-        let list =
-            ["no_proxy", "NO_PROXY"].into_iter().find_map(|name| Some((name, variable(name)?)));
-        if let Some((name, list)) = list {
-            // What is not UTF-8 spoils only the entry that it stands in.
-            let list = list.to_string_lossy();
-            except.extend(NoProxy::understood(&list, |at| exception_skipped(name, at)));
-        }
-        if except.matches(&server.host, server.port) {
-            return Ok(None);
-        }
-        // The client of a CGI program sets HTTP_PROXY by a header that it sends.
-        let is_cgi = variable("REQUEST_METHOD").is_some();
-        let names = match server.secure {
-            true => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
-            false => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
-        };
-        for name in names.into_iter().filter(|name| !is_cgi || !is_http_proxy(name)) {
-            let Some(value) = variable(name) else { continue };
-            if value.to_str().is_some_and(|value| value.trim().is_empty()) {
-                return Ok(None);
-            }
-            let Some((proxy, url)) = value.to_str().and_then(Self::understood) else {
-                proxy_skipped(name);
-                continue;
-            };
-            let proxy = proxy.with_credentials_of(&url).map_err(|why| match why {
-                InvalidInput::Proxy(why) => InvalidInput::Proxy(format!("{name}: {why}").into()),
-                why => why,
-            })?;
-            return Ok(Some(Self { except, ..proxy }));
-        }
-        Ok(None)
-    }
-
-    /// Reads the value of a variable, which was written for other programs: a path after the port
-    /// is left out, and `socks` is SOCKS 5. `None` if it names no proxy.
-    fn understood(value: &str) -> Option<(Self, Url)> {
-        let value = value.trim();
-        let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (place, path) = rest.split_at(end);
-        // A password with a slash in it: what stands before the slash is not the host.
-        let is_cut_password = path.contains('@');
-        if is_cut_password || lacks_slash(value) {
-            return None;
-        }
-        // Names are looked up by the proxy, as in GNOME, which writes this: none leaks from here.
-        let scheme = if scheme.eq_ignore_ascii_case("socks") { "socks5h" } else { scheme };
-        Self::locate(&format!("{scheme}://{place}")).ok()
-    }
-
     /// Whether it looks up the server's name itself.
     pub(crate) fn looks_up_names(&self) -> bool {
         !matches!(self.scheme, Scheme::Socks4 | Scheme::Socks5)
@@ -393,11 +298,6 @@ fn lacks_slash(url: &str) -> bool {
     before.ends_with(':') && !url.contains("://")
 }
 
-/// Whether asking for the variable `name` gives `HTTP_PROXY`: on Windows case does not matter.
-fn is_http_proxy(name: &str) -> bool {
-    name == "HTTP_PROXY" || cfg!(windows) && name.eq_ignore_ascii_case("HTTP_PROXY")
-}
-
 const CREDENTIALS: &str = "user or password cannot be sent";
 
 fn invalid(why: &str) -> InvalidInput {
@@ -413,7 +313,7 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// The proxy to use for `server`, if any; reads the environment now.
+    /// Returns the proxy to use for `server`, if any; reads the environment now.
     pub(crate) fn choose(
         &self,
         server: &ServerUrl,
@@ -421,10 +321,7 @@ impl Choice {
         match self {
             Self::Never => Ok(None),
             Self::This(proxy) => Ok(proxy.is_for_server(server).then_some(Cow::Borrowed(proxy))),
-            Self::Environment => {
-                let named = Proxy::named_by(|name| env::var_os(name), server)?;
-                Ok(named.map(Cow::Owned))
-            }
+            Self::Environment => Ok(environment::proxy_for(server)?.map(Cow::Owned)),
         }
     }
 }
