@@ -62,7 +62,7 @@ enum Awaited {
 /// The request cannot be written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Unsayable {
+pub enum RequestError {
     /// A user, a password or a name of more than [`MAX_FIELD`] bytes, or an empty user or name.
     FieldLength,
     /// SOCKS 4 has IPv4 addresses only.
@@ -84,7 +84,7 @@ impl<'a> Handshake<'a> {
         destination: Destination<'a>,
         port: u16,
         credentials: Option<(&'a str, &'a str)>,
-    ) -> Result<Self, Unsayable> {
+    ) -> Result<Self, RequestError> {
         check(version, &destination, credentials)?;
         let (awaited, output) = match version {
             Version::V4 => {
@@ -209,7 +209,7 @@ fn check(
     version: Version,
     destination: &Destination<'_>,
     credentials: Option<(&str, &str)>,
-) -> Result<(), Unsayable> {
+) -> Result<(), RequestError> {
     let name = match destination {
         Destination::Name(name) => Some(*name),
         Destination::Address(_) => None,
@@ -217,17 +217,17 @@ fn check(
     let user = credentials.map(|(user, _)| user);
     for text in [name, user].into_iter().flatten() {
         if text.is_empty() || text.len() > MAX_FIELD {
-            return Err(Unsayable::FieldLength);
+            return Err(RequestError::FieldLength);
         }
         if version == Version::V4 && text.contains('\0') {
-            return Err(Unsayable::Zero);
+            return Err(RequestError::Zero);
         }
     }
     let password = credentials.map_or("", |(_, password)| password);
     match (version, destination) {
-        (Version::V4, Destination::Address(IpAddr::V6(_))) => Err(Unsayable::Ipv6),
-        (Version::V4, _) if !password.is_empty() => Err(Unsayable::Password),
-        _ if password.len() > MAX_FIELD => Err(Unsayable::FieldLength),
+        (Version::V4, Destination::Address(IpAddr::V6(_))) => Err(RequestError::Ipv6),
+        (Version::V4, _) if !password.is_empty() => Err(RequestError::Password),
+        _ if password.len() > MAX_FIELD => Err(RequestError::FieldLength),
         _ => Ok(()),
     }
 }

@@ -150,8 +150,8 @@ mod requests {
 }
 
 mod what_cannot_be_said {
-    use landline::proto::socks::Unsayable::{FieldLength, Ipv6, Password, Zero};
-    use landline::proto::socks::{MAX_FIELD, Unsayable};
+    use landline::proto::socks::RequestError::{FieldLength, Ipv6, Password, Zero};
+    use landline::proto::socks::{MAX_FIELD, RequestError};
 
     use super::*;
 
@@ -160,7 +160,7 @@ mod what_cannot_be_said {
         version: Version,
         to: Destination<'_>,
         user: Option<(&str, &str)>,
-    ) -> Option<Unsayable> {
+    ) -> Option<RequestError> {
         Handshake::new(version, to, 80, user).err()
     }
 

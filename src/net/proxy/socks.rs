@@ -9,7 +9,7 @@ use url::Host;
 use super::Scheme;
 use super::exchange::Exchange;
 use crate::error::{Error, InvalidInput, ProxyProblem};
-use crate::proto::socks::{Destination, Handshake, Unsayable, Version};
+use crate::proto::socks::{Destination, Handshake, RequestError, Version};
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.
 pub(super) fn ask(
@@ -45,6 +45,6 @@ pub(super) fn ask(
 }
 
 /// Never so: the proxy and the host were checked.
-fn unsayable(why: Unsayable) -> Error {
+fn unsayable(why: RequestError) -> Error {
     InvalidInput::Proxy(format!("SOCKS cannot say this: {why:?}").into()).into()
 }
