@@ -12,7 +12,7 @@ use crate::net::stream::Stream;
 use crate::sync::Mutex;
 
 /// How much is encrypted at a time.
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// One thread may read while others write, one at a time, as with a socket.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl TlsStream {
     fn write_piece(&self, writing: &mut Writing, bytes: &[u8]) -> io::Result<usize> {
         let wait = self.wait(&self.write_timeout);
         if writing.begun == 0 {
-            writing.begun = bytes.len().min(PIECE);
+            writing.begun = bytes.len().min(CHUNK);
             let stage = self.duplex.stage(&mut writing.half);
             stage.extend_from_slice(&bytes[..writing.begun]);
         }
