@@ -102,7 +102,7 @@ pub use app::handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
 pub use app::outbox::{Outbox, WhenFull};
 pub use app::{App, AppThread, Attempt, Exit};
 pub use client::builder::Builder;
-pub use client::redirect::Hop;
+pub use client::redirect::RequestContext;
 pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
 pub use error::{
     Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{Authorization, Config};
-use super::dial::{self, Attempt};
-use super::redirect::Hop;
+use super::dial::{self, Dial};
+use super::redirect::RequestContext;
 use crate::cookie::CookieStore;
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
@@ -68,24 +68,24 @@ impl Builder {
     ///
     /// They are checked and sent like those of [`header`](Self::header), and replace those of the
     /// same name. That includes redirects: when one has left the
-    /// [first origin](Hop::is_first_origin), only harmless ones are sent. The call counts towards
-    /// `open_timeout`, but is not interrupted by it. An error ends the attempt, as
+    /// [first origin](RequestContext::is_first_origin), only harmless ones are sent. The call
+    /// counts towards `open_timeout`, but is not interrupted by it. An error ends the attempt, as
     /// [`Error::Io`].
     ///
     /// ```
     /// # fn fetch_token() -> std::io::Result<String> { Ok("abc".into()) }
-    /// let builder = landline::Builder::new().headers_with(|hop| {
+    /// let builder = landline::Builder::new().headers_with(|request| {
     ///     let token = fetch_token()?;
     ///     Ok(vec![
     ///         ("Authorization".into(), format!("Bearer {token}")),
-    ///         ("X-Redirects".into(), hop.redirects().to_string()),
+    ///         ("X-Redirects".into(), request.redirects().to_string()),
     ///     ])
     /// });
     /// ```
     #[must_use]
     pub fn headers_with(
         mut self,
-        hook: impl Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync + 'static,
+        hook: impl Fn(&RequestContext) -> io::Result<Vec<(String, String)>> + Send + Sync + 'static,
     ) -> Self {
         self.config.headers_with = Some(Arc::new(hook));
         self
@@ -192,7 +192,7 @@ impl Builder {
     ///
     /// `http` in `Location` stands for `ws`, `https` for `wss`; from `wss` to `ws` is never
     /// followed ([`InsecureRedirect`](crate::HandshakeProblem::InsecureRedirect)). User and
-    /// password in it are left out. All hops share `open_timeout`.
+    /// password in it are left out. All redirects share `open_timeout`.
     ///
     /// What is meant for the first server goes no further: to another origin (scheme, host or
     /// port), and back from there, no credentials of any kind are sent, no `Cookie` but a
@@ -491,9 +491,9 @@ impl Builder {
     /// # Errors
     /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
-        let attempt = Attempt::first(&self.config, url)?;
+        let dial = Dial::first(&self.config, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
-        attempt.open(stream.into_shared())
+        dial.open(stream.into_shared())
     }
 
     /// Connects to a Unix socket, otherwise as [`connect_over`](Self::connect_over).
@@ -506,9 +506,9 @@ impl Builder {
         path: impl AsRef<std::path::Path>,
         url: &str,
     ) -> Result<WebSocket, Error> {
-        let attempt = Attempt::first(&self.config, url)?;
-        let stream = attempt.reach_unix(path.as_ref())?;
-        attempt.open(stream)
+        let dial = Dial::first(&self.config, url)?;
+        let stream = dial.reach_unix(path.as_ref())?;
+        dial.open(stream)
     }
 }
 

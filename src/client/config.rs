@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::redirect::Hop;
+use super::redirect::RequestContext;
 use crate::cookie::CookieStore;
 use crate::net::abort::AbortHandle;
 use crate::net::proxy::Choice;
@@ -92,7 +92,8 @@ impl Config {
 }
 
 /// Computes header lines for each connection attempt.
-pub(crate) type HeadersHook = Arc<dyn Fn(&Hop) -> io::Result<Vec<(String, String)>> + Send + Sync>;
+pub(crate) type HeadersHook =
+    Arc<dyn Fn(&RequestContext) -> io::Result<Vec<(String, String)>> + Send + Sync>;
 
 /// The credentials that are sent to the server.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
-//! From a URL to an open connection: check, reach the server, TLS, opening handshake.
+//! The steps from a URL to an open connection: checks, TCP or a proxy, TLS, opening handshake.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::config::Config;
-use super::redirect::Hop;
+use super::redirect::RequestContext;
 use super::request::HeaderLines;
 use super::upgrade::{Opened, Request, upgrade};
 use crate::error::HandshakeProblem::{BadRedirect, UnfollowedRedirect};
@@ -29,15 +29,15 @@ use crate::websocket::receiver::Receiver;
 use crate::websocket::sender::Sender;
 use crate::websocket::wire::Wire;
 
-/// Connects to the URL, and on to where its server redirects, all by one deadline.
+/// Connects to the URL, and follows redirects, all within one deadline.
 pub(crate) fn connect(config: &Config, url: &str) -> Result<WebSocket, Error> {
-    let mut attempt = Attempt::first(config, url)?;
+    let mut dial = Dial::first(config, url)?;
     loop {
-        let stream = attempt.reach()?;
-        let (hop, deadline) = (attempt.hop.clone(), attempt.deadline);
-        match attempt.open(stream) {
+        let stream = dial.reach()?;
+        let (context, deadline) = (dial.context.clone(), dial.deadline);
+        match dial.open(stream) {
             Err(Error::Handshake(refused)) if refused.problem == UnfollowedRedirect => {
-                attempt = follow(config, &hop, refused, deadline)?;
+                dial = follow(config, &context, refused, deadline)?;
             }
             opened => return opened,
         }
@@ -46,46 +46,46 @@ pub(crate) fn connect(config: &Config, url: &str) -> Result<WebSocket, Error> {
 
 fn follow<'a>(
     config: &'a Config,
-    hop: &Hop,
+    context: &RequestContext,
     mut refused: Box<HandshakeError>,
     deadline: Deadline,
-) -> Result<Attempt<'a>, Error> {
-    let next = hop.next(refused.response.as_ref(), config.max_redirects);
-    refused.problem = match next.map(|hop| Attempt::new(config, hop, deadline)) {
+) -> Result<Dial<'a>, Error> {
+    let next = context.next(refused.response.as_ref(), config.max_redirects);
+    refused.problem = match next.map(|context| Dial::new(config, context, deadline)) {
         Err(problem) => problem,
-        // Not what the caller asked for: where the server sends us.
+        // The caller's URL was good; the one that the server redirects to is not.
         Ok(Err(Error::InvalidInput(InvalidInput::Url(_) | InvalidInput::RequestTooLarge))) => {
             BadRedirect
         }
-        Ok(attempt) => return attempt,
+        Ok(dial) => return dial,
     };
     Err(Error::Handshake(refused))
 }
 
-/// One attempt to connect: all that can be checked without a socket is checked, and the clock
-/// runs.
-pub(crate) struct Attempt<'a> {
+/// One attempt to connect. All that can be checked without a socket has been checked, and the
+/// deadline runs.
+pub(crate) struct Dial<'a> {
     config: &'a Config,
-    hop: Hop,
+    context: RequestContext,
     headers: HeaderLines,
     deadline: Deadline,
     #[cfg(feature = "tls")]
     tls: Option<tls::Prepared>,
 }
 
-impl<'a> Attempt<'a> {
-    /// To the URL that was given.
+impl<'a> Dial<'a> {
+    /// Checks the options and the URL that was given, and starts the clock.
     pub(crate) fn first(config: &'a Config, url: &str) -> Result<Self, Error> {
         let deadline = Deadline::after(config.open_timeout);
-        Self::new(config, Hop::first(url)?, deadline)
+        Self::new(config, RequestContext::first(url)?, deadline)
     }
 
-    fn new(config: &'a Config, hop: Hop, deadline: Deadline) -> Result<Self, Error> {
-        let headers = HeaderLines::new(config, &hop)?;
+    fn new(config: &'a Config, context: RequestContext, deadline: Deadline) -> Result<Self, Error> {
+        let headers = HeaderLines::new(config, &context)?;
         #[cfg(feature = "tls")]
-        let tls = hop.server.secure.then(|| Self::prepare_tls(config, &hop)).transpose()?;
+        let tls = context.server.secure.then(|| Self::prepare_tls(config, &context)).transpose()?;
         #[cfg(not(feature = "tls"))]
-        if hop.server.secure {
+        if context.server.secure {
             let why = "wss needs the feature \"tls\"";
             return Err(InvalidInput::Url(why.into()).into());
         }
@@ -97,7 +97,7 @@ impl<'a> Attempt<'a> {
         }
         Ok(Self {
             config,
-            hop,
+            context,
             headers,
             deadline,
             #[cfg(feature = "tls")]
@@ -106,18 +106,18 @@ impl<'a> Attempt<'a> {
     }
 
     #[cfg(feature = "tls")]
-    fn prepare_tls(config: &Config, hop: &Hop) -> Result<tls::Prepared, Error> {
-        if hop.is_first_origin() {
-            return tls::prepare(&config.tls, &hop.server.host);
+    fn prepare_tls(config: &Config, context: &RequestContext) -> Result<tls::Prepared, Error> {
+        if context.is_first_origin() {
+            return tls::prepare(&config.tls, &context.server.host);
         }
-        tls::prepare(&config.tls.for_stranger(), &hop.server.host)
+        tls::prepare(&config.tls.for_stranger(), &context.server.host)
     }
 
-    /// Connects to the server by TCP, or through the proxy that is due.
+    /// Connects to the server by TCP, or through a proxy if one is set for it.
     fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
         let Config { sockets: options, abort, proxy, .. } = self.config;
         let dialer = Dialer { options, deadline: self.deadline, abort };
-        let server = &self.hop.server;
+        let server = &self.context.server;
         match proxy.choose(server)? {
             Some(proxy) => {
                 let user_agent = self.headers.user_agent();
@@ -133,21 +133,21 @@ impl<'a> Attempt<'a> {
         Ok(Arc::new(unix::connect(path, self.deadline, &self.config.abort)?))
     }
 
-    /// TLS and the opening handshake, over a connected stream.
+    /// Does the TLS handshake and the opening handshake over a connected stream.
     pub(crate) fn open(self, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
         let config = self.config;
         config.abort.wake_stream(&stream);
-        let url = self.hop.server.url.clone();
+        let url = self.context.server.url.clone();
         let mut opened = self.handshake(stream);
         let opened_well = opened.is_ok();
         if let Some(response) = answer(&mut opened) {
             response.set_url(&url);
-            // A 101 that failed a check may be the answer to somebody else.
+            // A 101 that failed a check may be the answer to another client.
             if opened_well || response.status() >= 200 {
                 keep_cookies(config, response);
             }
         }
-        // Whatever the socket said when it was shut down here, that is why.
+        // The abort shut the socket down; report it, not the error of the socket.
         let opened = opened
             .map_err(|error| if config.abort.is_aborted() { Error::aborted() } else { error })?;
 
@@ -183,9 +183,9 @@ impl<'a> Attempt<'a> {
     }
 
     fn handshake(self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
-        let url_host = self.hop.server.host_header();
+        let url_host = self.context.server.host_header();
         let request = Request {
-            resource: &self.hop.server.resource,
+            resource: &self.context.server.resource,
             host: self.headers.host.as_deref().unwrap_or(&url_host),
             offer: self.config.offer(),
             headers: &self.headers.lines,
@@ -201,7 +201,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// What the server answered, be it good or bad.
+/// Returns the response of the server, whether it accepted or refused.
 fn answer(opened: &mut Result<Opened, Error>) -> Option<&mut Response> {
     match opened {
         Ok(opened) => Some(&mut opened.response),
@@ -210,7 +210,7 @@ fn answer(opened: &mut Result<Opened, Error>) -> Option<&mut Response> {
     }
 }
 
-/// Gives the cookies of an answer to the store.
+/// Gives the cookies of a response to the store.
 fn keep_cookies(config: &Config, response: &Response) {
     let Some(store) = &config.cookie_store else { return };
     let lines: Vec<&[u8]> = response.headers().all("Set-Cookie").collect();

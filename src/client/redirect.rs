@@ -1,4 +1,4 @@
-//! Where connecting has got to: the URL that was given, or one that a server redirected to.
+//! Redirects: the URL that a request is for, and what may be sent there.
 
 use crate::error::{Error, HandshakeProblem};
 #[cfg(feature = "tls")]
@@ -7,21 +7,23 @@ use crate::net::url::ServerUrl;
 use crate::proto::http::Response;
 use crate::proto::location::{self, BadLocation};
 
-/// One connection attempt, as [`Builder::headers_with`](crate::Builder::headers_with) sees it: to
-/// the URL that was given, or to the one that a server redirected to.
+/// The request of one connection attempt, as
+/// [`Builder::headers_with`](crate::Builder::headers_with) sees it: for the URL that was given, or
+/// for the one that a server redirected to.
 #[derive(Clone)]
-pub struct Hop {
+pub struct RequestContext {
     pub(crate) server: ServerUrl,
     redirects: u32,
-    at_home: bool,
+    is_first_origin: bool,
 }
 
-impl Hop {
+impl RequestContext {
+    /// Returns the context of the first request, for the URL that was given.
     pub(crate) fn first(url: &str) -> Result<Self, Error> {
-        Ok(Self { server: ServerUrl::parse(url)?, redirects: 0, at_home: true })
+        Ok(Self { server: ServerUrl::parse(url)?, redirects: 0, is_first_origin: true })
     }
 
-    /// Where the server sends us on; no further than `max` times.
+    /// Returns the context of the request that the server redirects to. Fails after `max` redirects.
     pub(crate) fn next(
         &self,
         response: Option<&Response>,
@@ -38,50 +40,50 @@ impl Hop {
             BadLocation::Invalid => bad,
         })?;
         let mut server = ServerUrl::parse(&url).map_err(|_| bad)?;
-        // What was dropped on the way is not taken up again on coming back.
-        let at_home = self.at_home && server.is_same_origin(&self.server);
-        if at_home {
+        // Credentials stay away after a redirect to another origin, also when one leads back.
+        let is_first_origin = self.is_first_origin && server.is_same_origin(&self.server);
+        if is_first_origin {
             server.credentials = self.server.credentials.clone();
         }
         #[cfg(feature = "tls")]
-        if !at_home && server.secure && tls::server_name(&server.host).is_none() {
+        if !is_first_origin && server.secure && tls::server_name(&server.host).is_none() {
             return Err(bad);
         }
-        Ok(Self { server, redirects: self.redirects + 1, at_home })
+        Ok(Self { server, redirects: self.redirects + 1, is_first_origin })
     }
 
-    /// The URL: `ws` or `wss`, without user and password.
+    /// Returns the URL: `ws` or `wss`, without user and password.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// How many redirects led here; 0 for the URL that was given.
+    /// Returns the number of redirects that led here; 0 for the URL that was given.
     #[must_use]
     pub fn redirects(&self) -> u32 {
         self.redirects
     }
 
-    /// Whether no redirect has left the origin of the URL that was given: its scheme, host and
-    /// port. If one has, credentials and most headers are not sent any more, on coming back
-    /// neither; see [`Builder::max_redirects`](crate::Builder::max_redirects).
+    /// Returns `true` if no redirect has left the origin of the URL that was given: its scheme,
+    /// host and port. If one has, credentials and most headers are not sent any more, also after a
+    /// redirect back; see [`Builder::max_redirects`](crate::Builder::max_redirects).
     #[must_use]
     pub fn is_first_origin(&self) -> bool {
-        self.at_home
+        self.is_first_origin
     }
 }
 
-impl std::fmt::Debug for Hop {
+impl std::fmt::Debug for RequestContext {
     /// The origin only: path and query may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hop")
+        f.debug_struct("RequestContext")
             .field("origin", &self.server.origin())
             .field("redirects", &self.redirects)
             .finish_non_exhaustive()
     }
 }
 
-/// Whether a header may go to a server that the caller does not know: it holds no secret.
+/// Returns `true` for a header that holds no secret, and may go to another origin.
 pub(crate) fn is_harmless(name: &str) -> bool {
     ["Accept", "Accept-Language", "Origin", "User-Agent"]
         .iter()

@@ -1,4 +1,4 @@
-//! What the request says beside the handshake: its header lines, checked.
+//! The header lines of the request, checked.
 
 use std::time::SystemTime;
 
@@ -6,26 +6,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::config::{Authorization, Config};
-use super::redirect::{Hop, is_harmless};
+use super::redirect::{RequestContext, is_harmless};
 use crate::error::{Error, InvalidInput};
 use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
 
-/// All header lines but those of the handshake itself.
+/// All header lines except those of the handshake itself.
 pub(crate) struct HeaderLines {
-    /// Instead of the URL's.
+    /// The value of `Host`, if it is not the one of the URL.
     pub(crate) host: Option<String>,
     pub(crate) lines: Vec<(String, String)>,
 }
 
 impl HeaderLines {
-    /// All header lines but those of the handshake itself, checked. Where a redirect has left the
-    /// first origin, only those that are harmless.
-    pub(crate) fn new(config: &Config, hop: &Hop) -> Result<Self, Error> {
-        let mut lines = given(config, hop)?;
+    /// Collects and checks the header lines. After a redirect has left the first origin, only
+    /// harmless ones are taken.
+    pub(crate) fn new(config: &Config, context: &RequestContext) -> Result<Self, Error> {
+        let mut lines = given(config, context)?;
         let ours = [
             ("Origin", config.origin.clone()),
             ("User-Agent", config.user_agent.clone()),
-            ("Authorization", authorization(config, hop)?),
+            ("Authorization", authorization(config, context)?),
             ("Cookie", config.cookie.clone()),
             ("Host", config.host.clone()),
         ];
@@ -34,14 +34,14 @@ impl HeaderLines {
                 lines.push((name.to_owned(), value));
             }
         }
-        lines.retain(|(name, _)| hop.is_first_origin() || is_harmless(name));
-        let cookies = cookies(config, hop, &lines);
+        lines.retain(|(name, _)| context.is_first_origin() || is_harmless(name));
+        let cookies = cookies(config, context, &lines);
         lines.retain(|line| !is(line, "Cookie"));
         lines.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
 
         let subprotocols = config.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
         let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-        if size + subprotocols + hop.server.resource.len() > MAX_HEAD {
+        if size + subprotocols + context.server.resource.len() > MAX_HEAD {
             return Err(InvalidInput::RequestTooLarge.into());
         }
         for (name, value) in &lines {
@@ -69,39 +69,47 @@ impl HeaderLines {
         Ok(Self { host, lines })
     }
 
-    /// The last one, if there is any.
+    /// Returns the value of the last `User-Agent`.
     pub(crate) fn user_agent(&self) -> Option<&str> {
         let line = self.lines.iter().rfind(|line| is(line, "User-Agent"));
         line.map(|(_, value)| value.as_str())
     }
 }
 
-/// What the caller gave as headers: of those for each attempt and those for all, the former.
-fn given(config: &Config, hop: &Hop) -> Result<Vec<(String, String)>, Error> {
+/// Returns the headers that the caller gave. Those of `headers_with` replace those of `header` that
+/// have the same name.
+fn given(config: &Config, context: &RequestContext) -> Result<Vec<(String, String)>, Error> {
     let mut lines = config.headers.clone();
     if let Some(hook) = &config.headers_with {
-        let fresh = hook(hop).map_err(Error::Io)?;
+        let fresh = hook(context).map_err(Error::Io)?;
         lines.retain(|line| !fresh.iter().any(|(name, _)| is(line, name)));
         lines.extend(fresh);
     }
     Ok(lines)
 }
 
-fn authorization(config: &Config, hop: &Hop) -> Result<Option<String>, InvalidInput> {
-    let url = hop.server.credentials.clone();
+fn authorization(
+    config: &Config,
+    context: &RequestContext,
+) -> Result<Option<String>, InvalidInput> {
+    let url = context.server.credentials.clone();
     let url = url.map(|(user, password)| Authorization::Basic(user, password));
     config.authorization.as_ref().or(url.as_ref()).map(Authorization::value).transpose()
 }
 
-/// One line of cookies: those of the store, less those that the caller gives too, then the
-/// caller's as they are.
-fn cookies(config: &Config, hop: &Hop, lines: &[(String, String)]) -> Option<String> {
+/// Returns the value of `Cookie`: the cookies of the store whose names the caller does not give, then
+/// the caller's, unchanged.
+fn cookies(
+    config: &Config,
+    context: &RequestContext,
+    lines: &[(String, String)],
+) -> Option<String> {
     let given = lines.iter().filter(|line| is(line, "Cookie")).map(|(_, value)| value.as_str());
     let given: Vec<&str> = given.filter(|value| !value.is_empty()).collect();
     let name = |cookie: &str| cookie.split('=').next().map(|name| name.trim().to_owned());
     let names: Vec<_> = given.iter().flat_map(|line| line.split(';')).map(name).collect();
     let store = config.cookie_store.as_ref();
-    let stored = store.and_then(|store| store.cookies(hop.url(), SystemTime::now()));
+    let stored = store.and_then(|store| store.cookies(context.url(), SystemTime::now()));
     let stored = stored.as_deref().unwrap_or("").split("; ");
     let stored = stored.filter(|cookie| !cookie.is_empty() && !names.contains(&name(cookie)));
     let mut all: Vec<_> = stored.collect();
@@ -114,7 +122,7 @@ fn is((name, _): &(String, String), other: &str) -> bool {
     name.eq_ignore_ascii_case(other)
 }
 
-/// Whether the handshake, or HTTP below it, writes the header itself.
+/// Returns `true` for a header that the handshake, or HTTP below it, writes itself.
 fn is_reserved(name: &str) -> bool {
     let begins = |prefix: &str| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))

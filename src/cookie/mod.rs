@@ -12,8 +12,8 @@ pub use set_cookie::{Cookie, CookieError};
 /// one or not. Given to [`Builder::cookie_store`](crate::Builder::cookie_store); one store may
 /// serve many clients and threads at once.
 ///
-/// `url` is always a `ws` or `wss` URL without user, password and fragment: that of the hop, when
-/// there were redirects.
+/// `url` is always a `ws` or `wss` URL without user, password and fragment. After a redirect it is
+/// the URL of the request that was redirected to.
 pub trait CookieStore: Send + Sync {
     /// Takes in the `Set-Cookie` lines of an answer from `url`, in their order, one or more.
     fn store(&self, url: &str, set_cookies: &[&[u8]], now: SystemTime);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use landline::{Builder, Error, Hop, InvalidInput};
+use landline::{Builder, Error, InvalidInput, RequestContext};
 use support::{LIMIT, SHORT, Server, builder, error, listener, serve, upgraded, watchdog};
 
 type Lines = Vec<(String, String)>;
@@ -41,10 +41,10 @@ fn unvisited(builder: &Builder) -> Error {
 fn each_attempt_has_fresh_headers() {
     watchdog(LIMIT, || {
         let count = AtomicU32::new(0);
-        let builder = builder().header("X-Static", "0").headers_with(move |hop| {
-            assert_eq!((hop.redirects(), hop.is_first_origin()), (0, true));
+        let builder = builder().header("X-Static", "0").headers_with(move |request| {
+            assert_eq!((request.redirects(), request.is_first_origin()), (0, true));
             let token = count.fetch_add(1, Ordering::SeqCst);
-            Ok(lines(&[("X-Token", &token.to_string()), ("X-Url", hop.url())]))
+            Ok(lines(&[("X-Token", &token.to_string()), ("X-Url", request.url())]))
         });
         for token in ["0", "1", "2"] {
             let server = requests();
@@ -167,15 +167,15 @@ fn each_hop_of_a_redirect_has_headers_of_its_own_and_a_stranger_only_harmless_on
                 peer.request
             })
         });
-        let hops = Arc::new(Mutex::new(Vec::new()));
-        let seen = hops.clone();
-        let builder = builder().headers_with(move |hop: &Hop| {
-            seen.lock().unwrap().push(hop.clone());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = requests.clone();
+        let builder = builder().headers_with(move |request: &RequestContext| {
+            seen.lock().unwrap().push(request.clone());
             Ok(lines(&[
-                ("X-Signature", &format!("signed {}", hop.url())),
+                ("X-Signature", &format!("signed {}", request.url())),
                 ("Authorization", "signed"),
                 ("Cookie", "a=signed"),
-                ("User-Agent", &format!("tester/{}", hop.redirects())),
+                ("User-Agent", &format!("tester/{}", request.redirects())),
             ]))
         });
         drop(builder.connect(&format!("ws://{addr}/")).unwrap());
@@ -187,10 +187,10 @@ fn each_hop_of_a_redirect_has_headers_of_its_own_and_a_stranger_only_harmless_on
         assert!(!third.contains("signed"), "{third}");
         assert_eq!(values(&third, "User-Agent"), ["tester/2"]);
 
-        let hops = hops.lock().unwrap();
-        let facts = hops.iter().map(|hop| (hop.redirects(), hop.is_first_origin()));
+        let requests = requests.lock().unwrap();
+        let facts = requests.iter().map(|request| (request.redirects(), request.is_first_origin()));
         assert_eq!(facts.collect::<Vec<_>>(), [(0, true), (1, true), (2, false)]);
-        assert_eq!(hops[2].url(), url);
+        assert_eq!(requests[2].url(), url);
     });
 }
 

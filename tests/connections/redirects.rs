@@ -245,7 +245,7 @@ fn redirects_share_one_open_timeout() {
                 }
                 let mut peer = Peer::new(stream);
                 peer.read_request();
-                // A tenth of the timeout for each: a hop alone is never too slow.
+                // A tenth of the timeout for each: one redirect alone is never too slow.
                 peer.drip(b"HTTP/1.1 ", SHORT / 25);
                 let _ = peer.try_send(b"302 x\r\nLocation: /\r\n\r\n");
             }
@@ -409,7 +409,7 @@ fn what_was_dropped_is_not_sent_again_on_coming_back() {
     watchdog(LIMIT, || {
         let abroad = listener();
         let away = format!("ws://{}/", abroad.local_addr().unwrap());
-        // Out, around abroad, back, and on at home.
+        // To another origin, within it, back, and within the first origin.
         let (addr, visits) = visited(3, move |at, peer| {
             let answer = peer.good_answer("");
             let steps = [redirect(&away), redirect("/end"), answer];
