@@ -1,0 +1,333 @@
+//! The table of [`Failure::is_retryable`], a row per case.
+
+use std::io;
+
+use super::*;
+use crate::error::{
+    ConnectError, HandshakeError, HandshakeProblem, InvalidInput, ProxyError, ProxyProblem,
+    Timeout, TlsError,
+};
+use crate::proto::Violation;
+use crate::proto::close::CloseFrame;
+use crate::proto::handshake::Mismatch;
+use crate::proto::http::{HeadError, HeadReader, Response};
+use crate::proto::socks::SocksError;
+
+/// What the table says: of the first attempt, and once a connection has stood.
+const ALWAYS: [bool; 2] = [true, true];
+const LATER: [bool; 2] = [false, true];
+const NEVER: [bool; 2] = [false, false];
+
+#[track_caller]
+fn assert_retried(error: &Error, expected: [bool; 2]) {
+    let retried = [false, true].map(|has_stood| {
+        Failure::new(error, 1, Duration::ZERO).with_stood(has_stood).is_retryable()
+    });
+    assert_eq!(retried, expected, "{error:?}");
+}
+
+fn answer(status: u16) -> Response {
+    let head = format!("HTTP/1.1 {status} X\r\n\r\n");
+    HeadReader::default().advance(head.as_bytes()).unwrap().unwrap().0
+}
+
+fn handshake(problem: HandshakeProblem, status: u16) -> Error {
+    Error::Handshake(Box::new(HandshakeError { problem, response: Some(answer(status)) }))
+}
+
+fn proxy(problem: ProxyProblem) -> Error {
+    Error::Proxy(Box::new(ProxyError { proxy: "http://proxy:1".into(), problem }))
+}
+
+fn unreachable() -> ConnectError {
+    ConnectError { host: "host".to_owned(), resolve: None, attempts: Vec::new() }
+}
+
+fn tls(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {
+    TlsError::new(source)
+}
+
+/// Ended without a Close of the peer.
+fn lost(cause: Cause) -> Error {
+    Error::from(Closed::new(None, None, None, false, cause, None))
+}
+
+/// Both sides sent a Close.
+fn closed(ours: CloseFrame, theirs: CloseFrame, by: Side, asked: bool) -> Error {
+    Error::from(Closed::new(Some(ours), Some(theirs), Some(by), asked, Cause::Handshake, None))
+}
+
+fn closed_by_peer(close: CloseFrame) -> Error {
+    closed(close.clone(), close, Side::Peer, false)
+}
+
+#[test]
+fn no_connection_comes_about_and_the_same_may_go_well_later() {
+    assert_retried(&Error::Connect(Box::new(unreachable())), ALWAYS);
+    assert_retried(&Error::Io(io::ErrorKind::ConnectionReset.into()), ALWAYS);
+    assert_retried(&handshake(HandshakeProblem::Eof, 101), ALWAYS);
+    for timeout in [
+        Timeout::Resolve,
+        Timeout::Connect,
+        Timeout::Proxy,
+        Timeout::Tls,
+        Timeout::Handshake,
+        Timeout::Recv,
+        Timeout::Send,
+        Timeout::Pong,
+        Timeout::Close,
+    ] {
+        assert_retried(&Error::Timeout(timeout), ALWAYS);
+    }
+}
+
+#[test]
+fn the_server_answers_with_a_status() {
+    let refused = |status| handshake(HandshakeProblem::Mismatch(Mismatch::Status), status);
+    for status in [200, 204, 300, 304, 400, 401, 403, 404, 407, 410, 418, 426, 451, 499] {
+        assert_retried(&refused(status), LATER);
+    }
+    for status in [408, 429, 500, 501, 502, 503, 504, 511, 520, 599] {
+        assert_retried(&refused(status), ALWAYS);
+    }
+}
+
+#[test]
+fn the_server_answers_something_else() {
+    let mismatches = [
+        Mismatch::Version,
+        Mismatch::Upgrade,
+        Mismatch::Connection,
+        Mismatch::Accept,
+        Mismatch::Extension,
+        Mismatch::Subprotocol,
+    ];
+    for mismatch in mismatches {
+        assert_retried(&handshake(HandshakeProblem::Mismatch(mismatch), 101), LATER);
+    }
+    for problem in [
+        HandshakeProblem::Head(HeadError::NotHttp),
+        HandshakeProblem::TooManyInterim,
+        HandshakeProblem::TooManyRedirects,
+        HandshakeProblem::InsecureRedirect,
+        HandshakeProblem::BadRedirect,
+        HandshakeProblem::UnfollowedRedirect,
+    ] {
+        assert_retried(&handshake(problem, 302), LATER);
+    }
+}
+
+#[test]
+fn tls_fails_while_connecting() {
+    assert_retried(
+        &Error::Tls(Box::new(tls(io::Error::from(io::ErrorKind::UnexpectedEof)))),
+        ALWAYS,
+    );
+    assert_retried(&Error::Tls(Box::new(tls("no TLS at all"))), LATER);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_does_not_accept_the_certificate_or_is_not_accepted() {
+    use rustls::{AlertDescription, CertificateError, Error as Rustls, PeerIncompatible};
+    for error in [
+        Rustls::InvalidCertificate(CertificateError::Expired),
+        Rustls::InvalidCertificate(CertificateError::UnknownIssuer),
+        Rustls::InvalidCertificate(CertificateError::NotValidForName),
+        Rustls::InvalidCertificate(CertificateError::Revoked),
+        Rustls::InvalidCertificate(CertificateError::BadSignature),
+        Rustls::AlertReceived(AlertDescription::HandshakeFailure),
+        Rustls::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig),
+        Rustls::NoCertificatesPresented,
+    ] {
+        assert_retried(&Error::Tls(Box::new(tls(error))), LATER);
+    }
+    // The clock of a machine without a battery is not set yet.
+    let not_yet = Rustls::InvalidCertificate(CertificateError::NotValidYet);
+    assert_retried(&Error::Tls(Box::new(tls(not_yet))), ALWAYS);
+}
+
+#[test]
+fn the_proxy_does_not_open_the_way() {
+    let eof = io::Error::from(io::ErrorKind::UnexpectedEof);
+    for problem in [
+        ProxyProblem::Connect(unreachable()),
+        ProxyProblem::Io(io::ErrorKind::ConnectionReset.into()),
+        ProxyProblem::Eof,
+        ProxyProblem::Tls(tls(eof)),
+    ] {
+        assert_retried(&proxy(problem), ALWAYS);
+    }
+    for status in [408, 429, 500, 502, 503, 504] {
+        assert_retried(&proxy(ProxyProblem::Refused(answer(status))), ALWAYS);
+    }
+    for status in [400, 403, 404, 405, 407] {
+        assert_retried(&proxy(ProxyProblem::Refused(answer(status))), LATER);
+    }
+    let passing = [1, 3, 4, 5, 6].map(SocksError::Refused5);
+    for error in [SocksError::Refused4(91)].into_iter().chain(passing) {
+        assert_retried(&proxy(ProxyProblem::Socks(error)), ALWAYS);
+    }
+    for error in [
+        SocksError::NotSocks(b'H'),
+        SocksError::NoAcceptableMethod,
+        SocksError::Method(9),
+        SocksError::WrongPassword,
+        SocksError::Refused4(93),
+        SocksError::Refused5(2),
+        SocksError::Refused5(7),
+        SocksError::Refused5(8),
+        SocksError::AddressType(9),
+    ] {
+        assert_retried(&proxy(ProxyProblem::Socks(error)), LATER);
+    }
+    for problem in [
+        ProxyProblem::Head(HeadError::NotHttp),
+        ProxyProblem::TooManyInterim,
+        ProxyProblem::Tls(tls("another name")),
+    ] {
+        assert_retried(&proxy(problem), LATER);
+    }
+}
+
+#[test]
+fn an_open_connection_is_lost() {
+    let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+    for cause in [
+        Cause::Eof,
+        Cause::Io(reset.into()),
+        Cause::Tls(std::sync::Arc::new(io::Error::other("bad record MAC"))),
+        Cause::Timeout(Timeout::Pong),
+        Cause::Timeout(Timeout::Send),
+    ] {
+        assert_retried(&lost(cause), ALWAYS);
+    }
+}
+
+#[test]
+fn the_peer_closes_with_a_code() {
+    for code in [
+        CloseCode::GOING_AWAY,
+        CloseCode::INTERNAL_ERROR,
+        CloseCode::SERVICE_RESTART,
+        CloseCode::TRY_AGAIN_LATER,
+        CloseCode::BAD_GATEWAY,
+    ] {
+        assert_retried(&closed_by_peer(code.into()), ALWAYS);
+    }
+    for code in [
+        CloseCode::PROTOCOL_ERROR,
+        CloseCode::UNSUPPORTED_DATA,
+        CloseCode::INVALID_PAYLOAD,
+        CloseCode::POLICY_VIOLATION,
+        CloseCode::TOO_BIG,
+        CloseCode::MANDATORY_EXTENSION,
+        CloseCode::new(3000),
+        CloseCode::new(4000),
+        CloseCode::new(4401),
+        CloseCode::new(4999),
+    ] {
+        assert_retried(&closed_by_peer(code.into()), LATER);
+    }
+    assert_retried(&closed_by_peer(CloseCode::NORMAL.into()), NEVER);
+    assert_retried(&closed_by_peer(CloseFrame::empty()), NEVER);
+    // It did not take our answer.
+    let normal = CloseFrame::from(CloseCode::NORMAL);
+    let by = Some(Side::Peer);
+    let closed = Closed::new(None, Some(normal), by, false, Cause::Handshake, None);
+    assert_retried(&Error::Closed(closed), NEVER);
+}
+
+#[test]
+fn the_peer_breaks_the_protocol_or_a_limit() {
+    for violation in [
+        Violation::ReservedBits,
+        Violation::ReservedOpcode(3),
+        Violation::MaskedFrame,
+        Violation::NonMinimalLength,
+        Violation::LengthTopBit,
+        Violation::FragmentedControl,
+        Violation::ControlTooLong,
+        Violation::UnexpectedContinuation,
+        Violation::ExpectedContinuation,
+        Violation::InvalidUtf8,
+        Violation::InvalidDeflate,
+        Violation::CloseLength,
+        Violation::CloseCode(1005),
+        Violation::CloseReason,
+        Violation::FrameTooBig,
+        Violation::MessageTooBig,
+        Violation::TooManyFragments,
+        Violation::TooManyEmptyFragments,
+        Violation::OutOfMemory,
+    ] {
+        assert_retried(&Error::Protocol(violation), LATER);
+        let code = CloseFrame::from(violation.close_code());
+        let cause = Cause::Protocol(violation);
+        let closed = Closed::new(Some(code), None, Some(Side::Local), false, cause, None);
+        assert_retried(&Error::Closed(closed), LATER);
+    }
+}
+
+#[test]
+fn this_side_closes() {
+    let normal = || CloseFrame::from(CloseCode::NORMAL);
+    let restart = CloseFrame::from(CloseCode::SERVICE_RESTART);
+    assert_retried(&closed(normal(), normal(), Side::Local, true), NEVER);
+    assert_retried(&closed(normal(), restart, Side::Local, true), NEVER);
+    assert_retried(&Error::aborted(), NEVER);
+    let late = Cause::Timeout(Timeout::Close);
+    let late = Closed::new(Some(normal()), None, Some(Side::Local), true, late, None);
+    assert_retried(&Error::Closed(late), NEVER);
+    // A message that could not be completed, whatever the peer answers.
+    let half = || CloseFrame::from(CloseCode::INTERNAL_ERROR);
+    for answer in [half(), normal(), CloseFrame::empty()] {
+        assert_retried(&closed(half(), answer, Side::Local, false), ALWAYS);
+    }
+}
+
+#[test]
+fn the_caller_is_wrong() {
+    for input in [InvalidInput::Url("no host".into()), InvalidInput::Close] {
+        assert_retried(&Error::InvalidInput(input), NEVER);
+    }
+    assert_retried(&Error::Handler("mine".into()), NEVER);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_connection_has_stood_if_it_lived_or_was_before_this_attempt() {
+    let error = lost(Cause::Eof);
+    let now = Instant::now();
+    let mut streak = Streak::new(10 * SECOND, now);
+    let mut stood = |lived| streak.failed(&error, lived, now).has_stood();
+    assert!(!stood(None));
+    assert!(!stood(Some(9 * SECOND)), "the first connection, and it did not live");
+    assert!(stood(None), "it was before this attempt");
+
+    let mut streak = Streak::new(10 * SECOND, now);
+    assert!(streak.failed(&error, Some(10 * SECOND), now).has_stood(), "it lived");
+}
+
+#[test]
+fn attempts_are_counted_from_one_again_after_a_connection_that_lived() {
+    let error = lost(Cause::Eof);
+    let begin = Instant::now();
+    let mut streak = Streak::new(10 * SECOND, begin);
+    let rows = [
+        // At which second it ended, how long it lived; attempts in a row, how long it is down.
+        (1, None, 1, 1),
+        (3, Some(2), 2, 3),
+        (15, Some(9), 3, 15),
+        (40, Some(10), 1, 0),
+        (45, Some(3), 2, 5),
+        (50, None, 3, 10),
+        (90, Some(30), 1, 0),
+    ];
+    for (at, lived, attempts, down_for) in rows {
+        let lived = lived.map(Duration::from_secs);
+        let failure = streak.failed(&error, lived, begin + at * SECOND);
+        assert_eq!((failure.attempts(), failure.down_for()), (attempts, down_for * SECOND));
+    }
+}
