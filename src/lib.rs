@@ -97,8 +97,9 @@ mod sync;
 mod websocket;
 
 pub use app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
+pub use app::callbacks::{CallbackResult, Callbacks};
 pub use app::handle::{Delivery, Handle, SendError, SendProblem};
-pub use app::handler::{CallbackResult, Callbacks, Handler, HandlerResult, Open};
+pub use app::handler::{Handler, HandlerResult, Open};
 pub use app::outbox::{Outbox, WhenFull};
 pub use app::{App, AppThread, Attempt, Exit};
 pub use client::builder::Builder;

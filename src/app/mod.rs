@@ -2,6 +2,7 @@
 //! stop.
 
 pub(crate) mod backoff;
+pub(crate) mod callbacks;
 mod exit;
 pub(crate) mod handle;
 pub(crate) mod handler;

@@ -1,0 +1,175 @@
+//! Closures as a `Handler`.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::handler::{Handler, HandlerResult, Open};
+use crate::error::{Closed, Error};
+use crate::proto::message::MessageRef;
+use crate::proto::recv::Piece;
+use crate::websocket::sender::Sender;
+
+/// A [`Handler`] made of closures, for scripts. Each takes the arguments of the method of the same
+/// name, and returns nothing or a `Result`.
+///
+/// ```no_run
+/// use landline::{App, Callbacks};
+///
+/// let callbacks = Callbacks::new()
+///     .on_open(|ws, _| ws.send("subscribe"))
+///     .on_message(|_, message| println!("{message:?}"));
+/// App::new("wss://example.com/feed", callbacks).run_forever()?;
+/// # Ok::<(), landline::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Callbacks<'a> {
+    open: Option<OnOpen<'a>>,
+    message: Option<OnMessage<'a>>,
+    fragment: Option<OnFragment<'a>>,
+    ping: Option<OnControl<'a>>,
+    pong: Option<OnControl<'a>>,
+    close: Option<OnClose<'a>>,
+    error: Option<OnError<'a>>,
+}
+
+impl<'a> Callbacks<'a> {
+    /// Callbacks that do nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// See [`Handler::on_open`].
+    #[must_use]
+    pub fn on_open<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, &Open<'_>) -> R + Send + 'a,
+    ) -> Self {
+        self.open = Some(Box::new(move |sender, open| call(sender, open).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_message`].
+    #[must_use]
+    pub fn on_message<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, MessageRef<'_>) -> R + Send + 'a,
+    ) -> Self {
+        self.message = Some(Box::new(move |sender, message| call(sender, message).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_fragment`].
+    #[must_use]
+    pub fn on_fragment<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, Piece<'_>) -> R + Send + 'a,
+    ) -> Self {
+        self.fragment = Some(Box::new(move |sender, piece| call(sender, piece).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_ping`].
+    #[must_use]
+    pub fn on_ping<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, &[u8]) -> R + Send + 'a,
+    ) -> Self {
+        self.ping = Some(Box::new(move |sender, payload| call(sender, payload).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_pong`].
+    #[must_use]
+    pub fn on_pong<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Sender, &[u8]) -> R + Send + 'a,
+    ) -> Self {
+        self.pong = Some(Box::new(move |sender, payload| call(sender, payload).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_close`].
+    #[must_use]
+    pub fn on_close<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Closed) -> R + Send + 'a,
+    ) -> Self {
+        self.close = Some(Box::new(move |closed| call(closed).into_result()));
+        self
+    }
+
+    /// See [`Handler::on_error`].
+    #[must_use]
+    pub fn on_error<R: CallbackResult>(
+        mut self,
+        mut call: impl FnMut(&Error) -> R + Send + 'a,
+    ) -> Self {
+        self.error = Some(Box::new(move |error| call(error).into_result()));
+        self
+    }
+}
+
+impl Handler for Callbacks<'_> {
+    fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
+        self.open.as_mut().map_or(Ok(()), |call| call(sender, open))
+    }
+
+    fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
+        self.message.as_mut().map_or(Ok(()), |call| call(sender, message))
+    }
+
+    fn on_fragment(&mut self, sender: &Sender, fragment: Piece<'_>) -> HandlerResult {
+        self.fragment.as_mut().map_or(Ok(()), |call| call(sender, fragment))
+    }
+
+    fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        self.ping.as_mut().map_or(Ok(()), |call| call(sender, payload))
+    }
+
+    fn on_pong(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+        self.pong.as_mut().map_or(Ok(()), |call| call(sender, payload))
+    }
+
+    fn on_close(&mut self, closed: &Closed) -> HandlerResult {
+        self.close.as_mut().map_or(Ok(()), |call| call(closed))
+    }
+
+    fn on_error(&mut self, error: &Error) -> HandlerResult {
+        self.error.as_mut().map_or(Ok(()), |call| call(error))
+    }
+}
+
+impl fmt::Debug for Callbacks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callbacks").finish_non_exhaustive()
+    }
+}
+
+/// The result of a closure: nothing, or a `Result` with any error, so that `?` works.
+pub trait CallbackResult {
+    /// Turns it into the result of a handler's method.
+    ///
+    /// # Errors
+    /// The closure's.
+    fn into_result(self) -> HandlerResult;
+}
+
+impl CallbackResult for () {
+    fn into_result(self) -> HandlerResult {
+        Ok(())
+    }
+}
+
+impl<E: Into<Box<dyn StdError + Send + Sync>>> CallbackResult for Result<(), E> {
+    fn into_result(self) -> HandlerResult {
+        self.map_err(Into::into)
+    }
+}
+
+type OnOpen<'a> = Box<dyn FnMut(&Sender, &Open<'_>) -> HandlerResult + Send + 'a>;
+type OnMessage<'a> = Box<dyn FnMut(&Sender, MessageRef<'_>) -> HandlerResult + Send + 'a>;
+type OnFragment<'a> = Box<dyn FnMut(&Sender, Piece<'_>) -> HandlerResult + Send + 'a>;
+type OnControl<'a> = Box<dyn FnMut(&Sender, &[u8]) -> HandlerResult + Send + 'a>;
+type OnClose<'a> = Box<dyn FnMut(&Closed) -> HandlerResult + Send + 'a>;
+type OnError<'a> = Box<dyn FnMut(&Error) -> HandlerResult + Send + 'a>;
