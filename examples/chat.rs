@@ -56,7 +56,7 @@ fn keyboard(handle: &Handle) {
         }
     }
     // 1000 is a code that may be sent: this cannot fail.
-    let _ = handle.close(CloseCode::NORMAL);
+    let _ = handle.stop(CloseCode::NORMAL);
 }
 
 fn script(handle: &Handle) {
@@ -68,7 +68,7 @@ fn script(handle: &Handle) {
         thread::sleep(Duration::from_millis(300));
     }
     thread::sleep(Duration::from_secs(1));
-    let _ = handle.close(CloseCode::NORMAL);
+    let _ = handle.stop(CloseCode::NORMAL);
 }
 
 /// The bot answers, crashes when told to, and ends it at "bye".

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         println!("Ctrl-C");
         if pressed {
             handle.abort();
-        } else if let Err(error) = handle.close((CloseCode::GOING_AWAY, "Ctrl-C")) {
+        } else if let Err(error) = handle.stop((CloseCode::GOING_AWAY, "Ctrl-C")) {
             println!("{error}");
         }
         pressed = true;

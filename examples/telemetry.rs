@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         let readings = server.join().map_err(|_| "the server panicked")??;
         println!("the server has all {readings} readings, in order");
     }
-    handle.close(CloseCode::NORMAL)?;
+    handle.stop(CloseCode::NORMAL)?;
     println!("{}; {} not sent", app.join()?, handle.take_unsent().len());
     Ok(())
 }

@@ -87,13 +87,13 @@ impl Handle {
     /// Stops the App: an open connection is closed with this code and reason, within
     /// `close_timeout`; connecting and waiting between attempts end at once, and nothing is
     /// connected afterwards. What waits in the outbox stays there. What the server sends until its
-    /// own Close is discarded: the handler hears [`on_close`](crate::Handler::on_close) only.
+    /// own Close is discarded: only [`on_close`](crate::Handler::on_close) is called.
     ///
     /// It returns before the App has stopped: [`join`](crate::AppThread::join) waits for that.
     ///
     /// # Errors
     /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.
-    pub fn close(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
+    pub fn stop(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
         let close = close.into();
         if !close.is_sendable() {
             return Err(InvalidInput::Close.into());

@@ -69,7 +69,7 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// | `sock.ping`, `last_pong_tm` | [`Sender::ping`], [`Sender::latency`] |
 /// | `ready()`, `sock.connected` | [`Handle::is_open`] |
 /// | `enableTrace` | the feature `log` |
-/// | `close()`, `keep_running = False` | [`Handle::close`], [`Handle::abort`] |
+/// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
 pub struct App<H> {
     // Dropped first: the destructors of the handler and the hooks find an App that is over.
     shared: Owner,

@@ -137,7 +137,7 @@ fn an_outbox_can_be_waited_for() {
         assert!(!takes(SHORT, || handle.flush(SHORT)));
         let running = app.spawn().unwrap();
         assert!(handle.flush(LIMIT));
-        handle.close(landline::CloseCode::NORMAL).unwrap();
+        handle.stop(landline::CloseCode::NORMAL).unwrap();
         assert!(matches!(running.join(), Ok(Exit::Stopped)));
         server.join();
     });

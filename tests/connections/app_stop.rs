@@ -31,7 +31,7 @@ fn stopped(exit: Result<Exit, Error>) {
 fn both(check: fn(fn(&Handle))) {
     watchdog(LIMIT, move || {
         check(|handle| handle.abort());
-        check(|handle| handle.close(CloseCode::NORMAL).unwrap());
+        check(|handle| handle.stop(CloseCode::NORMAL).unwrap());
     });
 }
 
@@ -168,7 +168,7 @@ fn from_its_own_callback() {
                     if abort {
                         handle.abort();
                     } else {
-                        handle.close(CloseCode::GOING_AWAY).unwrap();
+                        handle.stop(CloseCode::GOING_AWAY).unwrap();
                     }
                 });
             stopped(app_at(server.url(), callbacks).run_forever());
@@ -206,7 +206,7 @@ fn after_a_close_in_a_callback_the_handler_hears_the_end_only() {
                 let mut recorder = Recorder::default().when("text", |sender| {
                     let sender = sender.unwrap();
                     match by_handle {
-                        true => slot.get().unwrap().close(CloseCode::NORMAL)?,
+                        true => slot.get().unwrap().stop(CloseCode::NORMAL)?,
                         false => sender.close(CloseCode::NORMAL)?,
                     }
                     Ok(())
@@ -240,7 +240,7 @@ fn after_a_close_from_another_thread_the_handler_hears_the_end_only() {
             let running = app_at(server.url(), callbacks).spawn().unwrap();
             let sender = kept.recv().unwrap();
             match by_handle {
-                true => running.handle().close(CloseCode::NORMAL).unwrap(),
+                true => running.handle().stop(CloseCode::NORMAL).unwrap(),
                 false => sender.close(CloseCode::NORMAL).unwrap(),
             }
             stopped(running.join());
@@ -278,7 +278,7 @@ fn a_close_in_a_callback_does_not_wait_for_a_peer_that_floods_and_does_not_read(
                 .on_message(|ws, message| {
                     assert_eq!(message.as_bytes(), b"stop");
                     promptly(|| match by_handle {
-                        true => slot.get().unwrap().close(CloseCode::NORMAL),
+                        true => slot.get().unwrap().stop(CloseCode::NORMAL),
                         false => ws.close(CloseCode::NORMAL),
                     })
                 })
@@ -314,7 +314,7 @@ fn a_stop_in_on_close_leaves_no_time_for_another_connection() {
 fn a_close_that_must_not_be_sent_is_refused_and_stops_nothing() {
     watchdog(LIMIT, || {
         let app = App::new("ws://localhost", Callbacks::new());
-        let error = app.handle().close(CloseCode::ABNORMAL).unwrap_err();
+        let error = app.handle().stop(CloseCode::ABNORMAL).unwrap_err();
         assert!(matches!(error, Error::InvalidInput(InvalidInput::Close)));
         let error = app.handle().send("x").unwrap_err();
         assert!(matches!(error.problem(), SendProblem::NotOpen), "{error}");
