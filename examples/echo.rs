@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use landline::{Builder, CloseCode, Event, Kind, WebSocket};
+use landline::{Builder, CloseCode, Event, MessageKind, WebSocket};
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut builder = Builder::new();
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("binary:     {}", describe(&mut ws)?);
 
     let sender = ws.sender();
-    let mut writer = sender.writer(Kind::Text)?;
+    let mut writer = sender.writer(MessageKind::Text)?;
     for part in ["in ", "three ", "fragments"] {
         writer.write_all(part.as_bytes())?;
         writer.flush()?; // Ends a fragment.

@@ -121,8 +121,7 @@ pub use proto::deflate::{Deflate, DeflateMismatch, DeflateParameters, Parameter}
 pub use proto::handshake::Mismatch;
 pub use proto::http::{HeadError, Headers, Response};
 pub use proto::keepalive::Keepalive;
-pub use proto::message::{AsMessage, Event, Message, MessageRef};
-pub use proto::recv::{Kind, Piece};
+pub use proto::message::{AsMessage, Event, Fragment, Message, MessageKind, MessageRef};
 pub use proto::socks::SocksError;
 pub use websocket::WebSocket;
 pub use websocket::receiver::{MessageReader, Messages, Receiver};

@@ -17,7 +17,7 @@ use arbitrary::Unstructured;
 use landline::proto::frame::{Header, Opcode};
 use landline::proto::recv::{Decoder, Delivery, Limits, Step};
 use landline::{
-    Builder, CloseCode, CloseFrame, Error, Event, Keepalive, Kind, Message, Stream, Timeout,
+    Builder, CloseCode, CloseFrame, Error, Event, Keepalive, Message, MessageKind, Stream, Timeout,
     Violation, WebSocket,
 };
 
@@ -188,7 +188,7 @@ struct Connection {
     /// Messages that were sent and not seen in what was written yet.
     sent: VecDeque<Message>,
     /// The message whose fragments are being written.
-    open: Option<(Kind, Vec<u8>)>,
+    open: Option<(MessageKind, Vec<u8>)>,
     /// A message was abandoned half-way.
     abandoned: bool,
     pings_sent: usize,
@@ -265,7 +265,7 @@ impl Connection {
     /// Writes a message in pieces, and finishes or abandons it.
     fn write(&mut self, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let sender = self.ws.sender();
-        let mut writer = match sender.writer(Kind::Binary) {
+        let mut writer = match sender.writer(MessageKind::Binary) {
             Ok(writer) => writer,
             Err(error) => {
                 self.is_done(Err(error));
@@ -414,7 +414,7 @@ impl Connection {
                 Opcode::Text | Opcode::Binary => {
                     assert!(self.open.is_none(), "a message within another");
                     let text = header.opcode == Opcode::Text;
-                    let kind = if text { Kind::Text } else { Kind::Binary };
+                    let kind = if text { MessageKind::Text } else { MessageKind::Binary };
                     self.open = Some((kind, payload));
                 }
                 _ => {
@@ -423,8 +423,8 @@ impl Connection {
             }
             if header.fin && !header.opcode.is_control() {
                 let sent = match self.open.take().unwrap() {
-                    (Kind::Text, bytes) => Message::Text(String::from_utf8(bytes).unwrap()),
-                    (Kind::Binary, bytes) => Message::Binary(bytes),
+                    (MessageKind::Text, bytes) => Message::Text(String::from_utf8(bytes).unwrap()),
+                    (MessageKind::Binary, bytes) => Message::Binary(bytes),
                 };
                 assert!(Some(sent) == self.sent.pop_front(), "another message, or another order");
             }

@@ -2,7 +2,7 @@
 //!
 //! Input: a byte of options, the cutting plan with its length before it, the stream.
 
-use landline::Kind;
+use landline::MessageKind;
 use landline::proto::Violation;
 use landline::proto::frame::Opcode;
 use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
@@ -96,7 +96,7 @@ impl Reading {
 
     fn delivery(self, seen: &Seen) -> Delivery {
         let other = self.alternates && seen.messages % 2 == 1;
-        if self.pieces != other { Delivery::Pieces } else { Delivery::Whole }
+        if self.pieces != other { Delivery::Fragments } else { Delivery::Whole }
     }
 
     fn take(self, decoder: &mut Decoder, seen: &mut Seen) -> Result<(), Violation> {
@@ -126,7 +126,7 @@ struct Seen {
     /// How many messages were whole.
     messages: usize,
     /// What the message is that is handed out in pieces.
-    open: Option<Kind>,
+    open: Option<MessageKind>,
 }
 
 impl Seen {
@@ -141,14 +141,14 @@ impl Seen {
             Step::Text(text) => return self.message(Event::Whole(true, text.as_bytes().to_vec())),
             Step::RawText(bytes) => return self.message(Event::Whole(true, bytes.to_vec())),
             Step::Binary(bytes) => return self.message(Event::Whole(false, bytes.to_vec())),
-            Step::Piece(piece) => {
+            Step::Fragment(piece) => {
                 assert_eq!(piece.first, self.open.is_none(), "the first piece says so");
                 assert_eq!(*self.open.get_or_insert(piece.kind), piece.kind, "one kind");
                 if piece.last {
                     self.open = None;
                     self.messages += 1;
                 }
-                let text = piece.kind == Kind::Text;
+                let text = piece.kind == MessageKind::Text;
                 match self.events.last_mut() {
                     Some(Event::Pieces(_, bytes, last)) if !piece.first && !*last => {
                         bytes.extend_from_slice(piece.data);

@@ -31,7 +31,7 @@ pub fn check(data: &[u8]) {
 
     let framed_by = |plan: &[u8], delivery| run(&framed, plan, limits, &parameters, delivery);
     let whole = framed_by(&[], Delivery::Whole);
-    for delivery in [Delivery::Whole, Delivery::Pieces] {
+    for delivery in [Delivery::Whole, Delivery::Fragments] {
         assert_eq!(whole, framed_by(&[], delivery), "{delivery:?}");
         assert_eq!(whole, framed_by(&[0], delivery), "byte by byte, {delivery:?}");
         assert_eq!(whole, framed_by(plan, delivery), "cut by {plan:?}, {delivery:?}");
@@ -111,7 +111,7 @@ fn take(
             Step::Text(text) => text.as_bytes().to_vec(),
             Step::Binary(bytes) | Step::Ping(bytes) | Step::Pong(bytes) => bytes.to_vec(),
             Step::Close(close) => close.encode(),
-            Step::Piece(piece) => {
+            Step::Fragment(piece) => {
                 open.extend_from_slice(piece.data);
                 if !piece.last {
                     continue;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::handler::{Handler, HandlerResult, Open};
 use crate::error::{Closed, Error};
+use crate::proto::message::Fragment;
 use crate::proto::message::MessageRef;
-use crate::proto::recv::Piece;
 use crate::websocket::sender::Sender;
 
 /// A [`Handler`] made of closures, for scripts. Each takes the arguments of the method of the same
@@ -63,7 +63,7 @@ impl<'a> Callbacks<'a> {
     #[must_use]
     pub fn on_fragment<R: CallbackResult>(
         mut self,
-        mut call: impl FnMut(&Sender, Piece<'_>) -> R + Send + 'a,
+        mut call: impl FnMut(&Sender, Fragment<'_>) -> R + Send + 'a,
     ) -> Self {
         self.fragment = Some(Box::new(move |sender, piece| call(sender, piece).into_result()));
         self
@@ -119,7 +119,7 @@ impl Handler for Callbacks<'_> {
         self.message.as_mut().map_or(Ok(()), |call| call(sender, message))
     }
 
-    fn on_fragment(&mut self, sender: &Sender, fragment: Piece<'_>) -> HandlerResult {
+    fn on_fragment(&mut self, sender: &Sender, fragment: Fragment<'_>) -> HandlerResult {
         self.fragment.as_mut().map_or(Ok(()), |call| call(sender, fragment))
     }
 
@@ -169,7 +169,7 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> CallbackResult for Result<(), E> 
 
 type OnOpen<'a> = Box<dyn FnMut(&Sender, &Open<'_>) -> HandlerResult + Send + 'a>;
 type OnMessage<'a> = Box<dyn FnMut(&Sender, MessageRef<'_>) -> HandlerResult + Send + 'a>;
-type OnFragment<'a> = Box<dyn FnMut(&Sender, Piece<'_>) -> HandlerResult + Send + 'a>;
+type OnFragment<'a> = Box<dyn FnMut(&Sender, Fragment<'_>) -> HandlerResult + Send + 'a>;
 type OnControl<'a> = Box<dyn FnMut(&Sender, &[u8]) -> HandlerResult + Send + 'a>;
 type OnClose<'a> = Box<dyn FnMut(&Closed) -> HandlerResult + Send + 'a>;
 type OnError<'a> = Box<dyn FnMut(&Error) -> HandlerResult + Send + 'a>;

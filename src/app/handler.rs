@@ -5,8 +5,7 @@ use std::error::Error as StdError;
 use super::handle::Handle;
 use crate::error::{Closed, Error};
 use crate::proto::http::Response;
-use crate::proto::message::MessageRef;
-use crate::proto::recv::Piece;
+use crate::proto::message::{Fragment, MessageRef};
 use crate::websocket::sender::Sender;
 
 /// What a handler's method gives. An error ends the connection with Close 1011; it comes to
@@ -56,7 +55,7 @@ pub trait Handler {
     ///
     /// # Errors
     /// Yours.
-    fn on_fragment(&mut self, sender: &Sender, fragment: Piece<'_>) -> HandlerResult {
+    fn on_fragment(&mut self, sender: &Sender, fragment: Fragment<'_>) -> HandlerResult {
         let _ = (sender, fragment);
         Ok(())
     }
@@ -107,7 +106,7 @@ impl<H: Handler + ?Sized> Handler for &mut H {
         (**self).on_message(sender, message)
     }
 
-    fn on_fragment(&mut self, sender: &Sender, fragment: Piece<'_>) -> HandlerResult {
+    fn on_fragment(&mut self, sender: &Sender, fragment: Fragment<'_>) -> HandlerResult {
         (**self).on_fragment(sender, fragment)
     }
 

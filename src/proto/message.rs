@@ -1,6 +1,14 @@
 //! What is sent and received.
 
-use super::recv::{Kind, Piece};
+/// The two kinds of message (RFC 6455 section 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // The RFC has two.
+pub enum MessageKind {
+    /// Text, which is UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
 
 /// A message, owned. There are two kinds because the RFC has two (RFC 6455 section 5.6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,10 +143,10 @@ impl<'a> MessageRef<'a> {
 
     /// Which kind it is.
     #[must_use]
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> MessageKind {
         match self {
-            Self::Text(_) => Kind::Text,
-            Self::Binary(_) => Kind::Binary,
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
         }
     }
 }
@@ -246,6 +254,21 @@ impl<T: AsMessage + ?Sized> AsMessage for &T {
     }
 }
 
+/// The next bytes of a message that is handed out in fragments. A frame comes as one fragment, or
+/// as several when it arrives in several reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fragment<'a> {
+    /// The kind of the message.
+    pub kind: MessageKind,
+    /// The bytes. Those of text are checked, but may end inside a code point.
+    pub data: &'a [u8],
+    /// This is the first fragment of its message.
+    pub first: bool,
+    /// This is the last fragment of its message.
+    pub last: bool,
+}
+
 /// All that [`next_event`](crate::Receiver::next_event) tells, borrowed from the receive buffer.
 /// The closing handshake is not among it: it is the error [`Closed`](crate::Error::Closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +282,7 @@ pub enum Event<'a> {
     /// [`unchecked_text`](crate::Builder::unchecked_text).
     RawText(&'a [u8]),
     /// A part of a message, only after [`fragments`](crate::Builder::fragments).
-    Fragment(Piece<'a>),
+    Fragment(Fragment<'a>),
     /// A Ping, at most 125 bytes. It is answered already, unless
     /// [`auto_pong`](crate::Builder::auto_pong) is off.
     Ping(&'a [u8]),

@@ -15,8 +15,7 @@ use crate::net::deadline::Deadline;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::frame::Opcode;
-use crate::proto::message::MessageRef;
-use crate::proto::recv::Kind;
+use crate::proto::message::{MessageKind, MessageRef};
 #[cfg(feature = "deflate")]
 use crate::sync::Mutex;
 
@@ -36,7 +35,7 @@ pub(crate) enum Flush {
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     wire: &'a Wire,
-    kind: Kind,
+    kind: MessageKind,
     #[cfg(feature = "deflate")]
     compressor: Option<&'a Mutex<Compressor>>,
     state: State,
@@ -55,7 +54,7 @@ enum State {
 
 impl<'a> Outgoing<'a> {
     /// Begins a message that is not compressed.
-    pub(crate) fn new(wire: &'a Wire, kind: Kind) -> Self {
+    pub(crate) fn new(wire: &'a Wire, kind: MessageKind) -> Self {
         Self {
             wire,
             kind,
@@ -67,7 +66,7 @@ impl<'a> Outgoing<'a> {
 
     /// Begins a message that is compressed, if that was agreed on and `len` is not too small.
     #[cfg(feature = "deflate")]
-    pub(crate) fn compressed(wire: &'a Wire, kind: Kind, len: Option<usize>) -> Self {
+    pub(crate) fn compressed(wire: &'a Wire, kind: MessageKind, len: Option<usize>) -> Self {
         let compressor = wire.deflation.as_ref().and_then(|deflation| deflation.compressor(len));
         Self { compressor, ..Self::new(wire, kind) }
     }
@@ -217,10 +216,10 @@ impl Drop for Outgoing<'_> {
     }
 }
 
-pub(crate) fn opcode(kind: Kind) -> Opcode {
+pub(crate) fn opcode(kind: MessageKind) -> Opcode {
     match kind {
-        Kind::Text => Opcode::Text,
-        Kind::Binary => Opcode::Binary,
+        MessageKind::Text => Opcode::Text,
+        MessageKind::Binary => Opcode::Binary,
     }
 }
 

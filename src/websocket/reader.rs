@@ -7,8 +7,8 @@ use super::receiver::{Next, Receiver};
 use super::recv_deadline::Patience;
 use crate::error::{Cause, Closed, Error, Side};
 use crate::proto::close::CloseCode;
-use crate::proto::message::Message;
-use crate::proto::recv::{Delivery, Kind, Step};
+use crate::proto::message::{Message, MessageKind};
+use crate::proto::recv::{Delivery, Step};
 
 /// Iterates over the messages of a connection: [`Receiver::messages`], which says how it ends.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ fn is_complete(closed: &Closed) -> bool {
 /// message is skipped, or handed out by `next_event` as fragments if those are asked for.
 pub struct MessageReader<'a> {
     receiver: &'a mut Receiver,
-    kind: Kind,
+    kind: MessageKind,
     piece: Vec<u8>,
     at: usize,
     last: bool,
@@ -62,13 +62,18 @@ pub struct MessageReader<'a> {
 
 impl<'a> MessageReader<'a> {
     /// From its first piece on.
-    pub(super) fn new(receiver: &'a mut Receiver, kind: Kind, piece: Vec<u8>, last: bool) -> Self {
+    pub(super) fn new(
+        receiver: &'a mut Receiver,
+        kind: MessageKind,
+        piece: Vec<u8>,
+        last: bool,
+    ) -> Self {
         Self { receiver, kind, piece, at: 0, last }
     }
 
     /// Whether the bytes are text, checked to be UTF-8, or binary.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> MessageKind {
         self.kind
     }
 }
@@ -82,10 +87,10 @@ impl fmt::Debug for MessageReader<'_> {
 impl io::Read for MessageReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.at == self.piece.len() && !self.last && !buf.is_empty() {
-            let next = self.receiver.next(Delivery::Pieces, &mut Patience::endless());
+            let next = self.receiver.next(Delivery::Fragments, &mut Patience::endless());
             let Next::Data = next.map_err(io::Error::other)? else { continue };
             match self.receiver.decoder.step() {
-                Ok(Some(Step::Piece(piece))) => {
+                Ok(Some(Step::Fragment(piece))) => {
                     self.piece.clear();
                     self.piece.extend_from_slice(piece.data);
                     self.at = 0;

@@ -22,8 +22,8 @@ use crate::proto::close::CloseFrame;
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
-use crate::proto::message::{Event, Message};
-use crate::proto::recv::{Decoder, Delivery, Kind, Owned, Step};
+use crate::proto::message::{Event, Message, MessageKind};
+use crate::proto::recv::{Decoder, Delivery, Owned, Step};
 use crate::sync;
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
@@ -147,7 +147,7 @@ impl Receiver {
 
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
-        let delivery = if fragments { Delivery::Pieces } else { Delivery::Whole };
+        let delivery = if fragments { Delivery::Fragments } else { Delivery::Whole };
         let mut patience = Patience::until(deadline);
         loop {
             match self.next(delivery, &mut patience)? {
@@ -165,7 +165,7 @@ impl Receiver {
             Ok(Some(Step::Text(text))) => Ok(Event::Text(text)),
             Ok(Some(Step::Binary(bytes))) => Ok(Event::Binary(bytes)),
             Ok(Some(Step::RawText(bytes))) => Ok(Event::RawText(bytes)),
-            Ok(Some(Step::Piece(piece))) => Ok(Event::Fragment(piece)),
+            Ok(Some(Step::Fragment(piece))) => Ok(Event::Fragment(piece)),
             Err(violation) => Err(self.wire.violated(violation)),
             // `next` said that there is data.
             Ok(Some(Step::Ping(_) | Step::Pong(_) | Step::Close(_)) | None) => {
@@ -213,17 +213,19 @@ impl Receiver {
     fn reader_until(&mut self, deadline: Deadline) -> Result<MessageReader<'_>, Error> {
         let mut patience = Patience::until(deadline);
         loop {
-            let Next::Data = self.next(Delivery::Pieces, &mut patience)? else {
+            let Next::Data = self.next(Delivery::Fragments, &mut patience)? else {
                 continue;
             };
             let (kind, first, last, data) = match self.decoder.step() {
-                Ok(Some(Step::Piece(piece))) => {
+                Ok(Some(Step::Fragment(piece))) => {
                     (piece.kind, piece.first, piece.last, piece.data.to_vec())
                 }
                 // A message that was begun whole, before a timeout, is whole.
-                Ok(Some(Step::Text(text))) => (Kind::Text, true, true, text.as_bytes().to_vec()),
-                Ok(Some(Step::Binary(bytes))) => (Kind::Binary, true, true, bytes.to_vec()),
-                Ok(Some(Step::RawText(bytes))) => (Kind::Text, true, true, bytes.to_vec()),
+                Ok(Some(Step::Text(text))) => {
+                    (MessageKind::Text, true, true, text.as_bytes().to_vec())
+                }
+                Ok(Some(Step::Binary(bytes))) => (MessageKind::Binary, true, true, bytes.to_vec()),
+                Ok(Some(Step::RawText(bytes))) => (MessageKind::Text, true, true, bytes.to_vec()),
                 Ok(_) => continue,
                 Err(violation) => return Err(self.wire.violated(violation)),
             };
@@ -300,7 +302,7 @@ impl Receiver {
         self.unpaid = true;
         self.decoder.stop_gathering();
         loop {
-            match self.next(Delivery::Pieces, &mut Patience::endless()) {
+            match self.next(Delivery::Fragments, &mut Patience::endless()) {
                 Ok(Next::Data) => drop(self.decoder.step()),
                 Ok(Next::Ping | Next::Pong) => {}
                 Err(error) => return error,

@@ -15,8 +15,8 @@ use crate::proto::close::CloseFrame;
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
+use crate::proto::message::MessageKind;
 use crate::proto::message::{AsMessage, MessageRef};
-use crate::proto::recv::Kind;
 
 /// The sending half of a connection. Clone it, and send from any thread, also while another one
 /// receives. Messages are sent whole, one after the other.
@@ -113,7 +113,7 @@ impl Sender {
     /// # use std::io::Write as _;
     /// # let ws = landline::connect("ws://localhost")?;
     /// # let sender = ws.sender();
-    /// let mut writer = sender.writer(landline::Kind::Text)?;
+    /// let mut writer = sender.writer(landline::MessageKind::Text)?;
     /// write!(writer, "as much as {}", "you like").unwrap();
     /// writer.finish()?;
     /// # Ok::<(), landline::Error>(())
@@ -121,7 +121,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub fn writer(&self, kind: Kind) -> Result<MessageWriter<'_>, Error> {
+    pub fn writer(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
         MessageWriter::new(&self.wire, kind)
     }
 

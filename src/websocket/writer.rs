@@ -6,7 +6,7 @@ use std::io;
 use super::outgoing::{Flush, Outgoing};
 use super::wire::{CHUNK, FairGuard, LogsSent, Wire};
 use crate::error::{Error, InvalidInput};
-use crate::proto::recv::Kind;
+use crate::proto::message::MessageKind;
 use crate::proto::utf8::Utf8;
 
 /// Writes one message in fragments: [`Sender::writer`](crate::Sender::writer). `flush` ends a fragment;
@@ -26,7 +26,7 @@ pub struct MessageWriter<'a> {
     // Dropped in this order: an abandoned message is dealt with before the next one can begin.
     outgoing: Outgoing<'a>,
     _lock: FairGuard<'a>,
-    kind: Kind,
+    kind: MessageKind,
     utf8: Utf8,
     buffer: Vec<u8>,
     /// Dropped after the lock.
@@ -34,7 +34,7 @@ pub struct MessageWriter<'a> {
 }
 
 impl<'a> MessageWriter<'a> {
-    pub(super) fn new(wire: &'a Wire, kind: Kind) -> Result<Self, Error> {
+    pub(super) fn new(wire: &'a Wire, kind: MessageKind) -> Result<Self, Error> {
         let lock = wire.lock_message()?;
         #[cfg(feature = "deflate")]
         let outgoing = Outgoing::compressed(wire, kind, None);
@@ -49,7 +49,7 @@ impl<'a> MessageWriter<'a> {
     /// ```no_run
     /// # let ws = landline::connect("ws://localhost")?;
     /// # let sender = ws.sender();
-    /// let mut writer = sender.writer(landline::Kind::Binary)?.uncompressed();
+    /// let mut writer = sender.writer(landline::MessageKind::Binary)?.uncompressed();
     /// # Ok::<(), landline::Error>(())
     /// ```
     #[cfg(feature = "deflate")]
@@ -90,7 +90,7 @@ impl io::Write for MessageWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = CHUNK - self.buffer.len();
         let bytes = &bytes[..bytes.len().min(room)];
-        if self.kind == Kind::Text {
+        if self.kind == MessageKind::Text {
             // Bytes that are refused are as if they had not been written.
             let mut utf8 = self.utf8.clone();
             utf8.check(bytes).map_err(|_| not_utf8())?;

@@ -232,12 +232,12 @@ fn who_waits_behind_a_message_that_is_being_written_is_woken_by_an_abort() {
         let server = upgraded(|peer| peer.stall());
         let builder = builder().write_timeout(None);
         let sender = builder.connect(&server.url()).unwrap().sender();
-        let writer = sender.writer(landline::Kind::Text).unwrap();
+        let writer = sender.writer(landline::MessageKind::Text).unwrap();
         let (inside, is_inside) = channel();
         let jobs: [fn(&landline::Sender) -> Error; 3] = [
             |sender| error(sender.send("behind it")),
             |sender| error(sender.batch(["behind", "it"])),
-            |sender| error(sender.writer(landline::Kind::Binary)),
+            |sender| error(sender.writer(landline::MessageKind::Binary)),
         ];
         let waiting = jobs.map(|job| {
             let (sender, inside) = (sender.clone(), inside.clone());

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use landline::{
     AbortHandle, AsMessage, Builder, Cause, CloseCode, CloseFrame, Closed, Error, Event,
-    HandshakeError, InvalidInput, Kind, Message, MessageRef, Receiver, Response, Sender, Timeout,
-    Violation, WebSocket,
+    HandshakeError, InvalidInput, Message, MessageKind, MessageRef, Receiver, Response, Sender,
+    Timeout, Violation, WebSocket,
 };
 use support::streams::{Call, Judged};
 use support::*;
@@ -51,7 +51,7 @@ fn types_are_as_small_and_as_shareable_as_documented() {
 #[test]
 fn whatever_is_text_or_bytes_can_be_sent() {
     /// As `send` takes it: the kind, and the number of bytes.
-    fn kind(message: impl AsMessage) -> (Kind, usize) {
+    fn kind(message: impl AsMessage) -> (MessageKind, usize) {
         let message = message.as_message();
         (message.kind(), message.as_bytes().len())
     }
@@ -62,29 +62,29 @@ fn whatever_is_text_or_bytes_can_be_sent() {
         }
     }
     let (text, bytes) = ("text".to_owned(), vec![1_u8, 2]);
-    assert_eq!(kind("text"), (Kind::Text, 4));
-    assert_eq!(kind(&text), (Kind::Text, 4));
-    assert_eq!(kind(&text[..]), (Kind::Text, 4));
-    assert_eq!(kind(b"bin"), (Kind::Binary, 3));
-    assert_eq!(kind([1, 2]), (Kind::Binary, 2));
-    assert_eq!(kind(&bytes), (Kind::Binary, 2));
-    assert_eq!(kind(&bytes[..]), (Kind::Binary, 2));
-    assert_eq!(kind(vec![1, 2]), (Kind::Binary, 2));
-    assert_eq!(kind(MessageRef::from(&text)), (Kind::Text, 4));
-    assert_eq!(kind(MessageRef::from(&bytes)), (Kind::Binary, 2));
-    assert_eq!(kind(MessageRef::from(b"bin")), (Kind::Binary, 3));
+    assert_eq!(kind("text"), (MessageKind::Text, 4));
+    assert_eq!(kind(&text), (MessageKind::Text, 4));
+    assert_eq!(kind(&text[..]), (MessageKind::Text, 4));
+    assert_eq!(kind(b"bin"), (MessageKind::Binary, 3));
+    assert_eq!(kind([1, 2]), (MessageKind::Binary, 2));
+    assert_eq!(kind(&bytes), (MessageKind::Binary, 2));
+    assert_eq!(kind(&bytes[..]), (MessageKind::Binary, 2));
+    assert_eq!(kind(vec![1, 2]), (MessageKind::Binary, 2));
+    assert_eq!(kind(MessageRef::from(&text)), (MessageKind::Text, 4));
+    assert_eq!(kind(MessageRef::from(&bytes)), (MessageKind::Binary, 2));
+    assert_eq!(kind(MessageRef::from(b"bin")), (MessageKind::Binary, 3));
     let message = Message::from("text");
-    assert_eq!(kind(&message), (Kind::Text, 4));
-    assert_eq!(kind(message), (Kind::Text, 4));
+    assert_eq!(kind(&message), (MessageKind::Text, 4));
+    assert_eq!(kind(message), (MessageKind::Text, 4));
     let reading = Reading(-1.0);
-    assert_eq!(kind(&reading), (Kind::Binary, 1));
-    assert_eq!(kind(Reading(1.0)), (Kind::Text, 5));
+    assert_eq!(kind(&reading), (MessageKind::Binary, 1));
+    assert_eq!(kind(Reading(1.0)), (MessageKind::Text, 5));
     // What an App keeps.
     assert_eq!(Message::from(&bytes), Message::from([1, 2]));
     assert_eq!(Message::from(&Message::from("text")), Message::from(&text));
     // Owned, and gone.
-    assert_eq!(kind(text), (Kind::Text, 4));
-    assert_eq!(kind(bytes), (Kind::Binary, 2));
+    assert_eq!(kind(text), (MessageKind::Text, 4));
+    assert_eq!(kind(bytes), (MessageKind::Binary, 2));
     assert_eq!(Message::from("text".to_owned()).as_text(), Some("text"));
     assert_eq!(Message::from(&b"bin"[..]).as_text(), None);
     assert_eq!(Message::from("text").into_bytes(), b"text");
@@ -313,7 +313,7 @@ fn a_message_that_could_not_be_finished_does_not_end_messages_in_silence() {
             });
             let mut ws = builder().connect(&server.url()).unwrap();
             let sender = ws.sender();
-            let mut writer = sender.writer(Kind::Binary).unwrap();
+            let mut writer = sender.writer(MessageKind::Binary).unwrap();
             writer.write_all(b"half").unwrap();
             writer.flush().unwrap();
             drop(writer);
@@ -417,14 +417,14 @@ fn a_message_is_read_piece_by_piece() {
         });
         let mut ws = builder().connect(&server.url()).unwrap();
         let mut reader = ws.reader().unwrap();
-        assert_eq!(reader.kind(), Kind::Text);
+        assert_eq!(reader.kind(), MessageKind::Text);
         let mut whole = String::new();
         reader.read_to_string(&mut whole).unwrap();
         assert_eq!(whole, "grüße");
         assert_eq!(reader.read(&mut [0; 4]).unwrap(), 0);
         let mut bytes = Vec::new();
         let mut reader = ws.reader().unwrap();
-        assert_eq!(reader.kind(), Kind::Binary);
+        assert_eq!(reader.kind(), MessageKind::Binary);
         reader.read_to_end(&mut bytes).unwrap();
         assert!(bytes == vec![7; 1 << 20]);
         assert_eq!(ws.reader().unwrap().read_to_end(&mut bytes).unwrap(), 0);
@@ -509,7 +509,7 @@ fn a_message_is_written_piece_by_piece() {
         });
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all("grü".as_bytes()).unwrap();
         writer.flush().unwrap();
         writer.flush().unwrap();
@@ -517,7 +517,7 @@ fn a_message_is_written_piece_by_piece() {
         writer.flush().unwrap();
         writer.write_all(b"\x9fe").unwrap();
         writer.finish().unwrap();
-        sender.writer(Kind::Binary).unwrap().finish().unwrap();
+        sender.writer(MessageKind::Binary).unwrap().finish().unwrap();
         drop((ws, sender));
         let frame = |opcode, fin, payload: &[u8]| Frame { opcode, fin, payload: payload.to_vec() };
         let expected = [
@@ -542,13 +542,13 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
             let ws = builder().connect(&server.url()).unwrap();
             let sender = ws.sender();
             let text = format!("{prefix}{}", text.repeat(2 * PIECE / text.len() + 3));
-            let mut writer = sender.writer(Kind::Text).unwrap();
+            let mut writer = sender.writer(MessageKind::Text).unwrap();
             // However it is handed over.
             for bytes in text.as_bytes().chunks(if prefix.is_empty() { 1_000_000 } else { 1_001 }) {
                 writer.write_all(bytes).unwrap();
             }
             writer.finish().unwrap();
-            let mut writer = sender.writer(Kind::Binary).unwrap();
+            let mut writer = sender.writer(MessageKind::Binary).unwrap();
             writer.write_all(text.as_bytes()).unwrap();
             writer.finish().unwrap();
             drop((ws, sender));
@@ -574,7 +574,7 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
         let server = upgraded(|peer| peer.stall());
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"\xe2\x82").unwrap();
         writer.flush().unwrap();
         let rest = [&b"\xac"[..], &vec![b'a'; PIECE - 2], b"\xc3", b"\xbc"].concat();
@@ -599,7 +599,7 @@ fn a_text_that_ends_within_a_character_after_a_part_was_sent_closes_and_the_erro
         });
         let mut ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"a\xe2").unwrap();
         writer.flush().unwrap();
         let said = error(writer.finish());
@@ -618,11 +618,11 @@ fn a_text_that_is_not_utf8_is_not_written() {
         let server = upgraded(|peer| peer.stall());
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         let refused = writer.write_all(b"\xff").unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
         drop(writer);
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"\xc3").unwrap();
         let refused = error(writer.finish());
         assert!(matches!(refused, Error::InvalidInput(InvalidInput::Text)), "{refused:?}");
@@ -668,10 +668,16 @@ fn fragments_are_handed_out_as_they_arrive_if_that_is_wanted() {
             Event::Fragment(piece) => (piece.kind, piece.data.to_vec(), piece.first, piece.last),
             other => panic!("{other:?}"),
         };
-        assert_eq!(fragment(ws.next_event().unwrap()), (Kind::Text, b"one".to_vec(), true, false));
+        assert_eq!(
+            fragment(ws.next_event().unwrap()),
+            (MessageKind::Text, b"one".to_vec(), true, false)
+        );
         ws.send("got it").unwrap();
         assert_eq!(ws.next_event().unwrap(), Event::Ping(b"p"));
-        assert_eq!(fragment(ws.next_event().unwrap()), (Kind::Text, b"two".to_vec(), false, true));
+        assert_eq!(
+            fragment(ws.next_event().unwrap()),
+            (MessageKind::Text, b"two".to_vec(), false, true)
+        );
         // `recv` gives whole messages anyway.
         assert_eq!(ws.recv().unwrap(), Message::from("whole"));
         drop(ws);
@@ -755,7 +761,7 @@ fn the_end_is_told_alike_by_everything() {
             error(ws.ping(b"")),
             error(sender.pong(b"")),
             error(sender.batch(["x"])),
-            error(sender.writer(Kind::Text).unwrap().finish()),
+            error(sender.writer(MessageKind::Text).unwrap().finish()),
             error(sender.close(CloseCode::NORMAL)),
             Error::Closed(ws.close(CloseCode::NORMAL).unwrap()),
         ];
@@ -798,7 +804,7 @@ fn a_text_goes_on_after_refused_bytes_as_if_they_had_not_been_written() {
         });
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"a\xe2").unwrap();
         for refused in [&b"A"[..], b"\x82A", b"\xff", b"B", b"\x82\xac\xff", b"C", b"D"] {
             let refused = writer.write(refused).unwrap_err();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use landline::{
     App, Callbacks, Cause, CloseCode, Error, Exit, Failure, Handler, HandshakeProblem,
-    InvalidInput, Keepalive, Kind, Mismatch, Never, Timeout, Violation,
+    InvalidInput, Keepalive, MessageKind, Mismatch, Never, Timeout, Violation,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
@@ -424,7 +424,7 @@ fn a_handler_that_abandons_a_message_loses_the_connection_and_stops_nothing() {
                 _ => peer.send(&close(1000, "")),
             });
             let mut recorder = Recorder::default().when("open 101, attempt 1", |sender| {
-                let mut writer = sender.unwrap().writer(Kind::Text)?;
+                let mut writer = sender.unwrap().writer(MessageKind::Text)?;
                 writer.write_all(b"half")?;
                 Ok(writer.flush()?)
             });

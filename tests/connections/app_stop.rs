@@ -564,7 +564,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
                 .on_message(|ws, _| -> landline::HandlerResult {
                     loop {
                         if by_writer {
-                            let mut writer = ws.writer(landline::Kind::Binary)?;
+                            let mut writer = ws.writer(landline::MessageKind::Binary)?;
                             writer.write_all(&[0; 128 << 10])?;
                             writer.finish()?;
                         } else {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use landline::{Cause, CloseCode, CloseFrame, Error, Kind, Message, Side};
+use landline::{Cause, CloseCode, CloseFrame, Error, Message, MessageKind, Side};
 use support::streams::Call;
 use support::*;
 
@@ -477,7 +477,7 @@ fn a_message_that_is_abandoned_closes_with_1011() {
         });
         let mut ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"the beginn").unwrap();
         writer.flush().unwrap();
         writer.write_all(b"ing").unwrap();
@@ -508,7 +508,7 @@ fn a_peer_that_closed_before_our_write_failed_began_to_close() {
         });
         let mut ws = builder().connect_over("ws://broken/", stream).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"the beginning").unwrap();
         writer.flush().unwrap();
         has_closed.recv().unwrap();
@@ -534,7 +534,7 @@ fn a_message_that_has_not_begun_may_be_abandoned() {
         });
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"never sent").unwrap();
         drop(writer);
         sender.send("whole").unwrap();

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use landline::{
     Builder, CloseCode, Deflate, DeflateMismatch, DeflateParameters, Error, Event,
-    HandshakeProblem, InvalidInput, Keepalive, Kind, Message, Mismatch, Parameter, Violation,
-    WebSocket,
+    HandshakeProblem, InvalidInput, Keepalive, Message, MessageKind, Mismatch, Parameter,
+    Violation, WebSocket,
 };
 use proto_support::{ClientFrame, Numbers, frame, hex, take_client_frame};
 
@@ -450,16 +450,16 @@ mod sending {
             });
             let ws = server.connect(forgets());
             let sender = ws.sender();
-            let mut writer = sender.writer(Kind::Text).unwrap();
+            let mut writer = sender.writer(MessageKind::Text).unwrap();
             writer.write_all(b"one, ").unwrap();
             writer.flush().unwrap();
             writer.flush().unwrap(); // Nothing to let out is no fragment.
             writer.write_all(b"two").unwrap();
             writer.finish().unwrap();
-            let mut writer = sender.writer(Kind::Binary).unwrap().uncompressed();
+            let mut writer = sender.writer(MessageKind::Binary).unwrap().uncompressed();
             writer.write_all(b"as it is").unwrap();
             writer.finish().unwrap();
-            sender.writer(Kind::Text).unwrap().finish().unwrap();
+            sender.writer(MessageKind::Text).unwrap().finish().unwrap();
             let (first, rest, [plain, empty]) = server.join();
             assert_eq!(first.first, RSV1 | TEXT);
             let all: Vec<ClientFrame> = [first].into_iter().chain(rest).collect();
@@ -476,7 +476,7 @@ mod sending {
             let server = Server::start(Some("permessage-deflate"), |peer| peer.next());
             let ws = server.connect(all());
             let sender = ws.sender();
-            let mut writer = sender.writer(Kind::Text).unwrap();
+            let mut writer = sender.writer(MessageKind::Text).unwrap();
             writer.write_all(&[b'x'; 65_536]).unwrap(); // It is in the compressor, not on the wire.
             drop(writer);
             ws.send("Hello").unwrap();
@@ -493,7 +493,7 @@ mod sending {
             });
             let ws = server.connect(all());
             let sender = ws.sender();
-            let mut writer = sender.writer(Kind::Text).unwrap();
+            let mut writer = sender.writer(MessageKind::Text).unwrap();
             writer.write_all(b"half").unwrap();
             writer.flush().unwrap();
             drop(writer);
@@ -586,7 +586,7 @@ mod receiving {
             assert_eq!(ws.next_event().unwrap(), Event::Binary(b"Hello"));
 
             let (_server, mut ws) = hello(TWICE);
-            for kind in [Kind::Text, Kind::Binary] {
+            for kind in [MessageKind::Text, MessageKind::Binary] {
                 let mut reader = ws.reader().unwrap();
                 assert_eq!(reader.kind(), kind);
                 let mut bytes = Vec::new();

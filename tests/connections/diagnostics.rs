@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::sync::mpsc::channel;
 
 use landline::{
-    AbortHandle, CloseCode, Error, HandshakeProblem, InvalidInput, Keepalive, Kind, Mismatch,
+    AbortHandle, CloseCode, Error, HandshakeProblem, InvalidInput, Keepalive, MessageKind, Mismatch,
 };
 use support::*;
 
@@ -66,7 +66,7 @@ fn what_is_received_and_sent_is_shown_by_no_connection() {
         drop(reader);
         hides_the_canary(&shown(ws.messages()));
         let (receiver, sender) = ws.split();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"canary four").unwrap();
         hides_the_canary(&shown(&writer));
         drop(writer);

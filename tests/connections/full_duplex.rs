@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use landline::{Event, Kind, Message, Receiver, Sender};
+use landline::{Event, Message, MessageKind, Receiver, Sender};
 use support::*;
 
 const FLOOD: usize = 64 << 20;
@@ -310,7 +310,7 @@ fn a_peer_that_pings_during_a_long_message_gets_its_pongs_between_the_fragments(
         });
         let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
         let receiving = spawn(move || error(receiver.recv()));
-        let mut writer = sender.writer(Kind::Binary).unwrap();
+        let mut writer = sender.writer(MessageKind::Binary).unwrap();
         for _ in 0..64 {
             writer.write_all(&vec![1; PIECE]).unwrap();
         }
@@ -339,7 +339,7 @@ fn pings_and_the_close_go_between_the_fragments_of_another_thread() {
         });
         let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
         let other = sender.clone();
-        let mut writer = sender.writer(Kind::Binary).unwrap();
+        let mut writer = sender.writer(MessageKind::Binary).unwrap();
         writer.write_all(b"one").unwrap();
         writer.flush().unwrap();
         let other = spawn(move || {
@@ -369,7 +369,7 @@ fn messages_wait_for_the_end_of_one_that_is_written_piecewise() {
         });
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"begin").unwrap();
         writer.flush().unwrap();
         let other = ws.sender();

@@ -123,7 +123,7 @@ fn timeouts_beyond_all_time_are_no_timeouts() {
             ws.send("still").unwrap();
             assert_eq!(ws.recv_timeout(most).unwrap(), Message::from("still"));
             let sender = ws.sender();
-            let writer = sender.writer(landline::Kind::Text).unwrap();
+            let writer = sender.writer(landline::MessageKind::Text).unwrap();
             // Whoever waits behind it waits for ever, and goes on when it is over.
             let other = ws.sender();
             let waiting = spawn(move || other.send("here").unwrap());

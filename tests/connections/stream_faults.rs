@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landline::{Builder, Cause, CloseCode, Error, Event, Kind, Message, Stream, Timeout};
+use landline::{Builder, Cause, CloseCode, Error, Event, Message, MessageKind, Stream, Timeout};
 use support::streams::{Call, Judged};
 use support::*;
 
@@ -864,7 +864,7 @@ fn nothing_is_sent_once_an_abort_is_known_although_the_socket_is_still_open() {
         });
         let ws = builder().connect_over("ws://slow/", judged).unwrap();
         let (sender, aborter, other) = (ws.sender(), ws.sender(), ws.sender());
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         io::Write::write_all(&mut writer, b"the beginning").unwrap();
         io::Write::flush(&mut writer).unwrap();
         let aborting = spawn(move || aborter.abort());
@@ -966,7 +966,7 @@ fn a_writer_that_is_never_dropped_holds_nobody_up_beyond_the_connection() {
             let server = upgraded(|peer| peer.stall());
             let ws = builder().write_timeout(None).connect(&server.url()).unwrap();
             let (leaking, waiting) = (ws.sender(), ws.sender());
-            std::mem::forget(leaking.writer(Kind::Text).unwrap());
+            std::mem::forget(leaking.writer(MessageKind::Text).unwrap());
             let waits = spawn(move || error(waiting.send("x")));
             if abort {
                 leaking.abort()

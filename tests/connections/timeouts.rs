@@ -729,7 +729,7 @@ fn writing_piecewise_to_a_peer_that_does_not_read_times_out() {
         });
         let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(landline::Kind::Binary).unwrap();
+        let mut writer = sender.writer(landline::MessageKind::Binary).unwrap();
         let failed = loop {
             if let Err(error) = writer.write_all(&[1; 64 * 1024]) {
                 break error;
@@ -848,13 +848,13 @@ fn a_message_that_waits_too_long_behind_another_times_out_and_breaks_nothing() {
         });
         let ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
         let sender = ws.sender();
-        let mut writer = sender.writer(landline::Kind::Text).unwrap();
+        let mut writer = sender.writer(landline::MessageKind::Text).unwrap();
         writer.write_all(b"who").unwrap();
         let other = ws.sender();
         let waiting = spawn(move || {
             takes(SHORT, || timed_out(other.send("never sent"), Timeout::Send));
             takes(SHORT, || timed_out(other.batch(["never", "sent"]), Timeout::Send));
-            takes(SHORT, || timed_out(other.writer(landline::Kind::Text), Timeout::Send));
+            takes(SHORT, || timed_out(other.writer(landline::MessageKind::Text), Timeout::Send));
         });
         waiting.join();
         assert!(sender.is_open());

@@ -7,7 +7,7 @@ use crate::support;
 use std::io::Write as _;
 use std::net::TcpListener;
 
-use landline::{CloseCode, Kind, Message, WebSocket};
+use landline::{CloseCode, Message, MessageKind, WebSocket};
 use support::*;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::protocol::frame::coding::CloseCode as TheirCode;
@@ -86,7 +86,7 @@ fn messages_in_fragments_come_back_whole() {
         let mut ws = builder().connect(&url).unwrap();
         let sender = ws.sender();
         let text = "grüße 🦀 ".repeat(20_000);
-        let mut writer = sender.writer(Kind::Text).unwrap();
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
         // Pieces that end inside of code points.
         for piece in text.as_bytes().chunks(1001) {
             writer.write_all(piece).unwrap();
@@ -94,11 +94,11 @@ fn messages_in_fragments_come_back_whole() {
         }
         writer.finish().unwrap();
         assert!(ws.recv().unwrap() == Message::Text(text));
-        let mut writer = sender.writer(Kind::Binary).unwrap();
+        let mut writer = sender.writer(MessageKind::Binary).unwrap();
         writer.write_all(&vec![7; 300_000]).unwrap();
         writer.finish().unwrap();
         assert!(ws.recv().unwrap() == Message::Binary(vec![7; 300_000]));
-        sender.writer(Kind::Binary).unwrap().finish().unwrap();
+        sender.writer(MessageKind::Binary).unwrap().finish().unwrap();
         assert_eq!(ws.recv().unwrap(), Message::Binary(Vec::new()));
         sender.batch(["one", "two", "three"]).unwrap();
         let three: Vec<_> = (0..3).map(|_| ws.recv().unwrap()).collect();

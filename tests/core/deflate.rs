@@ -67,7 +67,7 @@ fn outcome_with(bytes: &[u8], limits: Limits, parameters: DeflateParameters) -> 
     let whole = feed(&[bytes], limits, parameters, Delivery::Whole, (false, false));
     let step = if bytes.len() < 10_000 { 1 } else { 997 };
     let crumbs: Vec<&[u8]> = bytes.chunks(step).collect();
-    for delivery in [Delivery::Whole, Delivery::Pieces] {
+    for delivery in [Delivery::Whole, Delivery::Fragments] {
         for style in [(false, false), (true, false), (false, true)] {
             let same = |cut: &[&[u8]], how: &str| {
                 let outcome = feed(cut, limits, parameters, delivery, style);
@@ -725,7 +725,7 @@ mod compressing {
         let mut decoder = Decoder::new(Limits::default());
         decoder.accept_deflate(&DeflateParameters::NONE);
         decoder.feed(&frame(TEXT & 0x7F, &payloads[0]));
-        assert_eq!(decoder.advance(Delivery::Pieces), Ok(true));
+        assert_eq!(decoder.advance(Delivery::Fragments), Ok(true));
         assert_eq!(decoder.ready().map(|(_, len)| len), Some(5));
     }
 }
@@ -744,8 +744,8 @@ mod streaming {
         let mut out = Vec::new();
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            while decoder.advance(Delivery::Pieces).unwrap() {
-                let Ok(Some(landline::proto::recv::Step::Piece(piece))) = decoder.step() else {
+            while decoder.advance(Delivery::Fragments).unwrap() {
+                let Ok(Some(landline::proto::recv::Step::Fragment(piece))) = decoder.step() else {
                     panic!("not a piece");
                 };
                 assert!(piece.data.len() <= 32 * 1024);

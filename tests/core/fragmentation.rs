@@ -132,7 +132,7 @@ mod many_fragments {
             bytes.extend(frame(0x00, &[byte]));
         }
         bytes.extend(frame(0x80, b""));
-        for delivery in [Delivery::Whole, Delivery::Pieces] {
+        for delivery in [Delivery::Whole, Delivery::Fragments] {
             for step in [1, 3, 1_000, bytes.len()] {
                 let outcome = feed_by(&bytes, step, Limits::default(), delivery);
                 assert!(outcome == (vec![Text(sent.clone())], None), "by {step}, {delivery:?}");
@@ -256,7 +256,7 @@ mod many_fragments {
         let ping = Ping(b"between".into());
         let expected =
             [ping.clone(), ping.clone(), ping, Binary(parts.concat()), Text("next".into())];
-        for delivery in [Delivery::Whole, Delivery::Pieces] {
+        for delivery in [Delivery::Whole, Delivery::Fragments] {
             for step in [bytes.len(), 65_537, 65_536, 8_191, 100] {
                 let (events, violation) = feed_by(&bytes, step, Limits::default(), delivery);
                 assert!(events == expected, "by {step}, {delivery:?}");
@@ -268,7 +268,8 @@ mod many_fragments {
 
 mod delivery {
     use landline::proto::Violation;
-    use landline::proto::recv::{Decoder, Delivery, Kind, Limits, Owned, Step};
+    use landline::proto::message::MessageKind;
+    use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
 
     use crate::proto_support::{frame, hex};
 
@@ -278,8 +279,8 @@ mod delivery {
             return None;
         }
         Some(match decoder.step().unwrap().unwrap() {
-            Step::Piece(piece) => {
-                let kind = if piece.kind == Kind::Text { "text" } else { "binary" };
+            Step::Fragment(piece) => {
+                let kind = if piece.kind == MessageKind::Text { "text" } else { "binary" };
                 let edges = match (piece.first, piece.last) {
                     (true, true) => "only",
                     (true, false) => "first",
@@ -302,7 +303,8 @@ mod delivery {
     fn a_fragment_that_is_there_comes_as_one_piece() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 01 61 00 01 62 80 01 63 82 01 64"));
-        let steps: Vec<_> = std::iter::from_fn(|| next(&mut decoder, Delivery::Pieces)).collect();
+        let steps: Vec<_> =
+            std::iter::from_fn(|| next(&mut decoder, Delivery::Fragments)).collect();
         let expected =
             ["first text \"a\"", "middle text \"b\"", "last text \"c\"", "only binary \"d\""];
         assert_eq!(steps, expected);
@@ -314,7 +316,7 @@ mod delivery {
         let mut steps = Vec::new();
         for byte in hex("81 03 61 62 63") {
             feed(&mut decoder, &[byte]);
-            steps.push(next(&mut decoder, Delivery::Pieces));
+            steps.push(next(&mut decoder, Delivery::Fragments));
         }
         let expected = [
             None,
@@ -330,7 +332,8 @@ mod delivery {
     fn a_message_that_ends_empty_has_an_empty_last_piece_and_an_empty_message_only_that() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 01 61 00 00 80 00 82 00 01 00 80 00 01 00 80 01 62"));
-        let steps: Vec<_> = std::iter::from_fn(|| next(&mut decoder, Delivery::Pieces)).collect();
+        let steps: Vec<_> =
+            std::iter::from_fn(|| next(&mut decoder, Delivery::Fragments)).collect();
         let expected = [
             "first text \"a\"",
             "last text \"\"",
@@ -345,7 +348,7 @@ mod delivery {
     fn a_message_that_began_in_pieces_goes_on_in_pieces_when_whole_is_asked() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 62 89 00"));
-        assert_eq!(next(&mut decoder, Delivery::Pieces).unwrap(), "first text \"ab\"");
+        assert_eq!(next(&mut decoder, Delivery::Fragments).unwrap(), "first text \"ab\"");
         assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "Ping([])");
         assert_eq!(next(&mut decoder, Delivery::Whole), None);
         feed(&mut decoder, &hex("00 01 63 80 01 64 81 01 65"));
@@ -360,8 +363,8 @@ mod delivery {
         feed(&mut decoder, &hex("02 02 61 62"));
         assert_eq!(next(&mut decoder, Delivery::Whole), None);
         feed(&mut decoder, &hex("80 01 63 82 01 64"));
-        assert_eq!(next(&mut decoder, Delivery::Pieces).unwrap(), "binary \"abc\"");
-        assert_eq!(next(&mut decoder, Delivery::Pieces).unwrap(), "only binary \"d\"");
+        assert_eq!(next(&mut decoder, Delivery::Fragments).unwrap(), "binary \"abc\"");
+        assert_eq!(next(&mut decoder, Delivery::Fragments).unwrap(), "only binary \"d\"");
     }
 
     #[test]
@@ -374,7 +377,7 @@ mod delivery {
             decoder.stop_gathering();
             feed(&mut decoder, &hex(rest));
             assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
-            let Ok(Some(Step::Piece(piece))) = decoder.step() else { panic!("not a piece") };
+            let Ok(Some(Step::Fragment(piece))) = decoder.step() else { panic!("not a piece") };
             assert_eq!((piece.data, piece.first, piece.last), (&hex("82 ac 62")[..], false, true));
             // The next message is handed out as it is asked for.
             feed(&mut decoder, &hex("81 01 63"));
@@ -402,7 +405,7 @@ mod delivery {
         while !left.is_empty() {
             left = &left[decoder.feed(left)..];
             while decoder.advance(Delivery::Whole).unwrap() {
-                let Ok(Some(Step::Piece(piece))) = decoder.step() else { panic!("not a piece") };
+                let Ok(Some(Step::Fragment(piece))) = decoder.step() else { panic!("not a piece") };
                 assert!(piece.data.iter().all(|&byte| byte == 7));
                 len += piece.data.len();
             }
@@ -416,7 +419,7 @@ mod delivery {
     fn advance_says_the_same_until_the_step_is_taken() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("81 01 61 82 01 62"));
-        for delivery in [Delivery::Whole, Delivery::Pieces, Delivery::Whole] {
+        for delivery in [Delivery::Whole, Delivery::Fragments, Delivery::Whole] {
             assert_eq!(decoder.advance(delivery), Ok(true));
         }
         assert_eq!(decoder.step(), Ok(Some(Step::Text("a"))));
@@ -473,9 +476,9 @@ mod delivery {
         decoder.leave_text_unchecked();
         feed(&mut decoder, &hex("01 01 ff 80 01 fe"));
         for expected in [b"\xff", b"\xfe"] {
-            assert_eq!(decoder.advance(Delivery::Pieces), Ok(true));
+            assert_eq!(decoder.advance(Delivery::Fragments), Ok(true));
             let step = decoder.step();
-            assert!(matches!(step, Ok(Some(Step::Piece(piece))) if piece.data == expected));
+            assert!(matches!(step, Ok(Some(Step::Fragment(piece))) if piece.data == expected));
         }
         feed(&mut decoder, &hex("88 04 03e8 c3 28"));
         assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::CloseReason));
@@ -487,12 +490,12 @@ mod delivery {
         feed(&mut decoder, &hex("01 01 e2 00 01 82 80 01 ac 01 01 e2 80 01 82"));
         let mut bytes = Vec::new();
         for _ in 0..4 {
-            assert_eq!(decoder.advance(Delivery::Pieces), Ok(true));
-            let Ok(Some(Step::Piece(piece))) = decoder.step() else { panic!("not a piece") };
+            assert_eq!(decoder.advance(Delivery::Fragments), Ok(true));
+            let Ok(Some(Step::Fragment(piece))) = decoder.step() else { panic!("not a piece") };
             bytes.extend_from_slice(piece.data);
         }
         assert_eq!(bytes, [0xe2, 0x82, 0xac, 0xe2]);
-        assert_eq!(decoder.advance(Delivery::Pieces), Err(Violation::InvalidUtf8));
+        assert_eq!(decoder.advance(Delivery::Fragments), Err(Violation::InvalidUtf8));
     }
 
     #[test]

@@ -316,7 +316,7 @@ mod section_5_2_exhaustively {
             for second in 0..=255 {
                 (bytes[0], bytes[1]) = (first, second);
                 for (cut, delivery) in
-                    [(132, Delivery::Whole), (1, Delivery::Whole), (2, Delivery::Pieces)]
+                    [(132, Delivery::Whole), (1, Delivery::Whole), (2, Delivery::Fragments)]
                 {
                     let mut decoder = Decoder::new(Limits::default());
                     let mut steps = Steps::default();
@@ -572,7 +572,7 @@ mod limits_are_judged_on_the_header {
         });
         for len in [1 << 32, 1 << 40, 1 << 46, 1 << 62, u64::MAX >> 1] {
             for first in [0x81, 0x82, 0x01, 0x02] {
-                for delivery in [Delivery::Whole, Delivery::Pieces] {
+                for delivery in [Delivery::Whole, Delivery::Fragments] {
                     let before = address_space();
                     let mut decoder = Decoder::new(unlimited);
                     decoder.feed(&announce(first, len));
@@ -817,7 +817,7 @@ mod space_for_the_next_read {
             (0x02, 200_000, whole, LARGE),
             (0x82, 100, whole, SMALL),
             (0x81, 200_000, whole, SMALL),
-            (0x82, 200_000, Delivery::Pieces, SMALL),
+            (0x82, 200_000, Delivery::Fragments, SMALL),
         ] {
             let mut decoder = begun(first, len, delivery);
             assert_eq!(decoder.space().len(), expected, "{first:02x} {len} {delivery:?}");
@@ -1012,7 +1012,7 @@ mod space_for_the_next_read {
         for (delivery, ready, is_piece) in [
             (whole, (Opcode::Text, 3), false),
             (whole, (Opcode::Binary, 4), false),
-            (Delivery::Pieces, (Opcode::Text, 1), true),
+            (Delivery::Fragments, (Opcode::Text, 1), true),
             (whole, (Opcode::Text, 0), true),
             (whole, (Opcode::Ping, 1), false),
         ] {

@@ -327,7 +327,7 @@ mod section_8_1_text_messages {
             ("ce ba f4 8f bf", None),
         ];
         for (row, expected) in rows {
-            for delivery in [Delivery::Whole, Delivery::Pieces] {
+            for delivery in [Delivery::Whole, Delivery::Fragments] {
                 for first in [0x81, 0x01] {
                     for len in [100, 1_000, 1 << 20] {
                         let found = failing_byte(&announce(first, len), &hex(row), delivery);

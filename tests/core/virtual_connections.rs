@@ -282,7 +282,7 @@ impl Net {
 #[test]
 fn messages_and_pings_go_both_ways_and_nothing_is_lost() {
     for seed in 0..24 {
-        let delivery = if seed % 2 == 0 { Delivery::Whole } else { Delivery::Pieces };
+        let delivery = if seed % 2 == 0 { Delivery::Whole } else { Delivery::Fragments };
         let mut net = Net::new(seed, Keepalive::OFF, delivery);
         let (mut up, mut down, mut pings) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..30 {
@@ -334,7 +334,7 @@ fn the_server_closes_and_the_client_echoes_its_code_once() {
 #[test]
 fn the_closes_cross_on_the_wire_and_each_side_sends_one() {
     for seed in 300..316 {
-        let mut net = Net::new(seed, Keepalive::OFF, Delivery::Pieces);
+        let mut net = Net::new(seed, Keepalive::OFF, Delivery::Fragments);
         let down = net.message();
         net.server_sends(&down, &mut Vec::new());
         net.server.close(1001, &mut net.down);

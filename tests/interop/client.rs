@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{Builder, CloseCode, Error, Event, Kind, Message, TlsOptions, WebSocket};
+use landline::{Builder, CloseCode, Error, Event, MessageKind, Message, TlsOptions, WebSocket};
 
 /// The slowest scenario takes half a minute, so one that takes this long hangs.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(180);
@@ -196,7 +196,7 @@ fn large_text(peer: &Peer) -> Outcome {
 fn fragments_from_us(peer: &Peer) -> Outcome {
     let mut ws = peer.connect("/echo")?;
     let sender = ws.sender();
-    for kind in [Kind::Text, Kind::Binary] {
+    for kind in [MessageKind::Text, MessageKind::Binary] {
         let mut writer = sender.writer(kind)?;
         // The first cut is in the middle of a character, which a fragment may be.
         for fragment in [&b"gr\xc3"[..], b"\xbc\xc3\x9f", b" Gott"] {
@@ -205,8 +205,8 @@ fn fragments_from_us(peer: &Peer) -> Outcome {
         }
         writer.finish()?;
         let expected = match kind {
-            Kind::Text => Message::Text("grüß Gott".to_owned()),
-            Kind::Binary => Message::Binary("grüß Gott".into()),
+            MessageKind::Text => Message::Text("grüß Gott".to_owned()),
+            MessageKind::Binary => Message::Binary("grüß Gott".into()),
         };
         assert_eq!(ws.recv()?, expected);
     }

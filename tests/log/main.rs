@@ -175,7 +175,7 @@ fn a_logger_may_send_over_the_connection_that_it_is_told_about() {
             *ON_LINE.lock().unwrap() = Some((line, send));
             support::promptly(|| ws.send("x".repeat(41).as_str()).unwrap());
             let sender = ws.sender();
-            let mut writer = sender.writer(landline::Kind::Binary).unwrap();
+            let mut writer = sender.writer(landline::MessageKind::Binary).unwrap();
             std::io::Write::write_all(&mut writer, &[7; 42]).unwrap();
             support::promptly(|| writer.finish().unwrap());
             let event = support::promptly(|| ws.next_event().map(|event| format!("{event:?}")));

@@ -378,7 +378,7 @@ fn an_outbox_that_waits_for_its_turn_does_not_spin() {
             let (ws, is_over) = (ws.clone(), is_over.take().unwrap());
             let (begun, has_begun) = std::sync::mpsc::channel();
             writing = Some(spawn(move || {
-                let mut writer = ws.writer(landline::Kind::Text).unwrap();
+                let mut writer = ws.writer(landline::MessageKind::Text).unwrap();
                 writer.write_all(b"first").unwrap();
                 writer.flush().unwrap();
                 begun.send(()).unwrap();

@@ -6,7 +6,8 @@
 use landline::proto::Violation;
 use landline::proto::close::CloseFrame;
 use landline::proto::frame::Opcode;
-use landline::proto::recv::{Decoder, Delivery, Kind, Limits, Owned, Piece, Step};
+use landline::proto::message::{Fragment, MessageKind};
+use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
 use landline::proto::send::{Encoder, MaskKeys};
 
 /// A step that owns its bytes; the pieces of a message are put together.
@@ -114,7 +115,7 @@ pub(crate) fn every_cut(bytes: &[u8], limits: Limits, delivery: Delivery) -> Out
 /// [`every_cut`] with whole messages and with pieces: the same outcome.
 pub(crate) fn outcome_with(bytes: &[u8], limits: Limits) -> Outcome {
     let whole = every_cut(bytes, limits, Delivery::Whole);
-    let pieces = every_cut(bytes, limits, Delivery::Pieces);
+    let pieces = every_cut(bytes, limits, Delivery::Fragments);
     assert_eq!(whole, pieces, "whole and in pieces");
     whole
 }
@@ -166,7 +167,7 @@ fn feed_chunks(chunks: &[&[u8]], limits: Limits, delivery: Delivery, style: Styl
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     pub(crate) events: Vec<OwnedEvent>,
-    open: Option<(Kind, Vec<u8>)>,
+    open: Option<(MessageKind, Vec<u8>)>,
 }
 
 impl Steps {
@@ -196,9 +197,9 @@ impl Steps {
                 Step::Ping(payload) => Ping(payload.to_vec()),
                 Step::Pong(payload) => Pong(payload.to_vec()),
                 Step::Close(close) => Close(close),
-                Step::Piece(piece) => {
+                Step::Fragment(piece) => {
                     let opcode =
-                        if piece.kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+                        if piece.kind == MessageKind::Text { Opcode::Text } else { Opcode::Binary };
                     check(opcode, piece.data.len());
                     self.put_together(piece);
                     continue;
@@ -212,7 +213,7 @@ impl Steps {
         Ok(())
     }
 
-    fn put_together(&mut self, piece: Piece<'_>) {
+    fn put_together(&mut self, piece: Fragment<'_>) {
         assert_eq!(piece.first, self.open.is_none(), "`first` is wrong");
         assert!(piece.last || !piece.data.is_empty(), "an empty piece that is not the last");
         let (kind, bytes) = self.open.get_or_insert((piece.kind, Vec::new()));
@@ -220,8 +221,8 @@ impl Steps {
         bytes.extend_from_slice(piece.data);
         if piece.last {
             self.events.extend(self.open.take().map(|(kind, bytes)| match kind {
-                Kind::Text => Text(String::from_utf8(bytes).unwrap()),
-                Kind::Binary => Binary(bytes),
+                MessageKind::Text => Text(String::from_utf8(bytes).unwrap()),
+                MessageKind::Binary => Binary(bytes),
             }));
         }
     }

@@ -2,7 +2,7 @@
 //! is called.
 
 use landline::{
-    App, Cause, Closed, Error, Handler, HandlerResult, MessageRef, Open, Piece, Sender, Side,
+    App, Cause, Closed, Error, Fragment, Handler, HandlerResult, MessageRef, Open, Sender, Side,
 };
 
 use super::{Peer, Server, builder, listener, spawn};
@@ -83,7 +83,7 @@ impl Handler for Recorder<'_> {
         self.note(line, Some(sender))
     }
 
-    fn on_fragment(&mut self, sender: &Sender, piece: Piece<'_>) -> HandlerResult {
+    fn on_fragment(&mut self, sender: &Sender, piece: Fragment<'_>) -> HandlerResult {
         let end = if piece.last { ", the last" } else { "" };
         self.note(format!("fragment {:?}{end}", piece.data), Some(sender))
     }

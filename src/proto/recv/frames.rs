@@ -1,10 +1,11 @@
 //! What the bytes that are there mean: frames, and the messages that they make.
 
-use super::step::{Delivery, Kind};
+use super::step::Delivery;
 use super::{BULK, Decoder, LARGE_BUFFER, Ready};
 use crate::proto::close::CloseFrame;
 use crate::proto::error::Violation;
 use crate::proto::frame::{Header, Opcode};
+use crate::proto::message::MessageKind;
 
 /// A data frame whose payload is being read.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Frame {
 /// A message of which a frame has begun.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
-    pub(super) kind: Kind,
+    pub(super) kind: MessageKind,
     pub(super) delivery: Delivery,
     /// Its payload is compressed (RFC 7692 section 6.2).
     pub(super) compressed: bool,
@@ -53,7 +54,7 @@ impl Decoder {
                     #[cfg(feature = "deflate")]
                     _ if message.compressed => self.inflate(frame, message)?,
                     Delivery::Whole => self.gather(frame, message)?,
-                    Delivery::Pieces => self.hand_out(frame, message)?,
+                    Delivery::Fragments => self.hand_out(frame, message)?,
                 };
                 if found || self.frame.is_some() {
                     return Ok(found);
@@ -125,7 +126,11 @@ impl Decoder {
     /// Begins a data frame: the limits are checked on the header, before any memory is taken.
     fn open(&mut self, header: Header, delivery: Delivery) -> Result<(), Violation> {
         let mut message = self.message.unwrap_or_else(|| Message {
-            kind: if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary },
+            kind: if header.opcode == Opcode::Text {
+                MessageKind::Text
+            } else {
+                MessageKind::Binary
+            },
             delivery,
             compressed: header.rsv != 0,
             size: 0,
@@ -161,7 +166,7 @@ impl Decoder {
         if over(self.limits.max_empty_fragments.map(u64::from), message.empty.into()) {
             return Err(Violation::TooManyEmptyFragments);
         }
-        let gathers_bytes = message.kind == Kind::Binary || self.unchecked_text;
+        let gathers_bytes = message.kind == MessageKind::Binary || self.unchecked_text;
         let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
         self.bulk = straight && header.len >= BULK as u64;
         self.frame = Some(Frame { fin: header.fin, left: header.len });
@@ -187,7 +192,7 @@ impl Decoder {
             return Ok(true);
         }
         let payload = &self.buffer[self.start..self.start + len];
-        if message.kind == Kind::Text && !self.unchecked_text {
+        if message.kind == MessageKind::Text && !self.unchecked_text {
             self.utf8.push(payload, &mut self.text)?;
         } else if len > 0 {
             let data = self.binary.len();
@@ -217,7 +222,7 @@ impl Decoder {
         frame.left -= len as u64;
         let ends_frame = frame.left == 0;
         let last = ends_frame && frame.fin;
-        if message.kind == Kind::Text && !self.unchecked_text {
+        if message.kind == MessageKind::Text && !self.unchecked_text {
             self.utf8.check(&self.buffer[self.start..self.start + len])?;
             if last {
                 self.utf8.finish()?;
@@ -230,7 +235,7 @@ impl Decoder {
         self.message = (!last).then_some(message);
         if found {
             self.ready =
-                Some(Ready::Piece { kind: message.kind, len, first, last, inflated: false });
+                Some(Ready::Fragment { kind: message.kind, len, first, last, inflated: false });
         }
         Ok(found)
     }

@@ -4,9 +4,10 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::frames::{Frame, Message};
-use super::{Decoder, Delivery, Kind, LARGE_BUFFER, Ready};
+use super::{Decoder, Delivery, LARGE_BUFFER, Ready};
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::error::Violation;
+use crate::proto::message::MessageKind;
 
 /// For how many inflated bytes at a time room is made.
 const STEP: usize = 32 * 1024;
@@ -104,7 +105,7 @@ impl Decoder {
         mut frame: Frame,
         mut message: Message,
     ) -> Result<bool, Violation> {
-        let pieces = message.delivery == Delivery::Pieces;
+        let pieces = message.delivery == Delivery::Fragments;
         if pieces {
             self.binary.clear(); // It was handed out.
         } else {
@@ -144,7 +145,7 @@ impl Decoder {
             self.message = (!last).then_some(message);
             if pieces && found {
                 let (kind, len) = (message.kind, self.binary.len());
-                self.ready = Some(Ready::Piece { kind, len, first, last, inflated: true });
+                self.ready = Some(Ready::Fragment { kind, len, first, last, inflated: true });
             } else if found {
                 self.inflated(message.kind)?;
             }
@@ -168,7 +169,7 @@ impl Decoder {
         let limit = self.limits.max_message_size.unwrap_or(u64::MAX);
         let allowed = limit.saturating_sub(message.size);
         let allowed = usize::try_from(allowed).map_or(new.len(), |most| most.min(new.len()));
-        if message.kind == Kind::Text && !self.unchecked_text {
+        if message.kind == MessageKind::Text && !self.unchecked_text {
             self.utf8.check(&new[..allowed])?;
         }
         if allowed < new.len() {
@@ -179,12 +180,12 @@ impl Decoder {
     }
 
     /// A whole message is in `binary`.
-    fn inflated(&mut self, kind: Kind) -> Result<(), Violation> {
+    fn inflated(&mut self, kind: MessageKind) -> Result<(), Violation> {
         // After a big message, this is a small one: the memory is not needed any more.
         if self.binary.len() <= LARGE_BUFFER && self.binary.capacity() > 2 * LARGE_BUFFER {
             self.binary.shrink_to(LARGE_BUFFER);
         }
-        if kind == Kind::Text && !self.unchecked_text {
+        if kind == MessageKind::Text && !self.unchecked_text {
             // It is known to be UTF-8; looking again costs less than copying.
             let text = String::from_utf8(core::mem::take(&mut self.binary));
             self.text = text.map_err(|_| Violation::InvalidUtf8)?;
@@ -201,7 +202,7 @@ impl Decoder {
         let limit = (limit - message.size).saturating_add(1);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (least, wanted) = match message.delivery {
-            Delivery::Pieces => (STEP, STEP),
+            Delivery::Fragments => (STEP, STEP),
             Delivery::Whole => {
                 (1, have.max(len.saturating_mul(4)).clamp(1024, have.max(LARGE_BUFFER)))
             }

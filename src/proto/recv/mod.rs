@@ -11,11 +11,12 @@ mod frames;
 mod inflate;
 mod step;
 
-pub use step::{Delivery, Kind, Owned, Piece, Step};
+pub use step::{Delivery, Owned, Step};
 
 use super::close::CloseFrame;
 use super::error::Violation;
 use super::frame::{MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
+use super::message::{Fragment, MessageKind};
 use super::utf8::Utf8;
 use frames::{Frame, Message, reserve};
 
@@ -87,11 +88,11 @@ pub struct Decoder {
 #[derive(Debug)]
 enum Ready {
     /// A whole message of so many bytes at the front of the buffer. Text is not checked yet.
-    Buffered(Kind, usize),
+    Buffered(MessageKind, usize),
     /// A whole message in `text` or `binary`.
-    Gathered(Kind),
-    Piece {
-        kind: Kind,
+    Gathered(MessageKind),
+    Fragment {
+        kind: MessageKind,
         len: usize,
         first: bool,
         last: bool,
@@ -206,9 +207,9 @@ impl Decoder {
     /// or Binary.
     #[must_use]
     pub fn ready(&self) -> Option<(Opcode, usize)> {
-        let data = |kind| if kind == Kind::Text { Opcode::Text } else { Opcode::Binary };
+        let data = |kind| if kind == MessageKind::Text { Opcode::Text } else { Opcode::Binary };
         Some(match self.ready.as_ref()? {
-            Ready::Buffered(kind, len) | Ready::Piece { kind, len, .. } => (data(*kind), *len),
+            Ready::Buffered(kind, len) | Ready::Fragment { kind, len, .. } => (data(*kind), *len),
             // One of the two is empty.
             Ready::Gathered(kind) => (data(*kind), self.text.len() + self.binary.len()),
             Ready::Ping(len) => (Opcode::Ping, *len),
@@ -217,10 +218,10 @@ impl Decoder {
         })
     }
 
-    /// Whether the step to take is a [`Step::Piece`].
+    /// Whether the step to take is a [`Step::Fragment`].
     #[must_use]
     pub fn is_piece(&self) -> bool {
-        matches!(self.ready, Some(Ready::Piece { .. }))
+        matches!(self.ready, Some(Ready::Fragment { .. }))
     }
 
     /// Takes the step that [`advance`](Self::advance) found; `None` when there is none.
@@ -234,9 +235,9 @@ impl Decoder {
             Ready::Buffered(kind, len) => {
                 self.lent = len;
                 match kind {
-                    Kind::Binary => Step::Binary(&front[..len]),
-                    Kind::Text if self.unchecked_text => Step::RawText(&front[..len]),
-                    Kind::Text => match std::str::from_utf8(&front[..len]) {
+                    MessageKind::Binary => Step::Binary(&front[..len]),
+                    MessageKind::Text if self.unchecked_text => Step::RawText(&front[..len]),
+                    MessageKind::Text => match std::str::from_utf8(&front[..len]) {
                         Ok(text) => Step::Text(text),
                         Err(_) => {
                             self.failed = Some(Violation::InvalidUtf8);
@@ -245,15 +246,17 @@ impl Decoder {
                     },
                 }
             }
-            Ready::Gathered(Kind::Binary) => Step::Binary(&self.binary),
-            Ready::Gathered(Kind::Text) if self.unchecked_text => Step::RawText(&self.binary),
-            Ready::Gathered(Kind::Text) => Step::Text(&self.text),
-            Ready::Piece { kind, len: _, first, last, inflated: true } => {
-                Step::Piece(Piece { kind, data: &self.binary, first, last })
+            Ready::Gathered(MessageKind::Binary) => Step::Binary(&self.binary),
+            Ready::Gathered(MessageKind::Text) if self.unchecked_text => {
+                Step::RawText(&self.binary)
             }
-            Ready::Piece { kind, len, first, last, inflated: false } => {
+            Ready::Gathered(MessageKind::Text) => Step::Text(&self.text),
+            Ready::Fragment { kind, len: _, first, last, inflated: true } => {
+                Step::Fragment(Fragment { kind, data: &self.binary, first, last })
+            }
+            Ready::Fragment { kind, len, first, last, inflated: false } => {
                 self.lent = len;
-                Step::Piece(Piece { kind, data: &front[..len], first, last })
+                Step::Fragment(Fragment { kind, data: &front[..len], first, last })
             }
             Ready::Ping(len) => {
                 self.lent = len;
@@ -280,7 +283,7 @@ impl Decoder {
                 let is_small = |len, room| len <= SMALL_BUFFER || room > 4 * len + LARGE_BUFFER;
                 let (text, binary) = (&mut self.text, &mut self.binary);
                 match kind {
-                    Kind::Text if !self.unchecked_text => {
+                    MessageKind::Text if !self.unchecked_text => {
                         let small = is_small(text.len(), text.capacity());
                         Owned::Text(if small { text.clone() } else { core::mem::take(text) })
                     }
@@ -300,11 +303,11 @@ impl Decoder {
     }
 
     /// Gathers the message that has begun no longer: what has arrived of it is forgotten, and the
-    /// rest is handed out in pieces, as with [`Delivery::Pieces`].
+    /// rest is handed out in pieces, as with [`Delivery::Fragments`].
     pub fn stop_gathering(&mut self) {
         if let Some(message) = &mut self.message {
             if message.delivery == Delivery::Whole {
-                message.delivery = Delivery::Pieces;
+                message.delivery = Delivery::Fragments;
                 self.bulk = false;
                 self.space = 0;
                 self.text = String::new();

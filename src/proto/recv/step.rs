@@ -1,16 +1,7 @@
 //! What a decoder hands out.
 
 use crate::proto::close::CloseFrame;
-
-/// The two kinds of message (RFC 6455 section 5.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_enums)] // The RFC has two.
-pub enum Kind {
-    /// UTF-8.
-    Text,
-    /// Any bytes.
-    Binary,
-}
+use crate::proto::message::Fragment;
 
 /// How a data message that begins now is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +9,8 @@ pub enum Kind {
 pub enum Delivery {
     /// Whole, when its last byte is there.
     Whole,
-    /// In pieces, as its bytes arrive; memory stays constant.
-    Pieces,
+    /// In fragments, as its bytes arrive; memory stays constant.
+    Fragments,
 }
 
 /// What the peer sent; borrows from the decoder.
@@ -33,7 +24,7 @@ pub enum Step<'a> {
     /// A whole text message, not checked: only with [`Decoder::leave_text_unchecked`](super::Decoder::leave_text_unchecked).
     RawText(&'a [u8]),
     /// The next bytes of a message.
-    Piece(Piece<'a>),
+    Fragment(Fragment<'a>),
     /// A Ping's payload, at most 125 bytes.
     Ping(&'a [u8]),
     /// A Pong's payload, at most 125 bytes.
@@ -50,19 +41,4 @@ pub enum Owned {
     Text(String),
     /// A binary message, or a text message that was not checked.
     Binary(Vec<u8>),
-}
-
-/// The next bytes of a message that is handed out in pieces. A fragment comes as one piece, or as
-/// several when it arrives in several reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Piece<'a> {
-    /// What the message is.
-    pub kind: Kind,
-    /// The bytes; of text they are checked, but may end inside a code point.
-    pub data: &'a [u8],
-    /// The first piece of its message.
-    pub first: bool,
-    /// The last piece of its message.
-    pub last: bool,
 }

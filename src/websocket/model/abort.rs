@@ -3,7 +3,7 @@
 use super::{PLENTY, connection, explore, spawn};
 use crate::error::{Cause, Error};
 use crate::proto::close::CloseCode;
-use crate::proto::recv::Kind;
+use crate::proto::message::MessageKind;
 
 fn is_aborted(error: &Error) {
     let closed = error.closed().unwrap();
@@ -32,7 +32,7 @@ fn an_abort_wakes_a_thread_that_waits_for_a_lock_that_is_not_released() {
     explore(3, || {
         let (receiver, sender, peer) = connection(PLENTY, PLENTY);
         let (waiter, aborter) = (sender.clone(), sender.clone());
-        let writer = sender.writer(Kind::Text).unwrap();
+        let writer = sender.writer(MessageKind::Text).unwrap();
         let waiting = spawn(move || is_aborted(&waiter.send("a").unwrap_err()));
         let aborting = spawn(move || aborter.abort());
         waiting.join().unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use super::{Frame, PLENTY, connection, explore, payloads, spawn};
 use crate::proto::close::CloseCode;
 use crate::proto::frame::Opcode;
-use crate::proto::recv::Kind;
+use crate::proto::message::MessageKind;
 
 /// There is one Close among the frames, and it is the last.
 fn ends_with_its_only_close(frames: &[Frame]) {
@@ -77,7 +77,7 @@ fn a_thread_that_waits_for_the_message_lock_learns_that_the_connection_is_closed
     explore(3, || {
         let (receiver, sender, peer) = connection(PLENTY, PLENTY);
         let (waiter, closer) = (sender.clone(), sender.clone());
-        let writer = sender.writer(Kind::Text).unwrap();
+        let writer = sender.writer(MessageKind::Text).unwrap();
         let waiting = spawn(move || waiter.send("a").unwrap_err());
         let closing = spawn(move || closer.close(CloseCode::NORMAL).unwrap());
         assert!(waiting.join().unwrap().closed().is_some());
@@ -91,7 +91,7 @@ fn a_thread_that_waits_for_the_message_lock_learns_that_the_peer_has_gone() {
     explore(3, || {
         let (mut receiver, sender, peer) = connection(PLENTY, PLENTY);
         let waiter = sender.clone();
-        let writer = sender.writer(Kind::Text).unwrap();
+        let writer = sender.writer(MessageKind::Text).unwrap();
         let waiting = spawn(move || waiter.send("a").unwrap_err());
         let receiving = spawn(move || receiver.recv().unwrap_err());
         drop(peer);
@@ -198,7 +198,7 @@ fn nothing_goes_out_inside_a_message_that_was_abandoned() {
         let (closer, other) = (sender.clone(), sender.clone());
         let closing = spawn(move || drop(closer.close(CloseCode::NORMAL)));
         let abandoning = spawn(move || {
-            let Ok(mut writer) = sender.writer(Kind::Text) else { return };
+            let Ok(mut writer) = sender.writer(MessageKind::Text) else { return };
             let _ = io::Write::write_all(&mut writer, b"begun");
             let _ = io::Write::flush(&mut writer);
         });

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::{PLENTY, connection, explore, payloads, spawn};
 use crate::proto::frame::Opcode;
-use crate::proto::recv::Kind;
+use crate::proto::message::MessageKind;
 
 #[test]
 fn a_message_is_not_written_into_another_one() {
@@ -40,7 +40,7 @@ fn between_the_fragments_of_a_message_go_pongs_and_no_other_message() {
         peer.send(Opcode::Ping, b"1");
         let receiving = spawn(move || receiver.recv().unwrap_err());
         let writing = spawn(move || {
-            let mut writer = sender.writer(Kind::Binary).unwrap();
+            let mut writer = sender.writer(MessageKind::Binary).unwrap();
             writer.write_all(b"a").unwrap();
             writer.flush().unwrap();
             writer.write_all(b"b").unwrap();
@@ -71,7 +71,7 @@ fn a_pong_goes_out_while_a_message_in_fragments_waits_for_its_rest() {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         peer.send(Opcode::Ping, b"1");
         let receiving = spawn(move || receiver.recv().unwrap_err());
-        let mut writer = sender.writer(Kind::Binary).unwrap();
+        let mut writer = sender.writer(MessageKind::Binary).unwrap();
         writer.write_all(b"a").unwrap();
         writer.flush().unwrap();
         // The rest is not written before the pong is there.

@@ -106,7 +106,7 @@ fn has_randomness(wire: &Wire, yes: bool) {
     }));
 }
 
-fn uncompressed(sender: &Sender, kind: Kind) -> MessageWriter<'_> {
+fn uncompressed(sender: &Sender, kind: MessageKind) -> MessageWriter<'_> {
     let writer = sender.writer(kind).unwrap();
     #[cfg(feature = "deflate")]
     let writer = writer.uncompressed();
@@ -117,7 +117,7 @@ fn uncompressed(sender: &Sender, kind: Kind) -> MessageWriter<'_> {
 fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
     let (sender, wire, recorder) = connection();
     has_randomness(&wire, false);
-    let mut writer = uncompressed(&sender, Kind::Text);
+    let mut writer = uncompressed(&sender, MessageKind::Text);
     writer.write_all(b"lost").unwrap();
     writer.flush().unwrap_err();
     // What would follow is not the message that was meant.
@@ -127,7 +127,7 @@ fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
     let said = writer.finish().unwrap_err();
     assert!(matches!(said, Error::Io(_)), "{said:?}");
     assert!(sender.is_open());
-    let mut writer = uncompressed(&sender, Kind::Text);
+    let mut writer = uncompressed(&sender, MessageKind::Text);
     writer.write_all(b"fine").unwrap();
     writer.finish().unwrap();
     assert_eq!(recorder.frames(), [(true, Opcode::Text, b"fine".to_vec())]);
@@ -137,7 +137,7 @@ fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
 fn a_message_whose_only_frame_is_refused_leaves_the_connection_usable() {
     let (sender, wire, recorder) = connection();
     has_randomness(&wire, false);
-    let writer = uncompressed(&sender, Kind::Binary);
+    let writer = uncompressed(&sender, MessageKind::Binary);
     let said = writer.finish().unwrap_err();
     assert!(matches!(said, Error::Io(_)), "{said:?}");
     has_randomness(&wire, true);
@@ -148,7 +148,7 @@ fn a_message_whose_only_frame_is_refused_leaves_the_connection_usable() {
 #[test]
 fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
     let (sender, wire, recorder) = connection();
-    let mut writer = uncompressed(&sender, Kind::Text);
+    let mut writer = uncompressed(&sender, MessageKind::Text);
     writer.write_all(b"a part").unwrap();
     writer.flush().unwrap();
     // The frame is refused, the Close is not: a system that has its randomness back.
@@ -170,7 +170,7 @@ fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
 #[test]
 fn a_message_of_which_a_part_was_sent_ends_the_connection_without_a_close_if_none_can_be_sent() {
     let (sender, wire, recorder) = connection();
-    let mut writer = uncompressed(&sender, Kind::Text);
+    let mut writer = uncompressed(&sender, MessageKind::Text);
     writer.write_all(b"a part").unwrap();
     writer.flush().unwrap();
     has_randomness(&wire, false);
@@ -191,7 +191,7 @@ fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
     has_randomness(&wire, false);
     let said = sender.send("Hello").unwrap_err();
     assert!(matches!(said, Error::Io(_)), "{said:?}");
-    let mut writer = sender.writer(Kind::Text).unwrap();
+    let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"Hello").unwrap();
     writer.flush().unwrap_err();
     writer.finish().unwrap_err();

@@ -115,7 +115,7 @@ pub fn inflate(
             len += match decoder.step()? {
                 Some(Step::Text(text)) => text.len(),
                 Some(Step::Binary(bytes)) => bytes.len(),
-                Some(Step::Piece(piece)) => piece.data.len(),
+                Some(Step::Fragment(piece)) => piece.data.len(),
                 _ => 0,
             };
         }

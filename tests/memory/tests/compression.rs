@@ -154,9 +154,9 @@ fn a_compressed_message_is_handed_out_in_pieces_with_a_window_and_a_step() {
             let (mut rest, mut out) = (&bytes[..], 0);
             while !rest.is_empty() {
                 rest = &rest[decoder.feed(rest)..];
-                while decoder.advance(Delivery::Pieces).unwrap() {
+                while decoder.advance(Delivery::Fragments).unwrap() {
                     match decoder.step() {
-                        Ok(Some(Step::Piece(piece))) => out += piece.data.len(),
+                        Ok(Some(Step::Fragment(piece))) => out += piece.data.len(),
                         other => panic!("{other:?}"),
                     }
                 }
@@ -203,7 +203,7 @@ fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
     const LIMIT: usize = 1 << 20;
     for opcode in [Opcode::Binary, Opcode::Text] {
         let bytes = bomb(opcode, 256 << 20);
-        for delivery in [Delivery::Whole, Delivery::Pieces] {
+        for delivery in [Delivery::Whole, Delivery::Fragments] {
             let mut limits = Limits::default();
             limits.max_message_size = Some(LIMIT as u64);
             let ((refused, out), used) = measure(|| {
@@ -218,7 +218,7 @@ fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
                             rest = &rest[decoder.feed(rest)..];
                         }
                         Ok(true) => match decoder.step() {
-                            Ok(Some(Step::Piece(piece))) => out += piece.data.len(),
+                            Ok(Some(Step::Fragment(piece))) => out += piece.data.len(),
                             other => panic!("{other:?}"),
                         },
                     }

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 
-use landline::{Builder, Kind, WebSocket};
+use landline::{Builder, MessageKind, WebSocket};
 use landline_memory::{Used, live, measure};
 use support::*;
 
@@ -60,7 +60,7 @@ fn a_message_that_is_written_piece_by_piece_takes_two_pieces() {
         let ws = builder().connect(&server.url()).unwrap();
         let sender = ws.sender();
         let ((), used) = measure(|| {
-            let mut writer = sender.writer(Kind::Text).unwrap();
+            let mut writer = sender.writer(MessageKind::Text).unwrap();
             for _ in 0..16 * 1024 {
                 writer.write_all(&[b'x'; KIB]).unwrap();
             }

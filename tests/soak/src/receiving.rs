@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use landline::{Error, Event, Kind, Message, MessageReader, Receiver, Timeout, WebSocket};
+use landline::{Error, Event, MessageKind, Message, MessageReader, Receiver, Timeout, WebSocket};
 
 use crate::ledger::{Ledger, Received};
 use crate::payload::Stamp;
@@ -150,7 +150,7 @@ impl<'a, S: Source> Receiving<'a, S> {
                 return Ok(None);
             }
             if read == 0 {
-                let text = reader.kind() == Kind::Text;
+                let text = reader.kind() == MessageKind::Text;
                 let stamp = Stamp { text, len, crc: hasher.finalize() };
                 return Ok(Some(Received::read(stamp, &head)));
             }

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     assert_eq!(refused, Err(Violation::MessageTooBig));
     drop(refusing);
     let mut streaming = decoder(None);
-    let (len, pieces, _) = during(|| inflate(&mut streaming, &bomb, Delivery::Pieces));
+    let (len, pieces, _) = during(|| inflate(&mut streaming, &bomb, Delivery::Fragments));
     assert_eq!(len, Ok(1 << 30));
     println!("\n1 GiB from {} bytes, peak heap bytes", bomb.len());
     println!("refused at 64 MiB {whole:>12}, of which over the limit {}", over(whole));
