@@ -8,6 +8,8 @@ mod on_or_off {
 
     use crate::proto::frame::Opcode;
     use crate::proto::http::{is_secret, is_token};
+    use crate::proto::message::MessageKind;
+    use crate::proto::recv::Found;
     use crate::sync::Mutex;
 
     /// Logs a head, a line each, control characters escaped: of headers that may hold a secret the
@@ -41,7 +43,19 @@ mod on_or_off {
     }
 
     /// Logs what was received, not what it holds.
-    pub(crate) fn received(opcode: Opcode, len: usize) {
+    pub(crate) fn received(found: Found) {
+        if log::max_level() < log::LevelFilter::Trace {
+            return;
+        }
+        let (opcode, len) = match found {
+            Found::Message { kind, len } | Found::Fragment { kind, len, .. } => match kind {
+                MessageKind::Text => (Opcode::Text, len),
+                MessageKind::Binary => (Opcode::Binary, len),
+            },
+            Found::Ping { len } => (Opcode::Ping, len),
+            Found::Pong { len } => (Opcode::Pong, len),
+            Found::Close { len } => (Opcode::Close, len),
+        };
         log::trace!("received {opcode:?}, {len} bytes");
     }
 
@@ -93,6 +107,7 @@ mod on_or_off {
 #[cfg(not(feature = "log"))]
 mod on_or_off {
     use crate::proto::frame::Opcode;
+    use crate::proto::recv::Found;
 
     pub(crate) fn log_head(_: &str, _: &[u8]) {}
 
@@ -100,7 +115,7 @@ mod on_or_off {
 
     pub(crate) fn exception_skipped(_: &str, _: usize) {}
 
-    pub(crate) fn received(_: Opcode, _: usize) {}
+    pub(crate) fn received(_: Found) {}
 
     #[derive(Debug, Default)]
     pub(crate) struct SentLog;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::{
     Builder, CloseCode, CloseFrame, Error, Event, Keepalive, Message, MessageKind, Stream, Timeout,
     Violation, WebSocket,
@@ -160,17 +160,16 @@ impl Model {
     }
 
     fn take(&mut self) -> Result<(), Violation> {
-        while self.decoder.advance(Delivery::Whole)? {
-            match self.decoder.step()?.expect("advance said so") {
-                Step::Text(text) => self.messages.push_back(Message::Text(text.to_owned())),
-                Step::Binary(bytes) => self.messages.push_back(Message::Binary(bytes.to_owned())),
-                Step::Ping(payload) => self.pings.push(payload.to_owned()),
-                Step::Pong(_) => {}
-                Step::Close(close) => {
-                    self.end = Some(Ok(close));
+        while let Some(found) = self.decoder.advance(Delivery::Whole)? {
+            match found {
+                Found::Message { .. } => self.messages.push_back(self.decoder.take_message()?),
+                Found::Ping { .. } => self.pings.push(self.decoder.control().to_owned()),
+                Found::Pong { .. } => {}
+                Found::Close { .. } => {
+                    self.end = Some(Ok(self.decoder.close()));
                     return Ok(());
                 }
-                step => panic!("unexpected {step:?}"),
+                Found::Fragment { .. } => panic!("unexpected {found:?}"),
             }
         }
         Ok(())

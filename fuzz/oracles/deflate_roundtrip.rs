@@ -4,7 +4,8 @@
 use arbitrary::Unstructured;
 use landline::proto::deflate::compress::Compressor;
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::proto::message::MessageRef;
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::{Deflate, DeflateParameters};
 
 pub fn check(data: &[u8]) {
@@ -90,9 +91,10 @@ fn receive(decoder: &mut Decoder, pieces: &[Vec<u8>]) -> Vec<u8> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            if decoder.advance(Delivery::Whole).expect("a violation") {
+            if let Some(found) = decoder.advance(Delivery::Whole).expect("a violation") {
                 assert!(fin && rest.is_empty(), "too early");
-                let Ok(Some(Step::Binary(bytes))) = decoder.step() else { panic!("no message") };
+                assert!(matches!(found, Found::Message { .. }), "no message");
+                let Ok(MessageRef::Binary(bytes)) = decoder.message() else { panic!("not binary") };
                 return bytes.to_vec();
             }
         }

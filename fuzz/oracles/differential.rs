@@ -9,7 +9,8 @@ mod by_tungstenite;
 mod bytes;
 
 use landline::proto::Violation;
-use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::proto::message::MessageRef;
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
 /// Where the others differ, and why we are right.
 #[derive(Clone, Copy, Debug)]
@@ -134,16 +135,19 @@ fn landline(mut data: &[u8]) -> (Vec<Event>, Option<Violation>) {
     let mut events = Vec::new();
     let mut run = || -> Result<(), Violation> {
         loop {
-            while decoder.advance(Delivery::Whole)? {
-                events.push(match decoder.step()?.unwrap() {
-                    Step::Text(text) => Event::Text(text.to_owned()),
-                    Step::Binary(bytes) => Event::Binary(bytes.to_vec()),
-                    Step::Ping(payload) => Event::Ping(payload.to_vec()),
-                    Step::Pong(payload) => Event::Pong(payload.to_vec()),
-                    Step::Close(close) => {
+            while let Some(found) = decoder.advance(Delivery::Whole)? {
+                events.push(match found {
+                    Found::Message { .. } => match decoder.message()? {
+                        MessageRef::Text(text) => Event::Text(text.to_owned()),
+                        MessageRef::Binary(bytes) => Event::Binary(bytes.to_vec()),
+                    },
+                    Found::Ping { .. } => Event::Ping(decoder.control().to_vec()),
+                    Found::Pong { .. } => Event::Pong(decoder.control().to_vec()),
+                    Found::Close { .. } => {
+                        let close = decoder.close();
                         Event::Close(close.code.map(|code| (code.value(), close.reason)))
                     }
-                    step => panic!("unexpected {step:?}"),
+                    Found::Fragment { .. } => panic!("unexpected {found:?}"),
                 });
             }
             if data.is_empty() {

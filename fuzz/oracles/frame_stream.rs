@@ -4,15 +4,15 @@
 
 use landline::MessageKind;
 use landline::proto::Violation;
-use landline::proto::frame::Opcode;
-use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
+use landline::proto::message::{Fragment, Message};
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
-/// What a stream comes to. Pieces of one message that follow each other are one event, because
-/// how a message is cut into pieces is not promised.
+/// What a stream comes to. Fragments of one message that follow each other are one event, because
+/// how a message is cut into fragments is not promised.
 #[derive(Debug, PartialEq)]
 enum Event {
     Whole(bool, Vec<u8>),
-    Pieces(bool, Vec<u8>, bool),
+    Fragments(bool, Vec<u8>, bool),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<u16>, String),
@@ -30,7 +30,7 @@ pub fn check(data: &[u8]) {
     }
     let is = |bit: u8| options & bit != 0;
     let reading = Reading {
-        pieces: is(2),
+        fragments: is(2),
         alternates: is(8),
         unchecked: is(4),
         shrinks: is(16),
@@ -54,8 +54,8 @@ pub fn check(data: &[u8]) {
 /// How the decoder is used.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// Messages are handed out in pieces.
-    pieces: bool,
+    /// Messages are handed out in fragments.
+    fragments: bool,
     /// Every other message is handed out the other way.
     alternates: bool,
     unchecked: bool,
@@ -81,7 +81,7 @@ impl Reading {
                     let again = decoder.advance(self.delivery(&seen));
                     assert_eq!(again, Err(violation), "a violation is final");
                     // How much of a message is handed out before it turns out bad is not promised.
-                    if let Some(Event::Pieces(_, _, false)) = seen.events.last() {
+                    if let Some(Event::Fragments(_, _, false)) = seen.events.last() {
                         seen.events.pop();
                     }
                     return (seen.events, Some(violation));
@@ -96,28 +96,51 @@ impl Reading {
 
     fn delivery(self, seen: &Seen) -> Delivery {
         let other = self.alternates && seen.messages % 2 == 1;
-        if self.pieces != other { Delivery::Fragments } else { Delivery::Whole }
+        if self.fragments != other { Delivery::Fragments } else { Delivery::Whole }
     }
 
     fn take(self, decoder: &mut Decoder, seen: &mut Seen) -> Result<(), Violation> {
-        while decoder.advance(self.delivery(seen))? {
+        while let Some(found) = decoder.advance(self.delivery(seen))? {
             let closed = matches!(seen.events.last(), Some(Event::Close(..)));
             assert!(!closed, "something came after the Close");
-            let (opcode, _) = decoder.ready().expect("advance said that there is a step");
-            if self.takes {
-                if let Some(message) = decoder.take_message()? {
-                    let text = opcode == Opcode::Text;
-                    seen.message(match message {
-                        Owned::Text(message) => Event::Whole(text, message.into_bytes()),
-                        Owned::Binary(bytes) => Event::Whole(text, bytes),
-                    });
+            let event = match found {
+                Found::Message { kind, len } => {
+                    let message = if self.takes {
+                        decoder.take_message()?
+                    } else {
+                        Message::from(decoder.message()?)
+                    };
+                    let text = kind == MessageKind::Text;
+                    assert_eq!(message.as_text().is_some(), text && !self.unchecked, "the kind");
+                    assert_eq!(message.as_bytes().len(), len, "the length that was found");
+                    seen.message(Event::Whole(text, message.into_bytes()));
                     continue;
                 }
-            }
-            seen.step(decoder.step()?.expect("advance said that there is a step"));
+                Found::Fragment { kind, len, first, last } => {
+                    let fragment = decoder.fragment();
+                    assert_eq!((fragment.kind, fragment.data.len()), (kind, len));
+                    assert_eq!((fragment.first, fragment.last), (first, last));
+                    seen.fragment(fragment);
+                    continue;
+                }
+                Found::Ping { len } => Event::Ping(control(decoder, len)),
+                Found::Pong { len } => Event::Pong(control(decoder, len)),
+                Found::Close { len } => {
+                    let close = decoder.close();
+                    assert_eq!(close.encode().len(), len, "the length that was found");
+                    Event::Close(close.code.map(u16::from), close.reason)
+                }
+            };
+            seen.events.push(event);
         }
         Ok(())
     }
+}
+
+fn control(decoder: &mut Decoder, len: usize) -> Vec<u8> {
+    let payload = decoder.control();
+    assert_eq!(payload.len(), len, "the length that was found");
+    payload.to_vec()
 }
 
 #[derive(Default)]
@@ -125,7 +148,7 @@ struct Seen {
     events: Vec<Event>,
     /// How many messages were whole.
     messages: usize,
-    /// What the message is that is handed out in pieces.
+    /// What the message is that is handed out in fragments.
     open: Option<MessageKind>,
 }
 
@@ -136,33 +159,23 @@ impl Seen {
         self.events.push(event);
     }
 
-    fn step(&mut self, step: Step<'_>) {
-        let event = match step {
-            Step::Text(text) => return self.message(Event::Whole(true, text.as_bytes().to_vec())),
-            Step::RawText(bytes) => return self.message(Event::Whole(true, bytes.to_vec())),
-            Step::Binary(bytes) => return self.message(Event::Whole(false, bytes.to_vec())),
-            Step::Fragment(piece) => {
-                assert_eq!(piece.first, self.open.is_none(), "the first piece says so");
-                assert_eq!(*self.open.get_or_insert(piece.kind), piece.kind, "one kind");
-                if piece.last {
-                    self.open = None;
-                    self.messages += 1;
-                }
-                let text = piece.kind == MessageKind::Text;
-                match self.events.last_mut() {
-                    Some(Event::Pieces(_, bytes, last)) if !piece.first && !*last => {
-                        bytes.extend_from_slice(piece.data);
-                        *last = piece.last;
-                        return;
-                    }
-                    _ => Event::Pieces(text, piece.data.to_vec(), piece.last),
-                }
+    fn fragment(&mut self, fragment: Fragment<'_>) {
+        assert_eq!(fragment.first, self.open.is_none(), "the first fragment says so");
+        assert_eq!(*self.open.get_or_insert(fragment.kind), fragment.kind, "one kind");
+        if fragment.last {
+            self.open = None;
+            self.messages += 1;
+        }
+        match self.events.last_mut() {
+            Some(Event::Fragments(_, bytes, last)) if !fragment.first && !*last => {
+                bytes.extend_from_slice(fragment.data);
+                *last = fragment.last;
             }
-            Step::Ping(payload) => Event::Ping(payload.to_vec()),
-            Step::Pong(payload) => Event::Pong(payload.to_vec()),
-            Step::Close(close) => Event::Close(close.code.map(u16::from), close.reason),
-            step => panic!("unknown step {step:?}"),
-        };
-        self.events.push(event);
+            _ => {
+                let text = fragment.kind == MessageKind::Text;
+                let data = fragment.data.to_vec();
+                self.events.push(Event::Fragments(text, data, fragment.last));
+            }
+        }
     }
 }

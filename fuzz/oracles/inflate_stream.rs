@@ -7,7 +7,7 @@
 use landline::DeflateParameters;
 use landline::proto::Violation;
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::{
     TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
@@ -106,19 +106,24 @@ fn take(
     events: &mut Vec<Vec<u8>>,
     open: &mut Vec<u8>,
 ) -> Result<(), Violation> {
-    while decoder.advance(delivery)? {
-        events.push(match decoder.step()?.expect("advance said that there is a step") {
-            Step::Text(text) => text.as_bytes().to_vec(),
-            Step::Binary(bytes) | Step::Ping(bytes) | Step::Pong(bytes) => bytes.to_vec(),
-            Step::Close(close) => close.encode(),
-            Step::Fragment(piece) => {
-                open.extend_from_slice(piece.data);
-                if !piece.last {
+    while let Some(found) = decoder.advance(delivery)? {
+        events.push(match found {
+            Found::Message { len, .. } => {
+                let message = decoder.message()?.as_bytes().to_vec();
+                assert_eq!(message.len(), len, "the length that was found");
+                message
+            }
+            Found::Ping { .. } | Found::Pong { .. } => decoder.control().to_vec(),
+            Found::Close { .. } => decoder.close().encode(),
+            Found::Fragment { len, last, .. } => {
+                let fragment = decoder.fragment();
+                assert_eq!((fragment.data.len(), fragment.last), (len, last), "what was found");
+                open.extend_from_slice(fragment.data);
+                if !last {
                     continue;
                 }
                 std::mem::take(open)
             }
-            step => panic!("unknown step {step:?}"),
         });
     }
     Ok(())

@@ -12,7 +12,7 @@ use landline::proto::Violation;
 use landline::proto::close::{CloseCode, CloseFrame};
 use landline::proto::frame::{Header, Opcode};
 use landline::proto::keepalive::{Due, Keepalive, Timer};
-use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::proto::send::{Encoder, MaskKeys, Refused};
 
 const MAX_MESSAGE: u64 = 512;
@@ -144,24 +144,28 @@ impl Session {
     }
 
     fn take(&mut self) -> Result<(), Violation> {
-        while self.decoder.advance(Delivery::Whole)? {
-            assert!(!self.over, "a step after the end");
-            let control = self.decoder.ready().is_some_and(|(opcode, _)| opcode.is_control());
-            match self.decoder.step()?.expect("advance said so") {
-                Step::Text(text) => assert!(!control && text.len() as u64 <= MAX_MESSAGE),
-                Step::Binary(bytes) => assert!(!control && bytes.len() as u64 <= MAX_MESSAGE),
-                Step::Ping(payload) => {
+        while let Some(found) = self.decoder.advance(Delivery::Whole)? {
+            assert!(!self.over, "something after the end");
+            match found {
+                Found::Message { kind, len } => {
+                    let message = self.decoder.message()?;
+                    assert_eq!((message.kind(), message.as_bytes().len()), (kind, len));
+                    assert!(len as u64 <= MAX_MESSAGE);
+                }
+                Found::Ping { .. } => {
+                    let payload = self.decoder.control();
                     self.last_ping = Some(payload.to_vec());
                     let done = self.encoder.control(Opcode::Pong, payload, &mut self.out);
                     assert!(done.is_ok() || self.encoder.is_closed());
                 }
-                Step::Pong(payload) => self.timer.pong(payload, self.now),
-                Step::Close(close) => {
+                Found::Pong { .. } => self.timer.pong(self.decoder.control(), self.now),
+                Found::Close { .. } => {
+                    let close = self.decoder.close();
                     self.over = true;
                     assert!(close.is_sendable(), "only codes that may be sent are accepted");
                     let _ = self.encoder.close(&close, &mut self.out);
                 }
-                step => panic!("unexpected {step:?}"),
+                Found::Fragment { .. } => panic!("unexpected {found:?}"),
             }
         }
         Ok(())

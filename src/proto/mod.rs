@@ -6,19 +6,25 @@
 //!        |                                                      ^
 //!  space + filled                                        out: &mut Vec<u8>
 //!        v                                                      |
-//!  recv::Decoder --advance, step--> messages,    begin, control, close --> send::Encoder
-//!                                   Ping, Pong, Close           ^
-//!        |                                                      |
+//!  recv::Decoder                               begin, control, close --> send::Encoder
+//!        | advance --> Found                                    ^
+//!        | message, fragment, control, close                    |
+//!        v                                                      |
 //!        +-- the driver owes: a Pong for a Ping, a Close for a Close, --+
 //!            a Close with Violation::close_code for a violation
 //! ```
 //!
 //! What a driver must do after each verb:
 //!
-//! * [`recv::Decoder::advance`] said `true`: take the [`recv::Step`].
-//!   `false`: read into [`recv::Decoder::space`], call [`recv::Decoder::filled`], again.
-//! * A [`recv::Step::Ping`]: send a Pong with its payload; the latest will do (section 5.5.3).
-//! * A [`recv::Step::Close`]: send a Close with the same code unless one was sent, then nothing.
+//! * [`recv::Decoder::advance`] says what it [`Found`](recv::Found): take it, and call again.
+//!   It says `None`: read into [`recv::Decoder::space`], call [`recv::Decoder::filled`], again.
+//! * A [`Message`](recv::Found::Message): take it with [`recv::Decoder::message`], which lends it, or
+//!   [`recv::Decoder::take_message`]. A [`Fragment`](recv::Found::Fragment): with
+//!   [`recv::Decoder::fragment`]. What is not taken is dropped.
+//! * A [`Ping`](recv::Found::Ping): send a Pong with the payload that [`recv::Decoder::control`]
+//!   lends; the latest will do (section 5.5.3).
+//! * A [`Close`](recv::Found::Close): send a Close with the code of [`recv::Decoder::close`] unless
+//!   one was sent, then nothing.
 //! * A [`Violation`]: send a Close with its code unless one was sent, read nothing more.
 //! * [`keepalive::Timer`]: ask [`due`](keepalive::Timer::due) at each
 //!   [`deadline`](keepalive::Timer::deadline); say when a ping was [`sent`](keepalive::Timer::sent).

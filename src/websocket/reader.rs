@@ -3,12 +3,12 @@
 use std::fmt;
 use std::io;
 
-use super::receiver::{Next, Receiver};
-use super::recv_deadline::Patience;
+use super::receiver::Receiver;
+use super::recv_deadline::RecvDeadline;
 use crate::error::{Cause, Closed, Error, Side};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Message, MessageKind};
-use crate::proto::recv::{Delivery, Step};
+use crate::proto::recv::{Delivery, Found};
 
 /// Iterates over the messages of a connection: [`Receiver::messages`], which says how it ends.
 #[derive(Debug)]
@@ -55,23 +55,23 @@ fn is_complete(closed: &Closed) -> bool {
 pub struct MessageReader<'a> {
     receiver: &'a mut Receiver,
     kind: MessageKind,
-    piece: Vec<u8>,
+    fragment: Vec<u8>,
     at: usize,
     last: bool,
 }
 
 impl<'a> MessageReader<'a> {
-    /// From its first piece on.
+    /// Begins with the first fragment.
     pub(super) fn new(
         receiver: &'a mut Receiver,
         kind: MessageKind,
-        piece: Vec<u8>,
+        fragment: Vec<u8>,
         last: bool,
     ) -> Self {
-        Self { receiver, kind, piece, at: 0, last }
+        Self { receiver, kind, fragment, at: 0, last }
     }
 
-    /// Whether the bytes are text, checked to be UTF-8, or binary.
+    /// Returns whether the bytes are text, checked to be UTF-8, or binary.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
         self.kind
@@ -86,23 +86,16 @@ impl fmt::Debug for MessageReader<'_> {
 
 impl io::Read for MessageReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.piece.len() && !self.last && !buf.is_empty() {
-            let next = self.receiver.next(Delivery::Fragments, &mut Patience::endless());
-            let Next::Data = next.map_err(io::Error::other)? else { continue };
-            match self.receiver.decoder.step() {
-                Ok(Some(Step::Fragment(piece))) => {
-                    self.piece.clear();
-                    self.piece.extend_from_slice(piece.data);
-                    self.at = 0;
-                    self.last = piece.last;
-                }
-                Ok(_) => {}
-                Err(violation) => {
-                    return Err(io::Error::other(self.receiver.wire.violated(violation)));
-                }
+        while self.at == self.fragment.len() && !self.last && !buf.is_empty() {
+            let found = self.receiver.next(Delivery::Fragments, &mut RecvDeadline::endless());
+            if let Found::Fragment { last, .. } = found.map_err(io::Error::other)? {
+                self.fragment.clear();
+                self.fragment.extend_from_slice(self.receiver.decoder.fragment().data);
+                self.at = 0;
+                self.last = last;
             }
         }
-        let rest = &self.piece[self.at..];
+        let rest = &self.fragment[self.at..];
         let len = rest.len().min(buf.len());
         buf[..len].copy_from_slice(&rest[..len]);
         self.at += len;

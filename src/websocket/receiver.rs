@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 pub use super::reader::{MessageReader, Messages};
 
-use super::recv_deadline::Patience;
+use super::recv_deadline::RecvDeadline;
 use super::wire::{Control, Flushed, LastPing, ReceiverIs, Wire};
 use crate::error::{Cause, Closed, Error, Timeout};
 use crate::log;
@@ -22,8 +22,8 @@ use crate::proto::close::CloseFrame;
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
-use crate::proto::message::{Event, Message, MessageKind};
-use crate::proto::recv::{Decoder, Delivery, Owned, Step};
+use crate::proto::message::{Event, Message, MessageKind, MessageRef};
+use crate::proto::recv::{Decoder, Delivery, Found};
 use crate::sync;
 
 /// How soon a Pong is tried again that the peer did not take because it does not read just now.
@@ -43,10 +43,10 @@ pub struct Receiver {
     pub(super) decoder: Decoder,
     timer: Timer,
     options: Options,
-    /// Something is owed that the wire or the peer did not take yet.
-    unpaid: bool,
+    /// Something is pending that the write lock or the peer did not take yet.
+    pending: bool,
     /// How long the closing handshake is waited for.
-    closing: Patience,
+    closing: RecvDeadline,
     /// The payload of the Ping or Pong that is handed out.
     control: Control,
 }
@@ -58,14 +58,6 @@ pub(crate) struct Options {
     pub(crate) fragments: bool,
 }
 
-/// What is there to be handed out.
-pub(super) enum Next {
-    /// A step of the decoder.
-    Data,
-    Ping,
-    Pong,
-}
-
 impl Receiver {
     pub(crate) fn new(
         wire: Arc<Wire>,
@@ -74,8 +66,8 @@ impl Receiver {
         timer: Timer,
         options: Options,
     ) -> Self {
-        let (closing, control) = (Patience::endless(), Control::new(&[]));
-        Self { wire, half, decoder, timer, options, unpaid: false, closing, control }
+        let (closing, control) = (RecvDeadline::endless(), Control::new(&[]));
+        Self { wire, half, decoder, timer, options, pending: false, closing, control }
     }
 
     /// Waits for the next message. After a [`close`](crate::Sender::close) of this side it goes on
@@ -113,17 +105,13 @@ impl Receiver {
     }
 
     fn recv_until(&mut self, deadline: Deadline) -> Result<Message, Error> {
-        let mut patience = Patience::until(deadline);
+        let mut deadline = RecvDeadline::until(deadline);
         loop {
-            match self.next(Delivery::Whole, &mut patience)? {
-                Next::Ping | Next::Pong => {}
-                Next::Data => match self.decoder.take_message() {
-                    Ok(Some(Owned::Text(text))) => return Ok(Message::Text(text)),
-                    Ok(Some(Owned::Binary(bytes))) => return Ok(Message::Binary(bytes)),
-                    // The rest of a message that was begun in fragments.
-                    Ok(None) => drop(self.decoder.step()),
-                    Err(violation) => return Err(self.wire.violated(violation)),
-                },
+            // What is not a whole message is the rest of one that was begun in fragments, or a
+            // control frame.
+            if let Found::Message { .. } = self.next(Delivery::Whole, &mut deadline)? {
+                let message = self.decoder.take_message();
+                return message.map_err(|violation| self.wire.violated(violation));
             }
         }
     }
@@ -148,28 +136,31 @@ impl Receiver {
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
         let delivery = if fragments { Delivery::Fragments } else { Delivery::Whole };
-        let mut patience = Patience::until(deadline);
+        let mut deadline = RecvDeadline::until(deadline);
         loop {
-            match self.next(delivery, &mut patience)? {
-                Next::Ping => {
-                    self.settle();
+            match self.next(delivery, &mut deadline)? {
+                Found::Message { kind, .. } => {
+                    return match (kind, self.decoder.message()) {
+                        (_, Ok(MessageRef::Text(text))) => Ok(Event::Text(text)),
+                        (MessageKind::Binary, Ok(MessageRef::Binary(bytes))) => {
+                            Ok(Event::Binary(bytes))
+                        }
+                        (MessageKind::Text, Ok(MessageRef::Binary(bytes))) => {
+                            Ok(Event::RawText(bytes))
+                        }
+                        (_, Err(violation)) => Err(self.wire.violated(violation)),
+                    };
+                }
+                Found::Fragment { .. } if fragments => {
+                    return Ok(Event::Fragment(self.decoder.fragment()));
+                }
+                Found::Ping { .. } => {
+                    self.flush_pending();
                     return Ok(Event::Ping(self.control.as_bytes()));
                 }
-                Next::Pong => return Ok(Event::Pong(self.control.as_bytes())),
-                // The rest of a message that was begun in pieces is skipped.
-                Next::Data if !fragments && self.decoder.is_piece() => drop(self.decoder.step()),
-                Next::Data => break,
-            }
-        }
-        match self.decoder.step() {
-            Ok(Some(Step::Text(text))) => Ok(Event::Text(text)),
-            Ok(Some(Step::Binary(bytes))) => Ok(Event::Binary(bytes)),
-            Ok(Some(Step::RawText(bytes))) => Ok(Event::RawText(bytes)),
-            Ok(Some(Step::Fragment(piece))) => Ok(Event::Fragment(piece)),
-            Err(violation) => Err(self.wire.violated(violation)),
-            // `next` said that there is data.
-            Ok(Some(Step::Ping(_) | Step::Pong(_) | Step::Close(_)) | None) => {
-                Err(Error::Closed(self.wire.close_state.so_far()))
+                Found::Pong { .. } => return Ok(Event::Pong(self.control.as_bytes())),
+                // The rest of a message that was begun in fragments is skipped.
+                _ => {}
             }
         }
     }
@@ -191,7 +182,7 @@ impl Receiver {
         Messages::new(self)
     }
 
-    /// Waits for the next message and reads it piece by piece, however long it is, in constant
+    /// Waits for the next message and reads it part by part, however long it is, in constant
     /// memory. `max_message_size` still holds.
     ///
     /// # Errors
@@ -211,26 +202,20 @@ impl Receiver {
     }
 
     fn reader_until(&mut self, deadline: Deadline) -> Result<MessageReader<'_>, Error> {
-        let mut patience = Patience::until(deadline);
+        let mut deadline = RecvDeadline::until(deadline);
         loop {
-            let Next::Data = self.next(Delivery::Fragments, &mut patience)? else {
-                continue;
-            };
-            let (kind, first, last, data) = match self.decoder.step() {
-                Ok(Some(Step::Fragment(piece))) => {
-                    (piece.kind, piece.first, piece.last, piece.data.to_vec())
+            match self.next(Delivery::Fragments, &mut deadline)? {
+                Found::Fragment { kind, first: true, last, .. } => {
+                    let fragment = self.decoder.fragment().data.to_vec();
+                    return Ok(MessageReader::new(self, kind, fragment, last));
                 }
                 // A message that was begun whole, before a timeout, is whole.
-                Ok(Some(Step::Text(text))) => {
-                    (MessageKind::Text, true, true, text.as_bytes().to_vec())
+                Found::Message { kind, .. } => {
+                    let message = self.decoder.take_message();
+                    let message = message.map_err(|violation| self.wire.violated(violation))?;
+                    return Ok(MessageReader::new(self, kind, message.into_bytes(), true));
                 }
-                Ok(Some(Step::Binary(bytes))) => (MessageKind::Binary, true, true, bytes.to_vec()),
-                Ok(Some(Step::RawText(bytes))) => (MessageKind::Text, true, true, bytes.to_vec()),
-                Ok(_) => continue,
-                Err(violation) => return Err(self.wire.violated(violation)),
-            };
-            if first {
-                return Ok(MessageReader::new(self, kind, data, last));
+                _ => {}
             }
         }
     }
@@ -299,13 +284,11 @@ impl Receiver {
     /// Discards what still arrives until the connection is over, and gives how it ended: for a
     /// connection that this side has closed or aborted.
     pub(crate) fn discard(&mut self) -> Error {
-        self.unpaid = true;
+        self.pending = true;
         self.decoder.stop_gathering();
         loop {
-            match self.next(Delivery::Fragments, &mut Patience::endless()) {
-                Ok(Next::Data) => drop(self.decoder.step()),
-                Ok(Next::Ping | Next::Pong) => {}
-                Err(error) => return error,
+            if let Err(error) = self.next(Delivery::Fragments, &mut RecvDeadline::endless()) {
+                return error;
             }
         }
     }
@@ -329,72 +312,64 @@ impl Receiver {
         }
     }
 
-    /// The main loop: takes the next step of what has arrived, deals with control frames, pays
-    /// what is owed, reads more.
+    /// The main loop: finds out what comes next, deals with control frames, flushes what is
+    /// pending, reads more. The caller takes a message or a fragment from the decoder; the payload
+    /// of a Ping or a Pong is in `control`; a Close is an error.
     pub(super) fn next(
         &mut self,
         delivery: Delivery,
-        patience: &mut Patience,
-    ) -> Result<Next, Error> {
+        deadline: &mut RecvDeadline,
+    ) -> Result<Found, Error> {
         if let Some(closed) = self.wire.close_state.outcome() {
             if matches!(closed.cause(), Cause::Handshake) {
-                let _ = self.wire.flush_pending_until(patience.deadline); // If there was no time when it ended.
+                let _ = self.wire.flush_pending_until(deadline.until); // If there was no time when it ended.
             }
             return Err(closed.clone().into());
         }
         loop {
-            match self.decoder.advance(delivery) {
-                Err(violation) => return Err(self.wire.violated(violation)),
-                Ok(false) => {
-                    self.settle();
-                    patience.check()?;
-                    self.read(patience.deadline)?;
+            let found = match self.decoder.advance(delivery) {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    self.flush_pending();
+                    deadline.check()?;
+                    self.read(deadline.until)?;
+                    continue;
                 }
-                Ok(true) => {
-                    let next = match self.decoder.ready() {
-                        Some((opcode, len)) if opcode.is_control() => {
-                            log::received(opcode, len);
-                            self.control(patience.deadline)?
-                        }
-                        ready => {
-                            ready.inspect(|&(opcode, len)| log::received(opcode, len));
-                            Next::Data
-                        }
-                    };
-                    // Pongs are gathered until there is nothing more to take.
-                    if !matches!(next, Next::Ping) {
-                        self.settle();
-                    }
-                    return Ok(next);
+                Err(violation) => return Err(self.wire.violated(violation)),
+            };
+            log::received(found);
+            match found {
+                Found::Message { .. } | Found::Fragment { .. } => self.flush_pending(),
+                // Pongs are gathered until there is nothing more to take.
+                Found::Ping { .. } => self.answer_ping(),
+                Found::Pong { .. } => {
+                    self.note_pong();
+                    self.flush_pending();
+                }
+                Found::Close { .. } => {
+                    return Err(self.wire.peer_closed(self.decoder.close(), deadline.until));
                 }
             }
+            return Ok(found);
         }
     }
 
-    fn control(&mut self, deadline: Deadline) -> Result<Next, Error> {
-        let (next, payload) = match self.decoder.step() {
-            Ok(Some(Step::Ping(payload))) => (Next::Ping, Control::new(payload)),
-            Ok(Some(Step::Pong(payload))) => (Next::Pong, Control::new(payload)),
-            Ok(Some(Step::Close(close))) => {
-                return Err(self.wire.peer_closed(close, deadline));
-            }
-            _ => return Ok(Next::Data),
-        };
-        self.control = payload;
-        if let Next::Ping = next {
-            if self.options.auto_pong {
-                self.wire.note_pong(payload);
-                self.unpaid = true;
-            }
-        } else {
-            let now = sync::now();
-            self.note_ping(now);
-            self.timer.pong(payload.as_bytes(), now);
-            if let Some(latency) = self.timer.latency() {
-                self.wire.set_latency(latency);
-            }
+    fn answer_ping(&mut self) {
+        self.control = Control::new(self.decoder.control());
+        if self.options.auto_pong {
+            self.wire.note_pong(self.control);
+            self.pending = true;
         }
-        Ok(next)
+    }
+
+    fn note_pong(&mut self) {
+        self.control = Control::new(self.decoder.control());
+        let now = sync::now();
+        self.note_ping(now);
+        self.timer.pong(self.control.as_bytes(), now);
+        if let Some(latency) = self.timer.latency() {
+            self.wire.set_latency(latency);
+        }
     }
 
     /// Tells the timer what became of the keepalive ping on the writing side: its time begins when
@@ -413,14 +388,14 @@ impl Receiver {
         }
     }
 
-    /// Pays what is owed as far as that takes no waiting.
-    fn settle(&mut self) {
+    /// Flushes what is pending as far as that takes no waiting.
+    fn flush_pending(&mut self) {
         if std::mem::take(&mut self.half.owes_tls) {
             self.wire.note_tls();
-            self.unpaid = true;
+            self.pending = true;
         }
-        if self.unpaid {
-            self.unpaid = self.wire.flush_pending() == Flushed::Blocked;
+        if self.pending {
+            self.pending = self.wire.flush_pending() == Flushed::Blocked;
         }
         self.wire.log_sent();
     }
@@ -439,13 +414,13 @@ impl Receiver {
         let now = sync::now();
         let close_at = Deadline::at(self.wire.close_state.close_at());
         // The peer's Close may have come in time, and wait to be read.
-        self.closing.deadline = close_at;
+        self.closing.until = close_at;
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
         if !self.wire.close_state.is_open() {
             // Another thread may have asked for the Close, and not been able to write it.
-            self.unpaid = self.wire.flush_pending() == Flushed::Blocked;
+            self.pending = self.wire.flush_pending() == Flushed::Blocked;
         }
         let mut until = deadline.min(close_at).min(self.wire.poll_deadline());
         let mut dying = false;
@@ -456,14 +431,14 @@ impl Receiver {
                 Due::Nothing => {}
                 Due::Ping(payload) => {
                     self.wire.note_ping(payload);
-                    self.unpaid = true;
-                    self.settle();
+                    self.pending = true;
+                    self.flush_pending();
                 }
                 Due::Dead => dying = true,
             }
             until = until.min(Deadline::at(self.timer.deadline()));
         }
-        if self.unpaid {
+        if self.pending {
             until = until.min(Deadline::at(now + RETRY));
         }
         // A peer is dead only if nothing is waiting to be read.
@@ -471,7 +446,7 @@ impl Receiver {
         let mut read = self.wire.read(&mut self.half, self.decoder.space(), wait);
         if self.half.owes_tls && matches!(&read, Err(error) if is_timeout(error)) {
             // It came back to say something, and may not have looked what waits to be read.
-            self.settle();
+            self.flush_pending();
             read = self.wire.read(&mut self.half, self.decoder.space(), Wait::Not);
         }
         if std::mem::take(&mut self.half.heard) && self.timer.is_waiting() {
@@ -489,7 +464,7 @@ impl Receiver {
             }
             Err(error) if is_timeout(&error) => {
                 // A sender may have run out of time with something of ours.
-                self.unpaid = true;
+                self.pending = true;
                 self.decoder.shrink();
                 #[cfg(feature = "deflate")]
                 if let Some(deflation) = &self.wire.deflation {
@@ -506,7 +481,7 @@ impl Receiver {
                 }
             }
             Err(error) => {
-                self.settle(); // An alert tells the peer what TLS did not like.
+                self.flush_pending(); // An alert tells the peer what TLS did not like.
                 Err(self.lost(transport_failed(error)))
             }
         }

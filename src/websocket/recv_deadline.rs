@@ -1,4 +1,4 @@
-//! How long a call waits.
+//! How long a call that receives waits.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,19 @@ use crate::error::{Error, Timeout};
 use crate::net::deadline::Deadline;
 use crate::sync;
 
-/// The wait of one call. What has arrived is taken even when the time is up; but a peer that
+/// The deadline of one call. What has arrived is taken even when the time is up; but a peer that
 /// never stops sending cannot stretch that.
-pub(super) struct Patience {
-    pub(super) deadline: Deadline,
+pub(super) struct RecvDeadline {
+    pub(super) until: Deadline,
     late_since: Option<Instant>,
 }
 
-impl Patience {
-    /// For what has arrived.
+impl RecvDeadline {
+    /// How long after the deadline what has arrived is still taken.
     const GRACE: Duration = Duration::from_millis(20);
 
-    pub(super) fn until(deadline: Deadline) -> Self {
-        Self { deadline, late_since: None }
+    pub(super) fn until(until: Deadline) -> Self {
+        Self { until, late_since: None }
     }
 
     pub(super) fn endless() -> Self {
@@ -26,7 +26,7 @@ impl Patience {
     }
 
     pub(super) fn check(&mut self) -> Result<(), Error> {
-        if self.deadline.is_past() {
+        if self.until.is_past() {
             let since = *self.late_since.get_or_insert_with(sync::now);
             if sync::now() - since > Self::GRACE {
                 return Err(Error::Timeout(Timeout::Recv));

@@ -5,7 +5,7 @@
 mod section_7_4_status_codes {
     use landline::proto::Violation;
     use landline::proto::close::{CloseCode, CloseFrame};
-    use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
     use crate::proto_support::{Close, close_payload, frame, outcome};
 
@@ -26,8 +26,8 @@ mod section_7_4_status_codes {
                 let found = decoder.advance(Delivery::Whole);
                 if allowed(code) {
                     let close = CloseFrame::new(CloseCode::new(code), reason);
-                    assert_eq!(found, Ok(true), "{code}");
-                    assert_eq!(decoder.step(), Ok(Some(Step::Close(close))), "{code}");
+                    assert_eq!(found, Ok(Some(Found::Close { len: 2 + reason.len() })), "{code}");
+                    assert_eq!(decoder.close(), close, "{code}");
                 } else {
                     assert_eq!(found, Err(Violation::CloseCode(code)));
                 }
@@ -204,13 +204,13 @@ mod section_1_4_data_after_close {
     fn the_peer_floods_after_its_close_and_memory_does_not_follow() {
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(&hex("88 00"));
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
-        decoder.step().unwrap().unwrap();
+        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        assert_eq!(decoder.close(), CloseFrame::empty());
         for _ in 0..1_000 {
             let len = decoder.space().len();
             assert!((1..=65_536).contains(&len));
             decoder.filled(len);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::proto_support;
 
 use landline::proto::Violation;
 use landline::proto::deflate::compress::Compressor;
-use landline::proto::recv::{Decoder, Delivery, Limits};
+use landline::proto::message::{MessageKind, MessageRef};
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::{Deflate, DeflateParameters};
 use proto_support::{
     Binary, Numbers, Outcome, OwnedEvent, Ping, Steps, Text, frame, hex, limits, text,
@@ -725,8 +726,8 @@ mod compressing {
         let mut decoder = Decoder::new(Limits::default());
         decoder.accept_deflate(&DeflateParameters::NONE);
         decoder.feed(&frame(TEXT & 0x7F, &payloads[0]));
-        assert_eq!(decoder.advance(Delivery::Fragments), Ok(true));
-        assert_eq!(decoder.ready().map(|(_, len)| len), Some(5));
+        let found = decoder.advance(Delivery::Fragments).unwrap();
+        assert!(matches!(found, Some(Found::Fragment { len: 5, .. })), "{found:?}");
     }
 }
 
@@ -734,7 +735,7 @@ mod streaming {
     use super::*;
 
     #[test]
-    fn pieces_come_as_they_inflate_and_are_bounded() {
+    fn fragments_come_as_they_inflate_and_are_bounded() {
         let data = prose(300_000, 9);
         let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
         let bytes = frame(TEXT, &payload);
@@ -744,13 +745,11 @@ mod streaming {
         let mut out = Vec::new();
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            while decoder.advance(Delivery::Fragments).unwrap() {
-                let Ok(Some(landline::proto::recv::Step::Fragment(piece))) = decoder.step() else {
-                    panic!("not a piece");
-                };
-                assert!(piece.data.len() <= 32 * 1024);
-                assert_eq!(piece.first, out.is_empty());
-                out.extend_from_slice(piece.data);
+            while decoder.advance(Delivery::Fragments).unwrap().is_some() {
+                let fragment = decoder.fragment();
+                assert!(fragment.data.len() <= 32 * 1024);
+                assert_eq!(fragment.first, out.is_empty());
+                out.extend_from_slice(fragment.data);
             }
         }
         assert_eq!(out, data);
@@ -763,9 +762,9 @@ mod streaming {
         decoder.accept_deflate(&DeflateParameters::NONE);
         decoder.leave_text_unchecked();
         decoder.feed(&frame(TEXT, &payload));
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
-        let raw = landline::proto::recv::Step::RawText(b"\xff\xfe");
-        assert_eq!(decoder.step(), Ok(Some(raw)));
+        let found = Found::Message { kind: MessageKind::Text, len: 2 };
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(Some(found)));
+        assert_eq!(decoder.message(), Ok(MessageRef::Binary(b"\xff\xfe")));
     }
 }
 

@@ -268,30 +268,37 @@ mod many_fragments {
 
 mod delivery {
     use landline::proto::Violation;
-    use landline::proto::message::MessageKind;
-    use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
+    use landline::proto::close::CloseFrame;
+    use landline::proto::message::{Message, MessageKind, MessageRef};
+    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
     use crate::proto_support::{frame, hex};
 
-    /// One step, shown: what it is, its bytes, and of pieces whether first and last.
+    /// What comes next, shown: what it is, its bytes, and of fragments whether first and last.
     fn next(decoder: &mut Decoder, delivery: Delivery) -> Option<String> {
-        if !decoder.advance(delivery).unwrap() {
-            return None;
-        }
-        Some(match decoder.step().unwrap().unwrap() {
-            Step::Fragment(piece) => {
-                let kind = if piece.kind == MessageKind::Text { "text" } else { "binary" };
-                let edges = match (piece.first, piece.last) {
+        Some(match decoder.advance(delivery).unwrap()? {
+            Found::Fragment { kind, len, first, last } => {
+                let fragment = decoder.fragment();
+                assert_eq!((fragment.kind, fragment.data.len()), (kind, len));
+                assert_eq!((fragment.first, fragment.last), (first, last));
+                let kind = if kind == MessageKind::Text { "text" } else { "binary" };
+                let edges = match (first, last) {
                     (true, true) => "only",
                     (true, false) => "first",
                     (false, true) => "last",
                     (false, false) => "middle",
                 };
-                format!("{edges} {kind} {:?}", String::from_utf8_lossy(piece.data))
+                format!("{edges} {kind} {:?}", String::from_utf8_lossy(fragment.data))
             }
-            Step::Text(text) => format!("text {text:?}"),
-            Step::Binary(bytes) => format!("binary {:?}", String::from_utf8_lossy(bytes)),
-            other => format!("{other:?}"),
+            Found::Message { .. } => match decoder.message().unwrap() {
+                MessageRef::Text(text) => format!("text {text:?}"),
+                MessageRef::Binary(bytes) => {
+                    format!("binary {:?}", String::from_utf8_lossy(bytes))
+                }
+            },
+            Found::Ping { .. } => format!("Ping({:?})", decoder.control()),
+            Found::Pong { .. } => format!("Pong({:?})", decoder.control()),
+            Found::Close { .. } => format!("Close({:?})", decoder.close()),
         })
     }
 
@@ -368,24 +375,25 @@ mod delivery {
     }
 
     #[test]
-    fn a_message_that_is_gathered_no_longer_comes_on_in_pieces_and_is_checked_as_ever() {
+    fn a_message_that_is_gathered_no_longer_comes_on_in_fragments_and_is_checked_as_ever() {
         // The euro sign is cut: its first byte is forgotten, but not what must follow it.
         for (bytes, rest) in [("01 02 61 e2", "80 03 82 ac 62"), ("81 05 61 e2", "82 ac 62")] {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &hex(bytes));
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             decoder.stop_gathering();
             feed(&mut decoder, &hex(rest));
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
-            let Ok(Some(Step::Fragment(piece))) = decoder.step() else { panic!("not a piece") };
-            assert_eq!((piece.data, piece.first, piece.last), (&hex("82 ac 62")[..], false, true));
+            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            let fragment = decoder.fragment();
+            let expected = (&hex("82 ac 62")[..], false, true);
+            assert_eq!((fragment.data, fragment.first, fragment.last), expected);
             // The next message is handed out as it is asked for.
             feed(&mut decoder, &hex("81 01 63"));
             assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "text \"c\"");
         }
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 e2"));
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         decoder.stop_gathering();
         feed(&mut decoder, &hex("80 01 62"));
         assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));
@@ -398,16 +406,16 @@ mod delivery {
         let (mut gathered, mut left) = bytes.split_at(40_000);
         while !gathered.is_empty() {
             gathered = &gathered[decoder.feed(gathered)..];
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         }
         decoder.stop_gathering();
         let (mut len, left_len) = (0, left.len());
         while !left.is_empty() {
             left = &left[decoder.feed(left)..];
-            while decoder.advance(Delivery::Whole).unwrap() {
-                let Ok(Some(Step::Fragment(piece))) = decoder.step() else { panic!("not a piece") };
-                assert!(piece.data.iter().all(|&byte| byte == 7));
-                len += piece.data.len();
+            while decoder.advance(Delivery::Whole).unwrap().is_some() {
+                let fragment = decoder.fragment();
+                assert!(fragment.data.iter().all(|&byte| byte == 7));
+                len += fragment.data.len();
             }
         }
         assert!(len <= left_len, "{len}");
@@ -416,18 +424,66 @@ mod delivery {
     }
 
     #[test]
-    fn advance_says_the_same_until_the_step_is_taken() {
+    fn advance_goes_past_what_was_not_taken() {
         let mut decoder = Decoder::new(Limits::default());
-        feed(&mut decoder, &hex("81 01 61 82 01 62"));
-        for delivery in [Delivery::Whole, Delivery::Fragments, Delivery::Whole] {
-            assert_eq!(decoder.advance(delivery), Ok(true));
+        feed(&mut decoder, &hex("81 01 61 01 01 62 80 01 63 89 01 70 01 01 64 80 01 65 82 01 66"));
+        let (whole, fragments) = (Delivery::Whole, Delivery::Fragments);
+        for delivery in [whole, whole, whole, fragments, fragments, whole] {
+            assert!(decoder.advance(delivery).unwrap().is_some());
         }
-        assert_eq!(decoder.step(), Ok(Some(Step::Text("a"))));
-        assert_eq!(decoder.step(), Ok(None));
+        assert_eq!(decoder.message(), Ok(MessageRef::Binary(b"f")));
+        assert_eq!(decoder.advance(whole), Ok(None));
+    }
+
+    /// Takes with all methods that are not for what was found: each gives something empty.
+    fn take_what_is_not_there(decoder: &mut Decoder, found: Option<Found>) {
+        let (is_message, is_fragment) = match found {
+            Some(Found::Message { .. }) => (true, false),
+            Some(Found::Fragment { .. }) => (false, true),
+            _ => (false, false),
+        };
+        if !is_message {
+            assert_eq!(decoder.message(), Ok(MessageRef::Binary(b"")));
+            assert_eq!(decoder.take_message(), Ok(Message::Binary(Vec::new())));
+        }
+        if !is_fragment {
+            let fragment = decoder.fragment();
+            assert_eq!((fragment.data, fragment.first, fragment.last), (&b""[..], false, false));
+        }
+        if !matches!(found, Some(Found::Ping { .. } | Found::Pong { .. })) {
+            assert_eq!(decoder.control(), b"");
+        }
+        if !matches!(found, Some(Found::Close { .. })) {
+            assert_eq!(decoder.close(), CloseFrame::empty());
+        }
     }
 
     #[test]
-    fn take_message_moves_messages_out_and_leaves_other_steps() {
+    fn taking_what_was_not_found_gives_something_empty_and_changes_nothing() {
+        let mut decoder = Decoder::new(Limits::default());
+        take_what_is_not_there(&mut decoder, None);
+        feed(&mut decoder, &hex("81 01 61 01 01 62 89 01 70 8a 01 71 80 01 63 88 02 03 e8"));
+        let mut seen = String::new();
+        while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+            take_what_is_not_there(&mut decoder, Some(found));
+            seen += &match found {
+                Found::Message { .. } => decoder.message().unwrap().as_text().unwrap().to_owned(),
+                Found::Ping { .. } | Found::Pong { .. } => format!("{:?}", decoder.control()),
+                Found::Close { .. } => decoder.close().code.unwrap().to_string(),
+                Found::Fragment { .. } => panic!("not asked for"),
+            };
+            // It is taken once.
+            take_what_is_not_there(&mut decoder, None);
+        }
+        assert_eq!(seen, "a[112][113]bc1000");
+        take_what_is_not_there(&mut decoder, None);
+        feed(&mut decoder, &hex("81 01 61"));
+        take_what_is_not_there(&mut decoder, None);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+    }
+
+    #[test]
+    fn take_message_moves_messages_out_between_control_frames() {
         let big = vec![7; 200_000];
         let mut bytes = hex("81 01 61 89 01 70 01 01 62");
         bytes.extend(hex("8a 00 80 01 63"));
@@ -438,18 +494,17 @@ mod delivery {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            while decoder.advance(Delivery::Whole).unwrap() {
-                match decoder.take_message().unwrap() {
-                    Some(message) => moved.push(message),
-                    None => left.push(format!("{:?}", decoder.step().unwrap().unwrap())),
+            while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+                match found {
+                    Found::Message { .. } => moved.push(decoder.take_message().unwrap()),
+                    other => left.push(other),
                 }
             }
         }
-        let expected = [Owned::Text("a".into()), Owned::Text("bc".into()), Owned::Binary(big)];
+        let expected =
+            [Message::Text("a".into()), Message::Text("bc".into()), Message::Binary(big)];
         assert!(moved == expected);
-        assert_eq!(left.len(), 3);
-        assert_eq!(left[..2], ["Ping([112])", "Pong([])"]);
-        assert_eq!(decoder.take_message(), Ok(None));
+        assert_eq!(left, [Found::Ping { len: 1 }, Found::Pong { len: 0 }, Found::Close { len: 0 }]);
     }
 
     #[test]
@@ -461,11 +516,12 @@ mod delivery {
             let mut seen = Vec::new();
             for part in [&bytes[..cut], &bytes[cut..]] {
                 feed(&mut decoder, part);
-                while decoder.advance(Delivery::Whole).unwrap() {
-                    match decoder.step().unwrap().unwrap() {
-                        Step::RawText(bytes) => seen.push(bytes.to_vec()),
-                        other => panic!("{other:?}"),
-                    }
+                while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+                    assert_eq!(found, Found::Message { kind: MessageKind::Text, len: 2 });
+                    let MessageRef::Binary(bytes) = decoder.message().unwrap() else {
+                        panic!("checked");
+                    };
+                    seen.push(bytes.to_vec());
                 }
             }
             assert_eq!(seen, [vec![0xc3, 0x28], vec![0xff, 0xfe]]);
@@ -476,23 +532,22 @@ mod delivery {
         decoder.leave_text_unchecked();
         feed(&mut decoder, &hex("01 01 ff 80 01 fe"));
         for expected in [b"\xff", b"\xfe"] {
-            assert_eq!(decoder.advance(Delivery::Fragments), Ok(true));
-            let step = decoder.step();
-            assert!(matches!(step, Ok(Some(Step::Fragment(piece))) if piece.data == expected));
+            assert!(decoder.advance(Delivery::Fragments).unwrap().is_some());
+            assert_eq!(decoder.fragment().data, expected);
         }
         feed(&mut decoder, &hex("88 04 03e8 c3 28"));
         assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::CloseReason));
     }
 
     #[test]
-    fn pieces_of_text_may_end_inside_a_code_point_but_the_message_may_not() {
+    fn fragments_of_text_may_end_inside_a_code_point_but_the_message_may_not() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 01 e2 00 01 82 80 01 ac 01 01 e2 80 01 82"));
         let mut bytes = Vec::new();
         for _ in 0..4 {
-            assert_eq!(decoder.advance(Delivery::Fragments), Ok(true));
-            let Ok(Some(Step::Fragment(piece))) = decoder.step() else { panic!("not a piece") };
-            bytes.extend_from_slice(piece.data);
+            assert!(decoder.advance(Delivery::Fragments).unwrap().is_some());
+            let fragment = decoder.fragment();
+            bytes.extend_from_slice(fragment.data);
         }
         assert_eq!(bytes, [0xe2, 0x82, 0xac, 0xe2]);
         assert_eq!(decoder.advance(Delivery::Fragments), Err(Violation::InvalidUtf8));

@@ -576,10 +576,10 @@ mod limits_are_judged_on_the_header {
                     let before = address_space();
                     let mut decoder = Decoder::new(unlimited);
                     decoder.feed(&announce(first, len));
-                    assert_eq!(decoder.advance(delivery), Ok(false));
+                    assert_eq!(decoder.advance(delivery), Ok(None));
                     decoder.feed(b"a");
                     assert!(decoder.advance(delivery).is_ok());
-                    let _piece = decoder.step();
+                    let _ = decoder.fragment();
                     assert!(decoder.space().len() <= 64 << 10, "space for what was only claimed");
                     let grown = address_space().saturating_sub(before);
                     assert!(grown < 1 << 30, "{len} claimed, {grown} bytes reserved");
@@ -680,8 +680,8 @@ mod many_frames_in_one_read {
 /// What the decoder asks for, in bytes: little for an idle peer, much for a busy one, and a big
 /// binary payload goes straight to its message.
 mod space_for_the_next_read {
-    use landline::proto::frame::Opcode;
-    use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
+    use landline::proto::message::{Message, MessageKind, MessageRef};
+    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
     use crate::proto_support::{announce, frame, hex};
 
@@ -706,8 +706,8 @@ mod space_for_the_next_read {
         }
         let len = decoder.space().len();
         decoder.filled(len);
-        while decoder.advance(Delivery::Whole).unwrap() {
-            assert_eq!(decoder.step(), Ok(Some(Step::Text(""))));
+        while decoder.advance(Delivery::Whole).unwrap().is_some() {
+            assert_eq!(decoder.message(), Ok(MessageRef::Text("")));
         }
     }
 
@@ -715,23 +715,28 @@ mod space_for_the_next_read {
     fn begun(first: u8, len: u64, delivery: Delivery) -> Decoder {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &announce(first, len));
-        assert_eq!(decoder.advance(delivery), Ok(false));
+        assert_eq!(decoder.advance(delivery), Ok(None));
         decoder
     }
 
     /// Takes the message that must be whole now: its bytes, and how many it has room for.
     fn taken(decoder: &mut Decoder) -> (Vec<u8>, usize) {
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        take(decoder)
+    }
+
+    /// Takes the message that was found.
+    fn take(decoder: &mut Decoder) -> (Vec<u8>, usize) {
         match decoder.take_message() {
-            Ok(Some(Owned::Binary(bytes))) => {
+            Ok(Message::Binary(bytes)) => {
                 let room = bytes.capacity();
                 (bytes, room)
             }
-            Ok(Some(Owned::Text(text))) => {
+            Ok(Message::Text(text)) => {
                 let room = text.capacity();
                 (text.into_bytes(), room)
             }
-            other => panic!("not a message: {other:?}"),
+            Err(violation) => panic!("not a message: {violation:?}"),
         }
     }
 
@@ -743,8 +748,8 @@ mod space_for_the_next_read {
             read(&mut decoder, 0x81, 1);
             assert_eq!(decoder.space().len(), SMALL - 1, "of a frame one byte is there");
             read(&mut decoder, 0x00, 1);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
-            assert_eq!(decoder.step(), Ok(Some(Step::Text(""))));
+            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert_eq!(decoder.message(), Ok(MessageRef::Text("")));
         }
         for expected in [SMALL, 4 * SMALL, LARGE, LARGE] {
             assert_eq!(decoder.space().len(), expected);
@@ -774,9 +779,9 @@ mod space_for_the_next_read {
         decoder.shrink();
         assert_eq!(decoder.space().len(), LARGE - 1);
         read(&mut decoder, 0x00, 1);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
         decoder.shrink();
-        assert_eq!(decoder.step(), Ok(Some(Step::Text(""))), "a step that was not taken is kept");
+        assert_eq!(decoder.message(), Ok(MessageRef::Text("")), "what was not taken is kept");
         decoder.shrink();
         assert_eq!(decoder.space().len(), SMALL);
     }
@@ -795,13 +800,13 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn shrinking_keeps_a_gathered_message_that_was_not_taken() {
+    fn shrinking_keeps_a_gathered_message_that_was_not_take() {
         for fragments in [hex("01 01 61 80 01 62"), hex("02 01 61 80 01 62")] {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &fragments);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
             decoder.shrink();
-            assert_eq!(taken(&mut decoder).0, b"ab");
+            assert_eq!(take(&mut decoder).0, b"ab");
         }
     }
 
@@ -825,7 +830,7 @@ mod space_for_the_next_read {
         let mut decoder = Decoder::new(Limits::default());
         decoder.leave_text_unchecked();
         feed(&mut decoder, &announce(0x81, 200_000));
-        assert_eq!(decoder.advance(whole), Ok(false));
+        assert_eq!(decoder.advance(whole), Ok(None));
         assert_eq!(decoder.space().len(), LARGE, "text that is not checked is bytes");
     }
 
@@ -833,7 +838,7 @@ mod space_for_the_next_read {
     fn the_rest_of_a_big_payload_is_all_that_is_asked_for() {
         let mut decoder = begun(0x82, 200_000, Delivery::Whole);
         for (byte, len) in [(1, LARGE), (2, LARGE), (3, LARGE), (4, 200_000 - 3 * LARGE)] {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             assert_eq!(decoder.space().len(), if byte == 4 { SMALL } else { LARGE });
             read(&mut decoder, byte, len);
         }
@@ -848,7 +853,7 @@ mod space_for_the_next_read {
         assert_eq!(decoder.space().len(), LARGE);
         for (len, left) in [(100, LARGE - 100), (LARGE - 16_384 - 100, 16_384), (1, LARGE)] {
             read(&mut decoder, 7, len);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             assert_eq!(decoder.space().len(), left);
         }
     }
@@ -863,11 +868,11 @@ mod space_for_the_next_read {
             assert_eq!(decoder.space().len(), before, "before {len} bytes");
             let first = [announce(0x82, len), vec![7; 1_000]].concat();
             feed(&mut decoder, &first);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             let left = usize::try_from(len).unwrap() - 1_000;
             assert_eq!(decoder.space().len(), left, "all of the rest, and nothing after it");
             read(&mut decoder, 7, left - 2_000);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             assert_eq!(decoder.space().len(), 2_000);
             read(&mut decoder, 7, 2_000);
             assert!(taken(&mut decoder).0 == vec![7; left + 1_000]);
@@ -882,7 +887,7 @@ mod space_for_the_next_read {
         for (left, expected) in [(SMALL, SMALL), (SMALL + 1, SMALL + 1)] {
             let mut decoder = begun(0x82, (LARGE + left) as u64, Delivery::Whole);
             read(&mut decoder, 7, LARGE);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             assert_eq!(decoder.space().len(), expected);
         }
     }
@@ -892,7 +897,7 @@ mod space_for_the_next_read {
         let mut decoder = begun(0x82, 100_000, Delivery::Whole);
         read(&mut decoder, 7, LARGE - 1_000);
         for (left, len) in [(35_464, 15_464), (20_000, 19_999), (1, 1)] {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             assert_eq!(decoder.space().len(), left);
             read(&mut decoder, 7, len);
         }
@@ -904,11 +909,11 @@ mod space_for_the_next_read {
         for (first, byte) in [(0x82, 7), (0x81, b'a')] {
             let mut decoder = Decoder::new(Limits::default());
             feed_all(&mut decoder, &frame(first, &vec![byte; 1_000_000]));
-            assert!(decoder.step().unwrap().is_some(), "lent");
+            decoder.message().unwrap(); // Lent.
             // In two fragments: it is gathered where the big one was.
             let half = [byte; 6_000];
             feed_all(&mut decoder, &[frame(first & 0x0F, &half), frame(0x80, &half)].concat());
-            let (bytes, room) = taken(&mut decoder);
+            let (bytes, room) = take(&mut decoder);
             assert_eq!(bytes, [byte; 12_000]);
             assert!(room < 100_000, "{room} bytes of room");
         }
@@ -919,7 +924,7 @@ mod space_for_the_next_read {
         for (space, expected) in [(249, 1_000), (250, 250), (1, 1_000)] {
             let mut decoder = begun(0x82, (LARGE - space + 1_000) as u64, Delivery::Whole);
             read(&mut decoder, 7, LARGE - space);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             assert_eq!(decoder.space().len(), expected);
         }
     }
@@ -928,7 +933,7 @@ mod space_for_the_next_read {
     fn roomy(len: usize) -> Decoder {
         let mut decoder = Decoder::new(Limits::default());
         feed_all(&mut decoder, &frame(0x82, &vec![b'x'; len]));
-        assert!(decoder.step().unwrap().is_some(), "lent");
+        decoder.message().unwrap(); // Lent.
         decoder
     }
 
@@ -937,10 +942,10 @@ mod space_for_the_next_read {
         let mut decoder = roomy(LARGE);
         let first = [frame(0x02, &[1; 20_000]), announce(0x80, 60_000)].concat();
         feed_parts(&mut decoder, &first);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         assert_eq!(decoder.space().len(), LARGE - 20_000);
         read(&mut decoder, 2, LARGE - 20_000);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         assert_eq!(decoder.space().len(), 80_000 - LARGE);
     }
 
@@ -949,9 +954,9 @@ mod space_for_the_next_read {
         let mut decoder = roomy(2 * LARGE);
         let first = [frame(0x02, &vec![1; LARGE - 2_000]), announce(0x80, (LARGE + SMALL) as u64)];
         feed_parts(&mut decoder, &first.concat());
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         read(&mut decoder, 2, LARGE);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         assert_eq!(decoder.space().len(), SMALL);
     }
 
@@ -962,7 +967,7 @@ mod space_for_the_next_read {
             let mut decoder = roomy(2 * LARGE);
             let (one, two) = (vec![b'1'; len / 2], vec![b'2'; len - len / 2]);
             feed_all(&mut decoder, &[frame(0x02, &one), frame(0x80, &two)].concat());
-            let (bytes, room) = taken(&mut decoder);
+            let (bytes, room) = take(&mut decoder);
             assert!(bytes == [one, two].concat());
             assert_eq!(room, if copied { len } else { 2 * LARGE });
         }
@@ -974,11 +979,11 @@ mod space_for_the_next_read {
             let mut decoder = Decoder::new(Limits::default());
             let half = [b'x'; 16_000];
             feed_all(&mut decoder, &[frame(first, &half), frame(0x80, &half)].concat());
-            assert!(decoder.step().unwrap().is_some(), "lent");
+            decoder.message().unwrap(); // Lent.
             for (len, copied) in [(100, true), (SMALL, true), (SMALL + 1, false)] {
                 let small = [frame(first, &vec![b'y'; len - 1]), frame(0x80, b"z")].concat();
                 feed_all(&mut decoder, &small);
-                let (bytes, room) = taken(&mut decoder);
+                let (bytes, room) = take(&mut decoder);
                 assert_eq!(bytes.len(), len);
                 let expected = if copied { len..=len } else { 32_000..=LARGE };
                 assert!(expected.contains(&room), "{first:02x} {len}: {room}");
@@ -992,35 +997,38 @@ mod space_for_the_next_read {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &announce(first | 0x80, LARGE as u64));
             for _ in 0..16 {
-                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
                 feed(&mut decoder, &[b'x'; SMALL]);
             }
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
-            decoder.step().unwrap().unwrap();
+            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            decoder.message().unwrap();
             feed_all(&mut decoder, &hex("81 01 61"));
-            decoder.step().unwrap().unwrap();
+            decoder.message().unwrap();
             feed_all(&mut decoder, &[frame(first, &[b'x'; 5_000]), frame(0x80, b"y")].concat());
-            assert_eq!(taken(&mut decoder).1, LARGE, "{first:02x}");
+            assert_eq!(take(&mut decoder).1, LARGE, "{first:02x}");
         }
     }
 
     #[test]
-    fn what_is_ready_is_told_of_each_kind() {
+    fn what_is_found_is_told_with_its_length() {
         let mut decoder = Decoder::new(Limits::default());
-        feed(&mut decoder, &hex("01 02 61 62 80 01 63 82 04 61 62 63 64 01 01 65 80 00 89 01 66"));
+        feed(&mut decoder, &hex("01 02 61 62 80 01 63 82 04 61 62 63 64 01 01 65 80 00"));
+        feed(&mut decoder, &hex("89 01 66 8a 02 67 68 88 05 03 e8 62 79 65"));
+        let (text, binary) = (MessageKind::Text, MessageKind::Binary);
         let whole = Delivery::Whole;
-        for (delivery, ready, is_piece) in [
-            (whole, (Opcode::Text, 3), false),
-            (whole, (Opcode::Binary, 4), false),
-            (Delivery::Fragments, (Opcode::Text, 1), true),
-            (whole, (Opcode::Text, 0), true),
-            (whole, (Opcode::Ping, 1), false),
+        for (delivery, found) in [
+            (whole, Found::Message { kind: text, len: 3 }),
+            (whole, Found::Message { kind: binary, len: 4 }),
+            (Delivery::Fragments, Found::Fragment { kind: text, len: 1, first: true, last: false }),
+            (whole, Found::Fragment { kind: text, len: 0, first: false, last: true }),
+            (whole, Found::Ping { len: 1 }),
+            (whole, Found::Pong { len: 2 }),
+            (whole, Found::Close { len: 5 }),
         ] {
-            assert_eq!((decoder.ready(), decoder.is_piece()), (None, false));
-            assert_eq!(decoder.advance(delivery), Ok(true));
-            assert_eq!((decoder.ready(), decoder.is_piece()), (Some(ready), is_piece));
-            decoder.step().unwrap();
+            // It makes no difference that nothing of it is taken.
+            assert_eq!(decoder.advance(delivery), Ok(Some(found)));
         }
+        assert_eq!(decoder.advance(whole), Ok(None));
     }
 
     #[test]
@@ -1029,8 +1037,8 @@ mod space_for_the_next_read {
         decoder.leave_text_unchecked();
         feed(&mut decoder, &hex("81 01 ff 01 01 fe 80 01 fd 82 01 fc 02 01 fb 80 01 fa"));
         for expected in [&b"\xff"[..], b"\xfe\xfd", b"\xfc", b"\xfb\xfa"] {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
-            assert_eq!(decoder.take_message(), Ok(Some(Owned::Binary(expected.to_vec()))));
+            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert_eq!(decoder.take_message(), Ok(Message::Binary(expected.to_vec())));
         }
     }
 
@@ -1039,7 +1047,7 @@ mod space_for_the_next_read {
         let bytes = frame(first, &vec![b'x'; len]);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             rest = &rest[decoder.feed(&rest[..rest.len().min(step)])..];
         }
         let (bytes, room) = taken(decoder);
@@ -1079,7 +1087,7 @@ mod space_for_the_next_read {
             }
             feed(&mut decoder, &announce(0x81, len as u64));
             for read in reads {
-                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
                 feed(&mut decoder, &vec![b'x'; read]);
             }
             let (bytes, room) = taken(&mut decoder);
@@ -1093,7 +1101,7 @@ mod space_for_the_next_read {
         for len in [1 << 17, 1 << 18] {
             let mut decoder = begun(0x82, len as u64, Delivery::Whole);
             for at in (0..len).step_by(1_000) {
-                assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+                assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
                 read(&mut decoder, 7, 1_000.min(len - at));
             }
             let (bytes, room) = taken(&mut decoder);
@@ -1109,10 +1117,10 @@ mod space_for_the_next_read {
             for small in [None, Some(hex("81 01 61"))] {
                 let mut decoder = Decoder::new(Limits::default());
                 feed_all(&mut decoder, &frame(first, &vec![b'x'; BIG]));
-                decoder.step().unwrap().unwrap();
+                decoder.message().unwrap();
                 if let Some(small) = &small {
                     feed_all(&mut decoder, small);
-                    assert_eq!(decoder.step(), Ok(Some(Step::Text("a"))));
+                    assert_eq!(decoder.message(), Ok(MessageRef::Text("a")));
                 }
                 let room = room(&mut decoder, first, BIG / 2, usize::MAX);
                 assert_eq!(room >= BIG, small.is_none(), "{first:02x} {small:?}: {room}");
@@ -1126,11 +1134,11 @@ mod space_for_the_next_read {
             let mut decoder = Decoder::new(Limits::default());
             let half = [b'x'; 16_384];
             feed_all(&mut decoder, &[frame(first, &half), frame(0x80, &half)].concat());
-            decoder.step().unwrap().unwrap();
+            decoder.message().unwrap();
             feed_all(&mut decoder, &hex("81 01 61"));
-            decoder.step().unwrap().unwrap();
+            decoder.message().unwrap();
             feed_all(&mut decoder, &[frame(first, &half[..5000]), frame(0x80, b"y")].concat());
-            let (bytes, room) = taken(&mut decoder);
+            let (bytes, room) = take(&mut decoder);
             assert_eq!(bytes.len(), 5001, "{first:02x}");
             assert!((32_768..=65_536).contains(&room), "{first:02x}: {room}");
         }
@@ -1141,7 +1149,7 @@ mod space_for_the_next_read {
         for first in [0x81, 0x82] {
             let mut decoder = Decoder::new(Limits::default());
             feed_all(&mut decoder, &frame(first, &vec![b'x'; 1 << 20]));
-            decoder.step().unwrap().unwrap();
+            decoder.message().unwrap();
             decoder.shrink();
             assert!(room(&mut decoder, first, 1 << 17, usize::MAX) <= 1 << 18, "{first:02x}");
         }
@@ -1150,14 +1158,14 @@ mod space_for_the_next_read {
     /// Feeds a whole message, in as many reads as it takes.
     fn feed_all(decoder: &mut Decoder, bytes: &[u8]) {
         feed_parts(decoder, bytes);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(true));
+        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
     }
 
     /// Feeds a part of a message, in as many reads as it takes.
     fn feed_parts(decoder: &mut Decoder, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
             rest = &rest[decoder.feed(rest)..];
         }
     }

@@ -222,7 +222,7 @@ mod the_streaming_check {
 
 mod section_8_1_text_messages {
     use landline::proto::Violation;
-    use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
     use crate::proto_support::{Binary, Ping, announce, frame, hex, outcome, text};
 
@@ -295,8 +295,9 @@ mod section_8_1_text_messages {
         for (at, byte) in payload.iter().enumerate() {
             loop {
                 match decoder.advance(delivery) {
-                    Ok(true) => drop(decoder.step().unwrap()),
-                    Ok(false) => break,
+                    Ok(Some(Found::Message { .. })) => drop(decoder.message().unwrap()),
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
                     Err(violation) => panic!("{violation:?} before byte {at}"),
                 }
             }
@@ -356,7 +357,7 @@ mod section_8_1_text_messages {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(false));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         }
         decoder.feed(b"\xff");
         assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));

@@ -5,12 +5,11 @@
 
 use landline::proto::Violation;
 use landline::proto::close::CloseFrame;
-use landline::proto::frame::Opcode;
-use landline::proto::message::{Fragment, MessageKind};
-use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
+use landline::proto::message::{Fragment, Message, MessageKind};
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::proto::send::{Encoder, MaskKeys};
 
-/// A step that owns its bytes; the pieces of a message are put together.
+/// What was received, with its bytes; the fragments of a message are put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OwnedEvent {
     Text(String),
@@ -18,6 +17,17 @@ pub(crate) enum OwnedEvent {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(CloseFrame),
+}
+
+impl OwnedEvent {
+    /// The length of the payload.
+    fn len(&self) -> usize {
+        match self {
+            Text(text) => text.len(),
+            Binary(bytes) | Ping(bytes) | Pong(bytes) => bytes.len(),
+            Close(close) => close.encode().len(),
+        }
+    }
 }
 
 pub(crate) use OwnedEvent::{Binary, Close, Ping, Pong, Text};
@@ -112,11 +122,11 @@ pub(crate) fn every_cut(bytes: &[u8], limits: Limits, delivery: Delivery) -> Out
     whole
 }
 
-/// [`every_cut`] with whole messages and with pieces: the same outcome.
+/// [`every_cut`] with whole messages and with fragments: the same outcome.
 pub(crate) fn outcome_with(bytes: &[u8], limits: Limits) -> Outcome {
     let whole = every_cut(bytes, limits, Delivery::Whole);
-    let pieces = every_cut(bytes, limits, Delivery::Fragments);
-    assert_eq!(whole, pieces, "whole and in pieces");
+    let fragments = every_cut(bytes, limits, Delivery::Fragments);
+    assert_eq!(whole, fragments, "whole and in fragments");
     whole
 }
 
@@ -127,7 +137,7 @@ pub(crate) fn outcome(bytes: &[u8]) -> Outcome {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
-    /// Takes steps that borrow.
+    /// Takes what is lent.
     Borrow,
     /// Takes messages that are moved out.
     Move,
@@ -163,7 +173,7 @@ fn feed_chunks(chunks: &[&[u8]], limits: Limits, delivery: Delivery, style: Styl
     (steps.events, failed)
 }
 
-/// Takes steps, and puts pieces together.
+/// Takes what is found, and puts fragments together.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     pub(crate) events: Vec<OwnedEvent>,
@@ -171,69 +181,53 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Takes all the steps that are there.
+    /// Takes all that is there.
     pub(crate) fn take(
         &mut self,
         decoder: &mut Decoder,
         delivery: Delivery,
         moved: bool,
     ) -> Result<(), Violation> {
-        while decoder.advance(delivery)? {
-            let ready = decoder.ready();
-            let check = |opcode, len| assert_eq!(ready, Some((opcode, len)), "not what is ready");
-            let owned = if moved { decoder.take_message()? } else { None };
-            if let Some(owned) = owned {
-                assert_eq!(decoder.ready(), None);
-                self.events.push(match owned {
-                    Owned::Text(text) => Text(text),
-                    Owned::Binary(bytes) => Binary(bytes),
-                });
-                self.check_last(check);
-                continue;
-            }
-            let event = match decoder.step()?.expect("advance said there is a step") {
-                Step::Text(text) => Text(text.to_owned()),
-                Step::Binary(bytes) => Binary(bytes.to_vec()),
-                Step::Ping(payload) => Ping(payload.to_vec()),
-                Step::Pong(payload) => Pong(payload.to_vec()),
-                Step::Close(close) => Close(close),
-                Step::Fragment(piece) => {
-                    let opcode =
-                        if piece.kind == MessageKind::Text { Opcode::Text } else { Opcode::Binary };
-                    check(opcode, piece.data.len());
-                    self.put_together(piece);
+        while let Some(found) = decoder.advance(delivery)? {
+            let (event, len) = match found {
+                Found::Message { kind, len } => {
+                    let message =
+                        if moved { decoder.take_message()? } else { decoder.message()?.into() };
+                    let event = match (kind, message) {
+                        (MessageKind::Text, Message::Text(text)) => Text(text),
+                        (MessageKind::Binary, Message::Binary(bytes)) => Binary(bytes),
+                        other => panic!("not the kind that was found: {other:?}"),
+                    };
+                    (event, len)
+                }
+                Found::Fragment { kind, len, first, last } => {
+                    let fragment = decoder.fragment();
+                    assert_eq!((fragment.kind, fragment.data.len()), (kind, len));
+                    assert_eq!((fragment.first, fragment.last), (first, last));
+                    self.put_together(fragment);
                     continue;
                 }
-                other => panic!("not expected: {other:?}"),
+                Found::Ping { len } => (Ping(decoder.control().to_vec()), len),
+                Found::Pong { len } => (Pong(decoder.control().to_vec()), len),
+                Found::Close { len } => (Close(decoder.close()), len),
             };
+            assert_eq!(len, event.len(), "not the length that was found");
             self.events.push(event);
-            self.check_last(check);
         }
-        assert_eq!(decoder.step(), Ok(None), "a step after advance said there is none");
         Ok(())
     }
 
-    fn put_together(&mut self, piece: Fragment<'_>) {
-        assert_eq!(piece.first, self.open.is_none(), "`first` is wrong");
-        assert!(piece.last || !piece.data.is_empty(), "an empty piece that is not the last");
-        let (kind, bytes) = self.open.get_or_insert((piece.kind, Vec::new()));
-        assert_eq!(*kind, piece.kind, "the kind changed");
-        bytes.extend_from_slice(piece.data);
-        if piece.last {
+    fn put_together(&mut self, fragment: Fragment<'_>) {
+        assert_eq!(fragment.first, self.open.is_none(), "`first` is wrong");
+        assert!(fragment.last || !fragment.data.is_empty(), "an empty one that is not the last");
+        let (kind, bytes) = self.open.get_or_insert((fragment.kind, Vec::new()));
+        assert_eq!(*kind, fragment.kind, "the kind changed");
+        bytes.extend_from_slice(fragment.data);
+        if fragment.last {
             self.events.extend(self.open.take().map(|(kind, bytes)| match kind {
                 MessageKind::Text => Text(String::from_utf8(bytes).unwrap()),
                 MessageKind::Binary => Binary(bytes),
             }));
-        }
-    }
-
-    fn check_last(&self, check: impl FnOnce(Opcode, usize)) {
-        match self.events.last().unwrap() {
-            Text(text) => check(Opcode::Text, text.len()),
-            Binary(bytes) => check(Opcode::Binary, bytes.len()),
-            Ping(payload) => check(Opcode::Ping, payload.len()),
-            Pong(payload) => check(Opcode::Pong, payload.len()),
-            Close(close) => check(Opcode::Close, close.encode().len()),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What the bytes that are there mean: frames, and the messages that they make.
 
-use super::step::Delivery;
-use super::{BULK, Decoder, LARGE_BUFFER, Ready};
+use super::{BULK, Decoder, Delivery, Found, LARGE_BUFFER};
 use crate::proto::close::CloseFrame;
 use crate::proto::error::Violation;
 use crate::proto::frame::{Header, Opcode};
@@ -9,14 +8,14 @@ use crate::proto::message::MessageKind;
 
 /// A data frame whose payload is being read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(super) struct OpenFrame {
     pub(super) fin: bool,
     pub(super) left: u64,
 }
 
 /// A message of which a frame has begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message {
+pub(super) struct OpenMessage {
     pub(super) kind: MessageKind,
     pub(super) delivery: Delivery,
     /// Its payload is compressed (RFC 7692 section 6.2).
@@ -32,7 +31,7 @@ pub(super) struct Message {
     pub(super) begun: bool,
 }
 
-impl Message {
+impl OpenMessage {
     /// Whether a frame of it, as far as they have begun, has any payload.
     #[cfg(feature = "deflate")]
     pub(super) fn has_payload(&self) -> bool {
@@ -41,13 +40,13 @@ impl Message {
 }
 
 impl Decoder {
-    /// Goes on to the next step; `true` when it is there.
-    pub(super) fn scan(&mut self, delivery: Delivery) -> Result<bool, Violation> {
+    /// Goes on until something is found, or all that is there is read.
+    pub(super) fn scan(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
         loop {
             // Section 5.5.1: after a Close frame there is nothing more to read.
             if self.closed {
-                self.start = self.end;
-                return Ok(false);
+                self.buffer.consume_all();
+                return Ok(None);
             }
             if let (Some(frame), Some(message)) = (self.frame, self.message) {
                 let found = match message.delivery {
@@ -56,15 +55,15 @@ impl Decoder {
                     Delivery::Whole => self.gather(frame, message)?,
                     Delivery::Fragments => self.hand_out(frame, message)?,
                 };
-                if found || self.frame.is_some() {
+                if found.is_some() || self.frame.is_some() {
                     return Ok(found);
                 }
             }
-            let Some((header, taken)) = self.header()? else { return Ok(false) };
+            let Some((header, taken)) = self.header()? else { return Ok(None) };
             if header.opcode.is_control() {
-                return self.control(header, taken);
+                return self.find_control(header, taken);
             }
-            self.start += taken;
+            self.buffer.consume(taken);
             self.open(header, delivery)?;
         }
     }
@@ -72,7 +71,7 @@ impl Decoder {
     /// The next header, judged byte by byte in the order of the bytes, so that how they are cut
     /// cannot change the verdict.
     fn header(&self) -> Result<Option<(Header, usize)>, Violation> {
-        let bytes = &self.buffer[self.start..self.end];
+        let bytes = self.buffer.received();
         let Some(&first) = bytes.first() else { return Ok(None) };
         // Section 5.2: MUST be 0 unless an extension is negotiated.
         if first & 0x70 != 0 && !self.is_compressed(first) {
@@ -106,26 +105,30 @@ impl Decoder {
         accepted && first & 0x70 == 0x40 && matches!(opcode, Some(Opcode::Text | Opcode::Binary))
     }
 
-    fn control(&mut self, header: Header, taken: usize) -> Result<bool, Violation> {
-        let payload = &self.buffer[self.start + taken..self.end];
+    fn find_control(&mut self, header: Header, taken: usize) -> Result<Option<Found>, Violation> {
+        let payload = &self.buffer.received()[taken..];
         let Some(payload) = usize::try_from(header.len).ok().and_then(|len| payload.get(..len))
         else {
-            return Ok(false);
+            return Ok(None);
         };
         let len = payload.len();
-        self.ready = Some(match header.opcode {
-            Opcode::Ping => Ready::Ping(len),
-            Opcode::Pong => Ready::Pong(len),
-            _ => Ready::Close(CloseFrame::decode(payload)?),
-        });
-        self.closed = header.opcode == Opcode::Close;
-        self.start += taken;
-        Ok(true)
+        let found = match header.opcode {
+            Opcode::Ping => Found::Ping { len },
+            Opcode::Pong => Found::Pong { len },
+            _ => {
+                self.close = CloseFrame::decode(payload)?;
+                self.closed = true;
+                Found::Close { len }
+            }
+        };
+        self.gathered = false;
+        self.buffer.consume(taken);
+        Ok(Some(found))
     }
 
     /// Begins a data frame: the limits are checked on the header, before any memory is taken.
     fn open(&mut self, header: Header, delivery: Delivery) -> Result<(), Violation> {
-        let mut message = self.message.unwrap_or_else(|| Message {
+        let mut message = self.message.unwrap_or_else(|| OpenMessage {
             kind: if header.opcode == Opcode::Text {
                 MessageKind::Text
             } else {
@@ -168,20 +171,24 @@ impl Decoder {
         }
         let gathers_bytes = message.kind == MessageKind::Binary || self.unchecked_text;
         let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
-        self.bulk = straight && header.len >= BULK as u64;
-        self.frame = Some(Frame { fin: header.fin, left: header.len });
+        self.buffer.set_bulk(straight && header.len >= BULK as u64);
+        self.frame = Some(OpenFrame { fin: header.fin, left: header.len });
         self.message = Some(message);
         Ok(())
     }
 
-    /// Gathers the message; `true` when it is whole.
-    fn gather(&mut self, mut frame: Frame, mut message: Message) -> Result<bool, Violation> {
+    /// Gathers the message until it is whole.
+    fn gather(
+        &mut self,
+        mut frame: OpenFrame,
+        mut message: OpenMessage,
+    ) -> Result<Option<Found>, Violation> {
+        let kind = message.kind;
         let len = self.arrived(frame);
         let whole = len as u64 == frame.left;
         if !message.begun && whole && frame.fin {
             // The usual case: all of it is in the buffer, to be lent from there.
             (self.frame, self.message) = (None, None);
-            self.ready = Some(Ready::Buffered(message.kind, len));
             // A big message that was lent out stays for the next big one; this is not one.
             if self.binary.capacity() > LARGE_BUFFER {
                 self.binary = Vec::new();
@@ -189,41 +196,49 @@ impl Decoder {
             if self.text.capacity() > LARGE_BUFFER {
                 self.text = String::new();
             }
-            return Ok(true);
+            self.gathered = false;
+            return Ok(Some(Found::Message { kind, len }));
         }
-        let payload = &self.buffer[self.start..self.start + len];
-        if message.kind == MessageKind::Text && !self.unchecked_text {
+        let payload = &self.buffer.received()[..len];
+        let is_checked = kind == MessageKind::Text && !self.unchecked_text;
+        if is_checked {
             self.utf8.push(payload, &mut self.text)?;
         } else if len > 0 {
             let data = self.binary.len();
             reserve(&mut self.binary, data, LARGE_BUFFER, frame.left)?;
             self.binary.extend_from_slice(payload);
         }
-        self.start += len;
+        self.buffer.consume(len);
         frame.left -= len as u64;
         message.begun = true;
         (self.frame, self.message) = (Some(frame), Some(message));
         if frame.left > 0 {
-            return Ok(false);
+            return Ok(None);
         }
         self.frame = None;
         if !frame.fin {
-            return Ok(false);
+            return Ok(None);
         }
         self.utf8.finish()?;
         self.message = None;
-        self.ready = Some(Ready::Gathered(message.kind));
-        Ok(true)
+        self.gathered = true;
+        let len = if is_checked { self.text.len() } else { self.binary.len() };
+        Ok(Some(Found::Message { kind, len }))
     }
 
-    /// Hands out what has arrived of the frame; `true` when that is anything.
-    fn hand_out(&mut self, mut frame: Frame, mut message: Message) -> Result<bool, Violation> {
+    /// Hands out what has arrived of the frame, if that is anything.
+    fn hand_out(
+        &mut self,
+        mut frame: OpenFrame,
+        mut message: OpenMessage,
+    ) -> Result<Option<Found>, Violation> {
+        let kind = message.kind;
         let len = self.arrived(frame);
         frame.left -= len as u64;
         let ends_frame = frame.left == 0;
         let last = ends_frame && frame.fin;
-        if message.kind == MessageKind::Text && !self.unchecked_text {
-            self.utf8.check(&self.buffer[self.start..self.start + len])?;
+        if kind == MessageKind::Text && !self.unchecked_text {
+            self.utf8.check(&self.buffer.received()[..len])?;
             if last {
                 self.utf8.finish()?;
             }
@@ -233,16 +248,13 @@ impl Decoder {
         message.begun |= found;
         self.frame = (!ends_frame).then_some(frame);
         self.message = (!last).then_some(message);
-        if found {
-            self.ready =
-                Some(Ready::Fragment { kind: message.kind, len, first, last, inflated: false });
-        }
-        Ok(found)
+        self.gathered = false;
+        Ok(found.then_some(Found::Fragment { kind, len, first, last }))
     }
 
     /// How many bytes of the frame's payload are in the buffer.
-    pub(super) fn arrived(&self, frame: Frame) -> usize {
-        let buffered = self.end - self.start;
+    pub(super) fn arrived(&self, frame: OpenFrame) -> usize {
+        let buffered = self.buffer.received().len();
         usize::try_from(frame.left).map_or(buffered, |left| left.min(buffered))
     }
 }

@@ -3,8 +3,8 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::frames::{Frame, Message};
-use super::{Decoder, Delivery, LARGE_BUFFER, Ready};
+use super::frames::{OpenFrame, OpenMessage};
+use super::{Decoder, Delivery, Found, LARGE_BUFFER};
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::error::Violation;
 use crate::proto::message::MessageKind;
@@ -64,7 +64,7 @@ impl Inflater {
     }
 
     /// Ends a message of which all came out; of an `empty` one, that is nothing. It must not be
-    /// called for a message whose payload has no bytes: see [`Message::has_payload`].
+    /// called for a message whose payload has no bytes: see [`OpenMessage::has_payload`].
     fn finish(&mut self, empty: bool, out: &mut Vec<u8>) -> Result<(), Violation> {
         let len = out.len();
         out.try_reserve(1).map_err(|_| Violation::OutOfMemory)?;
@@ -99,14 +99,14 @@ impl Decoder {
         self.inflater = Some(Inflater { stream: None, takeover, last: 0 });
     }
 
-    /// Inflates what has arrived of the frame; `true` when there is a step to take.
+    /// Inflates what has arrived of the frame.
     pub(super) fn inflate(
         &mut self,
-        mut frame: Frame,
-        mut message: Message,
-    ) -> Result<bool, Violation> {
-        let pieces = message.delivery == Delivery::Fragments;
-        if pieces {
+        mut frame: OpenFrame,
+        mut message: OpenMessage,
+    ) -> Result<Option<Found>, Violation> {
+        let in_fragments = message.delivery == Delivery::Fragments;
+        if in_fragments {
             self.binary.clear(); // It was handed out.
         } else {
             self.reuse_text(&message);
@@ -116,7 +116,7 @@ impl Decoder {
             let at = self.binary.len();
             self.make_room(&message, len)?;
             let Some(inflater) = &mut self.inflater else { return Err(Violation::ReservedBits) };
-            let input = &self.buffer[self.start..self.start + len];
+            let input = &self.buffer.received()[..len];
             // Section 7.2.3.6 wants a byte for an empty message. Some servers send none from the
             // second one on, as they strip the tail of a flush that gave nothing. Then nothing goes
             // into the inflater, which has its window for the next message.
@@ -125,7 +125,7 @@ impl Decoder {
             } else {
                 (0, Ok(()))
             };
-            self.start += used;
+            self.buffer.consume(used);
             frame.left -= used as u64;
             self.check_inflated(&mut message, at)?;
             done?;
@@ -139,24 +139,27 @@ impl Decoder {
                 self.utf8.finish()?;
             }
             let first = !message.begun;
-            let found = last || pieces && !self.binary.is_empty();
-            message.begun |= found || !pieces;
+            let found = last || in_fragments && !self.binary.is_empty();
+            message.begun |= found || !in_fragments;
             self.frame = (!ends_frame).then_some(frame);
             self.message = (!last).then_some(message);
-            if pieces && found {
+            if found {
+                self.gathered = true;
                 let (kind, len) = (message.kind, self.binary.len());
-                self.ready = Some(Ready::Fragment { kind, len, first, last, inflated: true });
-            } else if found {
-                self.inflated(message.kind)?;
+                if in_fragments {
+                    return Ok(Some(Found::Fragment { kind, len, first, last }));
+                }
+                self.finish_inflated(kind)?;
+                return Ok(Some(Found::Message { kind, len }));
             }
-            if found || !full {
-                return Ok(found);
+            if !full {
+                return Ok(None);
             }
         }
     }
 
     /// The room of the last text is for the message that begins.
-    fn reuse_text(&mut self, message: &Message) {
+    fn reuse_text(&mut self, message: &OpenMessage) {
         if !message.begun && self.binary.capacity() < self.text.capacity() {
             self.binary = core::mem::take(&mut self.text).into_bytes();
             self.binary.clear();
@@ -164,7 +167,7 @@ impl Decoder {
     }
 
     /// What has come out is within the limit, and text.
-    fn check_inflated(&mut self, message: &mut Message, at: usize) -> Result<(), Violation> {
+    fn check_inflated(&mut self, message: &mut OpenMessage, at: usize) -> Result<(), Violation> {
         let new = &self.binary[at..];
         let limit = self.limits.max_message_size.unwrap_or(u64::MAX);
         let allowed = limit.saturating_sub(message.size);
@@ -179,8 +182,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// A whole message is in `binary`.
-    fn inflated(&mut self, kind: MessageKind) -> Result<(), Violation> {
+    /// Makes the whole message that is in `binary` ready to be taken.
+    fn finish_inflated(&mut self, kind: MessageKind) -> Result<(), Violation> {
         // After a big message, this is a small one: the memory is not needed any more.
         if self.binary.len() <= LARGE_BUFFER && self.binary.capacity() > 2 * LARGE_BUFFER {
             self.binary.shrink_to(LARGE_BUFFER);
@@ -190,13 +193,12 @@ impl Decoder {
             let text = String::from_utf8(core::mem::take(&mut self.binary));
             self.text = text.map_err(|_| Violation::InvalidUtf8)?;
         }
-        self.ready = Some(Ready::Gathered(kind));
         Ok(())
     }
 
     /// Makes room for what comes out of `len` bytes, but never for more than the limit and the byte
     /// that breaks it: memory follows what came out, not what could.
-    fn make_room(&mut self, message: &Message, len: usize) -> Result<(), Violation> {
+    fn make_room(&mut self, message: &OpenMessage, len: usize) -> Result<(), Violation> {
         let have = self.binary.len();
         let limit = self.limits.max_message_size.unwrap_or(u64::MAX);
         let limit = (limit - message.size).saturating_add(1);

@@ -1,24 +1,27 @@
 //! Receiving: bytes in, messages and control frames out.
 //!
 //! What the driver does: put bytes into [`Decoder::space`] and say how many with
-//! [`Decoder::filled`]; call [`Decoder::advance`] until it says `false`, taking each step with
-//! [`Decoder::step`] before the next. How the bytes are cut makes no difference.
+//! [`Decoder::filled`]; call [`Decoder::advance`] until it says `None`, and take what it
+//! [`Found`] before the next call. How the bytes are cut makes no difference.
 //!
-//! Here is the buffer, `frames` reads what is in it, `inflate` does so for compressed messages.
+//! `buffer` holds the bytes, `frames` reads what is in it, `inflate` does so for compressed
+//! messages.
 
+mod buffer;
+mod found;
 mod frames;
 #[cfg(feature = "deflate")]
 mod inflate;
-mod step;
 
-pub use step::{Delivery, Owned, Step};
+pub use found::{Delivery, Found};
 
 use super::close::CloseFrame;
 use super::error::Violation;
-use super::frame::{MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode};
-use super::message::{Fragment, MessageKind};
+use super::frame::{MAX_CONTROL_PAYLOAD, MAX_HEADER};
+use super::message::{Fragment, Message, MessageKind, MessageRef};
 use super::utf8::Utf8;
-use frames::{Frame, Message, reserve};
+use buffer::RecvBuffer;
+use frames::{OpenFrame, OpenMessage, reserve};
 
 /// The buffer of an idle connection, in bytes.
 const SMALL_BUFFER: usize = 4 * 1024;
@@ -38,7 +41,7 @@ pub struct Limits {
     pub max_message_size: Option<u64>,
     /// Bytes of a data frame's payload. Default `None`: what is left of `max_message_size`.
     pub max_frame_size: Option<u64>,
-    /// Frames of a message. Default 131,072: a legal 4 MiB in pieces of 64 bytes is half of that.
+    /// Frames of a message. Default 131,072: a legal 4 MiB in fragments of 64 bytes is half of that.
     pub max_fragments: Option<u32>,
     /// Empty fragments in a row that do not end their message. Default 1,024.
     pub max_empty_fragments: Option<u32>,
@@ -60,16 +63,10 @@ impl Default for Limits {
 pub struct Decoder {
     limits: Limits,
     unchecked_text: bool,
-    /// Initialised as a whole; what is received and not handed out is `start..end`.
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// The payload of the last data frame is, or was, read straight to its message. The next one
-    /// likely will be: little is read before its header is known, so that little is copied.
-    bulk: bool,
+    buffer: RecvBuffer,
     /// The data frame whose payload is being read.
-    frame: Option<Frame>,
-    message: Option<Message>,
+    frame: Option<OpenFrame>,
+    message: Option<OpenMessage>,
     #[cfg(feature = "deflate")]
     inflater: Option<inflate::Inflater>,
     utf8: Utf8,
@@ -78,30 +75,14 @@ pub struct Decoder {
     binary: Vec<u8>,
     /// How many bytes at the end of `binary` are space, not data.
     space: usize,
-    ready: Option<Ready>,
-    /// Bytes of the buffer that the last step lent out.
-    lent: usize,
+    /// What was found and not taken.
+    found: Option<Found>,
+    /// The payload of what was found is in `text` or `binary`, not at the front of the buffer.
+    gathered: bool,
+    /// The Close frame that was found and not taken.
+    close: CloseFrame,
     closed: bool,
     failed: Option<Violation>,
-}
-
-#[derive(Debug)]
-enum Ready {
-    /// A whole message of so many bytes at the front of the buffer. Text is not checked yet.
-    Buffered(MessageKind, usize),
-    /// A whole message in `text` or `binary`.
-    Gathered(MessageKind),
-    Fragment {
-        kind: MessageKind,
-        len: usize,
-        first: bool,
-        last: bool,
-        /// In `binary`, not in the buffer.
-        inflated: bool,
-    },
-    Ping(usize),
-    Pong(usize),
-    Close(CloseFrame),
 }
 
 impl Decoder {
@@ -111,10 +92,7 @@ impl Decoder {
         Self {
             limits,
             unchecked_text: false,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
-            bulk: false,
+            buffer: RecvBuffer::default(),
             frame: None,
             message: None,
             #[cfg(feature = "deflate")]
@@ -123,19 +101,21 @@ impl Decoder {
             text: String::new(),
             binary: Vec::new(),
             space: 0,
-            ready: None,
-            lent: 0,
+            found: None,
+            gathered: false,
+            close: CloseFrame::empty(),
             closed: false,
             failed: None,
         }
     }
 
-    /// Hands text over as [`Step::RawText`], without looking whether it is UTF-8.
+    /// Hands text over as bytes, without looking whether it is UTF-8.
     pub fn leave_text_unchecked(&mut self) {
         self.unchecked_text = true;
     }
 
-    /// Where the next bytes go; never empty. Take the steps first: it may move what is buffered.
+    /// Returns where the next bytes go; never empty. It may move what is buffered, but nothing is
+    /// lost: what was found and not taken stays.
     pub fn space(&mut self) -> &mut [u8] {
         self.release();
         self.reserve_in_message();
@@ -143,19 +123,7 @@ impl Decoder {
             let at = self.binary.len() - self.space;
             return &mut self.binary[at..];
         }
-        // The last read filled all the space: the next one gets more.
-        let full = self.end == self.buffer.len() && !self.bulk;
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        if self.buffer.is_empty() {
-            self.buffer = vec![0; SMALL_BUFFER];
-        } else if full && self.buffer.len() < LARGE_BUFFER {
-            self.buffer.resize(self.buffer.len() * 4, 0);
-        }
-        let most = if self.bulk { self.end + SMALL_BUFFER } else { usize::MAX };
-        let most = most.min(self.buffer.len());
-        &mut self.buffer[self.end..most]
+        self.buffer.space()
     }
 
     /// Says that the first `len` bytes of the last [`space`](Self::space) are received.
@@ -170,10 +138,7 @@ impl Decoder {
                 self.space -= len;
                 frame.left -= len as u64;
             }
-            _ => {
-                assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
-                self.end += len;
-            }
+            _ => self.buffer.filled(len),
         }
     }
 
@@ -186,129 +151,128 @@ impl Decoder {
         len
     }
 
-    /// Looks for the next step: `true` when there is one to take, `false` when it needs more bytes.
-    /// A message that begins now is handed out as `delivery` says; one that has begun goes on as
-    /// it began.
+    /// Looks for what comes next, and says what it found; `None` when it needs more bytes. A
+    /// message that begins now is handed out as `delivery` says; one that has begun goes on as it
+    /// began.
+    ///
+    /// Take what was found before the next call, which drops it. The methods that take give
+    /// something empty when there is nothing of their sort to take.
     ///
     /// # Errors
     /// The first [`Violation`], and the same one ever after.
-    pub fn advance(&mut self, delivery: Delivery) -> Result<bool, Violation> {
+    pub fn advance(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
         if let Some(violation) = self.failed {
             return Err(violation);
         }
-        if self.ready.is_some() {
-            return Ok(true);
+        if self.found.is_some() {
+            self.skip();
         }
         self.release();
-        self.scan(delivery).inspect_err(|&violation| self.failed = Some(violation))
+        self.found = self.scan(delivery).inspect_err(|&violation| self.failed = Some(violation))?;
+        Ok(self.found)
     }
 
-    /// What the step to take is, and its length in bytes; a message's or a piece's opcode is Text
-    /// or Binary.
-    #[must_use]
-    pub fn ready(&self) -> Option<(Opcode, usize)> {
-        let data = |kind| if kind == MessageKind::Text { Opcode::Text } else { Opcode::Binary };
-        Some(match self.ready.as_ref()? {
-            Ready::Buffered(kind, len) | Ready::Fragment { kind, len, .. } => (data(*kind), *len),
-            // One of the two is empty.
-            Ready::Gathered(kind) => (data(*kind), self.text.len() + self.binary.len()),
-            Ready::Ping(len) => (Opcode::Ping, *len),
-            Ready::Pong(len) => (Opcode::Pong, *len),
-            Ready::Close(close) => (Opcode::Close, close.encode().len()),
+    /// Takes the [`Found::Message`], and lends it until the next call of another method. Text that
+    /// is [left unchecked](Self::leave_text_unchecked) is lent as binary. Without such a find the
+    /// message is an empty binary one.
+    ///
+    /// # Errors
+    /// [`Violation::InvalidUtf8`]: a text that arrived in one read is checked here.
+    pub fn message(&mut self) -> Result<MessageRef<'_>, Violation> {
+        let Some(Found::Message { kind, len }) = self.found else {
+            return Ok(MessageRef::Binary(&[]));
+        };
+        self.found = None;
+        let is_checked = kind == MessageKind::Text && !self.unchecked_text;
+        if self.gathered {
+            return Ok(match is_checked {
+                true => MessageRef::Text(&self.text),
+                false => MessageRef::Binary(&self.binary),
+            });
+        }
+        let payload = self.buffer.lend(len);
+        if !is_checked {
+            return Ok(MessageRef::Binary(payload));
+        }
+        match core::str::from_utf8(payload) {
+            Ok(text) => Ok(MessageRef::Text(text)),
+            Err(_) => {
+                self.failed = Some(Violation::InvalidUtf8);
+                Err(Violation::InvalidUtf8)
+            }
+        }
+    }
+
+    /// Takes the [`Found::Message`] as [`message`](Self::message) does, but gives it away.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub fn take_message(&mut self) -> Result<Message, Violation> {
+        let Some(Found::Message { kind, len }) = self.found.filter(|_| self.gathered) else {
+            return self.message().map(Message::from);
+        };
+        self.found = None;
+        // A small one is copied: the buffer is for the next one, and may be a big one's.
+        let is_small = |room| len <= SMALL_BUFFER || room > 4 * len + LARGE_BUFFER;
+        let (text, binary) = (&mut self.text, &mut self.binary);
+        Ok(if kind == MessageKind::Text && !self.unchecked_text {
+            let small = is_small(text.capacity());
+            Message::Text(if small { text.clone() } else { core::mem::take(text) })
+        } else {
+            let small = is_small(binary.capacity());
+            Message::Binary(if small { binary.clone() } else { core::mem::take(binary) })
         })
     }
 
-    /// Whether the step to take is a [`Step::Fragment`].
-    #[must_use]
-    pub fn is_piece(&self) -> bool {
-        matches!(self.ready, Some(Ready::Fragment { .. }))
+    /// Takes the [`Found::Fragment`], and lends it until the next call of another method. Without
+    /// such a find the fragment is empty, and neither the first nor the last.
+    pub fn fragment(&mut self) -> Fragment<'_> {
+        let Some(Found::Fragment { kind, len, first, last }) = self.found else {
+            let kind = MessageKind::Binary;
+            return Fragment { kind, data: &[], first: false, last: false };
+        };
+        self.found = None;
+        let data = if self.gathered { &self.binary } else { self.buffer.lend(len) };
+        Fragment { kind, data, first, last }
     }
 
-    /// Takes the step that [`advance`](Self::advance) found; `None` when there is none.
-    ///
-    /// # Errors
-    /// [`Violation::InvalidUtf8`].
-    pub fn step(&mut self) -> Result<Option<Step<'_>>, Violation> {
-        let Some(ready) = self.ready.take() else { return Ok(None) };
-        let front = &self.buffer[self.start..];
-        Ok(Some(match ready {
-            Ready::Buffered(kind, len) => {
-                self.lent = len;
-                match kind {
-                    MessageKind::Binary => Step::Binary(&front[..len]),
-                    MessageKind::Text if self.unchecked_text => Step::RawText(&front[..len]),
-                    MessageKind::Text => match std::str::from_utf8(&front[..len]) {
-                        Ok(text) => Step::Text(text),
-                        Err(_) => {
-                            self.failed = Some(Violation::InvalidUtf8);
-                            return Err(Violation::InvalidUtf8);
-                        }
-                    },
-                }
-            }
-            Ready::Gathered(MessageKind::Binary) => Step::Binary(&self.binary),
-            Ready::Gathered(MessageKind::Text) if self.unchecked_text => {
-                Step::RawText(&self.binary)
-            }
-            Ready::Gathered(MessageKind::Text) => Step::Text(&self.text),
-            Ready::Fragment { kind, len: _, first, last, inflated: true } => {
-                Step::Fragment(Fragment { kind, data: &self.binary, first, last })
-            }
-            Ready::Fragment { kind, len, first, last, inflated: false } => {
-                self.lent = len;
-                Step::Fragment(Fragment { kind, data: &front[..len], first, last })
-            }
-            Ready::Ping(len) => {
-                self.lent = len;
-                Step::Ping(&front[..len])
-            }
-            Ready::Pong(len) => {
-                self.lent = len;
-                Step::Pong(&front[..len])
-            }
-            Ready::Close(close) => Step::Close(close),
-        }))
+    /// Takes the [`Found::Ping`] or [`Found::Pong`], and lends its payload until the next call of
+    /// another method. Without such a find the payload is empty.
+    pub fn control(&mut self) -> &[u8] {
+        let Some(Found::Ping { len } | Found::Pong { len }) = self.found else { return &[] };
+        self.found = None;
+        self.buffer.lend(len)
     }
 
-    /// Takes the step that [`advance`](Self::advance) found if it is a whole message, as
-    /// something to keep; any other step stays for [`step`](Self::step).
-    ///
-    /// # Errors
-    /// [`Violation::InvalidUtf8`].
-    pub fn take_message(&mut self) -> Result<Option<Owned>, Violation> {
-        Ok(Some(match self.ready {
-            Some(Ready::Gathered(kind)) => {
-                self.ready = None;
-                // A small one is copied: the buffer is for the next one, and may be a big one's.
-                let is_small = |len, room| len <= SMALL_BUFFER || room > 4 * len + LARGE_BUFFER;
-                let (text, binary) = (&mut self.text, &mut self.binary);
-                match kind {
-                    MessageKind::Text if !self.unchecked_text => {
-                        let small = is_small(text.len(), text.capacity());
-                        Owned::Text(if small { text.clone() } else { core::mem::take(text) })
-                    }
-                    _ => {
-                        let small = is_small(binary.len(), binary.capacity());
-                        Owned::Binary(if small { binary.clone() } else { core::mem::take(binary) })
-                    }
-                }
+    /// Takes the [`Found::Close`]. Without such a find the Close frame is empty.
+    pub fn close(&mut self) -> CloseFrame {
+        let Some(Found::Close { .. }) = self.found else { return CloseFrame::empty() };
+        self.found = None;
+        core::mem::take(&mut self.close)
+    }
+
+    /// Drops what was found and not taken.
+    fn skip(&mut self) {
+        match self.found.take() {
+            Some(
+                Found::Message { len, .. }
+                | Found::Fragment { len, .. }
+                | Found::Ping { len }
+                | Found::Pong { len },
+            ) if !self.gathered => {
+                self.buffer.lend(len);
             }
-            Some(Ready::Buffered(..)) => match self.step()? {
-                Some(Step::Text(text)) => Owned::Text(text.to_owned()),
-                Some(Step::Binary(bytes) | Step::RawText(bytes)) => Owned::Binary(bytes.to_vec()),
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        }))
+            _ => {}
+        }
     }
 
     /// Gathers the message that has begun no longer: what has arrived of it is forgotten, and the
-    /// rest is handed out in pieces, as with [`Delivery::Fragments`].
+    /// rest is handed out in fragments.
     pub fn stop_gathering(&mut self) {
         if let Some(message) = &mut self.message {
             if message.delivery == Delivery::Whole {
                 message.delivery = Delivery::Fragments;
-                self.bulk = false;
+                self.buffer.set_bulk(false);
                 self.space = 0;
                 self.text = String::new();
                 self.binary = Vec::new();
@@ -319,12 +283,8 @@ impl Decoder {
     /// Gives back the memory that an idle connection does not need. What is received stays.
     pub fn shrink(&mut self) {
         self.release();
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            self.buffer.truncate(SMALL_BUFFER);
-            self.buffer.shrink_to_fit();
-        }
-        if self.message.is_none() && self.ready.is_none() {
+        self.buffer.shrink();
+        if self.message.is_none() && self.found.is_none() {
             self.text = String::new();
             self.binary = Vec::new();
             #[cfg(feature = "deflate")]
@@ -334,10 +294,10 @@ impl Decoder {
         }
     }
 
-    /// Forgets what the last step lent out.
+    /// Forgets what was lent out.
     fn release(&mut self) {
-        self.start += core::mem::take(&mut self.lent);
-        if self.message.is_none() && self.ready.is_none() && self.space == 0 {
+        self.buffer.release();
+        if self.message.is_none() && self.found.is_none() && self.space == 0 {
             self.text.clear();
             self.binary.clear();
         }
@@ -347,8 +307,8 @@ impl Decoder {
     fn reserve_in_message(&mut self) {
         let Some(frame) = self.frame else { return };
         // A little that is left comes with the next header, unless there is space already.
-        let big = self.bulk && (self.space > 0 || frame.left > SMALL_BUFFER as u64);
-        if big && self.start == self.end {
+        let big = self.buffer.is_bulk() && (self.space > 0 || frame.left > SMALL_BUFFER as u64);
+        if big && self.buffer.received().is_empty() {
             // Space that a short read left over is used, so that nothing is zeroed twice; but a
             // read is worth its system call.
             let data = self.binary.len() - self.space;

@@ -1,7 +1,7 @@
 //! The messages of the measurements of compression, and how they are compressed and inflated.
 
 use landline::proto::deflate::compress::Compressor;
-use landline::proto::recv::{Decoder, Delivery, Limits, Step};
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::{Deflate, DeflateParameters};
 
 use crate::wire::header;
@@ -111,11 +111,10 @@ pub fn inflate(
     let mut len = 0;
     while !bytes.is_empty() {
         bytes = &bytes[decoder.feed(bytes)..];
-        while decoder.advance(delivery)? {
-            len += match decoder.step()? {
-                Some(Step::Text(text)) => text.len(),
-                Some(Step::Binary(bytes)) => bytes.len(),
-                Some(Step::Fragment(piece)) => piece.data.len(),
+        while let Some(found) = decoder.advance(delivery)? {
+            len += match found {
+                Found::Message { .. } => decoder.message()?.as_bytes().len(),
+                Found::Fragment { .. } => decoder.fragment().data.len(),
                 _ => 0,
             };
         }

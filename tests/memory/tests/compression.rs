@@ -5,7 +5,8 @@ use landline::proto::Violation;
 use landline::proto::deflate::compress::Compressor;
 use landline::proto::deflate::{Deflate, DeflateParameters};
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::recv::{Decoder, Delivery, Limits, Owned, Step};
+use landline::proto::message::Message;
+use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline_memory::{live, measure};
 
 const KIB: usize = 1024;
@@ -98,8 +99,9 @@ fn lend(decoder: &mut Decoder, mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while !bytes.is_empty() {
         bytes = &bytes[decoder.feed(bytes)..];
-        while decoder.advance(Delivery::Whole).unwrap() {
-            assert!(matches!(decoder.step(), Ok(Some(Step::Text(_) | Step::Binary(_)))));
+        while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+            assert!(matches!(found, Found::Message { .. }), "{found:?}");
+            decoder.message().unwrap();
             count += 1;
         }
     }
@@ -137,7 +139,7 @@ fn a_small_message_after_a_big_one_gives_its_memory_back() {
 }
 
 #[test]
-fn a_compressed_message_is_handed_out_in_pieces_with_a_window_and_a_step() {
+fn a_compressed_message_is_handed_out_in_fragments_with_a_window_and_a_step() {
     for (parameters, stays) in [(no_takeover(), 8 * KIB), (DeflateParameters::NONE, INFLATING)] {
         let mut frames = Vec::new();
         compress(&mut compressor(parameters), &noise(1 << 20), |piece| {
@@ -154,11 +156,8 @@ fn a_compressed_message_is_handed_out_in_pieces_with_a_window_and_a_step() {
             let (mut rest, mut out) = (&bytes[..], 0);
             while !rest.is_empty() {
                 rest = &rest[decoder.feed(rest)..];
-                while decoder.advance(Delivery::Fragments).unwrap() {
-                    match decoder.step() {
-                        Ok(Some(Step::Fragment(piece))) => out += piece.data.len(),
-                        other => panic!("{other:?}"),
-                    }
+                while decoder.advance(Delivery::Fragments).unwrap().is_some() {
+                    out += decoder.fragment().data.len();
                 }
             }
             out
@@ -213,14 +212,12 @@ fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
                 loop {
                     match decoder.advance(delivery) {
                         Err(violation) => break (violation, out),
-                        Ok(false) => {
+                        Ok(None) => {
                             assert!(!rest.is_empty(), "all of it was taken");
                             rest = &rest[decoder.feed(rest)..];
                         }
-                        Ok(true) => match decoder.step() {
-                            Ok(Some(Step::Fragment(piece))) => out += piece.data.len(),
-                            other => panic!("{other:?}"),
-                        },
+                        Ok(Some(Found::Fragment { .. })) => out += decoder.fragment().data.len(),
+                        Ok(Some(other)) => panic!("{other:?}"),
                     }
                 }
             });
@@ -228,7 +225,7 @@ fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
             assert_eq!(refused, Violation::MessageTooBig);
             let (most_out, most) = match delivery {
                 Delivery::Whole => (0, LIMIT + 160 * KIB),
-                // A piece is all that is kept.
+                // A fragment is all that is kept.
                 _ => (LIMIT, 160 * KIB),
             };
             assert!(out <= most_out && used.peak <= most, "{used:?}");
@@ -251,9 +248,9 @@ fn endless_messages_that_each_inflate_a_thousandfold_are_all_delivered_in_the_sa
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     rest = &rest[decoder.feed(rest)..];
-                    while decoder.advance(Delivery::Whole).unwrap() {
+                    while decoder.advance(Delivery::Whole).unwrap().is_some() {
                         match decoder.take_message() {
-                            Ok(Some(Owned::Binary(message))) => {
+                            Ok(Message::Binary(message)) => {
                                 assert!(message.len() == SIZE && message.iter().all(|&b| b == 0));
                                 whole += 1;
                             }
