@@ -118,7 +118,7 @@ mod on_or_off {
     pub(crate) fn received(_: Found) {}
 
     #[derive(Debug, Default)]
-    pub(crate) struct SentLog;
+    pub(crate) struct SentLog {}
 
     #[allow(clippy::unused_self)] // As with the feature.
     impl SentLog {
