@@ -5,8 +5,7 @@ use std::fmt;
 
 use super::handler::{Handler, HandlerResult, Open};
 use crate::error::{Closed, Error};
-use crate::proto::message::Fragment;
-use crate::proto::message::MessageRef;
+use crate::proto::message::{Fragment, MessageRef};
 use crate::websocket::sender::Sender;
 
 /// A [`Handler`] made of closures, for scripts. Each takes the arguments of the method of the same

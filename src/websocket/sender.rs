@@ -15,8 +15,7 @@ use crate::proto::close::CloseFrame;
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
-use crate::proto::message::MessageKind;
-use crate::proto::message::{AsMessage, MessageRef};
+use crate::proto::message::{AsMessage, MessageKind, MessageRef};
 
 /// The sending half of a connection. Clone it, and send from any thread, also while another one
 /// receives. Messages are sent whole, one after the other.
