@@ -117,6 +117,7 @@ fn the_server_answers_something_else() {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn tls_fails_while_connecting() {
     assert_retried(
@@ -149,12 +150,12 @@ fn tls_does_not_accept_the_certificate_or_is_not_accepted() {
 
 #[test]
 fn the_proxy_does_not_open_the_way() {
-    let eof = io::Error::from(io::ErrorKind::UnexpectedEof);
     for problem in [
         ProxyProblem::Connect(unreachable()),
         ProxyProblem::Io(io::ErrorKind::ConnectionReset.into()),
         ProxyProblem::Eof,
-        ProxyProblem::Tls(tls(eof)),
+        #[cfg(feature = "tls")]
+        ProxyProblem::Tls(tls(io::Error::from(io::ErrorKind::UnexpectedEof))),
     ] {
         assert_retried(&proxy(problem), ALWAYS);
     }
