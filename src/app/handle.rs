@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::outbox::{NoRoom, Outbox, Queue, WhenFull};
-use crate::error::{Error, InvalidInput};
+use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::abort::AbortHandle;
 use crate::proto::close::CloseFrame;
 use crate::proto::message::Message;
@@ -195,7 +195,8 @@ pub enum SendProblem {
     TooLarge,
     /// The App is stopping, or over.
     Stopped,
-    /// The connection failed, or did not take it in time.
+    /// The connection failed, or did not take it in time; or other threads were sending all the
+    /// time, which is [`Timeout::Busy`](crate::Timeout::Busy).
     Failed(Error),
 }
 
@@ -376,8 +377,8 @@ impl Shared {
             match sent {
                 Ok(()) => {}
                 Err(_) if !sender.is_open() => return,
-                // Our turn did not come in time: again, but that may have been no time at all.
-                Err(Error::Timeout(_)) => {
+                // Again, but `write_timeout` may be no time at all.
+                Err(Error::Timeout(Timeout::Busy)) => {
                     state = self.changed.wait_timeout(state, AGAIN);
                 }
                 // The system has no randomness, for example.

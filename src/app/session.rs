@@ -103,7 +103,11 @@ fn unless_over(handled: HandlerResult, sender: &Sender, shared: &Shared) -> Resu
 }
 
 fn says_over(error: &(dyn StdError + 'static)) -> bool {
-    let is_over = |error: &Error| matches!(error, Error::Closed(_) | Error::Timeout(Timeout::Send));
+    let is_over = |error: &Error| match error {
+        // Of two threads that waited for the same peer, one may be told that the other was busy.
+        Error::Closed(_) | Error::Timeout(Timeout::Send | Timeout::Busy) => true,
+        _ => false,
+    };
     match error.downcast_ref().map(SendError::problem) {
         Some(SendProblem::NotOpen | SendProblem::Stopped) => true,
         Some(SendProblem::Failed(error)) => is_over(error),

@@ -229,7 +229,9 @@ impl Builder {
 
     /// How long one call that sends may take, counted from when its turn comes; for very big
     /// messages over slow links raise it. When it passes, the connection is over. Waiting for the
-    /// turn may take as long; when that passes, nothing was sent, and the connection goes on.
+    /// turn may take as long; when that passes, nothing was sent, and the connection goes on. The
+    /// errors are [`Timeout::Send`](crate::Timeout::Send) and
+    /// [`Timeout::Busy`](crate::Timeout::Busy).
     /// Pongs and a Close that are pending by then are written in what is left of that time; what the
     /// peer does not take of them, the receiving thread writes later. Default: 30 s.
     ///

@@ -56,9 +56,8 @@ pub enum Error {
     Handshake(Box<HandshakeError>),
     /// The server broke the protocol. The connection is over.
     Protocol(Violation),
-    /// Something took too long. After [`Timeout::Recv`] the connection goes on, and nothing is
-    /// lost; after [`Timeout::Send`] too, if the turn to send did not come in time: nothing was
-    /// sent then. After any other it is over. [`Sender::is_open`](crate::Sender::is_open) tells.
+    /// Something took too long. After [`Timeout::Recv`] and [`Timeout::Busy`] the connection goes
+    /// on, and nothing is lost. After any other it is over.
     Timeout(Timeout),
     /// The connection is over.
     Closed(Closed),
@@ -243,9 +242,12 @@ pub enum Timeout {
     Handshake,
     /// No message in the time given to `recv_timeout`. The connection goes on.
     Recv,
-    /// `write_timeout` passed, and the peer had not taken all of it: the connection is over. Or it
-    /// passed while others were sending: nothing was sent, and the connection goes on.
+    /// `write_timeout` passed before the peer had taken all of it. The connection is over.
     Send,
+    /// `write_timeout` passed while other threads were sending. Nothing was sent, and the
+    /// connection goes on. Of a [`batch`](crate::Sender::batch), the first messages may have been
+    /// sent.
+    Busy,
     /// The peer was silent for the keepalive timeout after a ping. A few servers never answer
     /// pings, against RFC 6455: use [`Keepalive::OFF`](crate::Keepalive::OFF) with them.
     Pong,
@@ -263,6 +265,7 @@ impl fmt::Display for Timeout {
             Self::Handshake => "timed out in the opening handshake",
             Self::Recv => "no message in time",
             Self::Send => "timed out sending",
+            Self::Busy => "timed out waiting until other threads had sent: nothing was sent",
             Self::Pong => "the peer does not answer pings (if it never does, use Keepalive::OFF)",
             Self::Close => "timed out in the closing handshake",
         })

@@ -10,7 +10,7 @@ use std::io;
 #[cfg(feature = "deflate")]
 use super::compression;
 use super::wire::Wire;
-use crate::error::Error;
+use crate::error::{Error, Timeout};
 use crate::net::deadline::Deadline;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::compress::Compressor;
@@ -197,9 +197,11 @@ impl<'a> Outgoing<'a> {
         });
         match written {
             Ok(()) => self.state = if fin { State::Ended } else { State::Begun },
+            // Also if only the write lock came too late: the message cannot wait any longer.
             Err(Error::Timeout(_)) if self.state == State::Begun => {
                 self.wire.overdue();
                 self.state = State::Ended;
+                return Err(Error::Timeout(Timeout::Send));
             }
             // Nothing of this frame was written: `write_by` gives the message up.
             Err(_) => {}

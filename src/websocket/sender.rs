@@ -48,9 +48,9 @@ impl Sender {
     ///
     /// # Errors
     /// [`Error::Closed`] when the connection is over, or is being closed;
-    /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take the message in time: then
-    /// the connection is over; or when other sends do not finish in time: then nothing was sent, and
-    /// the connection stays usable.
+    /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take the message in time: the
+    /// connection is over then. [`Timeout::Busy`](crate::Timeout::Busy) when other threads do not
+    /// finish sending in time: nothing was sent then, and the connection goes on.
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         let message = message.as_message();
         let _log = self.wire.logs_sent();

@@ -238,7 +238,7 @@ impl Wire {
     ) -> Result<FairGuard<'a>, Error> {
         lock.lock(deadline, || self.close_state.is_open()).map_err(|none| match none {
             LockError::Closed => Error::Closed(self.close_state.so_far()),
-            LockError::TimedOut => Error::Timeout(Timeout::Send),
+            LockError::TimedOut => Error::Timeout(Timeout::Busy),
         })
     }
 

@@ -74,6 +74,7 @@ fn no_connection_comes_about_and_the_same_may_go_well_later() {
         Timeout::Handshake,
         Timeout::Recv,
         Timeout::Send,
+        Timeout::Busy,
         Timeout::Pong,
         Timeout::Close,
     ] {

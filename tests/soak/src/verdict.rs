@@ -80,5 +80,5 @@ fn is_tls(error: &Error) -> bool {
 
 /// Whether a thread that sends may be told this when the connection breaks: the receiver says why.
 pub fn is_end_of_sending(error: &Error) -> bool {
-    matches!(error, Error::Closed(_) | Error::Timeout(Timeout::Send))
+    matches!(error, Error::Closed(_) | Error::Timeout(Timeout::Send | Timeout::Busy))
 }
