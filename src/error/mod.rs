@@ -27,6 +27,7 @@ use crate::proto::handshake::Mismatch;
 /// | variant | whose fault | when |
 /// |---|---|---|
 /// | `InvalidInput` | the caller's | before anything is sent to that server |
+/// | `Local` | this machine's | before anything of a message is sent |
 /// | `Connect`, `Tls`, `Io` | the network's or the server's | while connecting |
 /// | `Proxy` | the proxy's, or it refused | while connecting |
 /// | `Handshake` | the server's, or it refused | while connecting |
@@ -34,6 +35,10 @@ use crate::proto::handshake::Mismatch;
 /// | `Timeout` | the variant says what took too long | any time |
 /// | `Closed` | the connection is over, cleanly or not | while sending and receiving |
 /// | `Handler` | the caller's | in an [`App`](crate::App) |
+///
+/// Three methods say what to do: [`is_fatal`](Self::is_fatal) whether the connection is over,
+/// [`is_retryable`](Self::is_retryable) whether another attempt may go well, and
+/// [`closed`](Self::closed) what the peer said.
 ///
 /// The text of an error, and of each type that it holds, is complete: it includes the text of what
 /// the error was made from. So `source()` gives only what lies below that, and a program that
@@ -61,15 +66,35 @@ pub enum Error {
     Timeout(Timeout),
     /// The connection is over.
     Closed(Closed),
-    /// The connection failed while it was opened; or the system has no randomness to send with, and
-    /// nothing of the message was sent: an open connection stays usable.
+    /// The connection failed while it was opened.
     Io(io::Error),
+    /// This machine could not make a message ready to send: the operating system gave no random
+    /// bytes to mask it with, for example. Nothing of the message was sent, and the connection goes
+    /// on.
+    Local(io::Error),
     /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), gave this
     /// error.
     Handler(Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
+    /// Returns whether the connection is over. If not, go on with it: call `recv` again, or send
+    /// something else.
+    ///
+    /// It is `false` for [`Timeout::Recv`], [`Timeout::Busy`], [`InvalidInput`](Self::InvalidInput)
+    /// and [`Local`](Self::Local), and `true` for all else. When connecting fails there is no
+    /// connection to go on with, whatever this says.
+    ///
+    /// A connection that is over may still hold messages that arrived before its end: after an
+    /// error of a [`Sender`](crate::Sender), `recv` returns them, and then how it ended.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        !matches!(
+            self,
+            Self::InvalidInput(_) | Self::Local(_) | Self::Timeout(Timeout::Recv | Timeout::Busy)
+        )
+    }
+
     /// Whether something took too long.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
@@ -97,7 +122,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::InvalidInput(_) | Self::Protocol(_) | Self::Handler(_) => false,
-            Self::Connect(_) | Self::Timeout(_) | Self::Io(_) => true,
+            Self::Connect(_) | Self::Timeout(_) | Self::Io(_) | Self::Local(_) => true,
             Self::Tls(tls) => tls.is_retryable(),
             Self::Proxy(proxy) => proxy.is_retryable(),
             Self::Handshake(handshake) => match &handshake.problem {
@@ -144,6 +169,7 @@ impl fmt::Display for Error {
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Closed(closed) => closed.fmt(f),
             Self::Io(error) => write!(f, "input or output failed: {error}"),
+            Self::Local(error) => write!(f, "cannot send: {error}"),
             Self::Handler(error) => write!(f, "the handler failed: {error}"),
         }
     }
@@ -158,7 +184,7 @@ impl StdError for Error {
             Self::Proxy(proxy) => proxy.source(),
             Self::Handshake(handshake) => handshake.source(),
             Self::Closed(closed) => closed.source(),
-            Self::Io(error) => error.source(),
+            Self::Io(error) | Self::Local(error) => error.source(),
             Self::Handler(error) => error.source(),
         }
     }
@@ -194,6 +220,9 @@ pub enum InvalidInput {
     ControlTooLong,
     /// A text message that ends within a character: it is not UTF-8.
     Text,
+    /// A [`MessageWriter`](crate::MessageWriter) that was used after a part of its message could
+    /// not be sent: the message was given up then.
+    GivenUp,
     /// TLS options that do not work; says why.
     Tls(Box<str>),
     /// The proxy, or an entry of a list of exceptions; says which, what is wrong with it, and which
@@ -217,6 +246,7 @@ impl fmt::Display for InvalidInput {
                 f.write_str("a Ping or Pong payload may have at most 125 bytes")
             }
             Self::Text => f.write_str("the text ends within a character"),
+            Self::GivenUp => f.write_str("the message was given up when it could not be sent"),
             Self::Tls(why) => write!(f, "invalid TLS options: {why}"),
             Self::Proxy(why) => write!(f, "invalid proxy: {why}"),
         }

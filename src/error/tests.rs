@@ -80,6 +80,7 @@ fn with_a_root() -> Vec<Error> {
         |cause| Error::Closed(Closed::new(None, None, Some(Side::Peer), false, cause, None));
     vec![
         Error::Io(io_error()),
+        Error::Local(io_error()),
         Error::Connect(Box::new(connect_error(true))),
         Error::Connect(Box::new(connect_error(false))),
         Error::Tls(Box::new(tls_error())),
@@ -103,6 +104,7 @@ fn without_a_root() -> Vec<Error> {
     };
     vec![
         Error::InvalidInput(InvalidInput::Close),
+        Error::InvalidInput(InvalidInput::GivenUp),
         Error::Protocol(Violation::MaskedFrame),
         Error::Timeout(Timeout::Pong),
         Error::aborted(),

@@ -5,12 +5,10 @@
 //! is compressed and then not written would be missing in the server's window. The compressor then
 //! starts with an empty window.
 
-use std::io;
-
 #[cfg(feature = "deflate")]
 use super::compression;
 use super::wire::Wire;
-use crate::error::{Error, Timeout};
+use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::compress::Compressor;
@@ -98,7 +96,7 @@ impl<'a> Outgoing<'a> {
         }
         let Err(error) = self.write_frames(bytes, flush, deadline) else { return Ok(()) };
         let closed = match &error {
-            Error::Io(refused) => self.abandon(&refused.to_string()),
+            Error::Local(refused) => self.abandon(&refused.to_string()),
             _ => {
                 if self.state == State::Begun {
                     self.state = State::Ended; // The connection is over.
@@ -127,9 +125,7 @@ impl<'a> Outgoing<'a> {
     /// Returns the error for a write after the end of the message.
     fn over(&self) -> Error {
         if self.wire.close_state.is_open() {
-            return Error::Io(io::Error::other(
-                "the message was given up when it could not be sent",
-            ));
+            return InvalidInput::GivenUp.into();
         }
         Error::Closed(self.wire.close_state.so_far())
     }

@@ -50,7 +50,8 @@ impl Sender {
     /// [`Error::Closed`] when the connection is over, or is being closed;
     /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take the message in time: the
     /// connection is over then. [`Timeout::Busy`](crate::Timeout::Busy) when other threads do not
-    /// finish sending in time: nothing was sent then, and the connection goes on.
+    /// finish sending in time: nothing was sent then, and the connection goes on, as after
+    /// [`Error::Local`].
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         let message = message.as_message();
         let _log = self.wire.logs_sent();

@@ -404,7 +404,7 @@ impl Wire {
             Refused::AfterClose => Error::Closed(self.close_state.so_far()),
             Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
             Refused::InvalidClose => InvalidInput::Close.into(),
-            Refused::NoRandom | Refused::NotCompressed => Error::Io(io::Error::other(refused)),
+            Refused::NoRandom | Refused::NotCompressed => Error::Local(io::Error::other(refused)),
         }
     }
 

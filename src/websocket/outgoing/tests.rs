@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -125,7 +125,7 @@ fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
     writer.write_all(b"more").unwrap();
     writer.flush().unwrap_err();
     let said = writer.finish().unwrap_err();
-    assert!(matches!(said, Error::Io(_)), "{said:?}");
+    assert!(matches!(said, Error::InvalidInput(InvalidInput::GivenUp)), "{said:?}");
     assert!(sender.is_open());
     let mut writer = uncompressed(&sender, MessageKind::Text);
     writer.write_all(b"fine").unwrap();
@@ -139,7 +139,7 @@ fn a_message_whose_only_frame_is_refused_leaves_the_connection_usable() {
     has_randomness(&wire, false);
     let writer = uncompressed(&sender, MessageKind::Binary);
     let said = writer.finish().unwrap_err();
-    assert!(matches!(said, Error::Io(_)), "{said:?}");
+    assert!(matches!(said, Error::Local(_)), "{said:?}");
     has_randomness(&wire, true);
     sender.ping(b"still here").unwrap();
     assert_eq!(recorder.frames(), [(true, Opcode::Ping, b"still here".to_vec())]);
@@ -190,7 +190,7 @@ fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
     let (sender, wire, recorder) = connection();
     has_randomness(&wire, false);
     let said = sender.send("Hello").unwrap_err();
-    assert!(matches!(said, Error::Io(_)), "{said:?}");
+    assert!(matches!(said, Error::Local(_)), "{said:?}");
     let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"Hello").unwrap();
     writer.flush().unwrap_err();
@@ -204,7 +204,6 @@ fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
 #[cfg(feature = "deflate")]
 #[test]
 fn a_compressed_message_that_did_not_get_the_write_lock_is_not_in_the_window_of_the_next() {
-    use crate::error::Timeout;
     use std::thread;
 
     let (sender, _wire, recorder) = connection_with(Some(Duration::from_millis(20)));
