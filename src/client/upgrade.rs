@@ -9,7 +9,7 @@ use crate::net::opening::Opening;
 
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
 use crate::net::{BODY_WAIT, MAX_INTERIM};
-use crate::proto::handshake::{self, Accepted, Key, Mismatch, Offer};
+use crate::proto::handshake::{self, Accepted, Key, NotOpened, Offer};
 use crate::proto::http::{HeadReader, Response};
 
 /// A connection whose opening handshake is done.
@@ -67,20 +67,21 @@ pub(crate) fn upgrade(
     let mut rest = bytes.split_off(len);
     match offer.verify(&response, &key) {
         Ok(accepted) => Ok(Opened { duplex, reading, response, accepted, rest }),
-        Err(Mismatch::Status) if *follow && is_redirect(response.status()) => {
-            Err(refused(HandshakeProblem::UnfollowedRedirect, Some(response)))
+        Err(NotOpened::Refused) if *follow && is_redirect(response.status()) => {
+            Err(failure(HandshakeProblem::UnfollowedRedirect, Some(response)))
         }
-        Err(mismatch) => {
-            if mismatch == Mismatch::Status {
-                let deadline = opening.deadline.min(Deadline::after(Some(BODY_WAIT)));
-                let opening = Opening { deadline, ..opening };
-                while !response.is_body_complete(&rest)
-                    && matches!(read_more(&duplex, &mut reading, &mut rest, opening), Ok(1..))
-                {
-                }
-                response.keep_body(&rest);
+        Err(NotOpened::Refused) => {
+            let deadline = opening.deadline.min(Deadline::after(Some(BODY_WAIT)));
+            let opening = Opening { deadline, ..opening };
+            while !response.is_body_complete(&rest)
+                && matches!(read_more(&duplex, &mut reading, &mut rest, opening), Ok(1..))
+            {
             }
-            Err(refused(HandshakeProblem::Mismatch(mismatch), Some(response)))
+            response.keep_body(&rest);
+            Err(failure(HandshakeProblem::Refused, Some(response)))
+        }
+        Err(NotOpened::Mismatch(mismatch)) => {
+            Err(failure(HandshakeProblem::Mismatch(mismatch), Some(response)))
         }
     }
 }
@@ -101,19 +102,19 @@ fn read_answer(
     let mut interim = 0;
     loop {
         let found = head.advance(bytes);
-        match found.map_err(|error| refused(HandshakeProblem::Head(error), None))? {
+        match found.map_err(|error| failure(HandshakeProblem::Head(error), None))? {
             // RFC 9110 section 15.2: interim responses come before the answer; 101 is final.
             Some((response, len)) if response.status() < 200 && response.status() != 101 => {
                 bytes.drain(..len);
                 head = HeadReader::default();
                 interim += 1;
                 if interim > MAX_INTERIM {
-                    return Err(refused(HandshakeProblem::TooManyInterim, Some(response)));
+                    return Err(failure(HandshakeProblem::TooManyInterim, Some(response)));
                 }
             }
             Some(found) => return Ok(found),
             None => match read_more(duplex, reading, bytes, opening) {
-                Ok(0) => return Err(refused(HandshakeProblem::Eof, None)),
+                Ok(0) => return Err(failure(HandshakeProblem::Eof, None)),
                 Ok(_) => {}
                 Err(error) => return Err(failed(error, opening.deadline)),
             },
@@ -145,6 +146,6 @@ fn failed(error: io::Error, deadline: Deadline) -> Error {
     Error::Io(error)
 }
 
-fn refused(problem: HandshakeProblem, response: Option<Response>) -> Error {
+fn failure(problem: HandshakeProblem, response: Option<Response>) -> Error {
     Error::Handshake(Box::new(HandshakeError { problem, response }))
 }

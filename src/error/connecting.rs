@@ -181,8 +181,10 @@ pub enum HandshakeProblem {
     Head(HeadError),
     /// More than eight interim (1xx) responses.
     TooManyInterim,
-    /// The answer fails a check of RFC 6455 section 4.2.2; a refusal is
-    /// [`Mismatch::Status`].
+    /// The server refused: its status is not 101. [`Error::status`](crate::Error::status) and
+    /// [`Error::response`](crate::Error::response) give its answer.
+    Refused,
+    /// The status is 101, but the answer fails a check of RFC 6455 section 4.2.2.
     Mismatch(Mismatch),
     /// One redirect more than [`max_redirects`](crate::Builder::max_redirects).
     TooManyRedirects,
@@ -224,8 +226,11 @@ impl fmt::Display for HandshakeError {
             HandshakeProblem::Eof => f.write_str("the server closed the connection"),
             HandshakeProblem::Head(error) => error.fmt(f),
             HandshakeProblem::TooManyInterim => f.write_str("too many interim responses"),
+            HandshakeProblem::Refused => match &self.response {
+                Some(response) => write_refusal(f, response),
+                None => f.write_str("the server refused"),
+            },
             HandshakeProblem::Mismatch(mismatch) => match &self.response {
-                Some(response) if mismatch == Mismatch::Status => write_refusal(f, response),
                 Some(response) if mismatch.is_about_extensions() => {
                     mismatch.fmt(f)?;
                     // What it says names what is wrong.

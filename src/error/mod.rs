@@ -20,7 +20,7 @@ pub use tls::{TlsError, TlsProblem};
 
 use crate::proto::Violation;
 use crate::proto::close::CloseCode;
-use crate::proto::handshake::Mismatch;
+use crate::proto::http::Response;
 
 /// The error of everything in this crate.
 ///
@@ -36,9 +36,10 @@ use crate::proto::handshake::Mismatch;
 /// | `Closed` | the connection is over, cleanly or not | while sending and receiving |
 /// | `Handler` | the caller's | in an [`App`](crate::App) |
 ///
-/// Three methods say what to do: [`is_fatal`](Self::is_fatal) whether the connection is over,
-/// [`is_retryable`](Self::is_retryable) whether another attempt may go well, and
-/// [`closed`](Self::closed) what the peer said.
+/// Two methods say what to do: [`is_fatal`](Self::is_fatal) whether the connection is over,
+/// [`is_retryable`](Self::is_retryable) whether another attempt may go well. What the server said
+/// is in [`status`](Self::status) and [`response`](Self::response) if it refused, and in
+/// [`closed`](Self::closed) if it closed.
 ///
 /// The text of an error, and of each type that it holds, is complete: it includes the text of what
 /// the error was made from. So `source()` gives only what lies below that, and a program that
@@ -110,6 +111,34 @@ impl Error {
         }
     }
 
+    /// Returns the HTTP status with which the server refused the WebSocket, such as 401. `None` if
+    /// it did not answer.
+    ///
+    /// It is the status of [`response`](Self::response).
+    ///
+    /// ```
+    /// fn must_log_in(error: &landline::Error) -> bool {
+    ///     matches!(error.status(), Some(401 | 403))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.response().map(Response::status)
+    }
+
+    /// Returns the server's answer to the opening handshake, with the first 64 KiB of its body if
+    /// it refused. There is one in an [`Error::Handshake`](Self::Handshake) whose head came whole:
+    /// also of a redirect that was not followed, and of a 101 that fails a check.
+    ///
+    /// The answer of a proxy is not the server's, and not here: [`ProxyError::response`] has it.
+    #[must_use]
+    pub fn response(&self) -> Option<&Response> {
+        match self {
+            Self::Handshake(handshake) => handshake.response(),
+            _ => None,
+        }
+    }
+
     /// Whether the same may go well if it is tried again later: the network failed, a deadline
     /// passed, the server or a proxy answered 408, 429 or 5xx, the server closed with 1001, 1006,
     /// 1011, 1012, 1013 or 1014. Also a certificate that is not valid yet, for a clock that is not
@@ -127,9 +156,7 @@ impl Error {
             Self::Proxy(proxy) => proxy.is_retryable(),
             Self::Handshake(handshake) => match &handshake.problem {
                 HandshakeProblem::Eof => true,
-                HandshakeProblem::Mismatch(Mismatch::Status) => {
-                    handshake.response().is_some_and(is_temporary)
-                }
+                HandshakeProblem::Refused => handshake.response().is_some_and(is_temporary),
                 _ => false,
             },
             Self::Closed(closed) => {

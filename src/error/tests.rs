@@ -116,7 +116,7 @@ fn without_a_root() -> Vec<Error> {
         handshake(HandshakeProblem::Eof),
         handshake(HandshakeProblem::Head(HeadError::BadHeader)),
         handshake(HandshakeProblem::TooManyInterim),
-        handshake(HandshakeProblem::Mismatch(Mismatch::Status)),
+        handshake(HandshakeProblem::Refused),
         handshake(HandshakeProblem::Mismatch(Mismatch::Accept)),
         handshake(HandshakeProblem::Mismatch(Mismatch::Extension)),
         handshake(HandshakeProblem::TooManyRedirects),

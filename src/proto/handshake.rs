@@ -12,12 +12,26 @@ use super::http::Response;
 /// What RFC 6455 section 1.3 appends to the key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Which check of section 4.2.2 a server's answer did not pass.
+/// Why an answer of the server opens no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)]
+pub enum NotOpened {
+    /// The status is not 101: the server refuses, or redirects.
+    Refused,
+    /// A 101 that fails a check.
+    Mismatch(Mismatch),
+}
+
+impl From<Mismatch> for NotOpened {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::Mismatch(mismatch)
+    }
+}
+
+/// Which check of RFC 6455 section 4.2.2 a server's 101 did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// The status is not 101.
-    Status,
     /// A 101, but not of HTTP/1.1.
     Version,
     /// `Upgrade` is not exactly one `websocket`.
@@ -38,7 +52,6 @@ pub enum Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Status => "the status is not 101",
             Self::Version => "a 101 that is not HTTP/1.1",
             Self::Upgrade => "Upgrade is missing or not \"websocket\"",
             Self::Connection => "Connection does not say Upgrade",
@@ -155,8 +168,11 @@ impl<'a> Offer<'a> {
     /// Checks a server's answer, and gives what it accepted (section 4.2.2).
     ///
     /// # Errors
-    /// The first check that fails.
-    pub fn verify(&self, response: &Response, key: &Key) -> Result<Accepted, Mismatch> {
+    /// [`NotOpened::Refused`] unless the status is 101; else the first check that fails.
+    pub fn verify(&self, response: &Response, key: &Key) -> Result<Accepted, NotOpened> {
+        if response.status() != 101 {
+            return Err(NotOpened::Refused);
+        }
         verify_upgrade(response, key)?;
         #[cfg(feature = "deflate")]
         let deflate = self.verify_extensions(response)?;
@@ -201,14 +217,11 @@ pub fn verify(
     response: &Response,
     key: &Key,
     subprotocols: &[String],
-) -> Result<Option<String>, Mismatch> {
+) -> Result<Option<String>, NotOpened> {
     Ok(Offer::subprotocols(subprotocols).verify(response, key)?.subprotocol)
 }
 
 fn verify_upgrade(response: &Response, key: &Key) -> Result<(), Mismatch> {
-    if response.status() != 101 {
-        return Err(Mismatch::Status);
-    }
     if response.minor_version() != 1 {
         return Err(Mismatch::Version);
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use landline::{
     App, Callbacks, Cause, CloseCode, Error, Exit, Failure, Handler, HandshakeProblem,
-    InvalidInput, Keepalive, MessageKind, Mismatch, Never, Timeout, Violation,
+    InvalidInput, Keepalive, MessageKind, Never, Timeout, Violation,
 };
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
@@ -218,7 +218,7 @@ fn a_server_that_refuses_is_reported_for_every_attempt() {
         let Ok(Exit::GaveUp { attempts: 4, error: Error::Handshake(refused), .. }) = exit else {
             panic!("{exit:?}")
         };
-        assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+        assert_eq!(refused.problem(), HandshakeProblem::Refused);
         let log = [
             "error status 503",
             "error status 429",

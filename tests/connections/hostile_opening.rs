@@ -241,7 +241,7 @@ fn a_server_whose_refusal_has_a_malformed_line_is_understood() {
                     "HTTP/1.1 {status} No\r\nRetry-After: 5\r\n{line}\r\nContent-Length: 0\r\n\r\n"
                 );
                 let said = refusal(builder(), answers(answer.into_bytes()));
-                assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Status), "{line}");
+                assert_eq!(problem(&said), HandshakeProblem::Refused, "{line}");
                 assert_eq!(said.is_retryable(), retry, "{status}");
                 let Error::Handshake(refused) = said else { panic!("{said:?}") };
                 assert_eq!(refused.response().unwrap().status(), status);
@@ -297,7 +297,7 @@ fn a_server_that_refuses_is_quoted_with_status_headers_and_body() {
                  Content-Length: 4\r\n\r\nbodyand more"
             );
             let said = refusal(builder().max_redirects(0), answers(answer.into_bytes()));
-            assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Status));
+            assert_eq!(problem(&said), HandshakeProblem::Refused);
             let Error::Handshake(refused) = &said else { unreachable!() };
             let response = refused.response().unwrap();
             assert_eq!((response.status(), response.reason()), (status, "Because"));
@@ -344,7 +344,7 @@ fn a_server_that_wants_an_older_version_is_quoted_and_not_asked_again() {
             peer.expect_end();
         });
         let said = refusal(builder(), server);
-        assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Status));
+        assert_eq!(problem(&said), HandshakeProblem::Refused);
         let Error::Handshake(refused) = &said else { unreachable!() };
         let response = refused.response().unwrap();
         assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("8, 7"));

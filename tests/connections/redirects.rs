@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use landline::{
-    AbortHandle, Builder, Cause, Error, HandshakeError, HandshakeProblem, Message, Mismatch,
-    WebSocket,
+    AbortHandle, Builder, Cause, Error, HandshakeError, HandshakeProblem, Message, WebSocket,
 };
 use support::{
     Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, error, listener, promptly, serve, spawn,
@@ -143,7 +142,7 @@ fn other_statuses_with_a_location_are_refusals() {
                 peer.send((head + "Content-Length: 0\r\n\r\n").as_bytes());
             });
             let refused = refused(error(builder().connect(&server.url())));
-            assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+            assert_eq!(refused.problem(), HandshakeProblem::Refused);
             assert_eq!(refused.response().unwrap().status(), status);
             server.join();
         }
@@ -160,7 +159,7 @@ fn a_redirect_is_a_refusal_with_its_location_and_body_if_none_is_to_be_followed(
             );
         });
         let refused = refused(error(builder().max_redirects(0).connect(&server.url())));
-        assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+        assert_eq!(refused.problem(), HandshakeProblem::Refused);
         let response = refused.response().unwrap();
         assert_eq!(response.headers().get("Location"), Some("ws://127.0.0.1:1/x"));
         assert_eq!(response.body(), b"body");
@@ -519,7 +518,7 @@ fn a_server_that_wants_an_older_version_is_not_asked_again() {
             peer.send((head.to_owned() + "Content-Length: 0\r\n\r\n").as_bytes());
         });
         let refused = refused(error(builder().connect(&server.url())));
-        assert_eq!(refused.problem(), HandshakeProblem::Mismatch(Mismatch::Status));
+        assert_eq!(refused.problem(), HandshakeProblem::Refused);
         let response = refused.response().unwrap();
         assert_eq!(response.status(), 426);
         assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("8, 7"));

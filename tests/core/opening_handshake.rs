@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
-use landline::proto::handshake::{Key, Mismatch, request, verify};
+use landline::proto::handshake::{Key, Mismatch, NotOpened, request, verify};
 use landline::proto::http::{HeadError, HeadReader, MAX_BODY, MAX_HEAD, MAX_LINE, Response};
 
 /// The key of RFC 6455 section 1.3: the base64 of "the sample nonce".
@@ -125,13 +125,14 @@ mod section_4_1_client_request {
 mod section_4_2_2_server_answer {
     use super::*;
 
-    fn verified(replace: &[&str], offered: &[&str]) -> Result<Option<String>, Mismatch> {
+    fn verified(replace: &[&str], offered: &[&str]) -> Result<Option<String>, NotOpened> {
         verify(&answer(replace), &sample_key(), &strings(offered))
     }
 
     fn rows(rows: &[(&[&str], Result<(), Mismatch>)]) {
         for (replace, expected) in rows {
-            assert_eq!(verified(replace, &[]).map(|_| ()), *expected, "{replace:?}");
+            let expected = expected.map_err(NotOpened::from);
+            assert_eq!(verified(replace, &[]).map(|_| ()), expected, "{replace:?}");
         }
     }
 
@@ -146,7 +147,7 @@ mod section_4_2_2_server_answer {
         for status in [100, 102, 200, 204, 301, 304, 400, 401, 403, 404, 426, 429, 500, 503, 999] {
             let head = format!("HTTP/1.1 {status} x\r\nUpgrade: websocket\r\n\r\n");
             let verified = verify(&response(&head), &sample_key(), &[]);
-            assert_eq!(verified, Err(Mismatch::Status), "{status}");
+            assert_eq!(verified, Err(NotOpened::Refused), "{status}");
         }
     }
 
@@ -157,7 +158,7 @@ mod section_4_2_2_server_answer {
             "HTTP/1.0 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
-        assert_eq!(verify(&response(&head), &sample_key(), &[]), Err(Mismatch::Version));
+        assert_eq!(verify(&response(&head), &sample_key(), &[]), Err(Mismatch::Version.into()));
         let head = head.replace("1.0", "1.1");
         assert_eq!(verify(&response(&head), &sample_key(), &[]), Ok(None));
     }
@@ -229,7 +230,7 @@ mod section_4_2_2_server_answer {
     #[test]
     fn the_server_replays_the_answer_to_another_key() {
         let replayed = verify(&answer(&[]), &Key::new([7; 16]), &[]);
-        assert_eq!(replayed, Err(Mismatch::Accept));
+        assert_eq!(replayed, Err(Mismatch::Accept.into()));
     }
 
     #[test]
@@ -238,7 +239,7 @@ mod section_4_2_2_server_answer {
             ["x-foo", "permessage-deflate", "x-webkit-deflate-frame", "", "__proto__", ",,;;"]
         {
             let line = format!("Sec-WebSocket-Extensions: {value}");
-            assert_eq!(verified(&[&line], &["chat"]), Err(Mismatch::Extension), "{value}");
+            assert_eq!(verified(&[&line], &["chat"]), Err(Mismatch::Extension.into()), "{value}");
         }
     }
 
@@ -267,7 +268,8 @@ mod section_4_2_2_server_answer {
             let lines: Vec<String> =
                 values.iter().map(|value| format!("Sec-WebSocket-Protocol: {value}")).collect();
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-            let expected = expected.map(|chosen| chosen.map(str::to_owned));
+            let expected =
+                expected.map(|chosen| chosen.map(str::to_owned)).map_err(NotOpened::from);
             assert_eq!(verified(&lines, offered), expected, "{values:?} of {offered:?}");
         }
     }
@@ -856,7 +858,6 @@ mod what_the_errors_say {
     #[test]
     fn a_mismatch_names_what_does_not_match() {
         for (mismatch, shown) in [
-            (Mismatch::Status, "the status is not 101"),
             (Mismatch::Version, "a 101 that is not HTTP/1.1"),
             (Mismatch::Upgrade, "Upgrade is missing or not \"websocket\""),
             (Mismatch::Connection, "Connection does not say Upgrade"),
