@@ -2,6 +2,7 @@
 
 mod closed;
 mod connecting;
+mod into_io;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -40,6 +41,9 @@ use crate::proto::http::Response;
 /// [`is_retryable`](Self::is_retryable) whether another attempt may go well. What the server said
 /// is in [`status`](Self::status) and [`response`](Self::response) if it refused, and in
 /// [`closed`](Self::closed) if it closed.
+///
+/// `From<Error> for io::Error` keeps the error within, and chooses a fitting kind. So `?` works in
+/// functions that return `io::Result`.
 ///
 /// The text of an error, and of each type that it holds, is complete: it includes the text of what
 /// the error was made from. So `source()` gives only what lies below that, and a program that

@@ -1,4 +1,4 @@
-//! The text of an error is complete, and its sources repeat nothing of it.
+//! What errors answer; their texts are complete, and their sources repeat nothing of them.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -144,4 +144,290 @@ fn no_error_repeats_in_its_sources_what_it_said() {
             assert_eq!(chain(&io::Error::other(error)), texts);
         }
     }
+}
+
+/// What an error answers, in this order: is it fatal, is it retryable, the status of the server, the
+/// kind as an `io::Error`, the text.
+type Answers = (bool, bool, Option<u16>, io::ErrorKind, &'static str);
+
+const FATAL: bool = true;
+const RETRYABLE: bool = true;
+
+/// Counts the variants, and fails to compile when there is a new one.
+fn number(error: &Error) -> usize {
+    match error {
+        Error::InvalidInput(_) => 0,
+        Error::Connect(_) => 1,
+        Error::Tls(_) => 2,
+        Error::Proxy(_) => 3,
+        Error::Handshake(_) => 4,
+        Error::Protocol(_) => 5,
+        Error::Closed(_) => 6,
+        Error::Io(_) => 7,
+        Error::Local(_) => 8,
+        Error::Handler(_) => 9,
+        Error::Timeout(timeout) => match timeout {
+            Timeout::Resolve => 10,
+            Timeout::Connect => 11,
+            Timeout::Proxy => 12,
+            Timeout::Tls => 13,
+            Timeout::Handshake => 14,
+            Timeout::Recv => 15,
+            Timeout::Send => 16,
+            Timeout::Busy => 17,
+            Timeout::Pong => 18,
+            Timeout::Close => 19,
+        },
+    }
+}
+const NUMBERS: usize = 20;
+
+fn answered(status: u16) -> Option<crate::proto::http::Response> {
+    let head = format!("HTTP/1.1 {status} x\r\n\r\n");
+    HeadReader::default().advance(head.as_bytes()).unwrap().map(|(response, _)| response)
+}
+
+fn every_error() -> Vec<(Error, Answers)> {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, InvalidData, NotFound,
+        Other, TimedOut, UnexpectedEof,
+    };
+    let reset = || io::Error::new(ConnectionReset, "reset");
+    let connect =
+        |resolve, attempts| ConnectError { host: "host.test".to_owned(), resolve, attempts };
+    let unreachable = || connect(None, vec![("127.0.0.1:1".parse().unwrap(), reset())]);
+    let proxy =
+        |problem| Error::Proxy(Box::new(ProxyError { proxy: "http://p:80".into(), problem }));
+    let handshake = |problem, status: Option<u16>| {
+        let response = status.and_then(answered);
+        Error::Handshake(Box::new(HandshakeError { problem, response }))
+    };
+    let closed = |remote: Option<CloseFrame>, cause| {
+        Error::Closed(Closed::new(None, remote, Some(Side::Peer), false, cause, None))
+    };
+    let close = |code: u16| Some(CloseFrame::from((code, "why")));
+    let timeout = |timeout| Error::Timeout(timeout);
+    vec![
+        (
+            Error::InvalidInput(InvalidInput::ControlTooLong),
+            (
+                !FATAL,
+                !RETRYABLE,
+                None,
+                io::ErrorKind::InvalidInput,
+                "a Ping or Pong payload may have",
+            ),
+        ),
+        (
+            Error::Connect(Box::new(connect(Some(io::Error::new(NotFound, "gone")), vec![]))),
+            (FATAL, RETRYABLE, None, NotFound, "cannot look up \"host.test\": gone"),
+        ),
+        (
+            Error::Connect(Box::new(unreachable())),
+            (FATAL, RETRYABLE, None, ConnectionReset, "cannot connect to \"host.test\": 127"),
+        ),
+        (
+            Error::Tls(Box::new(tls_error())),
+            (FATAL, !RETRYABLE, None, InvalidData, "TLS failed: what happened"),
+        ),
+        #[cfg(feature = "tls")]
+        (
+            Error::Tls(Box::new(TlsError::new(io::Error::from(UnexpectedEof)))),
+            (FATAL, RETRYABLE, None, UnexpectedEof, "TLS failed: "),
+        ),
+        (
+            proxy(ProxyProblem::Connect(unreachable())),
+            (FATAL, RETRYABLE, None, ConnectionReset, "proxy http://p:80: cannot connect"),
+        ),
+        (
+            proxy(ProxyProblem::Tls(tls_error())),
+            (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: TLS failed"),
+        ),
+        (
+            proxy(ProxyProblem::Io(reset())),
+            (FATAL, RETRYABLE, None, ConnectionReset, "proxy http://p:80: connection failed"),
+        ),
+        (
+            proxy(ProxyProblem::Eof),
+            (FATAL, RETRYABLE, None, UnexpectedEof, "proxy http://p:80: it closed"),
+        ),
+        (
+            proxy(ProxyProblem::Head(HeadError::NotHttp)),
+            (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: the answer is not HTTP"),
+        ),
+        (
+            proxy(ProxyProblem::TooManyInterim),
+            (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: too many interim"),
+        ),
+        // The proxy's status is not the server's.
+        (
+            proxy(ProxyProblem::Refused(answered(407).unwrap())),
+            (FATAL, !RETRYABLE, None, ConnectionRefused, "proxy http://p:80: status 407"),
+        ),
+        (
+            proxy(ProxyProblem::Socks(SocksError::Refused5(5))),
+            (FATAL, RETRYABLE, None, ConnectionRefused, "proxy http://p:80: refused"),
+        ),
+        (
+            proxy(ProxyProblem::Socks(SocksError::NotSocks(b'H'))),
+            (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: the answer is not SOCKS"),
+        ),
+        (
+            handshake(HandshakeProblem::Eof, None),
+            (FATAL, RETRYABLE, None, UnexpectedEof, "opening handshake failed: the server closed"),
+        ),
+        (
+            handshake(HandshakeProblem::Refused, Some(401)),
+            (
+                FATAL,
+                !RETRYABLE,
+                Some(401),
+                ConnectionRefused,
+                "opening handshake failed: status 401",
+            ),
+        ),
+        (
+            handshake(HandshakeProblem::Refused, Some(503)),
+            (
+                FATAL,
+                RETRYABLE,
+                Some(503),
+                ConnectionRefused,
+                "opening handshake failed: status 503",
+            ),
+        ),
+        (
+            handshake(HandshakeProblem::Mismatch(Mismatch::Accept), Some(101)),
+            (FATAL, !RETRYABLE, Some(101), InvalidData, "opening handshake failed: Sec-WebSocket"),
+        ),
+        (
+            handshake(HandshakeProblem::TooManyRedirects, Some(302)),
+            (FATAL, !RETRYABLE, Some(302), ConnectionRefused, "opening handshake failed: too many"),
+        ),
+        (
+            handshake(HandshakeProblem::BadRedirect, Some(302)),
+            (FATAL, !RETRYABLE, Some(302), InvalidData, "opening handshake failed: "),
+        ),
+        (
+            handshake(HandshakeProblem::Head(HeadError::BadHeader), None),
+            (FATAL, !RETRYABLE, None, InvalidData, "opening handshake failed: malformed header"),
+        ),
+        (
+            Closed::new(None, None, None, false, Cause::Protocol(Violation::MaskedFrame), None)
+                .into(),
+            (FATAL, !RETRYABLE, None, InvalidData, "protocol violation: "),
+        ),
+        (
+            closed(close(1000), Cause::Handshake),
+            (FATAL, !RETRYABLE, None, ConnectionAborted, "closed by the peer: 1000"),
+        ),
+        (
+            closed(close(1012), Cause::Handshake),
+            (FATAL, RETRYABLE, None, ConnectionAborted, "closed by the peer: 1012"),
+        ),
+        (
+            closed(None, Cause::Eof),
+            (FATAL, RETRYABLE, None, UnexpectedEof, "the peer ended the connection without"),
+        ),
+        (
+            closed(None, Cause::Io(Arc::new(reset()))),
+            (FATAL, RETRYABLE, None, ConnectionReset, "connection lost: reset"),
+        ),
+        (
+            closed(None, Cause::Io(Arc::new(Interrupted.into()))),
+            (FATAL, RETRYABLE, None, Other, "connection lost: "),
+        ),
+        (
+            closed(None, Cause::Tls(Arc::new(Outer(Root)))),
+            (FATAL, RETRYABLE, None, InvalidData, "connection lost: TLS failed"),
+        ),
+        (
+            closed(None, Cause::Protocol(Violation::MaskedFrame)),
+            (FATAL, !RETRYABLE, None, InvalidData, "closed after a violation: "),
+        ),
+        // The only timeout that comes as the cause of an Error::Closed from `recv`.
+        (
+            Closed::new(None, None, None, false, Cause::Timeout(Timeout::Close), None).into(),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out in the closing handshake"),
+        ),
+        (
+            Error::aborted(),
+            (FATAL, !RETRYABLE, None, ConnectionAborted, "the connection was aborted here"),
+        ),
+        (
+            Error::Io(reset()),
+            (FATAL, RETRYABLE, None, ConnectionReset, "input or output failed: reset"),
+        ),
+        (
+            Error::Local(io::Error::other("no random bytes")),
+            (!FATAL, RETRYABLE, None, Other, "cannot send: no random bytes"),
+        ),
+        (
+            Error::Handler(Box::new(Outer(Root))),
+            (FATAL, !RETRYABLE, None, Other, "the handler failed: what happened"),
+        ),
+        (
+            timeout(Timeout::Resolve),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out looking up the server's name"),
+        ),
+        (timeout(Timeout::Connect), (FATAL, RETRYABLE, None, TimedOut, "timed out connecting")),
+        (
+            timeout(Timeout::Proxy),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out waiting for the proxy"),
+        ),
+        (
+            timeout(Timeout::Tls),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out in the TLS handshake"),
+        ),
+        (
+            timeout(Timeout::Handshake),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out in the opening handshake"),
+        ),
+        (timeout(Timeout::Recv), (!FATAL, RETRYABLE, None, TimedOut, "no message in time")),
+        (
+            Closed::new(None, None, None, false, Cause::Timeout(Timeout::Send), None).into(),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out sending"),
+        ),
+        (
+            timeout(Timeout::Busy),
+            (!FATAL, RETRYABLE, None, TimedOut, "timed out waiting until other threads had sent"),
+        ),
+        (
+            Closed::new(None, None, None, false, Cause::Timeout(Timeout::Pong), None).into(),
+            (FATAL, RETRYABLE, None, TimedOut, "the peer does not answer pings"),
+        ),
+        (
+            timeout(Timeout::Close),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out in the closing handshake"),
+        ),
+    ]
+}
+
+#[test]
+fn every_error_answers_whether_to_go_on_and_what_the_server_said() {
+    let mut seen = [false; NUMBERS];
+    for (error, (fatal, retryable, status, kind, text)) in every_error() {
+        let shown = format!("{error:?}");
+        seen[number(&error)] = true;
+        assert_eq!(error.is_fatal(), fatal, "{shown}");
+        assert_eq!(error.is_retryable(), retryable, "{shown}");
+        assert_eq!(error.status(), status, "{shown}");
+        assert_eq!(error.response().map(|response| response.status()), status, "{shown}");
+        assert_eq!(error.is_timeout(), matches!(error, Error::Timeout(_)), "{shown}");
+        assert_eq!(error.closed().is_some(), matches!(error, Error::Closed(_)), "{shown}");
+        let said = error.to_string();
+        assert!(said.starts_with(text), "{said}");
+
+        let wrapped = io::Error::from(error);
+        assert_eq!(wrapped.kind(), kind, "{shown}");
+        assert_eq!(wrapped.to_string(), said);
+        let within = wrapped.get_ref().and_then(|error| error.downcast_ref::<Error>());
+        assert_eq!(within.map(|error| format!("{error:?}")), Some(shown));
+    }
+    assert_eq!(seen, [true; NUMBERS]);
+}
+
+#[test]
+fn an_error_is_small_enough_to_be_returned_by_every_call() {
+    assert!(size_of::<Error>() <= 24, "{} bytes", size_of::<Error>());
 }

@@ -50,7 +50,8 @@ fn is_complete(closed: &Closed) -> bool {
     matches!(closed.cause(), Cause::Handshake) && (by_peer || was_answered)
 }
 
-/// Reads one message as it arrives: [`Receiver::reader`]. Dropped before the end, the rest of the
+/// Reads one message as it arrives: [`Receiver::reader`]. A failed read returns the [`Error`] within
+/// an `io::Error`: `get_ref` and `downcast` give it. Dropped before the end, the rest of the
 /// message is skipped, or handed out by `next_event` as fragments if those are asked for.
 pub struct MessageReader<'a> {
     receiver: &'a mut Receiver,
@@ -88,7 +89,7 @@ impl io::Read for MessageReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.at == self.fragment.len() && !self.last && !buf.is_empty() {
             let found = self.receiver.next(Delivery::Fragments, &mut RecvDeadline::endless());
-            if let Found::Fragment { last, .. } = found.map_err(io::Error::other)? {
+            if let Found::Fragment { last, .. } = found? {
                 self.fragment.clear();
                 self.fragment.extend_from_slice(self.receiver.decoder.fragment().data);
                 self.at = 0;

@@ -16,6 +16,9 @@ use crate::proto::utf8::Utf8;
 /// characters: RFC 6455 section 5.6 allows others, but some peers refuse them. `flush` ends a
 /// fragment where it is called.
 ///
+/// A failed write returns the [`Error`] within an `io::Error`: `get_ref` and `downcast` give it.
+/// Only for text that is not UTF-8 there is none; the kind is `InvalidData` then.
+///
 /// If it is dropped without `finish` after a part was sent, the connection is closed with 1011, so
 /// that the peer does not take the part for the whole. While another thread is receiving, or after
 /// the receiver is dropped, dropping the writer waits until the peer takes that Close, at most for
@@ -82,7 +85,7 @@ impl<'a> MessageWriter<'a> {
         let len = self.buffer.len() - held;
         let done = self.outgoing.write(&self.buffer[..len], flush);
         self.buffer.drain(..len);
-        done.map_err(io::Error::other)
+        Ok(done?)
     }
 }
 

@@ -492,6 +492,7 @@ fn a_reader_whose_message_never_ends_says_why() {
         let mut bytes = Vec::new();
         let failed = ws.reader().unwrap().read_to_end(&mut bytes).unwrap_err();
         assert_eq!(bytes, b"some");
+        assert_eq!(failed.kind(), std::io::ErrorKind::UnexpectedEof);
         let inner = failed.into_inner().unwrap().downcast::<Error>().unwrap();
         assert!(matches!(inner.closed().unwrap().cause(), Cause::Eof));
         drop(ws);

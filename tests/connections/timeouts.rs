@@ -23,10 +23,10 @@ fn keepalive(interval: Duration, timeout: Duration) -> Keepalive {
 }
 
 fn timed_out<T: std::fmt::Debug>(result: Result<T, Error>, what: Timeout) {
-    match error(result) {
-        Error::Timeout(timeout) if timeout == what => {}
-        other => panic!("not Timeout::{what:?}: {other:?}"),
-    }
+    let said = error(result);
+    let Error::Timeout(timeout) = said else { panic!("not Timeout::{what:?}: {said:?}") };
+    assert_eq!(timeout, what);
+    assert_eq!(said.is_fatal(), !matches!(what, Timeout::Recv | Timeout::Busy));
 }
 
 #[test]
@@ -735,6 +735,7 @@ fn writing_piecewise_to_a_peer_that_does_not_read_times_out() {
                 break error;
             }
         };
+        assert_eq!(failed.kind(), std::io::ErrorKind::TimedOut);
         let inner = failed.into_inner().unwrap().downcast::<Error>().unwrap();
         assert!(matches!(*inner, Error::Timeout(Timeout::Send)), "{inner:?}");
         drop(writer);
