@@ -33,7 +33,7 @@ use crate::proto::http::Response;
 /// | `Proxy` | the proxy's, or it refused | while connecting |
 /// | `Handshake` | the server's, or it refused | while connecting |
 /// | `Protocol` | the server broke RFC 6455 or went over a limit | while receiving |
-/// | `Timeout` | the variant says what took too long | any time |
+/// | `Timeout` | the variant says what took too long | any time, but for [`Timeout::Close`] |
 /// | `Closed` | the connection is over, cleanly or not | while sending and receiving |
 /// | `Handler` | the caller's | in an [`App`](crate::App) |
 ///
@@ -312,7 +312,9 @@ pub enum Timeout {
     /// The peer was silent for the keepalive timeout after a ping. A few servers never answer
     /// pings, against RFC 6455: use [`Keepalive::OFF`](crate::Keepalive::OFF) with them.
     Pong,
-    /// `close_timeout` passed before the peer answered our Close.
+    /// `close_timeout` passed before the peer answered our Close. The connection had been closed
+    /// then, and is over. So [`Error::Closed`] says it, with this as its [`cause`](Closed::cause);
+    /// no [`Error::Timeout`] does.
     Close,
 }
 
