@@ -48,7 +48,7 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 ///
 /// | `WebSocketApp` | here |
 /// |---|---|
-/// | `on_open`, `on_reconnect` | [`on_open`](Handler::on_open), with [`Open::reconnected`] |
+/// | `on_open`, `on_reconnect` | [`on_open`](Handler::on_open), with [`Open::reconnected`](crate::Open::reconnected) |
 /// | `on_message`, `on_data` | [`on_message`](Handler::on_message): text or binary |
 /// | `on_cont_message` | [`on_fragment`](Handler::on_fragment), with [`Builder::fragments`] |
 /// | `on_ping`, `on_pong` | the same |
@@ -62,8 +62,8 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// | `http_proxy_host`, `proxy_type`, `http_no_proxy`, ... | [`Builder::proxy`], [`Builder::no_proxy`] |
 /// | `sslopt`, `sockopt`, `skip_utf8_validation` | `Builder::tls`, [`Builder::on_socket`], [`Builder::unchecked_text`] |
 /// | `socket`, `dispatcher` | [`connect_with`](Self::connect_with); a thread: [`spawn`](Self::spawn) |
-/// | `send`, `send_text`, `send_bytes` | [`Handle::send`]; in callbacks also [`Sender::send`] |
-/// | `sock.ping`, `last_pong_tm` | [`Sender::ping`], [`Sender::latency`] |
+/// | `send`, `send_text`, `send_bytes` | [`Handle::send`]; in callbacks also [`Sender::send`](crate::Sender::send) |
+/// | `sock.ping`, `last_pong_tm` | [`Sender::ping`](crate::Sender::ping), [`Sender::latency`](crate::Sender::latency) |
 /// | `ready()`, `sock.connected` | [`Handle::is_open`] |
 /// | `enableTrace` | the feature `log` |
 /// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
