@@ -101,7 +101,7 @@ fn start(server: &Server, builder: &Builder, tls: bool) -> (Receiver<()>, AppThr
 fn stop(apps: Vec<AppThread>) -> Duration {
     let started = Instant::now();
     for app in &apps {
-        app.handle().close(CloseCode::NORMAL).unwrap();
+        app.handle().stop(CloseCode::NORMAL).unwrap();
     }
     for app in apps {
         app.join().unwrap();
