@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::error::Closed;
+use crate::error::{Cause, Closed};
 use crate::net::duplex::Duplex;
 use crate::net::stream::Stream;
 #[cfg(feature = "deflate")]
@@ -222,6 +222,32 @@ fn a_compressed_message_that_did_not_get_the_write_lock_is_not_in_the_window_of_
     let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
     let expected = [(true, Opcode::Ping, vec![]), (true, Opcode::Text, hello)];
     assert_eq!(recorder.frames(), expected);
+}
+
+#[test]
+fn a_message_whose_next_fragment_does_not_get_the_write_lock_in_time_ends_the_connection() {
+    use std::thread;
+
+    let (sender, wire, recorder) = connection_with(Some(Duration::from_millis(20)));
+    let mut writer = uncompressed(&sender, MessageKind::Text);
+    writer.write_all(b"a part").unwrap();
+    writer.flush().unwrap();
+    recorder.is_writing.store(false, Ordering::SeqCst);
+    let held = recorder.bytes.lock().unwrap();
+    let other = sender.clone();
+    let pinging = thread::spawn(move || other.ping(b""));
+    while !recorder.is_writing.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    writer.write_all(b", and the rest").unwrap();
+    let said = writer.flush().unwrap_err().downcast::<Error>().unwrap();
+    // Not Busy: a part of the message was sent, and the rest can never follow.
+    assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
+    assert!(said.is_fatal() && !sender.is_open());
+    drop(held);
+    let _ = pinging.join().unwrap();
+    let cause = wire.close_state.so_far().cause().clone();
+    assert!(matches!(cause, Cause::Timeout(Timeout::Send)), "{cause:?}");
 }
 
 const NO_RANDOM: &str = "the operating system gave no random bytes";
