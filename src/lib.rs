@@ -113,7 +113,7 @@ pub use net::abort::AbortHandle;
 pub use net::proxy::Proxy;
 pub use net::stream::Stream;
 #[cfg(feature = "tls")]
-pub use net::tls::options::TlsOptions;
+pub use net::tls::TlsOptions;
 pub use proto::Violation;
 pub use proto::close::{CloseCode, CloseFrame};
 #[cfg(feature = "deflate")]

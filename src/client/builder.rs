@@ -15,7 +15,7 @@ use crate::net::abort::AbortHandle;
 use crate::net::proxy::{Choice, Proxy};
 use crate::net::stream::Stream;
 #[cfg(feature = "tls")]
-use crate::net::tls::options::TlsOptions;
+use crate::net::tls::TlsOptions;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
 use crate::proto::keepalive::Keepalive;

@@ -9,8 +9,7 @@ use crate::cookie::CookieStore;
 use crate::net::abort::AbortHandle;
 use crate::net::proxy::Choice;
 use crate::net::tcp::SocketOptions;
-#[cfg(feature = "tls")]
-use crate::net::tls::options::TlsOptions;
+use crate::net::tls::TlsOptions;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
 use crate::proto::handshake::Offer;
@@ -42,7 +41,6 @@ pub(crate) struct Config {
     pub(crate) deflate: Option<Deflate>,
     pub(crate) sockets: SocketOptions,
     pub(crate) abort: AbortHandle,
-    #[cfg(feature = "tls")]
     pub(crate) tls: TlsOptions,
     pub(crate) proxy: Choice,
 }
@@ -73,7 +71,6 @@ impl Default for Config {
             deflate: None,
             sockets: SocketOptions { nodelay: true, on_socket: None, resolver: None, filter: None },
             abort: AbortHandle::new(),
-            #[cfg(feature = "tls")]
             tls: TlsOptions::shared(),
             proxy: Choice::Environment,
         }

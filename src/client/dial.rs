@@ -15,8 +15,7 @@ use crate::net::opening::Opening;
 use crate::net::proxy::tunnel;
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
-#[cfg(feature = "tls")]
-use crate::net::tls::handshake as tls;
+use crate::net::tls;
 #[cfg(unix)]
 use crate::net::unix;
 use crate::proto::http::Response;
@@ -69,7 +68,6 @@ pub(crate) struct Dial<'a> {
     context: RequestContext,
     headers: HeaderLines,
     deadline: Deadline,
-    #[cfg(feature = "tls")]
     tls: Option<tls::Prepared>,
 }
 
@@ -82,30 +80,16 @@ impl<'a> Dial<'a> {
 
     fn new(config: &'a Config, context: RequestContext, deadline: Deadline) -> Result<Self, Error> {
         let headers = HeaderLines::new(config, &context)?;
-        #[cfg(feature = "tls")]
         let tls = context.server.secure.then(|| Self::prepare_tls(config, &context)).transpose()?;
-        #[cfg(not(feature = "tls"))]
-        if context.server.secure {
-            let why = "wss needs the feature \"tls\"";
-            return Err(InvalidInput::Url(why.into()).into());
-        }
         if config.abort.is_aborted() {
             return Err(Error::aborted());
         }
         if deadline.is_past() {
             return Err(Error::Timeout(Timeout::Connect));
         }
-        Ok(Self {
-            config,
-            context,
-            headers,
-            deadline,
-            #[cfg(feature = "tls")]
-            tls,
-        })
+        Ok(Self { config, context, headers, deadline, tls })
     }
 
-    #[cfg(feature = "tls")]
     fn prepare_tls(config: &Config, context: &RequestContext) -> Result<tls::Prepared, Error> {
         if context.is_first_origin() {
             return tls::prepare(&config.tls, &context.server.host);
@@ -192,9 +176,8 @@ impl<'a> Dial<'a> {
             follow: self.config.max_redirects > 0,
         };
         let opening = Opening { deadline: self.deadline, abort: &self.config.abort };
-        #[cfg(feature = "tls")]
         if let Some(tls) = self.tls {
-            let duplex = tls::handshake(stream, tls, opening)?;
+            let duplex = tls.handshake(stream, opening)?;
             return upgrade(duplex, &request, opening);
         }
         upgrade(Duplex::plain(stream), &request, opening)

@@ -1,8 +1,7 @@
 //! Redirects: the URL that a request is for, and what may be sent there.
 
 use crate::error::{Error, HandshakeProblem};
-#[cfg(feature = "tls")]
-use crate::net::tls::options as tls;
+use crate::net::tls;
 use crate::net::url::ServerUrl;
 use crate::proto::http::Response;
 use crate::proto::location::{self, BadLocation};
@@ -45,8 +44,7 @@ impl RequestContext {
         if is_first_origin {
             server.credentials = self.server.credentials.clone();
         }
-        #[cfg(feature = "tls")]
-        if !is_first_origin && server.secure && tls::server_name(&server.host).is_none() {
+        if !is_first_origin && server.secure && !tls::can_name(&server.host) {
             return Err(bad);
         }
         Ok(Self { server, redirects: self.redirects + 1, is_first_origin })

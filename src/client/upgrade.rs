@@ -8,7 +8,7 @@ use crate::net::duplex::{self, Duplex, ReadHalf, WriteHalf};
 use crate::net::opening::Opening;
 
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
-use crate::net::{BODY_WAIT, MAX_INTERIM};
+use crate::net::{BODY_WAIT, MAX_INTERIM, tls};
 use crate::proto::handshake::{self, Accepted, Key, NotOpened, Offer};
 use crate::proto::http::{HeadReader, Response};
 
@@ -138,12 +138,10 @@ fn failed(error: io::Error, deadline: Deadline) -> Error {
     if error.kind() == io::ErrorKind::WouldBlock && deadline.is_past() {
         return Error::Timeout(Timeout::Handshake);
     }
-    #[cfg(feature = "tls")]
-    let error = match crate::net::tls::handshake::error_within(error) {
-        Ok(error) => return crate::net::tls::handshake::tls_error(error),
-        Err(error) => error,
-    };
-    Error::Io(error)
+    match tls::tls_error(error) {
+        Ok(error) => Error::Tls(Box::new(error)),
+        Err(error) => Error::Io(error),
+    }
 }
 
 fn failure(problem: HandshakeProblem, response: Option<Response>) -> Error {

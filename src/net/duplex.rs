@@ -16,11 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "tls")]
-use std::io::{Read as _, Write as _};
-
 use super::deadline::Deadline;
 use super::stream::Stream;
+use super::tls::{Cipher, Session};
 use crate::sync::{AtomicBool, Mutex, now, yield_now};
 
 /// How long a system call may wait.
@@ -54,14 +52,12 @@ impl Wait {
 }
 
 /// How long records are taken that have arrived when the wait is over, until plaintext comes.
-#[cfg(feature = "tls")]
 const GRACE: Duration = Duration::from_millis(20);
 
 /// The stream, and TLS over it.
 pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
-    #[cfg(feature = "tls")]
-    tls: Option<Mutex<rustls::ClientConnection>>,
+    tls: Option<Session>,
     /// Held while the stream does not block, which is for one system call: a thread whose own call
     /// fails with `WouldBlock` too early because of that waits for it here.
     unblocked: Mutex<()>,
@@ -73,24 +69,11 @@ pub(crate) struct Duplex {
 #[derive(Debug, Default)]
 pub(crate) struct ReadHalf {
     armed: Armed,
-    #[cfg(feature = "tls")]
     cipher: Cipher,
-    /// What TLS said about a record; told when the plaintext before it is read.
-    #[cfg(feature = "tls")]
-    failed: Option<io::Error>,
     /// TLS wants to send something, an alert for example.
     pub(crate) owes_tls: bool,
     /// Bytes came from the socket, be it a part of a TLS record.
     pub(crate) heard: bool,
-}
-
-/// Bytes that were read, but not given to TLS yet.
-#[cfg(feature = "tls")]
-#[derive(Debug, Default)]
-struct Cipher {
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
 }
 
 /// What the writers share, one at a time.
@@ -98,7 +81,6 @@ struct Cipher {
 pub(crate) struct WriteHalf {
     armed: Armed,
     /// Plaintext that is not encrypted yet; unused without TLS.
-    #[cfg(feature = "tls")]
     plain: Vec<u8>,
     /// Bytes for the socket, of which the first `sent` are written.
     out: Vec<u8>,
@@ -142,26 +124,11 @@ const SMALL_BUFFER: usize = 2 * 1024;
 
 impl Duplex {
     pub(crate) fn plain(stream: Arc<dyn Stream>) -> Self {
-        Self {
-            stream,
-            #[cfg(feature = "tls")]
-            tls: None,
-            unblocked: Mutex::new(()),
-            is_shut: AtomicBool::new(false),
-        }
+        Self::new(stream, None)
     }
 
-    #[cfg(feature = "tls")]
-    pub(crate) fn tls(stream: Arc<dyn Stream>, mut tls: rustls::ClientConnection) -> Self {
-        // Each piece is encrypted and taken out at once; the pieces bound the memory.
-        tls.set_buffer_limit(None);
-        Self { tls: Some(Mutex::new(tls)), ..Self::plain(stream) }
-    }
-
-    /// For the models: TLS comes to have something to say.
-    #[cfg(all(test, feature = "tls", any(loom, shuttle)))]
-    pub(crate) fn with_tls(&self, act: impl FnOnce(&mut rustls::ClientConnection)) {
-        act(&mut self.tls.as_ref().unwrap().lock());
+    pub(crate) fn new(stream: Arc<dyn Stream>, tls: Option<Session>) -> Self {
+        Self { stream, tls, unblocked: Mutex::new(()), is_shut: AtomicBool::new(false) }
     }
 
     pub(crate) fn stream(&self) -> &Arc<dyn Stream> {
@@ -176,7 +143,6 @@ impl Duplex {
         buf: &mut [u8],
         wait: Wait,
     ) -> io::Result<usize> {
-        #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             return self.read_tls(tls, half, buf, wait);
         }
@@ -185,10 +151,9 @@ impl Duplex {
         Ok(len)
     }
 
-    #[cfg(feature = "tls")]
     fn read_tls(
         &self,
-        tls: &Mutex<rustls::ClientConnection>,
+        tls: &Session,
         half: &mut ReadHalf,
         buf: &mut [u8],
         wait: Wait,
@@ -196,36 +161,10 @@ impl Duplex {
         let owed = half.owes_tls;
         let mut late_since = None;
         loop {
-            let mut tls = tls.lock();
-            loop {
-                match tls.reader().read(buf) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // Whether a Close frame came before tells truncation from the end.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-                    other => return other,
-                }
-                if let Some(error) = half.failed.take() {
-                    return Err(error);
-                }
-                let cipher = &mut half.cipher;
-                let mut rest = &cipher.buffer[cipher.start..cipher.end];
-                if rest.is_empty() {
-                    break;
-                }
-                let taken = tls.read_tls(&mut rest).map_err(|error| {
-                    // A message that never ends, for example.
-                    let error = rustls::Error::General(error.to_string());
-                    io::Error::new(io::ErrorKind::InvalidData, error)
-                });
-                cipher.start += taken?;
-                let processed = tls.process_new_packets();
-                half.owes_tls |= tls.wants_write();
-                if let Err(error) = processed {
-                    // What came before the bad record is still good.
-                    half.failed = Some(io::Error::new(io::ErrorKind::InvalidData, error));
-                }
+            let decrypted = tls.decrypt(&mut half.cipher, &mut half.owes_tls, buf)?;
+            if let Some(len) = decrypted {
+                return Ok(len);
             }
-            drop(tls);
             if half.owes_tls && !owed {
                 // To be paid before waiting for more: the peer may wait for it.
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -234,12 +173,8 @@ impl Duplex {
             if wait.is_over() && now() - *late_since.get_or_insert_with(now) > GRACE {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let cipher = &mut half.cipher;
-            if cipher.buffer.is_empty() {
-                cipher.buffer = vec![0; 16 * 1024];
-            }
-            let len = self.read_socket(&mut half.armed, &mut cipher.buffer, wait)?;
-            (cipher.start, cipher.end) = (0, len);
+            let len = self.read_socket(&mut half.armed, half.cipher.space(), wait)?;
+            half.cipher.filled(len);
             if len == 0 {
                 return Ok(0);
             }
@@ -266,16 +201,11 @@ impl Duplex {
     }
 
     pub(crate) fn is_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        let tls = self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        let tls = false;
-        tls
+        self.tls.is_some()
     }
 
     /// Where the next bytes to write are put.
     pub(crate) fn stage<'a>(&self, half: &'a mut WriteHalf) -> &'a mut Vec<u8> {
-        #[cfg(feature = "tls")]
         if self.tls.is_some() {
             return &mut half.plain;
         }
@@ -308,7 +238,9 @@ impl Duplex {
     /// [`io::ErrorKind::TimedOut`] says that a write took longer than the wait, and that nobody
     /// knows how much of it was taken.
     pub(crate) fn flush(&self, half: &mut WriteHalf, wait: Wait) -> io::Result<()> {
-        self.encrypt(half)?;
+        if let Some(tls) = &self.tls {
+            tls.encrypt(&mut half.plain, &mut half.out)?;
+        }
         while half.sent < half.out.len() {
             let rest = &half.out[half.sent..];
             let mut timed_out = false;
@@ -356,46 +288,20 @@ impl Duplex {
         free(self.stage(half));
     }
 
-    #[cfg(feature = "tls")]
-    fn encrypt(&self, half: &mut WriteHalf) -> io::Result<()> {
-        let Some(tls) = &self.tls else { return Ok(()) };
-        let mut tls = tls.lock();
-        let mut say = |tls: &mut rustls::ClientConnection| {
-            while tls.wants_write() {
-                tls.write_tls(&mut half.out)?;
-            }
-            io::Result::Ok(half.out.len())
-        };
-        let before = say(&mut tls)?;
-        if !half.plain.is_empty() {
-            tls.writer().write_all(&half.plain)?;
-            say(&mut tls)?;
-            // The keys of TLS 1.2 are good for so many records. Then rustls takes what is written,
-            // says close_notify at most, and no error.
-            if half.out.get(before) != Some(&APPLICATION_DATA) {
-                return Err(io::Error::other("TLS cannot encrypt any more with these keys"));
-            }
-            half.plain.clear();
-        }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "tls"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
-    fn encrypt(&self, _: &mut WriteHalf) -> io::Result<()> {
-        Ok(())
-    }
-
     /// Says that nothing more is written: `close_notify`, and FIN. What TLS has to say is written
     /// as far as that takes no waiting.
     pub(crate) fn finish(&self, half: &mut WriteHalf) {
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            tls.lock().send_close_notify();
-        }
+        self.send_close_notify();
         // The peer may have gone; that is no matter now.
         let _ = self.flush(half, Wait::Not);
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Gives TLS `close_notify` to say, with the next flush.
+    pub(crate) fn send_close_notify(&self) {
+        if let Some(tls) = &self.tls {
+            tls.send_close_notify();
+        }
     }
 
     /// Lets nothing be written any more; a write that has begun goes on.
@@ -470,10 +376,6 @@ impl fmt::Debug for Duplex {
         self.stream.fmt(f)
     }
 }
-
-/// The first byte of a TLS record that carries what was written (RFC 8446 section 5.1).
-#[cfg(feature = "tls")]
-const APPLICATION_DATA: u8 = 23;
 
 /// The timeout that is set at the socket, if one is known to be.
 #[derive(Clone, Copy, Debug, Default)]

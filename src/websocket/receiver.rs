@@ -15,8 +15,7 @@ use crate::error::{Cause, Closed, Error, Timeout};
 use crate::log;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait, is_timeout};
-#[cfg(feature = "tls")]
-use crate::net::tls::handshake as tls;
+use crate::net::tls;
 use crate::proto::close::CloseFrame;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::DeflateParameters;
@@ -497,12 +496,10 @@ impl Receiver {
 }
 
 fn transport_failed(error: io::Error) -> Cause {
-    #[cfg(feature = "tls")]
-    let error = match tls::error_within(error) {
-        Ok(error) => return Cause::Tls(Arc::new(error)),
-        Err(error) => error,
-    };
-    Cause::Io(Arc::new(error))
+    match tls::error_within(error) {
+        Ok(error) => Cause::Tls(Arc::new(error)),
+        Err(error) => Cause::Io(Arc::new(error)),
+    }
 }
 
 impl Drop for Receiver {

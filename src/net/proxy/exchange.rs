@@ -4,15 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::Proxy;
-#[cfg(feature = "tls")]
-use crate::error::TlsError;
 use crate::error::{Error, ProxyError, ProxyProblem, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, ReadHalf, WriteHalf, is_timeout};
 use crate::net::opening::Opening;
 use crate::net::stream::Stream;
-#[cfg(feature = "tls")]
-use crate::net::tls::handshake as tls;
+use crate::net::tls;
 
 /// A handshake with a proxy. Its stream becomes the tunnel, so no byte is read that belongs to the
 /// server.
@@ -71,12 +68,10 @@ impl<'a> Exchange<'a> {
         if is_timeout(&error) {
             return Error::Timeout(Timeout::Proxy);
         }
-        #[cfg(feature = "tls")]
-        let error = match tls::error_within(error) {
-            Ok(error) => return self.failed(ProxyProblem::Tls(TlsError::new(error))),
-            Err(error) => error,
-        };
-        self.failed(ProxyProblem::Io(error))
+        self.failed(match tls::tls_error(error) {
+            Ok(error) => ProxyProblem::Tls(error),
+            Err(error) => ProxyProblem::Io(error),
+        })
     }
 }
 

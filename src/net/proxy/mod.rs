@@ -14,8 +14,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::error::{Error, InvalidInput};
-#[cfg(feature = "tls")]
-use crate::net::tls::options::TlsOptions;
+use crate::net::tls::TlsOptions;
 use crate::net::url::{ServerUrl, is_name, percent_decode};
 use crate::proto::http::{is_field_value, is_token};
 use crate::proto::location;
@@ -56,7 +55,6 @@ pub struct Proxy {
     pub(crate) credentials: Option<(String, String)>,
     pub(crate) headers: Vec<(String, String)>,
     except: NoProxy,
-    #[cfg(feature = "tls")]
     pub(crate) tls: TlsOptions,
 }
 
@@ -137,7 +135,6 @@ impl Proxy {
             credentials: None,
             headers: Vec::new(),
             except: NoProxy::default(),
-            #[cfg(feature = "tls")]
             tls: TlsOptions::shared(),
         };
         Ok((proxy, url))

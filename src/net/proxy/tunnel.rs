@@ -11,8 +11,7 @@ use super::{Proxy, Scheme, http_connect, socks};
 use crate::error::{ConnectError, Error, InvalidInput, ProxyProblem, Timeout};
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
-#[cfg(feature = "tls")]
-use crate::net::tls::{handshake as tls, stream::TlsStream};
+use crate::net::tls;
 
 /// Opens a way to `host` through `proxy`: what is written to the stream reaches the server. An HTTP
 /// proxy is told the `user_agent`.
@@ -87,7 +86,6 @@ fn open_to(
 
 /// Connects to the proxy itself.
 fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
-    #[cfg(feature = "tls")]
     let tls = match proxy.scheme {
         Scheme::Https => Some(tls::prepare(&proxy.tls, &proxy.host)?),
         _ => None,
@@ -99,16 +97,13 @@ fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
         Err(error) => return Err(error),
     };
     dialer.abort.wake_stream(&stream);
-    #[cfg(feature = "tls")]
     if let Some(tls) = tls {
-        let duplex =
-            tls::handshake(stream, tls, dialer.opening()).map_err(|error| match error {
-                Error::Timeout(_) => Error::Timeout(Timeout::Proxy),
-                Error::Tls(error) => failed(proxy, ProxyProblem::Tls(*error)),
-                Error::Io(error) => failed(proxy, ProxyProblem::Io(error)),
-                error => error,
-            })?;
-        let stream = Arc::new(TlsStream::new(duplex)) as Arc<dyn Stream>;
+        let stream = tls.open_stream(stream, dialer.opening()).map_err(|error| match error {
+            Error::Timeout(_) => Error::Timeout(Timeout::Proxy),
+            Error::Tls(error) => failed(proxy, ProxyProblem::Tls(*error)),
+            Error::Io(error) => failed(proxy, ProxyProblem::Io(error)),
+            error => error,
+        })?;
         dialer.abort.wake_stream(&stream);
         return Ok(stream);
     }

@@ -7,6 +7,8 @@ use rustls::ClientConnection;
 use url::Host;
 
 use super::options::{TlsOptions, invalid};
+use super::session::Session;
+use super::stream::TlsStream;
 use crate::error::{Error, Timeout, TlsError};
 use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf, is_timeout};
 use crate::net::opening::Opening;
@@ -31,46 +33,57 @@ pub(crate) fn prepare(options: &TlsOptions, host: &Host<String>) -> Result<Prepa
     Ok(Prepared { connection, trusted })
 }
 
-/// Does the TLS handshake over a connected stream.
-pub(crate) fn handshake(
-    stream: Arc<dyn Stream>,
-    prepared: Prepared,
-    opening: Opening<'_>,
-) -> Result<Duplex, Error> {
-    let Prepared { connection: mut tls, trusted } = prepared;
-    let socket = Duplex::plain(stream.clone());
-    let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
-    let mut buffer = vec![0; 8 * 1024];
-    while tls.is_handshaking() || tls.wants_write() {
-        if opening.deadline.is_past() {
-            return Err(Error::Timeout(Timeout::Tls));
-        }
-        while tls.wants_write() {
-            tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
-        }
-        opening.flush(&socket, &mut writing).map_err(io_failed)?;
-        if !tls.is_handshaking() {
-            break;
-        }
-        let len = opening.read(&socket, &mut reading, &mut buffer).map_err(io_failed)?;
-        if len == 0 {
-            return Err(tls_error(io::Error::from(io::ErrorKind::UnexpectedEof)));
-        }
-        let mut received = &buffer[..len];
-        while !received.is_empty() {
-            // After close_notify rustls takes no more.
-            if tls.read_tls(&mut received).map_err(tls_error)? == 0 {
+impl Prepared {
+    /// Does the TLS handshake over a connected stream.
+    pub(crate) fn handshake(
+        self,
+        stream: Arc<dyn Stream>,
+        opening: Opening<'_>,
+    ) -> Result<Duplex, Error> {
+        let Self { connection: mut tls, trusted } = self;
+        let socket = Duplex::plain(stream.clone());
+        let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
+        let mut buffer = vec![0; 8 * 1024];
+        while tls.is_handshaking() || tls.wants_write() {
+            if opening.deadline.is_past() {
+                return Err(Error::Timeout(Timeout::Tls));
+            }
+            while tls.wants_write() {
+                tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
+            }
+            opening.flush(&socket, &mut writing).map_err(io_failed)?;
+            if !tls.is_handshaking() {
                 break;
             }
-            if let Err(error) = tls.process_new_packets() {
-                // An alert tells the server why.
-                let _ = tls.write_tls(socket.stage(&mut writing));
-                let _ = socket.flush(&mut writing, Wait::Not);
-                return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
+            let len = opening.read(&socket, &mut reading, &mut buffer).map_err(io_failed)?;
+            if len == 0 {
+                return Err(failed(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            }
+            let mut received = &buffer[..len];
+            while !received.is_empty() {
+                // After close_notify rustls takes no more.
+                if tls.read_tls(&mut received).map_err(failed)? == 0 {
+                    break;
+                }
+                if let Err(error) = tls.process_new_packets() {
+                    // An alert tells the server why.
+                    let _ = tls.write_tls(socket.stage(&mut writing));
+                    let _ = socket.flush(&mut writing, Wait::Not);
+                    return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
+                }
             }
         }
+        Ok(Duplex::new(stream, Some(Session::new(tls))))
     }
-    Ok(Duplex::tls(stream, tls))
+
+    /// Does the TLS handshake, and gives TLS as a stream to speak over.
+    pub(crate) fn open_stream(
+        self,
+        stream: Arc<dyn Stream>,
+        opening: Opening<'_>,
+    ) -> Result<Arc<dyn Stream>, Error> {
+        Ok(Arc::new(TlsStream::new(self.handshake(stream, opening)?)))
+    }
 }
 
 fn io_failed(error: io::Error) -> Error {
@@ -82,6 +95,11 @@ pub(crate) fn error_within(error: io::Error) -> Result<rustls::Error, io::Error>
     error.downcast()
 }
 
-pub(crate) fn tls_error(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+/// Does the same as [`error_within`], and gives the error of TLS as that of this crate.
+pub(crate) fn tls_error(error: io::Error) -> Result<TlsError, io::Error> {
+    error_within(error).map(TlsError::new)
+}
+
+fn failed(error: io::Error) -> Error {
     Error::Tls(Box::new(TlsError::new(error)))
 }

@@ -1,7 +1,13 @@
 //! TLS by rustls. The crypto provider is passed explicitly; no process-wide default is installed or
-//! needed.
+//! needed. Without the feature `tls`, `off.rs` takes the place of this module.
 
-pub(crate) mod handshake;
-pub(crate) mod options;
-pub(crate) mod stream;
+mod handshake;
+mod options;
+mod session;
+mod stream;
 mod verifier;
+
+pub(crate) use handshake::{Prepared, error_within, prepare, tls_error};
+pub use options::TlsOptions;
+pub(crate) use options::can_name;
+pub(crate) use session::{Cipher, Session};

@@ -344,8 +344,13 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
+/// Whether certificates can name the host.
+pub(crate) fn can_name(host: &Host<String>) -> bool {
+    server_name(host).is_some()
+}
+
 /// The host as certificates name it; not every host of a URL is one that they can.
-pub(crate) fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
+fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
     match host {
         // The certificate has the name without the dot of the root.
         Host::Domain(name) => {

@@ -11,6 +11,7 @@ use super::pipe::pair;
 use super::{PLENTY, explore, spawn, wire};
 use crate::net::duplex::Duplex;
 use crate::net::stream::Stream as _;
+use crate::net::tls::Session;
 
 /// The first byte of a TLS record that holds an alert.
 const ALERT: u8 = 21;
@@ -28,14 +29,14 @@ fn what_tls_has_to_say_while_a_sender_holds_the_write_lock_is_sent() {
         let mut tls = ClientConnection::new(config.clone(), name).unwrap();
         // No handshake is needed to say something.
         tls.write_tls(&mut io::sink()).unwrap();
-        let wire = wire(Duplex::tls(Arc::new(end), tls));
+        let wire = wire(Duplex::new(Arc::new(end), Some(Session::new(tls))));
         let other = wire.clone();
         let sending = spawn(move || {
             other.write(&mut None, |_, _| Ok(())).unwrap();
             other
         });
         let receiving = spawn(move || {
-            wire.duplex.with_tls(|tls| tls.send_close_notify());
+            wire.duplex.send_close_notify();
             wire.note_tls();
             wire.flush_pending();
             wire
