@@ -10,7 +10,6 @@ use crate::net::abort::AbortHandle;
 use crate::net::proxy::Choice;
 use crate::net::tcp::SocketOptions;
 use crate::net::tls::TlsOptions;
-#[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
 use crate::proto::handshake::Offer;
 use crate::proto::keepalive::Keepalive;
@@ -37,7 +36,6 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) receive: Options,
     pub(crate) unchecked_text: bool,
-    #[cfg(feature = "deflate")]
     pub(crate) deflate: Option<Deflate>,
     pub(crate) sockets: SocketOptions,
     pub(crate) abort: AbortHandle,
@@ -67,7 +65,6 @@ impl Default for Config {
             limits: Limits::default(),
             receive: Options { auto_pong: true, fragments: false },
             unchecked_text: false,
-            #[cfg(feature = "deflate")]
             deflate: None,
             sockets: SocketOptions { nodelay: true, on_socket: None, resolver: None, filter: None },
             abort: AbortHandle::new(),
@@ -80,11 +77,7 @@ impl Default for Config {
 impl Config {
     /// Returns the subprotocols and extensions that are offered to the server.
     pub(crate) fn offer(&self) -> Offer<'_> {
-        Offer {
-            subprotocols: &self.subprotocols,
-            #[cfg(feature = "deflate")]
-            deflate: self.deflate.as_ref(),
-        }
+        Offer { subprotocols: &self.subprotocols, deflate: self.deflate.as_ref() }
     }
 }
 

@@ -22,7 +22,6 @@ use crate::proto::http::Response;
 use crate::proto::keepalive::Timer;
 use crate::proto::recv::Decoder;
 use crate::websocket::WebSocket;
-#[cfg(feature = "deflate")]
 use crate::websocket::compression::Deflation;
 use crate::websocket::receiver::Receiver;
 use crate::websocket::sender::Sender;
@@ -141,13 +140,12 @@ impl<'a> Dial<'a> {
             decoder.leave_text_unchecked();
         }
         let subprotocol = accepted.subprotocol;
-        #[cfg_attr(not(feature = "deflate"), allow(unused_mut))]
         let mut wire = Wire::new(duplex, response, subprotocol, config.timeouts);
-        #[cfg(feature = "deflate")]
-        if let (Some(options), Some(parameters)) = (&config.deflate, accepted.deflate) {
+        let agreed = config.deflate.as_ref().zip(accepted.deflate);
+        wire.deflation = agreed.map(|(options, parameters)| {
             decoder.accept_deflate(&parameters);
-            wire.deflation = Some(Deflation::new(options, parameters));
-        }
+            Deflation::new(options, parameters)
+        });
         let wire = Arc::new(wire);
         let weak = Arc::downgrade(&wire);
         config.abort.wake_with(move || {

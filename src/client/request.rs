@@ -54,7 +54,6 @@ impl HeaderLines {
         }
         let host = lines.iter().rfind(|line| is(line, "Host")).map(|(_, value)| value.clone());
         lines.retain(|line| !is(line, "Host"));
-        #[cfg(feature = "deflate")]
         if let Some(deflate) = &config.deflate {
             if let Some(option) = deflate.out_of_range() {
                 return Err(InvalidInput::Deflate(option.into()).into());

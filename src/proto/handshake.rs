@@ -5,8 +5,7 @@ use core::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-#[cfg(feature = "deflate")]
-use super::deflate::{Deflate, DeflateMismatch, DeflateParameters};
+use super::deflate::{Deflate, DeflateParameters};
 use super::http::Response;
 
 /// What RFC 6455 section 1.3 appends to the key.
@@ -44,7 +43,7 @@ pub enum Mismatch {
     Extension,
     /// permessage-deflate, but not as it was offered.
     #[cfg(feature = "deflate")]
-    Deflate(DeflateMismatch),
+    Deflate(super::deflate::DeflateMismatch),
     /// `Sec-WebSocket-Protocol` is not one of those that were offered.
     Subprotocol,
 }
@@ -73,10 +72,10 @@ impl Mismatch {
     #[must_use]
     pub fn is_about_extensions(self) -> bool {
         match self {
-            Self::Extension => true,
-            #[cfg(feature = "deflate")]
-            Self::Deflate(_) => true,
-            _ => false,
+            Self::Version | Self::Upgrade | Self::Connection | Self::Accept | Self::Subprotocol => {
+                false
+            }
+            _ => true, // `Extension`, and `Deflate` if there is that.
         }
     }
 }
@@ -145,6 +144,8 @@ pub struct Offer<'a> {
     /// permessage-deflate. Its [`offer`](Deflate::offer) goes into the request as a header.
     #[cfg(feature = "deflate")]
     pub deflate: Option<&'a Deflate>,
+    #[cfg(not(feature = "deflate"))]
+    pub(crate) deflate: Option<&'a Deflate>,
 }
 
 /// What the server accepted of it.
@@ -156,6 +157,8 @@ pub struct Accepted {
     /// Compression, with these parameters.
     #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateParameters>,
+    #[cfg(not(feature = "deflate"))]
+    pub(crate) deflate: Option<DeflateParameters>,
 }
 
 impl<'a> Offer<'a> {
@@ -174,18 +177,10 @@ impl<'a> Offer<'a> {
             return Err(NotOpened::Refused);
         }
         verify_upgrade(response, key)?;
-        #[cfg(feature = "deflate")]
         let deflate = self.verify_extensions(response)?;
-        #[cfg(not(feature = "deflate"))]
-        verify_no_extensions(response)?;
-        Ok(Accepted {
-            subprotocol: self.verify_subprotocol(response)?,
-            #[cfg(feature = "deflate")]
-            deflate,
-        })
+        Ok(Accepted { subprotocol: self.verify_subprotocol(response)?, deflate })
     }
 
-    #[cfg(feature = "deflate")]
     fn verify_extensions(
         &self,
         response: &Response,

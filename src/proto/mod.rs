@@ -38,6 +38,9 @@ pub mod close;
 pub mod date;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "deflate/off.rs"]
+pub(crate) mod deflate;
 pub mod error;
 pub mod frame;
 pub mod handshake;

@@ -113,7 +113,7 @@ impl Encoder {
         len: u64,
         out: &mut Vec<u8>,
     ) -> Result<Body, Refused> {
-        self.begin_frame(Header { fin, rsv: 0, opcode, mask: None, len }, out)
+        self.begin_frame(opcode, fin, false, len, out)
     }
 
     /// As [`begin`](Self::begin), for a frame of a compressed message (RFC 7692 section 6): the first
@@ -129,12 +129,18 @@ impl Encoder {
         len: u64,
         out: &mut Vec<u8>,
     ) -> Result<Body, Refused> {
-        let rsv = if matches!(opcode, Opcode::Text | Opcode::Binary) { 0b100 } else { 0 };
-        self.begin_frame(Header { fin, rsv, opcode, mask: None, len }, out)
+        self.begin_frame(opcode, fin, true, len, out)
     }
 
-    fn begin_frame(&mut self, header: Header, out: &mut Vec<u8>) -> Result<Body, Refused> {
-        let Header { fin, opcode, len, .. } = header;
+    /// Does what [`begin`](Self::begin) does, or `begin_compressed`.
+    pub(crate) fn begin_frame(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        compressed: bool,
+        len: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Body, Refused> {
         if self.closed {
             return Err(Refused::AfterClose);
         }
@@ -143,7 +149,9 @@ impl Encoder {
         }
         let key = self.keys.next()?;
         self.closed = opcode == Opcode::Close;
-        Header { mask: Some(key), ..header }.encode(out);
+        let marked = compressed && matches!(opcode, Opcode::Text | Opcode::Binary);
+        let rsv = if marked { 0b100 } else { 0 };
+        Header { fin, rsv, opcode, mask: Some(key), len }.encode(out);
         Ok(Body { key, at: 0 })
     }
 

@@ -1,12 +1,19 @@
-//! Compressing messages with what was agreed on (RFC 7692), one or many at a time.
+//! Compressing messages with what was agreed on (RFC 7692), one or many at a time, and what users
+//! see of it. Without the feature `deflate`, `off.rs` takes the place of this module.
 
+#![cfg(feature = "deflate")] // For the documentation: it says what the feature is needed for.
+
+use super::WebSocket;
 use super::outgoing::{Flush, Outgoing, opcode};
+use super::receiver::Receiver;
+use super::sender::Sender;
 use super::wire::{CHUNK, Wire};
+use super::writer::MessageWriter;
 use crate::error::Error;
 use crate::net::deadline::Deadline;
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::deflate::{Deflate, DeflateParameters};
-use crate::proto::message::MessageRef;
+use crate::proto::message::{AsMessage, MessageRef};
 use crate::sync::Mutex;
 
 /// Compresses the messages of a connection on which compression was agreed on.
@@ -47,6 +54,64 @@ impl Deflation {
     }
 }
 
+/// With the feature `deflate`.
+impl WebSocket {
+    /// Returns what was agreed on with the server about compression; `None` if messages are not
+    /// compressed.
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.sender.deflate()
+    }
+}
+
+/// With the feature `deflate`.
+impl Receiver {
+    /// What was agreed on with the server about compression; `None` if messages are not
+    /// compressed.
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.wire.deflation.as_ref().map(|deflation| deflation.parameters)
+    }
+}
+
+/// With the feature `deflate`.
+impl Sender {
+    /// Sends a message without compression, even if compression was agreed on. Use it for a message
+    /// that does not compress, or that holds a secret next to text that others can choose.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_uncompressed(&self, message: impl AsMessage) -> Result<(), Error> {
+        let message = message.as_message();
+        let _log = self.wire.logs_sent();
+        let _lock = self.wire.lock_message()?;
+        self.write(message)
+    }
+
+    /// Returns what was agreed on with the server about compression; `None` if messages are not
+    /// compressed.
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.wire.deflation.as_ref().map(|deflation| deflation.parameters)
+    }
+}
+
+/// With the feature `deflate`.
+impl MessageWriter<'_> {
+    /// Switches compression off for this message. Call it before anything is written.
+    ///
+    /// ```no_run
+    /// # let ws = landline::connect("ws://localhost")?;
+    /// # let sender = ws.sender();
+    /// let mut writer = sender.writer(landline::MessageKind::Binary)?.uncompressed();
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    pub fn uncompressed(mut self) -> Self {
+        self.outgoing.compressor = None;
+        self
+    }
+}
+
 /// Writes many messages: those that are small are compressed first, and written together.
 pub(super) fn batch(
     wire: &Wire,
@@ -71,7 +136,7 @@ pub(super) fn batch(
             }
             Some(_) => {
                 batch.write(wire, deflation, &mut deadline)?;
-                let mut outgoing = Outgoing::compressed(wire, message.kind(), Some(bytes.len()));
+                let mut outgoing = Outgoing::new(wire, message.kind(), Some(bytes.len()));
                 outgoing.write_by(bytes, Flush::Finish, &mut deadline)?;
             }
         }

@@ -1,7 +1,7 @@
 //! An open connection: both halves in one, for programs that use it from one thread.
 
 mod close_state;
-#[cfg(feature = "deflate")]
+#[cfg_attr(not(feature = "deflate"), path = "compression/off.rs")]
 pub(crate) mod compression;
 mod fair_lock;
 #[cfg(all(test, any(loom, shuttle)))]
@@ -20,8 +20,6 @@ use std::time::Duration;
 
 use crate::error::{Closed, Error};
 use crate::proto::close::CloseFrame;
-#[cfg(feature = "deflate")]
-use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
 use crate::proto::message::{AsMessage, Event, Message};
 use receiver::{MessageReader, Messages, Receiver};
@@ -188,14 +186,6 @@ impl WebSocket {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.subprotocol()
-    }
-
-    /// Returns what was agreed on with the server about compression; `None` if messages are not
-    /// compressed.
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(&self) -> Option<DeflateParameters> {
-        self.sender.deflate()
     }
 
     /// Returns the round-trip time of the last keepalive ping that was answered; `None` before the

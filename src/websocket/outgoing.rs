@@ -5,16 +5,13 @@
 //! is compressed and then not written would be missing in the server's window. The compressor then
 //! starts with an empty window.
 
-#[cfg(feature = "deflate")]
 use super::compression;
 use super::wire::Wire;
 use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
-#[cfg(feature = "deflate")]
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::frame::Opcode;
 use crate::proto::message::{MessageKind, MessageRef};
-#[cfg(feature = "deflate")]
 use crate::sync::Mutex;
 
 /// What to do after some bytes of a message.
@@ -34,8 +31,8 @@ pub(crate) enum Flush {
 pub(crate) struct Outgoing<'a> {
     wire: &'a Wire,
     kind: MessageKind,
-    #[cfg(feature = "deflate")]
-    compressor: Option<&'a Mutex<Compressor>>,
+    /// Compresses it, if it is compressed.
+    pub(super) compressor: Option<&'a Mutex<Compressor>>,
     state: State,
 }
 
@@ -51,28 +48,10 @@ enum State {
 }
 
 impl<'a> Outgoing<'a> {
-    /// Begins a message that is not compressed.
-    pub(crate) fn new(wire: &'a Wire, kind: MessageKind) -> Self {
-        Self {
-            wire,
-            kind,
-            #[cfg(feature = "deflate")]
-            compressor: None,
-            state: State::New,
-        }
-    }
-
-    /// Begins a message that is compressed, if that was agreed on and `len` is not too small.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn compressed(wire: &'a Wire, kind: MessageKind, len: Option<usize>) -> Self {
+    /// Begins a message. It is compressed, if that was agreed on and `len` is not too small.
+    pub(crate) fn new(wire: &'a Wire, kind: MessageKind, len: Option<usize>) -> Self {
         let compressor = wire.deflation.as_ref().and_then(|deflation| deflation.compressor(len));
-        Self { compressor, ..Self::new(wire, kind) }
-    }
-
-    /// Switches compression off for this message. Call it before anything is written.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn leave_uncompressed(&mut self) {
-        self.compressor = None;
+        Self { wire, kind, compressor, state: State::New }
     }
 
     /// Writes the next bytes; without compression they are a fragment.
@@ -111,7 +90,6 @@ impl<'a> Outgoing<'a> {
     /// returns the error that says so; else the connection stays usable.
     pub(crate) fn abandon(&mut self, why: &str) -> Option<Error> {
         let state = std::mem::replace(&mut self.state, State::Ended);
-        #[cfg(feature = "deflate")]
         if let Some(compressor) = self.compressor {
             compressor.lock().abandon();
         }
@@ -136,7 +114,6 @@ impl<'a> Outgoing<'a> {
         flush: Flush,
         deadline: &mut Option<Deadline>,
     ) -> Result<(), Error> {
-        #[cfg(feature = "deflate")]
         if let Some(compressor) = self.compressor {
             return self.compress(compressor, bytes, flush, deadline);
         }
@@ -146,7 +123,6 @@ impl<'a> Outgoing<'a> {
         Ok(())
     }
 
-    #[cfg(feature = "deflate")]
     fn compress(
         &mut self,
         compressor: &Mutex<Compressor>,
@@ -180,10 +156,7 @@ impl<'a> Outgoing<'a> {
         fin: bool,
         deadline: &mut Option<Deadline>,
     ) -> Result<(), Error> {
-        #[cfg(feature = "deflate")]
         let compressed = self.compressor.is_some();
-        #[cfg(not(feature = "deflate"))]
-        let compressed = false;
         let opcode = match self.state {
             State::New => opcode(self.kind),
             State::Begun | State::Ended => Opcode::Continuation,
@@ -223,7 +196,6 @@ pub(crate) fn opcode(kind: MessageKind) -> Opcode {
 
 /// Writes many messages. Small ones are written together, up to a chunk at a time.
 pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Error> {
-    #[cfg(feature = "deflate")]
     if let Some(deflation) = &wire.deflation {
         return compression::batch(wire, deflation, messages);
     }

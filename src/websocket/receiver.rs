@@ -17,8 +17,6 @@ use crate::net::deadline::Deadline;
 use crate::net::duplex::{ReadHalf, Wait, is_timeout};
 use crate::net::tls;
 use crate::proto::close::CloseFrame;
-#[cfg(feature = "deflate")]
-use crate::proto::deflate::DeflateParameters;
 use crate::proto::http::Response;
 use crate::proto::keepalive::{Due, Timer};
 use crate::proto::message::{Event, Message, MessageKind, MessageRef};
@@ -236,14 +234,6 @@ impl Receiver {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.wire.subprotocol.as_deref()
-    }
-
-    /// What was agreed on with the server about compression; `None` if messages are not
-    /// compressed.
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(&self) -> Option<DeflateParameters> {
-        self.wire.deflation.as_ref().map(|deflation| deflation.parameters)
     }
 
     /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
@@ -465,7 +455,6 @@ impl Receiver {
                 // A sender may have run out of time with something of ours.
                 self.pending = true;
                 self.decoder.shrink();
-                #[cfg(feature = "deflate")]
                 if let Some(deflation) = &self.wire.deflation {
                     deflation.shrink();
                 }

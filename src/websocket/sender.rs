@@ -4,15 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outgoing::{self, opcode};
-#[cfg(feature = "deflate")]
-use super::outgoing::{Flush, Outgoing};
+use super::outgoing::{self, Flush, Outgoing, opcode};
 use super::wire::Wire;
 use super::writer::MessageWriter;
 use crate::error::{Error, InvalidInput};
 use crate::proto::close::CloseFrame;
-#[cfg(feature = "deflate")]
-use crate::proto::deflate::DeflateParameters;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
 use crate::proto::message::{AsMessage, MessageKind, MessageRef};
@@ -25,7 +21,7 @@ use crate::proto::message::{AsMessage, MessageKind, MessageRef};
 /// connection: whatever is sent later fails, and nothing is lost without an error.
 #[derive(Clone)]
 pub struct Sender {
-    wire: Arc<Wire>,
+    pub(super) wire: Arc<Wire>,
 }
 
 impl Sender {
@@ -56,29 +52,16 @@ impl Sender {
         let message = message.as_message();
         let _log = self.wire.logs_sent();
         let _lock = self.wire.lock_message()?;
-        #[cfg(feature = "deflate")]
         if self.wire.deflation.is_some() {
             let bytes = message.as_bytes();
-            let mut outgoing = Outgoing::compressed(&self.wire, message.kind(), Some(bytes.len()));
+            let mut outgoing = Outgoing::new(&self.wire, message.kind(), Some(bytes.len()));
             return outgoing.write(bytes, Flush::Finish);
         }
         self.write(message)
     }
 
-    /// Sends a message without compression, even if compression was agreed on. Use it for a message
-    /// that does not compress, or that holds a secret next to text that others can choose.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    #[cfg(feature = "deflate")]
-    pub fn send_uncompressed(&self, message: impl AsMessage) -> Result<(), Error> {
-        let message = message.as_message();
-        let _log = self.wire.logs_sent();
-        let _lock = self.wire.lock_message()?;
-        self.write(message)
-    }
-
-    fn write(&self, message: MessageRef<'_>) -> Result<(), Error> {
+    /// Sends a message as it is. The caller holds the message lock.
+    pub(super) fn write(&self, message: MessageRef<'_>) -> Result<(), Error> {
         self.wire.write(&mut None, |out, deadline| {
             let opcode = opcode(message.kind());
             self.wire.put(out, opcode, true, false, message.as_bytes(), deadline)
@@ -205,14 +188,6 @@ impl Sender {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.wire.subprotocol.as_deref()
-    }
-
-    /// Returns what was agreed on with the server about compression; `None` if messages are not
-    /// compressed.
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(&self) -> Option<DeflateParameters> {
-        self.wire.deflation.as_ref().map(|deflation| deflation.parameters)
     }
 
     /// Returns the round-trip time of the last keepalive ping that was answered; `None` before the

@@ -42,6 +42,7 @@ pub(crate) use super::fair_lock::FairGuard;
 pub(crate) use super::pending::{Control, Flushed};
 
 use super::close_state::{CloseReason, CloseState};
+use super::compression::Deflation;
 use super::fair_lock::{FairLock, LockError};
 use super::pending::Pending;
 use crate::error::{Cause, Error, InvalidInput, Timeout};
@@ -81,8 +82,7 @@ pub(crate) struct Wire {
     pub(crate) duplex: Duplex,
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
-    #[cfg(feature = "deflate")]
-    pub(crate) deflation: Option<super::compression::Deflation>,
+    pub(crate) deflation: Option<Deflation>,
     pub(super) timeouts: Timeouts,
     /// Held for a whole message, so that no other message comes between its fragments.
     pub(super) message_lock: FairLock,
@@ -172,7 +172,6 @@ impl Wire {
             duplex,
             response,
             subprotocol,
-            #[cfg(feature = "deflate")]
             deflation: None,
             timeouts,
             message_lock: FairLock::default(),
@@ -320,11 +319,7 @@ impl Wire {
             // `reserve` would double it, and the surplus would be given back each time.
             stage.reserve_exact((chunk + MAX_HEADER).saturating_sub(stage.len()));
         }
-        let begun = match compressed {
-            #[cfg(feature = "deflate")]
-            true => out.encoder.begin_compressed(opcode, fin, len, stage),
-            _ => out.encoder.begin(opcode, fin, len, stage),
-        };
+        let begun = out.encoder.begin_frame(opcode, fin, compressed, len, stage);
         let mut body = begun.map_err(|refused| self.refused(refused))?;
         self.sent_log.note(opcode, payload.len());
         let mut rest = payload;

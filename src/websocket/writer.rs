@@ -27,7 +27,7 @@ use crate::proto::utf8::Utf8;
 #[must_use]
 pub struct MessageWriter<'a> {
     // Dropped in this order: an abandoned message is dealt with before the next one can begin.
-    outgoing: Outgoing<'a>,
+    pub(super) outgoing: Outgoing<'a>,
     _lock: FairGuard<'a>,
     kind: MessageKind,
     utf8: Utf8,
@@ -39,26 +39,9 @@ pub struct MessageWriter<'a> {
 impl<'a> MessageWriter<'a> {
     pub(super) fn new(wire: &'a Wire, kind: MessageKind) -> Result<Self, Error> {
         let lock = wire.lock_message()?;
-        #[cfg(feature = "deflate")]
-        let outgoing = Outgoing::compressed(wire, kind, None);
-        #[cfg(not(feature = "deflate"))]
-        let outgoing = Outgoing::new(wire, kind);
+        let outgoing = Outgoing::new(wire, kind, None);
         let (utf8, buffer, log) = (Utf8::default(), Vec::new(), wire.logs_sent());
         Ok(Self { outgoing, _lock: lock, kind, utf8, buffer, _log: log })
-    }
-
-    /// Switches compression off for this message. Call it before anything is written.
-    ///
-    /// ```no_run
-    /// # let ws = landline::connect("ws://localhost")?;
-    /// # let sender = ws.sender();
-    /// let mut writer = sender.writer(landline::MessageKind::Binary)?.uncompressed();
-    /// # Ok::<(), landline::Error>(())
-    /// ```
-    #[cfg(feature = "deflate")]
-    pub fn uncompressed(mut self) -> Self {
-        self.outgoing.leave_uncompressed();
-        self
     }
 
     /// Ends the message.

@@ -1,6 +1,8 @@
 //! TLS by rustls. The crypto provider is passed explicitly; no process-wide default is installed or
 //! needed. Without the feature `tls`, `off.rs` takes the place of this module.
 
+#![cfg(feature = "tls")] // For the documentation: it says what the feature is needed for.
+
 mod handshake;
 mod options;
 mod session;

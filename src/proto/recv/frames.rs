@@ -31,14 +31,6 @@ pub(super) struct OpenMessage {
     pub(super) begun: bool,
 }
 
-impl OpenMessage {
-    /// Whether a frame of it, as far as they have begun, has any payload.
-    #[cfg(feature = "deflate")]
-    pub(super) fn has_payload(&self) -> bool {
-        self.wire > 0
-    }
-}
-
 impl Decoder {
     /// Goes on until something is found, or all that is there is read.
     pub(super) fn scan(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
@@ -50,7 +42,6 @@ impl Decoder {
             }
             if let (Some(frame), Some(message)) = (self.frame, self.message) {
                 let found = match message.delivery {
-                    #[cfg(feature = "deflate")]
                     _ if message.compressed => self.inflate(frame, message)?,
                     Delivery::Whole => self.gather(frame, message)?,
                     Delivery::Fragments => self.hand_out(frame, message)?,
@@ -97,10 +88,7 @@ impl Decoder {
 
     /// RFC 7692 section 6: RSV1, and RSV1 alone, on the first frame of a data message.
     fn is_compressed(&self, first: u8) -> bool {
-        #[cfg(feature = "deflate")]
         let accepted = self.inflater.is_some();
-        #[cfg(not(feature = "deflate"))]
-        let accepted = false;
         let opcode = Opcode::from_bits(first & 0x0F);
         accepted && first & 0x70 == 0x40 && matches!(opcode, Some(Opcode::Text | Opcode::Binary))
     }

@@ -1,5 +1,7 @@
 //! Compressed messages (RFC 7692 section 7.2.2): inflated as they arrive, and checked as they
-//! inflate.
+//! inflate. Without the feature `deflate`, `off.rs` takes the place of this module.
+
+#![cfg(feature = "deflate")] // For the documentation: it says what the feature is needed for.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -89,6 +91,13 @@ impl Inflater {
         if !self.takeover {
             self.stream = None;
         }
+    }
+}
+
+impl OpenMessage {
+    /// Whether a frame of it, as far as they have begun, has any payload.
+    fn has_payload(&self) -> bool {
+        self.wire > 0
     }
 }
 

@@ -10,7 +10,7 @@
 mod buffer;
 mod found;
 mod frames;
-#[cfg(feature = "deflate")]
+#[cfg_attr(not(feature = "deflate"), path = "inflate/off.rs")]
 mod inflate;
 
 pub use found::{Delivery, Found};
@@ -67,7 +67,6 @@ pub struct Decoder {
     /// The data frame whose payload is being read.
     frame: Option<OpenFrame>,
     message: Option<OpenMessage>,
-    #[cfg(feature = "deflate")]
     inflater: Option<inflate::Inflater>,
     utf8: Utf8,
     /// The open message as far as it has arrived, when it is not simply in the buffer.
@@ -95,7 +94,6 @@ impl Decoder {
             buffer: RecvBuffer::default(),
             frame: None,
             message: None,
-            #[cfg(feature = "deflate")]
             inflater: None,
             utf8: Utf8::default(),
             text: String::new(),
@@ -287,7 +285,6 @@ impl Decoder {
         if self.message.is_none() && self.found.is_none() {
             self.text = String::new();
             self.binary = Vec::new();
-            #[cfg(feature = "deflate")]
             if let Some(inflater) = &mut self.inflater {
                 inflater.shrink();
             }

@@ -12,17 +12,13 @@ use super::*;
 use crate::error::{Cause, Closed};
 use crate::net::duplex::Duplex;
 use crate::net::stream::Stream;
-#[cfg(feature = "deflate")]
-use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::frame::Header;
 use crate::proto::http::HeadReader;
 use crate::proto::mask::mask_into;
 use crate::proto::send::{MaskKeys, Refused};
-#[cfg(feature = "deflate")]
 use crate::websocket::compression::Deflation;
 use crate::websocket::sender::Sender;
 use crate::websocket::wire::Timeouts;
-use crate::websocket::writer::MessageWriter;
 
 /// Keeps what is written.
 #[derive(Debug, Default)]
@@ -79,21 +75,19 @@ impl Recorder {
 
 /// An open connection.
 fn connection() -> (Sender, Arc<Wire>, Arc<Recorder>) {
-    connection_with(None)
+    connection_with(None, None)
 }
 
-fn connection_with(write: Option<Duration>) -> (Sender, Arc<Wire>, Arc<Recorder>) {
+fn connection_with(
+    write: Option<Duration>,
+    deflation: Option<Deflation>,
+) -> (Sender, Arc<Wire>, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
     let (response, _) = HeadReader::default().advance(head).unwrap().unwrap();
     let timeouts = Timeouts { write, close: Some(Duration::from_secs(5)) };
-    #[cfg_attr(not(feature = "deflate"), allow(unused_mut))]
     let mut wire = Wire::new(Duplex::plain(recorder.clone()), response, None, timeouts);
-    #[cfg(feature = "deflate")]
-    {
-        let options = Deflate { min_size: 0, ..Deflate::default() };
-        wire.deflation = Some(Deflation::new(&options, DeflateParameters::NONE));
-    }
+    wire.deflation = deflation;
     let wire = Arc::new(wire);
     (Sender::new(wire.clone()), wire, recorder)
 }
@@ -106,18 +100,11 @@ fn has_randomness(wire: &Wire, yes: bool) {
     }));
 }
 
-fn uncompressed(sender: &Sender, kind: MessageKind) -> MessageWriter<'_> {
-    let writer = sender.writer(kind).unwrap();
-    #[cfg(feature = "deflate")]
-    let writer = writer.uncompressed();
-    writer
-}
-
 #[test]
 fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
     let (sender, wire, recorder) = connection();
     has_randomness(&wire, false);
-    let mut writer = uncompressed(&sender, MessageKind::Text);
+    let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"lost").unwrap();
     writer.flush().unwrap_err();
     // What would follow is not the message that was meant.
@@ -127,7 +114,7 @@ fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
     let said = writer.finish().unwrap_err();
     assert!(matches!(said, Error::InvalidInput(InvalidInput::GivenUp)), "{said:?}");
     assert!(sender.is_open());
-    let mut writer = uncompressed(&sender, MessageKind::Text);
+    let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"fine").unwrap();
     writer.finish().unwrap();
     assert_eq!(recorder.frames(), [(true, Opcode::Text, b"fine".to_vec())]);
@@ -137,7 +124,7 @@ fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
 fn a_message_whose_only_frame_is_refused_leaves_the_connection_usable() {
     let (sender, wire, recorder) = connection();
     has_randomness(&wire, false);
-    let writer = uncompressed(&sender, MessageKind::Binary);
+    let writer = sender.writer(MessageKind::Binary).unwrap();
     let said = writer.finish().unwrap_err();
     assert!(matches!(said, Error::Local(_)), "{said:?}");
     has_randomness(&wire, true);
@@ -148,7 +135,7 @@ fn a_message_whose_only_frame_is_refused_leaves_the_connection_usable() {
 #[test]
 fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
     let (sender, wire, recorder) = connection();
-    let mut writer = uncompressed(&sender, MessageKind::Text);
+    let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"a part").unwrap();
     writer.flush().unwrap();
     // The frame is refused, the Close is not: a system that has its randomness back.
@@ -170,7 +157,7 @@ fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
 #[test]
 fn a_message_of_which_a_part_was_sent_ends_the_connection_without_a_close_if_none_can_be_sent() {
     let (sender, wire, recorder) = connection();
-    let mut writer = uncompressed(&sender, MessageKind::Text);
+    let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"a part").unwrap();
     writer.flush().unwrap();
     has_randomness(&wire, false);
@@ -183,61 +170,18 @@ fn a_message_of_which_a_part_was_sent_ends_the_connection_without_a_close_if_non
     assert_eq!(recorder.frames(), [(false, Opcode::Text, b"a part".to_vec())]);
 }
 
-/// What the peer never got is not referred to.
-#[cfg(feature = "deflate")]
-#[test]
-fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
-    let (sender, wire, recorder) = connection();
-    has_randomness(&wire, false);
-    let said = sender.send("Hello").unwrap_err();
-    assert!(matches!(said, Error::Local(_)), "{said:?}");
-    let mut writer = sender.writer(MessageKind::Text).unwrap();
-    writer.write_all(b"Hello").unwrap();
-    writer.flush().unwrap_err();
-    writer.finish().unwrap_err();
-    has_randomness(&wire, true);
-    sender.send("Hello").unwrap();
-    let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
-    assert_eq!(recorder.frames(), [(true, Opcode::Text, hello)]);
-}
-
-#[cfg(feature = "deflate")]
-#[test]
-fn a_compressed_message_that_did_not_get_the_write_lock_is_not_in_the_window_of_the_next() {
-    use std::thread;
-
-    let (sender, _wire, recorder) = connection_with(Some(Duration::from_millis(20)));
-    let held = recorder.bytes.lock().unwrap();
-    let other = sender.clone();
-    let pinging = thread::spawn(move || other.ping(b""));
-    while !recorder.is_writing.load(Ordering::SeqCst) {
-        thread::yield_now();
-    }
-    let said = sender.send("Hello").unwrap_err();
-    assert!(matches!(said, Error::Timeout(Timeout::Busy)), "{said:?}");
-    assert!(sender.is_open());
-    drop(held);
-    pinging.join().unwrap().unwrap();
-    sender.send("Hello").unwrap();
-    let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
-    let expected = [(true, Opcode::Ping, vec![]), (true, Opcode::Text, hello)];
-    assert_eq!(recorder.frames(), expected);
-}
-
 #[test]
 fn a_message_whose_next_fragment_does_not_get_the_write_lock_in_time_ends_the_connection() {
-    use std::thread;
-
-    let (sender, wire, recorder) = connection_with(Some(Duration::from_millis(20)));
-    let mut writer = uncompressed(&sender, MessageKind::Text);
+    let (sender, wire, recorder) = connection_with(Some(Duration::from_millis(20)), None);
+    let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"a part").unwrap();
     writer.flush().unwrap();
     recorder.is_writing.store(false, Ordering::SeqCst);
     let held = recorder.bytes.lock().unwrap();
     let other = sender.clone();
-    let pinging = thread::spawn(move || other.ping(b""));
+    let pinging = std::thread::spawn(move || other.ping(b""));
     while !recorder.is_writing.load(Ordering::SeqCst) {
-        thread::yield_now();
+        std::thread::yield_now();
     }
     writer.write_all(b", and the rest").unwrap();
     let said = writer.flush().unwrap_err().downcast::<Error>().unwrap();
@@ -251,3 +195,64 @@ fn a_message_whose_next_fragment_does_not_get_the_write_lock_in_time_ends_the_co
 }
 
 const NO_RANDOM: &str = "the operating system gave no random bytes";
+
+#[cfg(feature = "deflate")]
+mod compressed {
+    use std::thread;
+
+    use super::*;
+    use crate::proto::deflate::{Deflate, DeflateParameters};
+
+    /// An open connection that compresses all messages.
+    fn compressed(write: Option<Duration>) -> (Sender, Arc<Wire>, Arc<Recorder>) {
+        let options = Deflate { min_size: 0, ..Deflate::default() };
+        connection_with(write, Some(Deflation::new(&options, DeflateParameters::NONE)))
+    }
+
+    #[test]
+    fn a_message_that_is_not_to_be_compressed_is_sent_as_it_is() {
+        let (sender, wire, recorder) = compressed(None);
+        has_randomness(&wire, true);
+        let mut writer = sender.writer(MessageKind::Text).unwrap().uncompressed();
+        writer.write_all(b"Hello").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(recorder.frames(), [(true, Opcode::Text, b"Hello".to_vec())]);
+    }
+
+    /// What the peer never got is not referred to.
+    #[test]
+    fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
+        let (sender, wire, recorder) = compressed(None);
+        has_randomness(&wire, false);
+        let said = sender.send("Hello").unwrap_err();
+        assert!(matches!(said, Error::Local(_)), "{said:?}");
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
+        writer.write_all(b"Hello").unwrap();
+        writer.flush().unwrap_err();
+        writer.finish().unwrap_err();
+        has_randomness(&wire, true);
+        sender.send("Hello").unwrap();
+        let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
+        assert_eq!(recorder.frames(), [(true, Opcode::Text, hello)]);
+    }
+
+    #[test]
+    fn a_compressed_message_that_did_not_get_the_write_lock_is_not_in_the_window_of_the_next() {
+        let (sender, _wire, recorder) = compressed(Some(Duration::from_millis(20)));
+        let held = recorder.bytes.lock().unwrap();
+        let other = sender.clone();
+        let pinging = thread::spawn(move || other.ping(b""));
+        while !recorder.is_writing.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let said = sender.send("Hello").unwrap_err();
+        assert!(matches!(said, Error::Timeout(Timeout::Busy)), "{said:?}");
+        assert!(sender.is_open());
+        drop(held);
+        pinging.join().unwrap().unwrap();
+        sender.send("Hello").unwrap();
+        let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
+        let expected = [(true, Opcode::Ping, vec![]), (true, Opcode::Text, hello)];
+        assert_eq!(recorder.frames(), expected);
+    }
+}

@@ -1,0 +1,58 @@
+//! What stands for permessage-deflate without the feature `deflate`. The types have no value, so
+//! the compiler leaves out all that would use one.
+
+#![allow(clippy::needless_pass_by_ref_mut)] // The signatures are those of the feature.
+
+use super::handshake::Mismatch;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deflate {}
+
+impl Deflate {
+    pub(crate) fn out_of_range(&self) -> Option<&'static str> {
+        match *self {}
+    }
+
+    pub(crate) fn offer(&self) -> String {
+        match *self {}
+    }
+
+    pub(crate) fn agree<'a>(
+        &self,
+        _: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Option<DeflateParameters>, Mismatch> {
+        match *self {}
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeflateParameters {}
+
+pub(crate) mod compress {
+    use crate::proto::send::Refused;
+
+    #[derive(Debug)]
+    pub(crate) enum Compressor {}
+
+    impl Compressor {
+        pub(crate) fn push(&mut self, _: &mut &[u8]) -> Result<bool, Refused> {
+            match *self {}
+        }
+
+        pub(crate) fn flush(&mut self) -> Result<bool, Refused> {
+            match *self {}
+        }
+
+        pub(crate) fn finish(&mut self) -> Result<bool, Refused> {
+            match *self {}
+        }
+
+        pub(crate) fn chunk(&self) -> &[u8] {
+            match *self {}
+        }
+
+        pub(crate) fn abandon(&mut self) {
+            match *self {}
+        }
+    }
+}
