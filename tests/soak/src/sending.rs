@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use landline::{CloseCode, Error, MessageKind, Message, Sender};
+use landline::{CloseCode, Error, Message, MessageKind, Sender};
 
 use crate::ledger::Ledger;
 use crate::payload::{self, ASK, LANES, Stamp};
@@ -79,7 +79,8 @@ impl<'a> Sending<'a> {
 
     fn fragments(&mut self) -> Result<(), Error> {
         let message = self.next(None);
-        let kind = if message.as_text().is_some() { MessageKind::Text } else { MessageKind::Binary };
+        let kind =
+            if message.as_text().is_some() { MessageKind::Text } else { MessageKind::Binary };
         let mut writer = self.call("writer", || self.sender.writer(kind))?;
         let mut rest = message.as_bytes();
         while !rest.is_empty() {
