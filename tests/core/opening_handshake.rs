@@ -873,6 +873,20 @@ mod what_the_errors_say {
     }
 
     #[test]
+    fn a_mismatch_says_whether_it_is_about_extensions() {
+        for (mismatch, expected) in [
+            (Mismatch::Version, false),
+            (Mismatch::Upgrade, false),
+            (Mismatch::Connection, false),
+            (Mismatch::Accept, false),
+            (Mismatch::Extension, true),
+            (Mismatch::Subprotocol, false),
+        ] {
+            assert_eq!(mismatch.is_about_extensions(), expected, "{mismatch:?}");
+        }
+    }
+
+    #[test]
     fn a_bad_head_is_told_with_the_limit_that_it_broke() {
         for (error, shown) in [
             (HeadError::NotHttp, "the answer is not HTTP (is it a TLS port, or another service?)"),
@@ -886,6 +900,7 @@ mod what_the_errors_say {
             assert_eq!(error.to_string(), shown);
         }
     }
+
     #[test]
     fn a_response_is_shown_without_its_secrets_and_without_its_body() {
         let mut refusal = response("HTTP/1.1 403 No\r\nServer: x\r\nSet-Cookie: a=b\r\n\r\n");
