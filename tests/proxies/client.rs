@@ -147,7 +147,13 @@ impl Way {
         let builder = Builder::new().tls(self.tls.clone()).keepalive(Keepalive::OFF);
         match &self.kind {
             Kind::Proxy(url) => Ok(builder.proxy(Proxy::new(url)?.tls(self.tls.clone()))),
-            Kind::Environment => Ok(builder),
+            // Our server is on this machine, which the environment's proxy is not used for. So it
+            // is asked which proxy leads elsewhere.
+            Kind::Environment => {
+                let named = Proxy::from_environment("ws://server.example/")?;
+                let named = named.expect("a proxy in the environment").to_string();
+                Ok(builder.proxy(Proxy::new(&named)?))
+            }
             Kind::Front(_) => Ok(builder.no_proxy()),
         }
     }
