@@ -81,7 +81,7 @@ fn accept(offer: &Deflate, seen: &[(&str, Option<&str>)]) -> Option<DeflateParam
     let mut agreed = DeflateParameters::NONE;
     agreed.client_no_context_takeover = offer.client_no_context_takeover;
     agreed.client_max_window_bits = offer.client_max_window_bits;
-    // Of zlib, 8 gives 9.
+    // zlib makes 9 of 8.
     let server_most =
         if offer.server_max_window_bits == 8 { 9 } else { offer.server_max_window_bits };
     let bits = |value: Option<&str>, most: u8| {

@@ -7,7 +7,7 @@ use landline::proto::Violation;
 use landline::proto::message::{Fragment, Message};
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
-/// What a stream comes to. Fragments of one message that follow each other are one event, because
+/// The events of a stream. Fragments of one message that follow each other are one event, because
 /// how a message is cut into fragments is not promised.
 #[derive(Debug, PartialEq)]
 enum Event {
@@ -148,7 +148,7 @@ struct Seen {
     events: Vec<Event>,
     /// How many messages were whole.
     messages: usize,
-    /// What the message is that is handed out in fragments.
+    /// The kind of the message that is handed out in fragments.
     open: Option<MessageKind>,
 }
 

@@ -40,7 +40,7 @@ pub fn check(data: &[u8]) {
     let direct = understood.iter().any(|entry| stands_for(entry, &host, port));
     assert_eq!(through, !direct, "{list:?} {url:?}");
 
-    // What is not understood changes nothing, and any way to write the list down means the same.
+    // An entry that is not understood changes nothing, and any way to write the list down means the same.
     let named = in_environment(list).unwrap();
     assert_eq!(named.is_some(), through && !is_this_machine(&host), "{list:?} {url:?}");
     for separator in [" , \n", ";"] {
@@ -53,7 +53,7 @@ pub fn check(data: &[u8]) {
     assert!(through || !wider.is_for(url).unwrap());
 }
 
-/// Whether the caller may give this list.
+/// Returns whether `Proxy::except` takes this list.
 fn accepts(list: &str) -> bool {
     match Proxy::new("proxy.test").unwrap().except(list) {
         Ok(_) => true,

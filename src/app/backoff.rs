@@ -295,7 +295,7 @@ impl<'a> Failure<'a> {
         }
     }
 
-    /// Whether the peer closed because nothing more is to come.
+    /// Returns whether the peer closed because nothing more is to come.
     pub(crate) fn is_normal_close(&self) -> bool {
         self.closed().is_some_and(|closed| {
             // That our answer did not leave any more is no matter.
@@ -305,7 +305,7 @@ impl<'a> Failure<'a> {
         })
     }
 
-    /// Whether this side closed without its user's asking, because a message could not be
+    /// Returns whether this side closed without its user's asking, because a message could not be
     /// completed: whatever the peer answered.
     fn gave_up(&self) -> bool {
         self.closed().is_some_and(|closed| {
@@ -336,7 +336,7 @@ pub(crate) struct Streak {
     attempts: u32,
     down_since: Instant,
     stable_after: Duration,
-    /// Whether an attempt has opened a connection.
+    /// An attempt has opened a connection.
     has_stood: bool,
 }
 

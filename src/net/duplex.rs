@@ -357,11 +357,11 @@ impl Duplex {
     fn unblocked(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         let _unblocked = self.unblocked.lock();
         self.stream.set_nonblocking(true)?;
-        let is_interrupted = |done: &io::Result<usize>| matches!(done, Err(error) if error.kind() == io::ErrorKind::Interrupted);
+        let interrupted = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
         // A stream that somebody brought may panic, and others still use it.
         let done = catch_unwind(AssertUnwindSafe(|| {
             let mut calls = (0..MAX_INTERRUPTIONS).map(|_| call());
-            calls.find(|done| !is_interrupted(done))
+            calls.find(|done| !done.as_ref().is_err_and(interrupted))
         }));
         let blocks = self.stream.set_nonblocking(false);
         let done = done.unwrap_or_else(|panic| resume_unwind(panic));
