@@ -4,10 +4,11 @@
 #![cfg(feature = "deflate")] // For the documentation: it says what the feature is needed for.
 
 use super::WebSocket;
-use super::outgoing::{Flush, Outgoing, opcode};
+use super::outgoing::{Flush, Outgoing};
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::wire::{CHUNK, Wire};
+use super::write_lock::Frame;
 use super::writer::MessageWriter;
 use crate::error::Error;
 use crate::net::deadline::Deadline;
@@ -118,12 +119,12 @@ pub(super) fn batch(
     deflation: &Deflation,
     messages: &[MessageRef<'_>],
 ) -> Result<(), Error> {
-    let mut deadline = None;
+    let deadline = wire.write_deadline();
     let mut batch = Batch::default();
     for &message in messages {
         let bytes = message.as_bytes();
         if batch.len >= CHUNK {
-            batch.write(wire, deflation, &mut deadline)?;
+            batch.write(wire, deflation, deadline)?;
         }
         match deflation.compressor(Some(bytes.len())) {
             None => {
@@ -135,13 +136,13 @@ pub(super) fn batch(
                 batch.compress(wire, &mut compressor.lock(), message)?;
             }
             Some(_) => {
-                batch.write(wire, deflation, &mut deadline)?;
+                batch.write(wire, deflation, deadline)?;
                 let mut outgoing = Outgoing::new(wire, message.kind(), Some(bytes.len()));
-                outgoing.write_by(bytes, Flush::Finish, &mut deadline)?;
+                outgoing.write_by(bytes, Flush::Finish, deadline)?;
             }
         }
     }
-    batch.write(wire, deflation, &mut deadline)
+    batch.write(wire, deflation, deadline)
 }
 
 /// Messages that are written together.
@@ -185,23 +186,26 @@ impl<'a> Batch<'a> {
         &mut self,
         wire: &Wire,
         deflation: &Deflation,
-        deadline: &mut Option<Deadline>,
+        deadline: Deadline,
     ) -> Result<(), Error> {
-        let mut start = 0;
-        let written = wire.write(deadline, |out, deadline| {
-            self.frames.iter().try_for_each(|&(message, end)| {
-                let opcode = opcode(message.kind());
-                let Some(end) = end else {
-                    return wire.put(out, opcode, true, false, message.as_bytes(), deadline);
-                };
-                let payload = &self.packed[start..end];
-                start = end;
-                wire.put(out, opcode, true, true, payload, deadline)
-            })
-        });
+        let written = self.write_frames(wire, deadline);
         self.len = 0;
         self.packed.clear();
         self.frames.clear();
         written.inspect_err(|_| deflation.compressor.lock().abandon())
+    }
+
+    fn write_frames(&self, wire: &Wire, deadline: Deadline) -> Result<(), Error> {
+        let mut out = wire.begin(deadline)?;
+        let mut start = 0;
+        for &(message, end) in &self.frames {
+            let mut frame = Frame::whole(message);
+            if let Some(end) = end {
+                (frame.compressed, frame.payload) = (true, &self.packed[start..end]);
+                start = end;
+            }
+            out.put(frame)?;
+        }
+        out.finish()
     }
 }

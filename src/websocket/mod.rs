@@ -6,6 +6,7 @@ pub(crate) mod compression;
 mod fair_lock;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
+mod out;
 mod outgoing;
 mod pending;
 mod reader;
@@ -13,6 +14,7 @@ pub(crate) mod receiver;
 mod recv_deadline;
 pub(crate) mod sender;
 pub(crate) mod wire;
+mod write_lock;
 pub(crate) mod writer;
 
 use std::net::SocketAddr;

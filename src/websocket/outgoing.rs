@@ -7,6 +7,7 @@
 
 use super::compression;
 use super::wire::Wire;
+use super::write_lock::{Frame, opcode};
 use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
 use crate::proto::deflate::compress::Compressor;
@@ -56,10 +57,10 @@ impl<'a> Outgoing<'a> {
 
     /// Writes the next bytes; without compression they are a fragment.
     pub(crate) fn write(&mut self, bytes: &[u8], flush: Flush) -> Result<(), Error> {
-        self.write_by(bytes, flush, &mut None)
+        self.write_by(bytes, flush, self.wire.write_deadline())
     }
 
-    /// As [`write`](Self::write), with a deadline that the first frame sets.
+    /// As [`write`](Self::write), by a deadline.
     ///
     /// A frame that was not sent ends the message: without its bytes it would be another message. The
     /// connection stays usable if no frame was sent before, and this one was refused or did not get
@@ -68,7 +69,7 @@ impl<'a> Outgoing<'a> {
         &mut self,
         bytes: &[u8],
         flush: Flush,
-        deadline: &mut Option<Deadline>,
+        deadline: Deadline,
     ) -> Result<(), Error> {
         if self.state == State::Ended {
             return Err(self.over());
@@ -112,7 +113,7 @@ impl<'a> Outgoing<'a> {
         &mut self,
         bytes: &[u8],
         flush: Flush,
-        deadline: &mut Option<Deadline>,
+        deadline: Deadline,
     ) -> Result<(), Error> {
         if let Some(compressor) = self.compressor {
             return self.compress(compressor, bytes, flush, deadline);
@@ -128,7 +129,7 @@ impl<'a> Outgoing<'a> {
         compressor: &Mutex<Compressor>,
         mut bytes: &[u8],
         flush: Flush,
-        deadline: &mut Option<Deadline>,
+        deadline: Deadline,
     ) -> Result<(), Error> {
         let refused = |refused| self.wire.refused(refused);
         let mut compressor = compressor.lock();
@@ -150,20 +151,13 @@ impl<'a> Outgoing<'a> {
         Ok(())
     }
 
-    fn frame(
-        &mut self,
-        payload: &[u8],
-        fin: bool,
-        deadline: &mut Option<Deadline>,
-    ) -> Result<(), Error> {
+    fn frame(&mut self, payload: &[u8], fin: bool, deadline: Deadline) -> Result<(), Error> {
         let compressed = self.compressor.is_some();
         let opcode = match self.state {
             State::New => opcode(self.kind),
             State::Begun | State::Ended => Opcode::Continuation,
         };
-        let written = self.wire.write(deadline, |out, deadline| {
-            self.wire.put(out, opcode, fin, compressed, payload, deadline)
-        });
+        let written = self.wire.write_frame(Frame { opcode, fin, compressed, payload }, deadline);
         match written {
             Ok(()) => self.state = if fin { State::Ended } else { State::Begun },
             // Also if only the write lock came too late: the message cannot wait any longer.
@@ -187,31 +181,23 @@ impl Drop for Outgoing<'_> {
     }
 }
 
-pub(crate) fn opcode(kind: MessageKind) -> Opcode {
-    match kind {
-        MessageKind::Text => Opcode::Text,
-        MessageKind::Binary => Opcode::Binary,
-    }
-}
-
 /// Writes many messages. Small ones are written together, up to a chunk at a time.
 pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Error> {
     if let Some(deflation) = &wire.deflation {
         return compression::batch(wire, deflation, messages);
     }
-    let mut deadline = None;
+    let deadline = wire.write_deadline();
     let mut rest = messages;
     loop {
-        wire.write(&mut deadline, |out, deadline| {
-            while let Some((message, later)) = rest.split_first() {
-                wire.put(out, opcode(message.kind()), true, false, message.as_bytes(), deadline)?;
-                rest = later;
-                if later.first().is_some_and(|next| !wire.has_room(out, next.as_bytes().len())) {
-                    break;
-                }
+        let mut out = wire.begin(deadline)?;
+        while let Some((message, later)) = rest.split_first() {
+            out.put(Frame::whole(*message))?;
+            rest = later;
+            if later.first().is_some_and(|next| !out.has_room(next.as_bytes().len())) {
+                break;
             }
-            Ok(())
-        })?;
+        }
+        out.finish()?;
         if rest.is_empty() {
             return Ok(());
         }

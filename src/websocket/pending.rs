@@ -7,17 +7,18 @@
 
 use std::io;
 use std::mem;
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::wire::{LastPing, Out, Wire};
-use crate::error::{Cause, Timeout};
+use super::out::OutGuard;
+use super::wire::{LastPing, Wire};
+use crate::error::Cause;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
 use crate::proto::close::CloseFrame;
 use crate::proto::frame::Opcode;
 use crate::proto::send::Refused;
-use crate::sync::{Mutex, MutexGuard, now};
+use crate::sync::Mutex;
 
 /// Pongs are collected until they fill more than this many bytes. Then they are written.
 const PONG_BATCH: usize = 4 * 1024;
@@ -38,12 +39,12 @@ impl Wire {
     pub(crate) fn note_pong(&self, payload: Control) {
         self.pending.note_pong(payload);
         let Some(mut out) = self.try_lock_out() else { return };
-        if out.blocked_since.is_some() {
+        if out.out.blocked_since.is_some() {
             return;
         }
-        self.stage_pending(&mut out);
-        if self.duplex.stage(&mut out.half).len() > PONG_BATCH {
-            self.try_flush(&mut out, Wait::Not);
+        out.stage_pending();
+        if out.staged() > PONG_BATCH {
+            out.try_flush(Wait::Not);
         }
     }
 
@@ -93,118 +94,62 @@ impl Wire {
         self.flush_within(Wait::Until(until))
     }
 
-    fn flush_within(&self, wait: Wait) -> Flushed {
+    pub(super) fn flush_within(&self, wait: Wait) -> Flushed {
         loop {
             // The thread that holds the lock flushes after it has released it.
             let Some(mut out) = self.try_lock_out() else { return Flushed::Done };
-            let is_needed = out.blocked_since.is_some() || self.stage_pending(&mut out);
-            let flushed = if is_needed { self.try_flush(&mut out, wait) } else { Flushed::Done };
+            let is_needed = out.out.blocked_since.is_some() || out.stage_pending();
+            let flushed = if is_needed { out.try_flush(wait) } else { Flushed::Done };
             drop(out);
             if flushed == Flushed::Blocked || self.pending.is_empty() {
                 return flushed;
             }
         }
     }
+}
 
-    /// Writes what is staged. A write that is blocked longer than `write_timeout` ends the
-    /// connection.
-    fn try_flush(&self, out: &mut Out, wait: Wait) -> Flushed {
-        if out.broken {
-            return Flushed::Done;
-        }
-        match self.write_staged(out, wait) {
-            Ok(()) => self.note_flushed(out),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let since = *out.blocked_since.get_or_insert_with(now);
-                if self.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
-                    return Flushed::Blocked;
-                }
-                self.broken(out, Cause::Timeout(Timeout::Send));
-            }
-            Err(error) => {
-                self.broken(out, self.write_failure(error));
-            }
-        }
-        Flushed::Done
-    }
-
+impl OutGuard<'_> {
     /// Encodes what is pending. Returns `true` if there is anything to write.
-    pub(super) fn stage_pending(&self, out: &mut Out) -> bool {
-        let pending = self.pending.take();
-        if out.broken {
-            self.set_last_ping(LastPing::None);
+    pub(super) fn stage_pending(&mut self) -> bool {
+        let wire = self.wire;
+        let pending = wire.pending.take();
+        if self.out.broken {
+            wire.set_last_ping(LastPing::None);
             return false;
         }
-        let position = self.duplex.position(&mut out.half);
-        let stage = self.duplex.stage(&mut out.half);
+        let out = &mut *self.out;
+        let position = wire.duplex.position(&mut out.half);
+        let stage = wire.duplex.stage(&mut out.half);
         let mut done = Ok(());
         if let Some(pong) = &pending.pong {
             done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             if done.is_ok() {
-                self.sent_log.note(Opcode::Pong, pong.as_bytes().len());
+                wire.sent_log.note(Opcode::Pong, pong.as_bytes().len());
             }
         }
         if let Some(ping) = &pending.ping {
             done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
             if done.is_ok() {
                 out.ping_staged = Some(position);
-                self.sent_log.note(Opcode::Ping, ping.len());
+                wire.sent_log.note(Opcode::Ping, ping.len());
             } else {
                 // Our Close was encoded before. The ping will never be sent: do not wait for it.
-                self.set_last_ping(LastPing::None);
+                wire.set_last_ping(LastPing::None);
             }
         }
         if let Some(close) = &pending.close {
             done = done.and_then(|()| out.encoder.close(close, stage));
             if done.is_ok() {
-                self.sent_log.note(Opcode::Close, close.encode().len());
+                wire.sent_log.note(Opcode::Close, close.encode().len());
             }
         }
         if done == Err(Refused::NoRandom) {
-            self.broken(out, Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
+            self.fail(Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
             return false;
         }
         out.ends |= pending.end;
-        pending.tls || out.must_end() || self.duplex.is_staged(&mut out.half)
+        pending.tls || out.must_end() || wire.duplex.is_staged(&mut out.half)
     }
-
-    pub(super) fn lock_out(&self) -> MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(after_panic)
-    }
-
-    pub(super) fn try_lock_out(&self) -> Option<MutexGuard<'_, Out>> {
-        match self.out.try_lock() {
-            Ok(out) => Some(out),
-            Err(TryLockError::Poisoned(poisoned)) => Some(after_panic(poisoned)),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    /// Releases `out`, and flushes until `deadline` what was noted while it was held. What the peer
-    /// does not take by then, the receiver tries again.
-    pub(super) fn release(&self, out: MutexGuard<'_, Out>, deadline: Deadline) {
-        let mut held = Some(out);
-        while let Some(mut out) = held.take() {
-            let mut flushed = Flushed::Done;
-            if self.stage_pending(&mut out) {
-                let until = deadline.min(Deadline::at(self.close_state.close_at()));
-                flushed = self.try_flush(&mut out, Wait::Until(until));
-            }
-            self.duplex.shrink(&mut out.half);
-            drop(out);
-            if flushed == Flushed::Done && !self.pending.is_empty() {
-                held = self.try_lock_out();
-            }
-        }
-    }
-}
-
-/// A stream of the caller's panicked in a write: half a frame may be written.
-fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
-    let mut out = poisoned.into_inner();
-    out.broken = true;
-    out.blocked_since = None; // What is pending is dropped, not tried again.
-    out
 }
 
 /// What is noted and not encoded yet.
@@ -261,7 +206,7 @@ impl Pending {
         mem::take(&mut *self.0.lock())
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.lock().is_empty()
     }
 }

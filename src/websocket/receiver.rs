@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 pub use super::reader::{MessageReader, Messages};
 
+use super::pending::{Control, Flushed};
 use super::recv_deadline::RecvDeadline;
-use super::wire::{Control, Flushed, LastPing, ReceiverIs, Wire};
+use super::wire::{LastPing, ReceiverIs, Wire};
 use crate::error::{Cause, Closed, Error, Timeout};
 use crate::log;
 use crate::net::deadline::Deadline;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outgoing::{self, Flush, Outgoing, opcode};
+use super::outgoing::{self, Flush, Outgoing};
 use super::wire::Wire;
+use super::write_lock::Frame;
 use super::writer::MessageWriter;
 use crate::error::{Error, InvalidInput};
 use crate::proto::close::CloseFrame;
@@ -62,10 +63,7 @@ impl Sender {
 
     /// Sends a message as it is. The caller holds the message lock.
     pub(super) fn write(&self, message: MessageRef<'_>) -> Result<(), Error> {
-        self.wire.write(&mut None, |out, deadline| {
-            let opcode = opcode(message.kind());
-            self.wire.put(out, opcode, true, false, message.as_bytes(), deadline)
-        })
+        self.wire.write_frame(Frame::whole(message), self.wire.write_deadline())
     }
 
     /// Sends many messages with one system call, or a few TLS records, for each 64 KiB of them. No

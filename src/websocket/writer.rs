@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 
+use super::fair_lock::FairGuard;
 use super::outgoing::{Flush, Outgoing};
-use super::wire::{CHUNK, FairGuard, LogsSent, Wire};
+use super::wire::{CHUNK, LogsSent, Wire};
 use crate::error::{Error, InvalidInput};
 use crate::proto::message::MessageKind;
 use crate::proto::utf8::Utf8;

@@ -1,0 +1,261 @@
+//! What the thread uses that encodes and writes: the encoder, the bytes staged, and what became of
+//! earlier writes.
+
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use super::pending::Flushed;
+use super::wire::{CHUNK, LastPing, Wire};
+use super::write_lock::Frame;
+use crate::error::{Cause, Error, Timeout};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::{Wait, WriteHalf, is_timeout};
+use crate::proto::frame::MAX_HEADER;
+use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
+use crate::sync::{MutexGuard, now};
+
+/// How often a write that waits for the peer reports how much the peer has read.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The writer's state, which only one thread at a time may use.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) half: WriteHalf,
+    pub(super) encoder: Encoder,
+    /// A write failed, perhaps in the middle of a frame. Nothing can be written any more.
+    pub(super) broken: bool,
+    /// Set when the receiver has seen the end. Once our Close is flushed, half-close the stream
+    /// (section 7.1.1).
+    pub(super) ends: bool,
+    pub(super) ended: bool,
+    /// Since when the receiver cannot flush, because the peer does not read.
+    pub(super) blocked_since: Option<Instant>,
+    /// The number of bytes before a keepalive ping that is staged.
+    pub(super) ping_staged: Option<u64>,
+    /// Our Close is written, and the close state knows it.
+    pub(super) close_sent: bool,
+}
+
+impl Out {
+    pub(super) fn new(keys: MaskKeys) -> Self {
+        Self {
+            half: WriteHalf::default(),
+            encoder: Encoder::new(keys),
+            broken: false,
+            ends: false,
+            ended: false,
+            blocked_since: None,
+            ping_staged: None,
+            close_sent: false,
+        }
+    }
+
+    pub(super) fn must_end(&self) -> bool {
+        self.ends && !self.ended && self.encoder.is_closed()
+    }
+}
+
+impl Wire {
+    /// Waits until no other thread uses the writer's state. The caller holds the write lock, so
+    /// that only the receiver can be such a thread.
+    pub(super) fn lock_out(&self) -> OutGuard<'_> {
+        OutGuard { wire: self, out: self.write_lock.out.lock().unwrap_or_else(after_panic) }
+    }
+
+    /// Returns the writer's state if no thread uses it. The caller must look at what is pending
+    /// after dropping the guard: another thread may have noted something meanwhile.
+    pub(super) fn try_lock_out(&self) -> Option<OutGuard<'_>> {
+        let out = match self.write_lock.out.try_lock() {
+            Ok(out) => out,
+            Err(TryLockError::Poisoned(poisoned)) => after_panic(poisoned),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(OutGuard { wire: self, out })
+    }
+
+    /// Sets other masking keys, or none.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn set_mask_keys(&self, keys: MaskKeys) {
+        self.lock_out().out.encoder = Encoder::new(keys);
+    }
+}
+
+/// A stream of the caller's panicked in a write: half a frame may be written.
+fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
+    let mut out = poisoned.into_inner();
+    out.broken = true;
+    out.blocked_since = None; // What is pending is dropped, not tried again.
+    out
+}
+
+/// The writer's state, while no other thread can use it.
+#[derive(Debug)]
+pub(super) struct OutGuard<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) out: MutexGuard<'a, Out>,
+}
+
+impl OutGuard<'_> {
+    /// Fails once anything is known that ends the connection. A Close that is noted and not sent yet
+    /// is enough: no message may go out before it.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if !self.wire.close_state.is_open() || self.out.broken || self.out.encoder.is_closed() {
+            return Err(Error::Closed(self.wire.close_state.so_far()));
+        }
+        Ok(())
+    }
+
+    /// Returns the number of bytes that are staged, and not handed to the system.
+    pub(super) fn staged(&mut self) -> usize {
+        self.wire.duplex.stage(&mut self.out.half).len()
+    }
+
+    /// Encodes the header of a frame that is written in chunks of this size.
+    pub(super) fn begin_frame(&mut self, frame: Frame<'_>, chunk: usize) -> Result<Body, Refused> {
+        let Frame { opcode, fin, compressed, payload } = frame;
+        let Out { half, encoder, .. } = &mut *self.out;
+        let stage = self.wire.duplex.stage(half);
+        if payload.len() > CHUNK / 4 {
+            // `reserve` would double it, and the surplus would be given back each time.
+            stage.reserve_exact((chunk + MAX_HEADER).saturating_sub(stage.len()));
+        }
+        encoder.begin_frame(opcode, fin, compressed, payload.len() as u64, stage)
+    }
+
+    /// Writes all that is staged, and waits until the system has taken it.
+    pub(super) fn flush(&mut self, deadline: Deadline) -> Result<(), Error> {
+        while !self.out.broken {
+            let mut until = deadline.min(Deadline::at(self.wire.close_state.close_at()));
+            if self.wire.duplex.stream().resumes_writes() {
+                until = until.min(self.wire.poll_deadline());
+                // The receiver must learn from time to time that the peer reads.
+                until = until.min(Deadline::after(Some(PROGRESS_INTERVAL)));
+            }
+            match self.write_staged(Wait::Until(until)) {
+                Ok(()) => {
+                    self.note_flushed();
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.check_deadline(deadline)?;
+                }
+                Err(error) => {
+                    return Err({
+                        let cause = self.write_failure(error);
+                        self.fail(cause)
+                    });
+                }
+            }
+        }
+        Err(Error::Closed(self.wire.close_state.so_far()))
+    }
+
+    /// Flushes, and checks the deadline even if all was written, because more follows: a peer that
+    /// always takes a little must not extend the deadline.
+    pub(super) fn flush_chunk(&mut self, deadline: Deadline) -> Result<(), Error> {
+        self.flush(deadline)?;
+        self.check_deadline(deadline)
+    }
+
+    fn check_deadline(&mut self, deadline: Deadline) -> Result<(), Error> {
+        let late = if deadline.is_past() {
+            Timeout::Send
+        } else if Deadline::at(self.wire.close_state.close_at()).is_past() {
+            Timeout::Close
+        } else {
+            return Ok(());
+        };
+        Err(self.fail(Cause::Timeout(late)))
+    }
+
+    /// Returns why a write failed that cannot be made again.
+    fn write_failure(&self, error: io::Error) -> Cause {
+        if !is_timeout(&error) {
+            return Cause::Io(Arc::new(error));
+        }
+        let closing = Deadline::at(self.wire.close_state.close_at()).is_past();
+        Cause::Timeout(if closing { Timeout::Close } else { Timeout::Send })
+    }
+
+    /// Writes what is staged. A stream of the caller's may panic, and half a frame may be written
+    /// then.
+    fn write_staged(&mut self, wait: Wait) -> io::Result<()> {
+        let written =
+            catch_unwind(AssertUnwindSafe(|| self.wire.duplex.flush(&mut self.out.half, wait)));
+        let written = written.unwrap_or_else(|panic| {
+            let error = io::Error::other("the stream panicked in a write");
+            self.fail(Cause::Io(Arc::new(error)));
+            resume_unwind(panic)
+        });
+        if self.wire.duplex.made_room(&mut self.out.half) {
+            self.wire.note_peer_read(now());
+        }
+        written
+    }
+
+    fn note_flushed(&mut self) {
+        self.out.blocked_since = None;
+        if self.out.encoder.is_closed() && !mem::replace(&mut self.out.close_sent, true) {
+            self.wire.close_state.close_sent();
+        }
+        if let Some(position) = self.out.ping_staged.take() {
+            self.wire.set_last_ping(LastPing::Written(now(), position));
+        }
+        if self.out.must_end() {
+            self.out.ended = true;
+            self.wire.duplex.finish(&mut self.out.half);
+        }
+    }
+
+    /// Notes that a write failed. Half a frame may be written, so nothing can be sent any more.
+    pub(super) fn fail(&mut self, cause: Cause) -> Error {
+        self.out.broken = true;
+        self.wire.set_last_ping(LastPing::None);
+        self.out.blocked_since = None; // What is pending is dropped, not tried again.
+        self.wire.close_state.write_failed(&cause);
+        self.wire.wake_all();
+        let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        let ends_by_itself = matches!(&cause, Cause::Io(error)
+            if matches!(error.kind(), BrokenPipe | ConnectionReset));
+        if !ends_by_itself {
+            // The peer may stay silent, so shut the socket down to wake a blocked `recv`.
+            self.wire.duplex.shutdown();
+        }
+        if timed_out && !self.wire.close_state.is_aborted() {
+            return Error::Timeout(Timeout::Send);
+        }
+        Error::Closed(self.wire.close_state.so_far())
+    }
+
+    /// Writes what is staged. A write that is blocked longer than `write_timeout` ends the
+    /// connection.
+    pub(super) fn try_flush(&mut self, wait: Wait) -> Flushed {
+        if self.out.broken {
+            return Flushed::Done;
+        }
+        match self.write_staged(wait) {
+            Ok(()) => self.note_flushed(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let since = *self.out.blocked_since.get_or_insert_with(now);
+                if self.wire.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
+                    return Flushed::Blocked;
+                }
+                self.fail(Cause::Timeout(Timeout::Send));
+            }
+            Err(error) => {
+                let cause = self.write_failure(error);
+                self.fail(cause);
+            }
+        }
+        Flushed::Done
+    }
+
+    /// Gives back what a big message needed.
+    pub(super) fn shrink(&mut self) {
+        self.wire.duplex.shrink(&mut self.out.half);
+    }
+}

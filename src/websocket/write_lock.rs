@@ -1,0 +1,240 @@
+//! The write lock: the thread that holds it encodes frames and writes them.
+//!
+//! ```text
+//! let mut out = wire.begin(deadline)?;    waits for the lock, and encodes what is pending
+//! out.put(frame)?;                        encodes a frame; writes only when a chunk is full
+//! out.finish()                            writes the rest
+//! ```
+//! Dropping the guard releases the lock, and flushes what became pending while it was held.
+
+use std::io;
+
+use super::fair_lock::{FairGuard, FairLock, LockError};
+use super::out::{Out, OutGuard};
+use super::wire::{BIG_CHUNK, CHUNK, Wire};
+use crate::error::{Error, InvalidInput, Timeout};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::Wait;
+use crate::proto::frame::{MAX_HEADER, Opcode};
+use crate::proto::message::{MessageKind, MessageRef};
+use crate::proto::send::{MaskKeys, Refused};
+use crate::sync::{PoisonMutex, panicking};
+
+/// The lock, and what it guards: the writer's state.
+#[derive(Debug)]
+pub(super) struct WriteLock {
+    /// Queue in front of `out`. Senders wait here; the receiver uses `try_lock` on `out` and never
+    /// waits.
+    queue: FairLock,
+    pub(super) out: PoisonMutex<Out>,
+}
+
+impl WriteLock {
+    pub(super) fn new(keys: MaskKeys) -> Self {
+        Self { queue: FairLock::default(), out: PoisonMutex::new(Out::new(keys)) }
+    }
+
+    /// Makes all threads that wait for the lock check whether the connection is still open.
+    pub(super) fn wake_all(&self) {
+        self.queue.wake_all();
+    }
+}
+
+impl Wire {
+    /// Waits for the message lock.
+    pub(super) fn lock_message(&self) -> Result<FairGuard<'_>, Error> {
+        self.lock(&self.message_lock, || self.write_deadline())
+    }
+
+    /// Takes the write lock to send frames of a message, and encodes what is pending. The caller
+    /// holds the message lock. Waiting for the lock and writing must be over by `deadline`.
+    pub(super) fn begin(&self, deadline: Deadline) -> Result<WriteGuard<'_>, Error> {
+        if let Some(closed) = self.close_state.outcome() {
+            return Err(Error::Closed(closed.clone())); // The receiver may hold `out` for a while.
+        }
+        let queue = self.lock(&self.write_lock.queue, || deadline)?;
+        self.begin_locked(queue, deadline)
+    }
+
+    /// Writes one frame of a message: as [`begin`](Self::begin), put and finish.
+    pub(super) fn write_frame(&self, frame: Frame<'_>, deadline: Deadline) -> Result<(), Error> {
+        let mut out = self.begin(deadline)?;
+        out.put(frame)?;
+        out.finish()
+    }
+
+    /// Writes a control frame, which does not need the message lock. Waiting for the write lock may
+    /// take `write_timeout`, and writing as long again.
+    pub(super) fn write_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
+        if let Some(closed) = self.close_state.outcome() {
+            return Err(Error::Closed(closed.clone()));
+        }
+        let queue = self.lock(&self.write_lock.queue, || self.write_deadline())?;
+        let mut out = self.begin_locked(queue, self.write_deadline())?;
+        out.put(Frame::control(opcode, payload))?;
+        out.finish()
+    }
+
+    fn begin_locked<'a>(
+        &'a self,
+        queue: FairGuard<'a>,
+        deadline: Deadline,
+    ) -> Result<WriteGuard<'a>, Error> {
+        let out = self.lock_out();
+        let after = FlushAfter { wire: self, deadline, was_panicking: panicking() };
+        let mut guard = WriteGuard { out, after, _queue: queue };
+        // Pending control frames go first. If one is a Close, this message can no longer be sent.
+        guard.out.stage_pending();
+        guard.out.check()?;
+        Ok(guard)
+    }
+
+    fn lock<'a>(
+        &self,
+        lock: &'a FairLock,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<FairGuard<'a>, Error> {
+        lock.lock(deadline, || self.close_state.is_open()).map_err(|none| match none {
+            LockError::Closed => Error::Closed(self.close_state.so_far()),
+            LockError::TimedOut => Error::Timeout(Timeout::Busy),
+        })
+    }
+
+    /// Returns the deadline of a write that begins now.
+    pub(super) fn write_deadline(&self) -> Deadline {
+        Deadline::after(self.timeouts.write)
+    }
+
+    /// Returns the error for a frame that was not encoded.
+    pub(super) fn refused(&self, refused: Refused) -> Error {
+        match refused {
+            Refused::AfterClose => Error::Closed(self.close_state.so_far()),
+            Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
+            Refused::InvalidClose => InvalidInput::Close.into(),
+            Refused::NoRandom | Refused::NotCompressed => Error::Local(io::Error::other(refused)),
+        }
+    }
+}
+
+/// The write lock, held to send frames.
+#[derive(Debug)]
+pub(super) struct WriteGuard<'a> {
+    // Dropped in this order: `out` is free when `after` looks for what is pending.
+    out: OutGuard<'a>,
+    after: FlushAfter<'a>,
+    _queue: FairGuard<'a>,
+}
+
+impl WriteGuard<'_> {
+    /// Encodes a frame. Writes only when a chunk is full.
+    pub(super) fn put(&mut self, frame: Frame<'_>) -> Result<(), Error> {
+        let (wire, deadline) = (self.after.wire, self.after.deadline);
+        let (out, payload) = (&mut self.out, frame.payload);
+        if out.staged() >= CHUNK {
+            out.flush_chunk(deadline)?; // Many empty messages fill a chunk too.
+        }
+        let big = payload.len() >= BIG_CHUNK && !wire.duplex.is_tls();
+        let chunk = if big { BIG_CHUNK } else { CHUNK };
+        let mut body = out.begin_frame(frame, chunk).map_err(|refused| wire.refused(refused))?;
+        wire.sent_log.note(frame.opcode, payload.len());
+        let mut rest = payload;
+        loop {
+            let stage = wire.duplex.stage(&mut out.out.half);
+            // The last bytes may exceed the chunk by a header's length: they shall not need a system
+            // call of their own.
+            let fits = stage.len() + rest.len() <= chunk + MAX_HEADER;
+            let room = if fits { rest.len() } else { chunk.saturating_sub(stage.len()) };
+            let (now, later) = rest.split_at(room);
+            body.append(now, stage);
+            rest = later;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            out.flush_chunk(deadline)?;
+        }
+    }
+
+    /// Returns whether a frame with `len` bytes of payload still fits into the chunk.
+    pub(super) fn has_room(&mut self, len: usize) -> bool {
+        self.out.staged().saturating_add(len) <= CHUNK
+    }
+
+    /// Writes all that was put, and releases the lock. Waits until the system has taken it.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.out.flush(self.after.deadline)
+    }
+}
+
+impl Drop for WriteGuard<'_> {
+    /// Flushes what became pending while the lock was held.
+    fn drop(&mut self) {
+        if self.after.stream_panicked() {
+            return;
+        }
+        if self.out.stage_pending() {
+            self.out.try_flush(self.after.wait());
+        }
+        self.out.shrink();
+    }
+}
+
+/// A frame to send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    pub(super) opcode: Opcode,
+    /// The last frame of its message.
+    pub(super) fin: bool,
+    /// A frame of a compressed message.
+    pub(super) compressed: bool,
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Returns the frame of a whole message that is not compressed.
+    pub(super) fn whole(message: MessageRef<'a>) -> Self {
+        let opcode = opcode(message.kind());
+        Self { opcode, fin: true, compressed: false, payload: message.as_bytes() }
+    }
+
+    /// Returns a control frame.
+    pub(super) fn control(opcode: Opcode, payload: &'a [u8]) -> Self {
+        Self { opcode, fin: true, compressed: false, payload }
+    }
+}
+
+pub(super) fn opcode(kind: MessageKind) -> Opcode {
+    match kind {
+        MessageKind::Text => Opcode::Text,
+        MessageKind::Binary => Opcode::Binary,
+    }
+}
+
+/// Flushes, when it is dropped, what another thread noted and could not flush, because `out` was
+/// not free. What the peer does not take in time, the receiver tries again.
+#[derive(Debug)]
+struct FlushAfter<'a> {
+    wire: &'a Wire,
+    deadline: Deadline,
+    /// The thread was unwinding when it took the lock, so that the stream is not to blame.
+    was_panicking: bool,
+}
+
+impl FlushAfter<'_> {
+    /// Returns whether a stream of the caller's panicked while the lock was held. It must not be
+    /// called again while the thread unwinds: another panic would end the process.
+    fn stream_panicked(&self) -> bool {
+        panicking() && !self.was_panicking
+    }
+
+    fn wait(&self) -> Wait {
+        Wait::Until(self.deadline.min(Deadline::at(self.wire.close_state.close_at())))
+    }
+}
+
+impl Drop for FlushAfter<'_> {
+    fn drop(&mut self) {
+        if !self.wire.pending.is_empty() && !self.stream_panicked() {
+            self.wire.flush_within(self.wait());
+        }
+    }
+}
