@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Advice, Cause, Closed, Side};
+use crate::net::deadline::Deadline;
 use crate::proto::close::CloseFrame;
 use crate::sync::{Mutex, MutexGuard, OnceLock, now};
 
@@ -45,6 +46,12 @@ struct State {
     never_answered: bool,
 }
 
+impl State {
+    fn ends(&self) -> bool {
+        self.local.is_some() || self.aborted || self.write_failed.is_some()
+    }
+}
+
 impl CloseState {
     /// Returns the outcome; `None` while the connection has not ended.
     pub(crate) fn outcome(&self) -> Option<&Closed> {
@@ -68,9 +75,13 @@ impl CloseState {
 
     /// Returns whether nothing is known that ends the connection.
     pub(crate) fn is_open(&self) -> bool {
+        self.outcome().is_none() && !self.state().ends()
+    }
+
+    /// Returns [`is_open`](Self::is_open) and [`close_at`](Self::close_at), read at one moment.
+    pub(crate) fn is_open_and_close_at(&self) -> (bool, Deadline) {
         let state = self.state();
-        let ends = state.local.is_some() || state.aborted || state.write_failed.is_some();
-        self.outcome().is_none() && !ends
+        (self.outcome().is_none() && !state.ends(), Deadline::at(state.close_at))
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
@@ -84,10 +95,10 @@ impl CloseState {
         state.local.is_some() || state.aborted
     }
 
-    /// Returns when the closing handshake must be over; `None` if none has begun, or without a
+    /// Returns when the closing handshake must be over: never if none has begun, or without a
     /// limit.
-    pub(crate) fn close_at(&self) -> Option<Instant> {
-        self.state().close_at
+    pub(crate) fn close_at(&self) -> Deadline {
+        Deadline::at(self.state().close_at)
     }
 
     /// Notes the Close to send, and returns whether it is the first. If so, `note` is called before

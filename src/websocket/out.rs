@@ -128,7 +128,7 @@ impl OutGuard<'_> {
     /// Writes all that is staged, and waits until the system has taken it.
     pub(super) fn flush(&mut self, deadline: Deadline) -> Result<(), Error> {
         while !self.out.broken {
-            let mut until = deadline.min(Deadline::at(self.wire.close_state.close_at()));
+            let mut until = deadline.min(self.wire.close_state.close_at());
             if self.wire.duplex.stream().resumes_writes() {
                 until = until.min(self.wire.poll_deadline());
                 // The receiver must learn from time to time that the peer reads.
@@ -163,7 +163,7 @@ impl OutGuard<'_> {
     fn check_deadline(&mut self, deadline: Deadline) -> Result<(), Error> {
         let late = if deadline.is_past() {
             Timeout::Send
-        } else if Deadline::at(self.wire.close_state.close_at()).is_past() {
+        } else if self.wire.close_state.close_at().is_past() {
             Timeout::Close
         } else {
             return Ok(());
@@ -176,7 +176,7 @@ impl OutGuard<'_> {
         if !is_timeout(&error) {
             return Cause::Io(Arc::new(error));
         }
-        let closing = Deadline::at(self.wire.close_state.close_at()).is_past();
+        let closing = self.wire.close_state.close_at().is_past();
         Cause::Timeout(if closing { Timeout::Close } else { Timeout::Send })
     }
 

@@ -89,8 +89,7 @@ impl Wire {
     /// Flushes, and waits for the peer, but not for the write lock. It waits until `deadline` at
     /// most, and not longer than `close_timeout` and `write_timeout` allow.
     pub(crate) fn flush_pending_until(&self, deadline: Deadline) -> Flushed {
-        let close_at = Deadline::at(self.close_state.close_at());
-        let until = deadline.min(close_at).min(Deadline::after(self.timeouts.write));
+        let until = deadline.min(self.close_state.close_at()).min(self.write_deadline());
         self.flush_within(Wait::Until(until))
     }
 

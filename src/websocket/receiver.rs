@@ -402,13 +402,13 @@ impl Receiver {
 
     fn read_once(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = sync::now();
-        let close_at = Deadline::at(self.wire.close_state.close_at());
+        let (is_open, close_at) = self.wire.close_state.is_open_and_close_at();
         // The peer's Close may have come in time, and wait to be read.
         self.closing.until = close_at;
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
-        if !self.wire.close_state.is_open() {
+        if !is_open {
             // Another thread may have asked for the Close, and not been able to write it.
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
         }

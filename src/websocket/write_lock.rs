@@ -227,7 +227,7 @@ impl FlushAfter<'_> {
     }
 
     fn wait(&self) -> Wait {
-        Wait::Until(self.deadline.min(Deadline::at(self.wire.close_state.close_at())))
+        Wait::Until(self.deadline.min(self.wire.close_state.close_at()))
     }
 }
 
