@@ -8,7 +8,8 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Builder, Callbacks, Exponential};
+use landline::backoff::Exponential;
+use landline::{App, Builder, Callbacks};
 use tungstenite::Message;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -12,7 +12,9 @@ use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
-use landline::{Builder, CloseCode, Proxy, ProxyProblem};
+use landline::error::ProxyProblem;
+use landline::proxy::Proxy;
+use landline::{Builder, CloseCode};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

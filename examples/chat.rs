@@ -9,7 +9,9 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Builder, Callbacks, CloseCode, Exponential, Handle, Outbox};
+use landline::app::Outbox;
+use landline::backoff::Exponential;
+use landline::{App, Builder, Callbacks, CloseCode, Handle};
 use tungstenite::Message;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -8,7 +8,8 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Builder, Callbacks, CloseCode, Exit};
+use landline::app::Exit;
+use landline::{App, Builder, Callbacks, CloseCode};
 use tungstenite::Message;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {

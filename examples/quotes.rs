@@ -10,10 +10,12 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{
-    App, Builder, Closed, Exponential, Handler, HandlerResult, MessageRef, Open, Sender,
-};
+use landline::app::Open;
+use landline::backoff::Exponential;
+use landline::{App, Builder, Closed, Handler, MessageRef, Sender};
 use tungstenite::Message;
+
+type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// The state of the handler: it outlives the connections.
 struct Quotes {

@@ -12,7 +12,9 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::{App, Builder, Callbacks, CloseCode, Delivery, Exponential, Outbox, WhenFull};
+use landline::app::{Delivery, Outbox, WhenFull};
+use landline::backoff::Exponential;
+use landline::{App, Builder, Callbacks, CloseCode};
 use tungstenite::protocol::CloseFrame;
 
 const READINGS: u32 = 100;

@@ -6,7 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use landline::{Builder, CloseCode, TlsOptions};
+use landline::tls::TlsOptions;
+use landline::{Builder, CloseCode};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 

@@ -40,7 +40,7 @@
 //! was clean.
 //!
 //! **For ever**: [`App`] connects, calls your [`Handler`] or closures, and connects again with a
-//! [`Backoff`] until a [`Handle`] stops it.
+//! [`Backoff`](backoff::Backoff) until a [`Handle`] stops it.
 //!
 //! ```no_run
 //! use landline::{App, Callbacks};
@@ -59,13 +59,13 @@
 //! | use several | [`Receiver`], [`Sender`] |
 //! | stop from outside | [`AbortHandle`] |
 //! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
-//! | choose when to connect again | [`Backoff`], [`Exponential`], [`Failure`] |
-//! | send while the connection is down | [`Handle`], [`Outbox`] |
-//! | go through a proxy | [`Proxy`]; those of the environment are used |
+//! | choose when to connect again | [`Backoff`](backoff::Backoff), [`Exponential`](backoff::Exponential), [`Failure`](backoff::Failure) |
+//! | send while the connection is down | [`Handle`], [`Outbox`](app::Outbox) |
+//! | go through a proxy | [`Proxy`](proxy::Proxy); those of the environment are used |
 //! | trust other certificates | `TlsOptions` |
-//! | keep cookies | [`CookieJar`], [`CookieStore`] |
+//! | keep cookies | [`CookieJar`](cookie::CookieJar), [`CookieStore`](cookie::CookieStore) |
 //! | compress messages | `Builder::deflate` |
-//! | bring a stream | [`Stream`] |
+//! | bring a stream | [`Stream`](stream::Stream) |
 //! | drive the protocol yourself, fuzz it | [`proto`] |
 //!
 //! # What it does not do
@@ -75,7 +75,7 @@
 //!
 //! Redirects are followed, three at most, and lead no secret to another origin
 //! ([`Builder::max_redirects`]). Cookies are kept only if a store is given
-//! ([`Builder::cookie_store`]), which knows no public suffix list ([`CookieJar`]).
+//! ([`Builder::cookie_store`]), which knows no public suffix list ([`CookieJar`](cookie::CookieJar)).
 //!
 //! # Features
 //!
@@ -86,47 +86,64 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod app;
+pub mod app;
 mod client;
-mod cookie;
-mod error;
+pub mod cookie;
+pub mod error;
 mod log;
 mod net;
 pub mod proto;
 mod sync;
 mod websocket;
 
-pub use app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
-pub use app::callbacks::{CallbackResult, Callbacks};
-pub use app::handle::{Delivery, Handle, SendError, SendProblem};
-pub use app::handler::{Handler, HandlerResult, Open};
-pub use app::outbox::{Outbox, WhenFull};
-pub use app::{App, AppThread, Attempt, Exit};
+pub use app::callbacks::Callbacks;
+pub use app::handle::Handle;
+pub use app::handler::Handler;
+pub use app::run::App;
 pub use client::builder::Builder;
-pub use client::redirect::RequestContext;
-pub use cookie::{Cookie, CookieError, CookieJar, CookieStore};
-pub use error::{
-    Cause, Closed, ConnectError, Error, HandshakeError, HandshakeProblem, InvalidInput, ProxyError,
-    ProxyProblem, Side, Timeout, TlsError, TlsProblem,
-};
+pub use error::closed::Closed;
+pub use error::top::{Error, Timeout};
 pub use net::abort::AbortHandle;
-pub use net::proxy::Proxy;
-pub use net::stream::Stream;
-#[cfg(feature = "tls")]
-pub use net::tls::TlsOptions;
-pub use proto::Violation;
 pub use proto::close::{CloseCode, CloseFrame};
-#[cfg(feature = "deflate")]
-pub use proto::deflate::{Deflate, DeflateMismatch, DeflateParameters, Parameter};
-pub use proto::handshake::Mismatch;
-pub use proto::http::{HeadError, Headers, Response};
-pub use proto::keepalive::Keepalive;
+pub use proto::keepalive::options::Keepalive;
 pub use proto::message::{AsMessage, Event, Fragment, Message, MessageKind, MessageRef};
-pub use proto::socks::SocksError;
 pub use websocket::WebSocket;
 pub use websocket::receiver::{MessageReader, Messages, Receiver};
 pub use websocket::sender::Sender;
 pub use websocket::writer::MessageWriter;
+
+/// When an [`App`] connects again.
+pub mod backoff {
+    pub use crate::app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
+}
+
+/// What [`Builder::deflate`](crate::Builder::deflate) takes, and what was agreed on.
+#[cfg(feature = "deflate")]
+pub mod deflate {
+    pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
+}
+
+/// What the server answered, and what [`Builder::headers_with`](crate::Builder::headers_with) sees.
+pub mod http {
+    pub use crate::client::redirect::RequestContext;
+    pub use crate::proto::http::response::{Headers, Response};
+}
+
+/// Proxies.
+pub mod proxy {
+    pub use crate::net::proxy::Proxy;
+}
+
+/// Streams that the caller brings, for [`Builder::connect_over`](crate::Builder::connect_over).
+pub mod stream {
+    pub use crate::net::stream::Stream;
+}
+
+/// How TLS is spoken, and whom it trusts.
+#[cfg(feature = "tls")]
+pub mod tls {
+    pub use crate::net::tls::TlsOptions;
+}
 
 /// Connects to a `ws://` or `wss://` URL with all defaults; see [`Builder`], and [`WebSocket`] for
 /// programs that `fork`.

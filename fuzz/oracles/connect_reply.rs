@@ -3,8 +3,9 @@
 //!
 //! Input: the cutting plan with its length before it, the answer with what follows it.
 
+use landline::error::HeadError;
+use landline::http::Response;
 use landline::proto::http::{HeadReader, MAX_HEAD};
-use landline::{HeadError, Response};
 
 use super::handshake_response::{as_httparse_reads_it, of_lines_that_httparse_reads};
 

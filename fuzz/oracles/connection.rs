@@ -14,11 +14,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arbitrary::Unstructured;
-use landline::proto::frame::{Header, Opcode};
+use landline::error::Violation;
+use landline::proto::frame::{Header, Opcode, decode_close};
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::stream::Stream;
 use landline::{
-    Builder, CloseCode, CloseFrame, Error, Event, Keepalive, Message, MessageKind, Stream, Timeout,
-    Violation, WebSocket,
+    Builder, CloseCode, CloseFrame, Error, Event, Keepalive, Message, MessageKind, Timeout,
+    WebSocket,
 };
 
 use super::session::server_frame;
@@ -407,7 +409,7 @@ impl Connection {
             assert_eq!(self.close, None, "{:?} after the Close", header.opcode);
             self.checked = start + len;
             match header.opcode {
-                Opcode::Close => self.close = Some(CloseFrame::decode(&payload).unwrap()),
+                Opcode::Close => self.close = Some(decode_close(&payload).unwrap()),
                 Opcode::Ping => self.pings_sent -= 1,
                 Opcode::Pong => self.pongs.push(payload),
                 Opcode::Text | Opcode::Binary => {

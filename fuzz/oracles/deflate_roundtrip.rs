@@ -2,11 +2,12 @@
 //! and another implementation both get them back.
 
 use arbitrary::Unstructured;
+use landline::MessageRef;
+use landline::deflate::Deflate;
+use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::message::MessageRef;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
-use landline::{Deflate, DeflateParameters};
 
 pub fn check(data: &[u8]) {
     // Running out of input ends the script.
@@ -15,7 +16,7 @@ pub fn check(data: &[u8]) {
 
 fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let options = Deflate { level: input.int_in_range(0..=9)?, ..Deflate::default() };
-    let mut parameters = DeflateParameters::NONE;
+    let mut parameters = NO_PARAMETERS;
     parameters.client_max_window_bits = input.int_in_range(9..=15)?;
     let forgets = input.arbitrary()?;
     parameters.client_no_context_takeover = forgets;

@@ -8,8 +8,8 @@ mod by_soketto;
 mod by_tungstenite;
 mod bytes;
 
-use landline::proto::Violation;
-use landline::proto::message::MessageRef;
+use landline::MessageRef;
+use landline::error::Violation;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
 /// Where the others differ, and why we are right.

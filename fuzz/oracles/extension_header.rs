@@ -3,8 +3,10 @@
 //!
 //! Input: two bytes of options, the lines of the header.
 
+use landline::deflate::{Deflate, DeflateParameters};
+use landline::proto::deflate;
+use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::extension::parse;
-use landline::{Deflate, DeflateParameters};
 
 pub fn check(data: &[u8]) {
     let [first, second, header @ ..] = data else { return };
@@ -16,11 +18,11 @@ pub fn check(data: &[u8]) {
         offer_client_max_window_bits: second & 0x80 == 0,
         ..Deflate::default()
     };
-    assert_eq!(offer.out_of_range(), None);
+    assert_eq!(deflate::out_of_range(&offer), None);
     let lines: Vec<&[u8]> = header.split(|&byte| byte == b'\n').collect();
     lines.iter().for_each(|line| check_parse(line));
 
-    let agreed = offer.agree(lines.iter().copied());
+    let agreed = deflate::agree(&offer, lines.iter().copied());
     if let Ok(Some(agreed)) = &agreed {
         assert!(agreed.client_no_context_takeover || !offer.client_no_context_takeover);
         assert!((8..=15).contains(&agreed.server_max_window_bits));
@@ -78,7 +80,7 @@ fn model(offer: &Deflate, lines: &[&[u8]]) -> Option<Option<DeflateParameters>> 
 
 fn accept(offer: &Deflate, seen: &[(&str, Option<&str>)]) -> Option<DeflateParameters> {
     const BITS: [&str; 8] = ["8", "9", "10", "11", "12", "13", "14", "15"];
-    let mut agreed = DeflateParameters::NONE;
+    let mut agreed = NO_PARAMETERS;
     agreed.client_no_context_takeover = offer.client_no_context_takeover;
     agreed.client_max_window_bits = offer.client_max_window_bits;
     // zlib makes 9 of 8.

@@ -2,10 +2,10 @@
 //!
 //! Input: a byte of options, the cutting plan with its length before it, the stream.
 
-use landline::MessageKind;
-use landline::proto::Violation;
-use landline::proto::message::{Fragment, Message};
+use landline::error::Violation;
+use landline::proto::frame::encode_close;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::{Fragment, Message, MessageKind};
 
 /// The events of a stream. Fragments of one message that follow each other are one event, because
 /// how a message is cut into fragments is not promised.
@@ -127,7 +127,7 @@ impl Reading {
                 Found::Pong { len } => Event::Pong(control(decoder, len)),
                 Found::Close { len } => {
                     let close = decoder.close();
-                    assert_eq!(close.encode().len(), len, "the length that was found");
+                    assert_eq!(encode_close(&close).len(), len, "the length that was found");
                     Event::Close(close.code.map(u16::from), close.reason)
                 }
             };

@@ -3,9 +3,10 @@
 //!
 //! Input: the cutting plan with its length before it, the response.
 
-use landline::HeadError;
-use landline::Response;
+use landline::error::HeadError;
+use landline::http::Response;
 use landline::proto::handshake::{Key, verify};
+use landline::proto::http;
 use landline::proto::http::{HeadReader, MAX_HEAD, MAX_LINE, MAX_LINES};
 
 pub fn check(data: &[u8]) {
@@ -30,8 +31,8 @@ pub fn check(data: &[u8]) {
         assert_eq!(response.headers().get("sec-websocket-accept"), Some(&*key.accept()));
     }
     let rest = &bytes[len..];
-    let _ = response.is_body_complete(rest);
-    response.keep_body(rest);
+    let _ = http::is_body_complete(&response, rest);
+    http::keep_body(&mut response, rest);
     assert!(response.body().len() <= rest.len());
 }
 
@@ -41,7 +42,7 @@ pub fn as_httparse_reads_it(response: &Response, bytes: &[u8], len: usize) {
     let mut theirs = httparse::Response::new(&mut headers);
     assert_eq!(theirs.parse(bytes), Ok(httparse::Status::Complete(len)), "httparse accepts it too");
     assert_eq!(theirs.code, Some(response.status()));
-    assert_eq!(theirs.version, Some(response.minor_version()));
+    assert_eq!(theirs.version, Some(http::minor_version(response)));
     assert_eq!(theirs.headers.len(), response.headers().iter().count());
     for (their, (name, value)) in theirs.headers.iter().zip(response.headers().iter()) {
         assert_eq!((their.name, their.value), (name, value));

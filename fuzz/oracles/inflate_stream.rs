@@ -4,9 +4,10 @@
 //! Input: a byte of options, the cutting plan with its length before it, the stream: frames, or with
 //! an option the payload of one compressed message.
 
-use landline::DeflateParameters;
-use landline::proto::Violation;
-use landline::proto::frame::{Header, Opcode};
+use landline::deflate::DeflateParameters;
+use landline::error::Violation;
+use landline::proto::deflate::NO_PARAMETERS;
+use landline::proto::frame::{Header, Opcode, encode_close};
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::{
@@ -23,7 +24,7 @@ pub fn check(data: &[u8]) {
     let (plan, stream) = super::split(data);
     let mut limits = Limits::default();
     limits.max_message_size = Some(if options & 1 != 0 { MAX_MESSAGE } else { 1 << 20 });
-    let mut parameters = DeflateParameters::NONE;
+    let mut parameters = NO_PARAMETERS;
     parameters.server_no_context_takeover = options & 2 != 0;
     let one_message = options & 4 != 0;
     let text = options & 8 != 0;
@@ -114,7 +115,7 @@ fn take(
                 message
             }
             Found::Ping { .. } | Found::Pong { .. } => decoder.control().to_vec(),
-            Found::Close { .. } => decoder.close().encode(),
+            Found::Close { .. } => encode_close(&decoder.close()),
             Found::Fragment { len, last, .. } => {
                 let fragment = decoder.fragment();
                 assert_eq!((fragment.data.len(), fragment.last), (len, last), "what was found");

@@ -5,7 +5,9 @@
 
 use std::net::IpAddr;
 
-use landline::{Error, InvalidInput, Proxy};
+use landline::Error;
+use landline::error::InvalidInput;
+use landline::proxy::Proxy;
 use url::{Host, Url};
 
 pub fn check(data: &[u8]) {

@@ -2,7 +2,9 @@
 //!
 //! Input: the URL, a zero byte, user, a zero byte, password.
 
-use landline::{Builder, Error, InvalidInput, Proxy};
+use landline::error::InvalidInput;
+use landline::proxy::Proxy;
+use landline::{Builder, Error};
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 const CANARY: &str = "Canary7";

@@ -8,12 +8,12 @@
 use std::time::{Duration, Instant};
 
 use arbitrary::Unstructured;
-use landline::proto::Violation;
-use landline::proto::close::{CloseCode, CloseFrame};
-use landline::proto::frame::{Header, Opcode};
-use landline::proto::keepalive::{Due, Keepalive, Timer};
+use landline::error::Violation;
+use landline::proto::frame::{Header, Opcode, decode_close};
+use landline::proto::keepalive::{Due, Timer};
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::proto::send::{Encoder, MaskKeys, Refused};
+use landline::{CloseCode, CloseFrame, Keepalive};
 
 const MAX_MESSAGE: u64 = 512;
 
@@ -240,7 +240,7 @@ impl Session {
             match header.opcode {
                 Opcode::Close => {
                     self.close_sent = true;
-                    assert!(CloseFrame::decode(&payload).is_ok());
+                    assert!(decode_close(&payload).is_ok());
                 }
                 // They were all written within one step of the script.
                 Opcode::Pong => assert!(self.last_ping.is_some()),

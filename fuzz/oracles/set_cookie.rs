@@ -7,8 +7,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use landline::cookie::{CookieJar, CookieStore};
 use landline::proto::date;
-use landline::{CookieJar, CookieStore};
 
 /// URL, host, path, whether it is secure.
 const PLACES: &[(&str, &str, &str, bool)] = &[

@@ -4,7 +4,7 @@
 //! Input: a byte of options (1: SOCKS 4, 2: with a password, 4: a name), the cutting plan with its
 //! length before it, everything that the proxy sends.
 
-use landline::SocksError;
+use landline::error::SocksError;
 use landline::proto::socks::{Destination, Handshake, Version};
 
 /// How it went, how many bytes were read, and what was said.

@@ -8,7 +8,8 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use landline::{Builder, Error, Stream};
+use landline::stream::Stream;
+use landline::{Builder, Error};
 
 /// Keeps what is written; reads nothing but the end.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@
 //!
 //! Input: the cutting plan with its length before it, the text.
 
-use landline::proto::Violation;
+use landline::error::Violation;
 use landline::proto::utf8::Utf8;
 
 pub fn check(data: &[u8]) {

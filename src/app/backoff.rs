@@ -14,7 +14,8 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 ///
 /// ```
 /// use std::time::Duration;
-/// use landline::{App, Callbacks, Failure};
+/// use landline::{App, Callbacks};
+/// use landline::backoff::Failure;
 ///
 /// let app = App::new("wss://example.com/feed", Callbacks::new())
 ///     .backoff(|failure: &Failure<'_>| match failure.attempts() {
@@ -241,7 +242,7 @@ impl<'a> Failure<'a> {
 
     /// Returns how long the server, or the proxy, asks to wait: `Retry-After` of a 429 or 503, in
     /// seconds or as a date, and at most one hour, while
-    /// [`Response::retry_after`](crate::Response::retry_after) tells up to a day. Reads the clock.
+    /// [`Response::retry_after`](crate::http::Response::retry_after) tells up to a day. Reads the clock.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let (response, asked) = match self.error {
@@ -279,7 +280,7 @@ impl<'a> Failure<'a> {
     /// | the peer breaks the protocol (1002, 1007), or a limit (1008, 1009) | final | retried |
     /// | a [`MessageWriter`](crate::MessageWriter) was dropped half-way | retried | retried |
     /// | closed or aborted on this side | final | final |
-    /// | wrong input ([`InvalidInput`](crate::InvalidInput)), an error of a handler or hook | final | final |
+    /// | wrong input ([`InvalidInput`](crate::error::InvalidInput)), an error of a handler or hook | final | final |
     ///
     /// [`App::retry_if`](crate::App::retry_if) replaces it, and
     /// [`App::reconnect_after_normal_close`](crate::App::reconnect_after_normal_close) changes

@@ -145,22 +145,28 @@ impl fmt::Debug for Callbacks<'_> {
     }
 }
 
-/// The result of a closure: nothing, or a `Result` with any error, so that `?` works.
-pub trait CallbackResult {
-    /// Turns it into the result of a handler's method.
-    ///
-    /// # Errors
-    /// The closure's.
+/// The result of a closure: nothing, or a `Result` with any error, so that `?` works. It cannot be
+/// implemented for other types.
+pub trait CallbackResult: Sealed {}
+
+impl CallbackResult for () {}
+
+impl<E: Into<Box<dyn StdError + Send + Sync>>> CallbackResult for Result<(), E> {}
+
+/// Turns the result of a closure into the one of a handler's method. It is not public, so that no
+/// other type can implement it.
+#[expect(unnameable_types)]
+pub trait Sealed {
     fn into_result(self) -> HandlerResult;
 }
 
-impl CallbackResult for () {
+impl Sealed for () {
     fn into_result(self) -> HandlerResult {
         Ok(())
     }
 }
 
-impl<E: Into<Box<dyn StdError + Send + Sync>>> CallbackResult for Result<(), E> {
+impl<E: Into<Box<dyn StdError + Send + Sync>>> Sealed for Result<(), E> {
     fn into_result(self) -> HandlerResult {
         self.map_err(Into::into)
     }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use super::handle::Handle;
 use crate::error::{Closed, Error};
 
-/// Why an [`App`](super::App) ended.
+/// Why an [`App`](crate::App) ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Exit {
@@ -16,7 +16,7 @@ pub enum Exit {
     Stopped,
     /// The connection is over, by a Close of the server or without one, and that is not to be retried.
     Closed(Closed),
-    /// The [`Backoff`](crate::Backoff) gave up.
+    /// The [`Backoff`](crate::backoff::Backoff) gave up.
     #[non_exhaustive]
     GaveUp {
         /// How many attempts in a row gave no stable connection.
@@ -39,7 +39,8 @@ impl fmt::Display for Exit {
     }
 }
 
-/// An [`App`](super::App) on a thread of its own. Dropping it leaves the thread running: stop it with its
+/// An [`App`](crate::App) on a thread of its own. Dropping it leaves the thread running: stop it
+/// with its
 /// [`handle`](Self::handle).
 #[derive(Debug)]
 pub struct AppThread {
@@ -64,10 +65,10 @@ impl AppThread {
         self.thread.is_finished()
     }
 
-    /// Waits for the end, and gives what [`run_forever`](super::App::run_forever) gives.
+    /// Waits for the end, and gives what [`run_forever`](crate::App::run_forever) gives.
     ///
     /// # Errors
-    /// As [`run_forever`](super::App::run_forever).
+    /// As [`run_forever`](crate::App::run_forever).
     ///
     /// # Panics
     /// If the handler did.

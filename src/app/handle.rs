@@ -89,7 +89,7 @@ impl Handle {
     /// connected afterwards. What waits in the outbox stays there. What the server sends until its
     /// own Close is discarded: only [`on_close`](crate::Handler::on_close) is called.
     ///
-    /// It returns before the App has stopped: [`join`](crate::AppThread::join) waits for that.
+    /// It returns before the App has stopped: [`join`](crate::app::AppThread::join) waits for that.
     ///
     /// # Errors
     /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.

@@ -8,11 +8,7 @@ use crate::proto::http::Response;
 use crate::proto::message::{Fragment, MessageRef};
 use crate::websocket::sender::Sender;
 
-/// What a handler's method gives. An error ends the connection with Close 1011; it comes to
-/// [`on_error`](Handler::on_error) as [`Error::Handler`], and ends the
-/// [`App`](crate::App) unless [`retry_if`](crate::App::retry_if) says otherwise. An error that
-/// only says that the connection is over, such as the one of `sender.send(..)?`, does neither.
-pub type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
+pub(crate) type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 
 /// What happens to an [`App`](crate::App)'s connections. All methods do nothing unless you write
 /// them, and all run on the App's thread, one at a time, in this order:
@@ -26,7 +22,12 @@ pub type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 /// [`Handle`](crate::Handle). Once this side has closed or aborted the connection, in a method or
 /// from another thread, what still arrives is discarded and only [`on_close`](Self::on_close) is
 /// called, as in a browser. A panic ends the connection, and goes on to whoever called
-/// [`run_forever`](crate::App::run_forever) or [`join`](crate::AppThread::join).
+/// [`run_forever`](crate::App::run_forever) or [`join`](crate::app::AppThread::join).
+///
+/// An error that a method returns ends the connection with Close 1011; it comes to
+/// [`on_error`](Self::on_error) as [`Error::Handler`], and ends the [`App`](crate::App) unless
+/// [`retry_if`](crate::App::retry_if) says otherwise. An error that only says that the connection is
+/// over, such as the one of `sender.send(..)?`, does neither.
 ///
 /// `&mut H` is a handler too, so that its state can be looked at afterwards.
 pub trait Handler {

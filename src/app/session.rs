@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::handle::{SendError, SendProblem, Shared};
 use super::handler::{Handler, HandlerResult, Open};
-use super::{App, Ended};
+use super::run::{App, Ended};
 use crate::error::{Cause, Error, Timeout};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Event, MessageRef};

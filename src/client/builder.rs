@@ -52,9 +52,9 @@ impl Builder {
     ///
     /// `Host`, `Origin`, `User-Agent`, `Authorization` and `Cookie` replace the ones that other
     /// options would write; several `Cookie` lines become one. Connecting fails, before any socket
-    /// is opened, with [`InvalidInput::Header`](crate::InvalidInput::Header) for a name that is no
+    /// is opened, with [`InvalidInput::Header`](crate::error::InvalidInput::Header) for a name that is no
     /// token or a value with control characters, and with
-    /// [`InvalidInput::ReservedHeader`](crate::InvalidInput::ReservedHeader) for what the
+    /// [`InvalidInput::ReservedHeader`](crate::error::InvalidInput::ReservedHeader) for what the
     /// handshake writes itself: `Connection`, `Upgrade`, `Sec-WebSocket-*`, `Content-Length`,
     /// `Transfer-Encoding`, `Proxy-*`.
     #[must_use]
@@ -105,8 +105,8 @@ impl Builder {
     /// offered.
     ///
     /// Whether the server accepted, and what, says [`WebSocket::deflate`]. Connecting fails with
-    /// [`InvalidInput::Deflate`](crate::InvalidInput::Deflate) for an option that is out of its
-    /// range, and with [`Mismatch`](crate::Mismatch) if the server accepts what was not offered.
+    /// [`InvalidInput::Deflate`](crate::error::InvalidInput::Deflate) for an option that is out of its
+    /// range, and with [`Mismatch`](crate::error::Mismatch) if the server accepts what was not offered.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, options: impl Into<Option<Deflate>>) -> Self {
@@ -135,7 +135,7 @@ impl Builder {
     }
 
     /// Keeps the cookies that servers set, and sends them where they belong: a
-    /// [`CookieJar`](crate::CookieJar) or a store of your own. Default: none are kept.
+    /// [`CookieJar`](crate::cookie::CookieJar) or a store of your own. Default: none are kept.
     ///
     /// `Set-Cookie` is taken from the answer that opens the connection, from redirects and from
     /// refusals. What [`cookie`](Self::cookie) or a `Cookie` header gives is sent too, after the
@@ -148,7 +148,7 @@ impl Builder {
 
     /// Sends `Authorization: Basic` with this user and password (RFC 7617). Default: those in the
     /// URL, if there are any. Connecting fails with
-    /// [`InvalidInput::Header`](crate::InvalidInput::Header) if the user has a colon, which Basic
+    /// [`InvalidInput::Header`](crate::error::InvalidInput::Header) if the user has a colon, which Basic
     /// cannot carry.
     #[must_use]
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
@@ -187,11 +187,11 @@ impl Builder {
     }
 
     /// How many redirects (301, 302, 303, 307, 308) are followed; one more fails with
-    /// [`TooManyRedirects`](crate::HandshakeProblem::TooManyRedirects). Default: 3. With 0 a
+    /// [`TooManyRedirects`](crate::error::HandshakeProblem::TooManyRedirects). Default: 3. With 0 a
     /// redirect is a refusal like any other.
     ///
     /// `http` in `Location` stands for `ws`, `https` for `wss`; from `wss` to `ws` is never
-    /// followed ([`InsecureRedirect`](crate::HandshakeProblem::InsecureRedirect)). User and
+    /// followed ([`InsecureRedirect`](crate::error::HandshakeProblem::InsecureRedirect)). User and
     /// password in it are left out. All redirects share `open_timeout`.
     ///
     /// What is meant for the first server goes no further: to another origin (scheme, host or
@@ -199,7 +199,7 @@ impl Builder {
     /// [store's](Self::cookie_store), no client certificate, no [`host`](Self::host), no server
     /// name of the TLS options, and of the headers only `Accept`, `Accept-Language`, `Origin` and
     /// `User-Agent`. What is trusted in TLS stays the same. The subprotocols are offered to every
-    /// server: do not put a token there. [`Response::url`](crate::Response::url) is where it ended.
+    /// server: do not put a token there. [`Response::url`](crate::http::Response::url) is where it ended.
     #[must_use]
     pub fn max_redirects(mut self, redirects: u32) -> Self {
         self.config.max_redirects = redirects;
@@ -396,7 +396,7 @@ impl Builder {
     /// A proxy is asked about by its own address; the server's it cannot see if the proxy looks up
     /// the name: use [`no_proxy`](Self::no_proxy) or a `socks5` proxy then.
     ///
-    /// [`ConnectError::attempts`](crate::ConnectError::attempts) lists what it refused.
+    /// [`ConnectError::attempts`](crate::error::ConnectError::attempts) lists what it refused.
     #[must_use]
     pub fn address_filter(
         mut self,
@@ -413,7 +413,8 @@ impl Builder {
     /// `NO_PROXY` is of no effect then; the proxy has [exceptions](Proxy::except) of its own.
     ///
     /// ```no_run
-    /// use landline::{Builder, Proxy};
+    /// use landline::Builder;
+    /// use landline::proxy::Proxy;
     ///
     /// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
     /// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
@@ -444,7 +445,7 @@ impl Builder {
     /// one, the server is connected to directly. With the feature `log` a warning says so; a
     /// program that must never connect directly gives its proxy here. A proxy that is understood
     /// is never gone around: if it cannot be reached the attempt fails, and so it does, with
-    /// [`InvalidInput::Proxy`](crate::InvalidInput::Proxy), if the proxy cannot be given its user
+    /// [`InvalidInput::Proxy`](crate::error::InvalidInput::Proxy), if the proxy cannot be given its user
     /// and password, or needs the feature `tls`.
     ///
     /// Where `REQUEST_METHOD` is set, as it is for CGI programs, a client can set `HTTP_PROXY` by a
@@ -488,7 +489,7 @@ impl Builder {
     /// `ws://`. Apart from that the URL gives the path and `Host`.
     ///
     /// A redirect cannot be followed: it fails with
-    /// [`UnfollowedRedirect`](crate::HandshakeProblem::UnfollowedRedirect).
+    /// [`UnfollowedRedirect`](crate::error::HandshakeProblem::UnfollowedRedirect).
     ///
     /// # Errors
     /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::config::{Authorization, Config};
 use super::redirect::{RequestContext, is_harmless};
 use crate::error::{Error, InvalidInput};
+use crate::proto::deflate;
 use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
 
 /// All header lines except those of the handshake itself.
@@ -55,10 +56,10 @@ impl HeaderLines {
         let host = lines.iter().rfind(|line| is(line, "Host")).map(|(_, value)| value.clone());
         lines.retain(|line| !is(line, "Host"));
         if let Some(deflate) = &config.deflate {
-            if let Some(option) = deflate.out_of_range() {
+            if let Some(option) = deflate::out_of_range(deflate) {
                 return Err(InvalidInput::Deflate(option.into()).into());
             }
-            lines.push(("Sec-WebSocket-Extensions".to_owned(), deflate.offer()));
+            lines.push(("Sec-WebSocket-Extensions".to_owned(), deflate::offer(deflate)));
         }
         for (at, name) in config.subprotocols.iter().enumerate() {
             if !is_token(name) || config.subprotocols[..at].contains(name) {

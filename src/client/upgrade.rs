@@ -10,7 +10,7 @@ use crate::net::opening::Opening;
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
 use crate::net::{BODY_WAIT, MAX_INTERIM, tls};
 use crate::proto::handshake::{self, Accepted, Key, NotOpened, Offer};
-use crate::proto::http::{HeadReader, Response};
+use crate::proto::http::{self, HeadReader, Response};
 
 /// A connection whose opening handshake is done.
 #[derive(Debug)]
@@ -73,11 +73,11 @@ pub(crate) fn upgrade(
         Err(NotOpened::Refused) => {
             let deadline = opening.deadline.min(Deadline::after(Some(BODY_WAIT)));
             let opening = Opening { deadline, ..opening };
-            while !response.is_body_complete(&rest)
+            while !http::is_body_complete(&response, &rest)
                 && matches!(read_more(&duplex, &mut reading, &mut rest, opening), Ok(1..))
             {
             }
-            response.keep_body(&rest);
+            http::keep_body(&mut response, &rest);
             Err(failure(HandshakeProblem::Refused, Some(response)))
         }
         Err(NotOpened::Mismatch(mismatch)) => {

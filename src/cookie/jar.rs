@@ -21,21 +21,22 @@ const MAX_LINE: usize = 8 * 1024;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use landline::{Builder, CookieJar};
+/// use landline::Builder;
+/// use landline::cookie::CookieJar;
 ///
 /// let jar = Arc::new(CookieJar::new());
 /// // What a login by other means gave.
 /// jar.set("https://example.com/login", "session=5f3a; Secure; HttpOnly; Path=/")?;
 /// let builder = Builder::new().cookie_store(jar.clone());
 /// # let _ = builder;
-/// # Ok::<(), landline::CookieError>(())
+/// # Ok::<(), landline::cookie::CookieError>(())
 /// ```
 ///
 /// To keep them longer, write [`Cookie::url`] and [`Cookie::to_set_cookie`] of each of
 /// [`all`](Self::all) somewhere, in that order, and [`set`](Self::set) them again:
 ///
 /// ```
-/// # use landline::CookieJar;
+/// # use landline::cookie::CookieJar;
 /// # let jar = CookieJar::new();
 /// let kept: Vec<_> =
 ///     jar.all().iter().map(|cookie| (cookie.url(), cookie.to_set_cookie())).collect();
@@ -43,7 +44,7 @@ const MAX_LINE: usize = 8 * 1024;
 /// for (url, line) in &kept {
 ///     again.set(url, line)?;
 /// }
-/// # Ok::<(), landline::CookieError>(())
+/// # Ok::<(), landline::cookie::CookieError>(())
 /// ```
 ///
 /// **Limits**: 4,096 bytes of name and value, 50 cookies of a domain, 3,000 in all, 8 KiB of

@@ -7,10 +7,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::tls::TlsError;
-use crate::proto::handshake::Mismatch;
-use crate::proto::http::{HeadError, Response};
+use crate::proto::error::{HeadError, Mismatch, SocksError};
+use crate::proto::http::Response;
 use crate::proto::location::BadLocation;
-use crate::proto::socks::SocksError;
 
 /// The server could not be reached.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use super::connecting::{ConnectError, HandshakeProblem, ProxyProblem};
 use super::tls::{TlsError, TlsProblem};
 use super::{Cause, Error};
-use crate::proto::socks::SocksError;
+use crate::proto::error::SocksError;
 
 /// Wraps the error. `io::Error::get_ref` and `downcast` give it back.
 ///

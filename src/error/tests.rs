@@ -9,9 +9,8 @@ use super::connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyErr
 use super::{Cause, Closed, Error, InvalidInput, Side, Timeout, TlsError};
 use crate::proto::Violation;
 use crate::proto::close::CloseFrame;
-use crate::proto::handshake::Mismatch;
-use crate::proto::http::{HeadError, HeadReader};
-use crate::proto::socks::SocksError;
+use crate::proto::error::{HeadError, Mismatch, SocksError};
+use crate::proto::http::HeadReader;
 
 /// An error that has a source, as those of the caller's streams, resolvers and handlers may.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// let builder = landline::Builder::new().abort_handle(abort.clone());
 /// abort.abort();
 /// let error = builder.connect("ws://127.0.0.1:9").unwrap_err();
-/// assert!(matches!(error.closed().unwrap().cause(), landline::Cause::Aborted));
+/// assert!(matches!(error.closed().unwrap().cause(), landline::error::Cause::Aborted));
 /// ```
 #[derive(Clone, Default)]
 pub struct AbortHandle(Arc<Mutex<State>>);

@@ -128,37 +128,6 @@ impl CloseFrame {
             None => self.reason.is_empty(),
         }
     }
-
-    /// Reads a Close frame's payload.
-    ///
-    /// # Errors
-    /// [`Violation::CloseLength`], [`Violation::CloseCode`], [`Violation::CloseReason`].
-    pub fn decode(payload: &[u8]) -> Result<Self, Violation> {
-        match payload {
-            [] => Ok(Self::empty()),
-            // Section 5.5.1: if there is a body, its first two bytes must be a code.
-            [_] => Err(Violation::CloseLength),
-            [high, low, reason @ ..] => {
-                let code = CloseCode(u16::from_be_bytes([*high, *low]));
-                if !code.is_sendable() {
-                    return Err(Violation::CloseCode(code.0));
-                }
-                let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReason)?;
-                Ok(Self::new(code, reason))
-            }
-        }
-    }
-
-    /// Writes the payload: two bytes of code, then the reason.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
-        if let Some(code) = self.code {
-            payload.extend_from_slice(&code.0.to_be_bytes());
-            payload.extend_from_slice(self.reason.as_bytes());
-        }
-        payload
-    }
 }
 
 impl From<CloseCode> for CloseFrame {

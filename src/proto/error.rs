@@ -1,4 +1,4 @@
-//! What a peer can do wrong, and the close code that each wrong is answered with.
+//! What a peer can do wrong.
 
 use core::fmt;
 
@@ -93,3 +93,159 @@ impl fmt::Display for Violation {
 }
 
 impl core::error::Error for Violation {}
+
+/// Which check of RFC 6455 section 4.2.2 a server's 101 did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// A 101, but not of HTTP/1.1.
+    Version,
+    /// `Upgrade` is not exactly one `websocket`.
+    Upgrade,
+    /// `Connection` does not have the token `Upgrade`.
+    Connection,
+    /// `Sec-WebSocket-Accept` is not exactly one, and the one for our key.
+    Accept,
+    /// `Sec-WebSocket-Extensions` is malformed, or names what was not offered.
+    Extension,
+    /// permessage-deflate, but not as it was offered.
+    #[cfg(feature = "deflate")]
+    Deflate(super::deflate::options::DeflateMismatch),
+    /// `Sec-WebSocket-Protocol` is not one of those that were offered.
+    Subprotocol,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version => "a 101 that is not HTTP/1.1",
+            Self::Upgrade => "Upgrade is missing or not \"websocket\"",
+            Self::Connection => "Connection does not say Upgrade",
+            Self::Accept => "Sec-WebSocket-Accept is missing or wrong",
+            Self::Extension => {
+                "the server uses an extension that was not offered, or the header is malformed"
+            }
+            #[cfg(feature = "deflate")]
+            Self::Deflate(mismatch) => return mismatch.fmt(f),
+            Self::Subprotocol => "the server chose a subprotocol that was not offered",
+        })
+    }
+}
+
+impl core::error::Error for Mismatch {}
+
+impl Mismatch {
+    /// Whether `Sec-WebSocket-Extensions` is what is wrong.
+    #[must_use]
+    pub fn is_about_extensions(self) -> bool {
+        match self {
+            Self::Version | Self::Upgrade | Self::Connection | Self::Accept | Self::Subprotocol => {
+                false
+            }
+            _ => true, // `Extension`, and `Deflate` if there is that.
+        }
+    }
+}
+
+/// What is wrong with a response head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// It does not begin with `HTTP/`.
+    NotHttp,
+    /// A status line that is not `HTTP/1.0` or `HTTP/1.1`, a space, three digits.
+    BadStatusLine,
+    /// A header line that RFC 9112 section 5 does not allow, a folded one included.
+    BadHeader,
+    /// A line that ends in a bare LF, or has a bare CR.
+    BadLineEnd,
+    /// A line over 16 KiB.
+    LineTooLong,
+    /// More than 128 lines.
+    TooManyLines,
+    /// More than 64 KiB.
+    HeadTooLarge,
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotHttp => "the answer is not HTTP (is it a TLS port, or another service?)",
+            Self::BadStatusLine => "malformed status line",
+            Self::BadHeader => "malformed header line",
+            Self::BadLineEnd => "a line does not end in CR LF",
+            Self::LineTooLong => "a header line is longer than 16 KiB",
+            Self::TooManyLines => "more than 128 header lines",
+            Self::HeadTooLarge => "the response head is larger than 64 KiB",
+        })
+    }
+}
+
+impl core::error::Error for HeadError {}
+
+/// Why a SOCKS proxy did not open the tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SocksError {
+    /// The answer does not begin as one of this version; holds its first byte.
+    NotSocks(u8),
+    /// The proxy takes none of the ways to authenticate that were offered.
+    NoAcceptableMethod,
+    /// The proxy chose a way to authenticate that was not offered.
+    Method(u8),
+    /// User and password were not accepted (RFC 1929).
+    WrongPassword,
+    /// The reply code of SOCKS 4, 91 and above.
+    Refused4(u8),
+    /// The reply code of SOCKS 5, 1 and above (RFC 1928 section 6).
+    Refused5(u8),
+    /// The reply has an address of an unknown type.
+    AddressType(u8),
+}
+
+impl SocksError {
+    /// Whether the proxy could not reach the destination; another address may do.
+    #[must_use]
+    pub fn is_about_destination(self) -> bool {
+        matches!(self, Self::Refused4(91) | Self::Refused5(1 | 3..=6 | 8))
+    }
+}
+
+impl fmt::Display for SocksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSocks(first) => {
+                write!(f, "the answer is not SOCKS of this version (it begins with {first:#04x})")
+            }
+            Self::NoAcceptableMethod => f.write_str("it wants another way to authenticate"),
+            Self::Method(method) => write!(f, "it chose method {method}, which was not offered"),
+            Self::WrongPassword => f.write_str("user or password is wrong"),
+            Self::Refused4(code) => {
+                let why = match code {
+                    91 => "rejected or failed",
+                    92 => "no identd here",
+                    93 => "another user, says identd",
+                    _ => "unknown code",
+                };
+                write!(f, "refused: {why} ({code})")
+            }
+            Self::Refused5(code) => {
+                let why = match code {
+                    1 => "general failure",
+                    2 => "not allowed",
+                    3 => "network unreachable",
+                    4 => "host unreachable",
+                    5 => "connection refused",
+                    6 => "TTL expired",
+                    7 => "command not supported",
+                    8 => "address type not supported",
+                    _ => "unknown code",
+                };
+                write!(f, "refused: {why} ({code})")
+            }
+            Self::AddressType(kind) => write!(f, "its reply has an unknown address type, {kind}"),
+        }
+    }
+}
+
+impl core::error::Error for SocksError {}

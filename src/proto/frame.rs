@@ -1,5 +1,6 @@
 //! The frame header (RFC 6455 section 5.2), read and written.
 
+use super::close::{CloseCode, CloseFrame};
 use super::error::Violation;
 
 /// The most bytes that a control frame's payload may have (section 5.5).
@@ -148,4 +149,35 @@ impl Header {
             out.extend_from_slice(&key);
         }
     }
+}
+
+/// Reads the payload of a Close frame.
+///
+/// # Errors
+/// [`Violation::CloseLength`], [`Violation::CloseCode`], [`Violation::CloseReason`].
+pub fn decode_close(payload: &[u8]) -> Result<CloseFrame, Violation> {
+    match payload {
+        [] => Ok(CloseFrame::empty()),
+        // Section 5.5.1: if there is a body, its first two bytes must be a code.
+        [_] => Err(Violation::CloseLength),
+        [high, low, reason @ ..] => {
+            let code = CloseCode::new(u16::from_be_bytes([*high, *low]));
+            if !code.is_sendable() {
+                return Err(Violation::CloseCode(code.value()));
+            }
+            let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReason)?;
+            Ok(CloseFrame::new(code, reason))
+        }
+    }
+}
+
+/// Writes the payload of a Close frame: two bytes of code, then the reason.
+#[must_use]
+pub fn encode_close(close: &CloseFrame) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
+    if let Some(code) = close.code {
+        payload.extend_from_slice(&code.value().to_be_bytes());
+        payload.extend_from_slice(close.reason.as_bytes());
+    }
+    payload
 }

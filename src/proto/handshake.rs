@@ -1,12 +1,11 @@
 //! The opening handshake (RFC 6455 section 4): the request, and what a server's answer must say.
 
-use core::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::deflate::{Deflate, DeflateParameters};
-use super::http::Response;
+use super::deflate::{self, Deflate, DeflateParameters};
+use super::error::Mismatch;
+use super::http::{self, Response};
 
 /// What RFC 6455 section 1.3 appends to the key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -24,59 +23,6 @@ pub enum NotOpened {
 impl From<Mismatch> for NotOpened {
     fn from(mismatch: Mismatch) -> Self {
         Self::Mismatch(mismatch)
-    }
-}
-
-/// Which check of RFC 6455 section 4.2.2 a server's 101 did not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Mismatch {
-    /// A 101, but not of HTTP/1.1.
-    Version,
-    /// `Upgrade` is not exactly one `websocket`.
-    Upgrade,
-    /// `Connection` does not have the token `Upgrade`.
-    Connection,
-    /// `Sec-WebSocket-Accept` is not exactly one, and the one for our key.
-    Accept,
-    /// `Sec-WebSocket-Extensions` is malformed, or names what was not offered.
-    Extension,
-    /// permessage-deflate, but not as it was offered.
-    #[cfg(feature = "deflate")]
-    Deflate(super::deflate::DeflateMismatch),
-    /// `Sec-WebSocket-Protocol` is not one of those that were offered.
-    Subprotocol,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Version => "a 101 that is not HTTP/1.1",
-            Self::Upgrade => "Upgrade is missing or not \"websocket\"",
-            Self::Connection => "Connection does not say Upgrade",
-            Self::Accept => "Sec-WebSocket-Accept is missing or wrong",
-            Self::Extension => {
-                "the server uses an extension that was not offered, or the header is malformed"
-            }
-            #[cfg(feature = "deflate")]
-            Self::Deflate(mismatch) => return mismatch.fmt(f),
-            Self::Subprotocol => "the server chose a subprotocol that was not offered",
-        })
-    }
-}
-
-impl core::error::Error for Mismatch {}
-
-impl Mismatch {
-    /// Whether `Sec-WebSocket-Extensions` is what is wrong.
-    #[must_use]
-    pub fn is_about_extensions(self) -> bool {
-        match self {
-            Self::Version | Self::Upgrade | Self::Connection | Self::Accept | Self::Subprotocol => {
-                false
-            }
-            _ => true, // `Extension`, and `Deflate` if there is that.
-        }
     }
 }
 
@@ -141,7 +87,7 @@ pub fn request(
 pub struct Offer<'a> {
     /// Subprotocols, the preferred one first.
     pub subprotocols: &'a [String],
-    /// permessage-deflate. Its [`offer`](Deflate::offer) goes into the request as a header.
+    /// permessage-deflate. Its [`offer`](deflate::offer) goes into the request as a header.
     #[cfg(feature = "deflate")]
     pub deflate: Option<&'a Deflate>,
     #[cfg(not(feature = "deflate"))]
@@ -186,7 +132,9 @@ impl<'a> Offer<'a> {
         response: &Response,
     ) -> Result<Option<DeflateParameters>, Mismatch> {
         match self.deflate {
-            Some(deflate) => deflate.agree(response.headers().all("Sec-WebSocket-Extensions")),
+            Some(deflate) => {
+                deflate::agree(deflate, response.headers().all("Sec-WebSocket-Extensions"))
+            }
             None => verify_no_extensions(response).map(|()| None),
         }
     }
@@ -217,7 +165,7 @@ pub fn verify(
 }
 
 fn verify_upgrade(response: &Response, key: &Key) -> Result<(), Mismatch> {
-    if response.minor_version() != 1 {
+    if http::minor_version(response) != 1 {
         return Err(Mismatch::Version);
     }
     let upgrade = only(response, "Upgrade");

@@ -5,7 +5,11 @@
 //! answers a ping has read all that was sent before it, so that it is what was sent since the last
 //! ping that was answered, at most. The peer is given the time to read that at [`PACE`].
 
+pub(crate) mod options;
+
 use std::time::{Duration, Instant};
+
+pub(crate) use options::Keepalive;
 
 /// The slowest peer that is waited for, in bytes a second: what it must have read before it can
 /// answer a ping puts the end off by as much time as this takes.
@@ -14,34 +18,6 @@ pub const PACE: u64 = 64 * 1024;
 /// The most bytes that are taken to stand in front of a ping. The buffers of Linux hold 10 MiB (4 to
 /// send, 6 to receive) unless they are told to hold more.
 const MOST_AHEAD: u64 = 16 << 20;
-
-/// When to ping. `None` switches the part off, and zero does so too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)] // Users write it down, with both its fields.
-pub struct Keepalive {
-    /// From the open connection, or from one ping, to the next ping. Default 20 s; `None` and zero
-    /// send none.
-    pub interval: Option<Duration>,
-    /// How long the peer may stay silent after a ping, from when it can have read up to the ping.
-    /// Default 20 s; `None` and zero never give it up.
-    ///
-    /// What was sent since the last ping that was answered may stand in front of the ping. For each
-    /// 64 KiB of it the peer has a second more, for 256 s at most.
-    pub timeout: Option<Duration>,
-}
-
-impl Default for Keepalive {
-    fn default() -> Self {
-        let twenty = Some(Duration::from_secs(20));
-        Self { interval: twenty, timeout: twenty }
-    }
-}
-
-impl Keepalive {
-    /// No pings, and no limit on silence. For a peer that does not answer pings, or ends the
-    /// connection at one.
-    pub const OFF: Self = Self { interval: None, timeout: None };
-}
 
 /// What the driver must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -191,7 +191,7 @@ impl<'a> From<&'a Message> for MessageRef<'a> {
 }
 
 /// What [`send`](crate::Sender::send) takes: strings, which are sent as text, and bytes, which are
-/// sent as binary; owned or borrowed. Implement it for a type of your own that is a message.
+/// sent as binary; owned or borrowed. It cannot be implemented for other types.
 ///
 /// ```no_run
 /// # let ws = landline::connect("ws://localhost")?;
@@ -201,7 +201,7 @@ impl<'a> From<&'a Message> for MessageRef<'a> {
 /// ws.sender().send(b"binary")?;
 /// # Ok::<(), landline::Error>(())
 /// ```
-pub trait AsMessage {
+pub trait AsMessage: Sealed {
     /// Returns the message, borrowed.
     fn as_message(&self) -> MessageRef<'_>;
 }
@@ -253,6 +253,19 @@ impl<T: AsMessage + ?Sized> AsMessage for &T {
         (**self).as_message()
     }
 }
+
+/// It is not public, so that no other type can implement `AsMessage`.
+#[expect(unnameable_types)]
+pub trait Sealed {}
+
+impl Sealed for str {}
+impl Sealed for String {}
+impl Sealed for [u8] {}
+impl<const N: usize> Sealed for [u8; N] {}
+impl Sealed for Vec<u8> {}
+impl Sealed for Message {}
+impl Sealed for MessageRef<'_> {}
+impl<T: Sealed + ?Sized> Sealed for &T {}
 
 /// The next bytes of a message that is handed out in fragments. A frame comes as one fragment, or
 /// as several when it arrives in several reads.

@@ -28,30 +28,32 @@
 //! * A [`Violation`]: send a Close with its code unless one was sent, read nothing more.
 //! * [`keepalive::Timer`]: ask [`due`](keepalive::Timer::due) at each
 //!   [`deadline`](keepalive::Timer::deadline); say when a ping was [`sent`](keepalive::Timer::sent).
-//! * With compression (`deflate`, RFC 7692): put `Deflate::offer` into the request; tell the decoder
+//! * With compression (`deflate`, RFC 7692): put `deflate::offer` into the request; tell the decoder
 //!   what was agreed on, `recv::Decoder::accept_deflate`; put the pieces of `deflate::compress::Compressor`
 //!   into frames of `send::Encoder::begin_compressed`.
 //!
-//! This module is exempt from semantic versioning until 1.0.
+//! This module is exempt from semantic versioning until 1.0. Types that the rest of the crate shows
+//! too, such as [`Message`](crate::Message) and [`Violation`], are not in it but at their stable
+//! paths.
 
-pub mod close;
+pub(crate) mod close;
 pub mod date;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 #[cfg(not(feature = "deflate"))]
 #[path = "deflate/off.rs"]
 pub(crate) mod deflate;
-pub mod error;
+pub(crate) mod error;
 pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod keepalive;
 pub mod location;
 pub mod mask;
-pub mod message;
+pub(crate) mod message;
 pub mod recv;
 pub mod send;
 pub mod socks;
 pub mod utf8;
 
-pub use error::Violation;
+pub(crate) use error::Violation;

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::close::CloseFrame;
-use super::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode};
+use super::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, encode_close};
 use super::mask::mask_into;
 
 /// Why a frame was not written; nothing was appended.
@@ -177,7 +177,7 @@ impl Encoder {
         if !close.is_sendable() {
             return Err(Refused::InvalidClose);
         }
-        self.control(Opcode::Close, &close.encode(), out)
+        self.control(Opcode::Close, &encode_close(close), out)
     }
 }
 

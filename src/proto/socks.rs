@@ -5,6 +5,8 @@ use core::fmt;
 use core::mem;
 use core::net::IpAddr;
 
+use super::error::SocksError;
+
 const VERSION_5: u8 = 5;
 const CONNECT: u8 = 1;
 const NO_AUTHENTICATION: u8 = 0;
@@ -281,70 +283,3 @@ fn put_field(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     out.extend(text.bytes().take(MAX_FIELD));
 }
-
-/// Why a SOCKS proxy did not open the tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SocksError {
-    /// The answer does not begin as one of this version; holds its first byte.
-    NotSocks(u8),
-    /// The proxy takes none of the ways to authenticate that were offered.
-    NoAcceptableMethod,
-    /// The proxy chose a way to authenticate that was not offered.
-    Method(u8),
-    /// User and password were not accepted (RFC 1929).
-    WrongPassword,
-    /// The reply code of SOCKS 4, 91 and above.
-    Refused4(u8),
-    /// The reply code of SOCKS 5, 1 and above (RFC 1928 section 6).
-    Refused5(u8),
-    /// The reply has an address of an unknown type.
-    AddressType(u8),
-}
-
-impl SocksError {
-    /// Whether the proxy could not reach the destination; another address may do.
-    #[must_use]
-    pub fn is_about_destination(self) -> bool {
-        matches!(self, Self::Refused4(91) | Self::Refused5(1 | 3..=6 | 8))
-    }
-}
-
-impl fmt::Display for SocksError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotSocks(first) => {
-                write!(f, "the answer is not SOCKS of this version (it begins with {first:#04x})")
-            }
-            Self::NoAcceptableMethod => f.write_str("it wants another way to authenticate"),
-            Self::Method(method) => write!(f, "it chose method {method}, which was not offered"),
-            Self::WrongPassword => f.write_str("user or password is wrong"),
-            Self::Refused4(code) => {
-                let why = match code {
-                    91 => "rejected or failed",
-                    92 => "no identd here",
-                    93 => "another user, says identd",
-                    _ => "unknown code",
-                };
-                write!(f, "refused: {why} ({code})")
-            }
-            Self::Refused5(code) => {
-                let why = match code {
-                    1 => "general failure",
-                    2 => "not allowed",
-                    3 => "network unreachable",
-                    4 => "host unreachable",
-                    5 => "connection refused",
-                    6 => "TTL expired",
-                    7 => "command not supported",
-                    8 => "address type not supported",
-                    _ => "unknown code",
-                };
-                write!(f, "refused: {why} ({code})")
-            }
-            Self::AddressType(kind) => write!(f, "its reply has an unknown address type, {kind}"),
-        }
-    }
-}
-
-impl core::error::Error for SocksError {}

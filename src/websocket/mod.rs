@@ -148,7 +148,7 @@ impl WebSocket {
     /// A connection that is over already is no error: this returns how it ended.
     ///
     /// # Errors
-    /// [`InvalidInput::Close`](crate::InvalidInput::Close) for a code or reason that must not be
+    /// [`InvalidInput::Close`](crate::error::InvalidInput::Close) for a code or reason that must not be
     /// sent: nothing happens then.
     pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
         match self.receiver.ask_close(close.into()) {

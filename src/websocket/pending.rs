@@ -16,7 +16,7 @@ use crate::error::Cause;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
 use crate::proto::close::CloseFrame;
-use crate::proto::frame::Opcode;
+use crate::proto::frame::{Opcode, encode_close};
 use crate::proto::send::Refused;
 use crate::sync::Mutex;
 
@@ -139,7 +139,7 @@ impl OutGuard<'_> {
         if let Some(close) = &pending.close {
             done = done.and_then(|()| out.encoder.close(close, stage));
             if done.is_ok() {
-                wire.sent_log.note(Opcode::Close, close.encode().len());
+                wire.sent_log.note(Opcode::Close, encode_close(close).len());
             }
         }
         if done == Err(Refused::NoRandom) {

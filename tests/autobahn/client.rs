@@ -116,8 +116,10 @@ fn echo(ws: &mut WebSocket) -> Error {
 fn connect(url: &str) -> Result<WebSocket, Error> {
     let builder = Builder::new().keepalive(Keepalive::OFF).no_proxy();
     // Small messages are compressed too: the cases are there to be tried.
-    let builder =
-        builder.deflate(landline::Deflate { min_size: 0, ..landline::Deflate::default() });
+    let builder = builder.deflate(landline::deflate::Deflate {
+        min_size: 0,
+        ..landline::deflate::Deflate::default()
+    });
     builder.connect(url)
 }
 

@@ -10,7 +10,9 @@ use std::sync::mpsc::channel;
 
 use std::time::Duration;
 
-use landline::{AbortHandle, Builder, Cause, Error, Proxy, Side};
+use landline::error::{Cause, Side};
+use landline::proxy::Proxy;
+use landline::{AbortHandle, Builder, Error};
 use support::streams::{Call, Judged};
 use support::*;
 

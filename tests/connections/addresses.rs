@@ -10,7 +10,8 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use landline::{AbortHandle, Builder, Cause, Error, Timeout};
+use landline::error::Cause;
+use landline::{AbortHandle, Builder, Error, Timeout};
 use support::*;
 
 /// A client for which `several.test` has these addresses.
@@ -29,7 +30,7 @@ fn closed() -> SocketAddr {
     listener().local_addr().unwrap()
 }
 
-fn connect_error(error: Error) -> Box<landline::ConnectError> {
+fn connect_error(error: Error) -> Box<landline::error::ConnectError> {
     match error {
         Error::Connect(error) => error,
         other => panic!("not about connecting: {other:?}"),

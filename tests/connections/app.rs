@@ -9,10 +9,10 @@ use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{
-    App, Callbacks, Cause, CloseCode, Error, Exit, Failure, Handler, HandshakeProblem,
-    InvalidInput, Keepalive, MessageKind, Never, Timeout, Violation,
-};
+use landline::app::Exit;
+use landline::backoff::{Failure, Never};
+use landline::error::{Cause, HandshakeProblem, InvalidInput, Violation};
+use landline::{App, Callbacks, CloseCode, Error, Handler, Keepalive, MessageKind, Timeout};
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
 

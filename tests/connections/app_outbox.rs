@@ -9,10 +9,9 @@ use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{
-    App, Builder, Callbacks, Delivery, Error, Exit, Fixed, Handle, Message, Never, Outbox, Timeout,
-    WhenFull,
-};
+use landline::app::{Delivery, Exit, Outbox, WhenFull};
+use landline::backoff::{Fixed, Never};
+use landline::{App, Builder, Callbacks, Error, Handle, Message, Timeout};
 use support::apps::{app_at, upgraded_times};
 use support::streams::{Call, Judged};
 use support::*;

@@ -11,10 +11,10 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landline::{
-    Backoff, Callbacks, CloseCode, Error, Exit, Exponential, Failure, Fixed, Keepalive, Never,
-    Proxy, Timeout,
-};
+use landline::app::Exit;
+use landline::backoff::{Backoff, Exponential, Failure, Fixed, Never};
+use landline::proxy::Proxy;
+use landline::{Callbacks, CloseCode, Error, Keepalive, Timeout};
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::proxy::{Relay, Rules};
 use support::*;

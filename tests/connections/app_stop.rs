@@ -12,11 +12,12 @@ use std::sync::mpsc::{self, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use landline::{
-    App, Callbacks, CloseCode, Error, Exit, Failure, Fixed, Handle, InvalidInput, Never, SendError,
-    SendProblem, Stream,
-};
-use support::apps::{Recorder, app_at, serve_times, upgraded_times};
+use landline::app::{Exit, SendError, SendProblem};
+use landline::backoff::{Failure, Fixed, Never};
+use landline::error::InvalidInput;
+use landline::stream::Stream;
+use landline::{App, Callbacks, CloseCode, Error, Handle};
+use support::apps::{HandlerResult, Recorder, app_at, serve_times, upgraded_times};
 use support::streams::{Call, Judged};
 use support::*;
 
@@ -350,7 +351,7 @@ fn an_app_that_is_dropped_takes_no_messages() {
 }
 
 /// Sends with its handle when it is dropped, and passes on what became of it.
-struct LastWord(Handle, mpsc::Sender<Result<landline::Delivery, SendError>>);
+struct LastWord(Handle, mpsc::Sender<Result<landline::app::Delivery, SendError>>);
 
 impl Drop for LastWord {
     fn drop(&mut self) {
@@ -371,7 +372,7 @@ fn a_destructor_of_the_handler_or_of_a_hook_that_sends_is_told_that_the_app_is_o
             });
             let addr = listener().local_addr().unwrap();
             let app = app_at(format!("ws://{addr}"), callbacks)
-                .outbox(landline::Outbox::new())
+                .outbox(landline::app::Outbox::new())
                 .retry_if(move |_| hooks.get().is_some());
             let (last, word) = channel();
             let handle = app.handle();
@@ -561,7 +562,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
             let slot = OnceLock::<Handle>::new();
             let callbacks = Callbacks::new()
                 .on_open(|_, open| drop(slot.set(open.handle.clone())))
-                .on_message(|ws, _| -> landline::HandlerResult {
+                .on_message(|ws, _| -> HandlerResult {
                     loop {
                         if by_writer {
                             let mut writer = ws.writer(landline::MessageKind::Binary)?;
@@ -668,7 +669,7 @@ fn a_handler_that_cannot_say_goodbye_has_not_failed() {
             keep.send((sender.clone(), open.handle.clone())).unwrap();
         });
         let mut count = 0;
-        let callbacks = callbacks.on_close(move |_| -> landline::HandlerResult {
+        let callbacks = callbacks.on_close(move |_| -> HandlerResult {
             count += 1;
             let (sender, handle) = kept.recv().unwrap();
             if count == 1 {
@@ -694,7 +695,7 @@ fn a_handler_that_is_told_of_the_stop_before_its_connection_has_not_failed() {
         let (begin, begun) = channel();
         let mut handle = None;
         let callbacks = Callbacks::new()
-            .on_message(move |_, _| -> landline::HandlerResult {
+            .on_message(move |_, _| -> HandlerResult {
                 let handle: &Handle = handle.get_or_insert_with(|| begun.recv().unwrap());
                 loop {
                     handle.send("y")?;

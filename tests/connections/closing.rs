@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use landline::{Cause, CloseCode, CloseFrame, Error, Message, MessageKind, Side};
+use landline::error::{Cause, Side};
+use landline::{CloseCode, CloseFrame, Error, Message, MessageKind};
 use support::streams::Call;
 use support::*;
 

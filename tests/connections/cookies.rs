@@ -7,10 +7,12 @@ use crate::support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use landline::CookieError::{
+use landline::cookie::CookieError::{
     ForeignDomain, Malformed, NotSecure, Prefix, PublicSuffix, TooLarge, Url,
 };
-use landline::{Builder, CookieError, CookieJar, CookieStore, Error, HandshakeProblem};
+use landline::cookie::{CookieError, CookieJar, CookieStore};
+use landline::error::HandshakeProblem;
+use landline::{Builder, Error};
 use support::{LIMIT, Peer, Server, builder, error, listener, serve, spawn, upgraded, watchdog};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -1049,7 +1051,7 @@ mod on_the_wire {
                 let url = format!("ws://{}/", unvisited.local_addr().unwrap());
                 let said = error(builder.connect(&url));
                 let Error::InvalidInput(input) = &said else { panic!("{said:?}") };
-                assert_eq!(*input, landline::InvalidInput::Header("Cookie".into()));
+                assert_eq!(*input, landline::error::InvalidInput::Header("Cookie".into()));
                 unvisited.set_nonblocking(true).unwrap();
                 assert!(unvisited.accept().is_err());
             }

@@ -12,11 +12,12 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use landline::{
-    Builder, CloseCode, Deflate, DeflateMismatch, DeflateParameters, Error, Event,
-    HandshakeProblem, InvalidInput, Keepalive, Message, MessageKind, Mismatch, Parameter,
-    Violation, WebSocket,
+use landline::deflate::Deflate;
+use landline::error::{
+    DeflateMismatch, HandshakeProblem, InvalidInput, Mismatch, Parameter, Violation,
 };
+use landline::proto::deflate::NO_PARAMETERS;
+use landline::{Builder, CloseCode, Error, Event, Keepalive, Message, MessageKind, WebSocket};
 use proto_support::{ClientFrame, Numbers, frame, hex, take_client_frame};
 
 const FIN: u8 = 0x80;
@@ -212,7 +213,7 @@ mod the_opening_handshake {
                 "permessage-deflate; server_no_context_takeover; client_max_window_bits=10";
             let server = Server::start(Some(answer), |_| ());
             let ws = server.connect(all());
-            let mut expected = DeflateParameters::NONE;
+            let mut expected = NO_PARAMETERS;
             expected.server_no_context_takeover = true;
             expected.client_max_window_bits = 10;
             assert_eq!(ws.deflate(), Some(expected));
@@ -234,11 +235,7 @@ mod the_opening_handshake {
                 assert_eq!(peer.close_code(), 1000);
             });
             let mut ws = server.connect(asked);
-            assert_eq!(
-                ws.deflate(),
-                Some(DeflateParameters::NONE),
-                "what holds, not what was asked"
-            );
+            assert_eq!(ws.deflate(), Some(NO_PARAMETERS), "what holds, not what was asked");
             assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
             assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
             ws.sender().close(CloseCode::NORMAL).unwrap();

@@ -9,9 +9,8 @@ use std::fmt::{Debug, Display};
 use std::io::Write as _;
 use std::sync::mpsc::channel;
 
-use landline::{
-    AbortHandle, CloseCode, Error, HandshakeProblem, InvalidInput, Keepalive, MessageKind,
-};
+use landline::error::{HandshakeProblem, InvalidInput};
+use landline::{AbortHandle, CloseCode, Error, Keepalive, MessageKind};
 use support::*;
 
 /// All that can be shown of a value.
@@ -228,7 +227,8 @@ mod credentials {
     use std::net::TcpStream;
     use std::sync::{Arc, Mutex};
 
-    use landline::{Builder, CookieJar};
+    use landline::Builder;
+    use landline::cookie::CookieJar;
 
     use super::*;
 

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use landline::{Builder, Error, InvalidInput, RequestContext};
+use landline::error::InvalidInput;
+use landline::http::RequestContext;
+use landline::{Builder, Error};
 use support::{LIMIT, SHORT, Server, builder, error, listener, serve, upgraded, watchdog};
 
 type Lines = Vec<(String, String)>;

@@ -7,7 +7,8 @@ use crate::support;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{Builder, Error, HandshakeProblem, HeadError, Message, Mismatch, Timeout};
+use landline::error::{HandshakeProblem, HeadError, Mismatch};
+use landline::{Builder, Error, Message, Timeout};
 use support::*;
 
 /// Answers the request with these bytes and ends the stream.

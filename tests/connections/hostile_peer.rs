@@ -7,7 +7,8 @@ use crate::support;
 
 use std::time::Duration;
 
-use landline::{Builder, Cause, Error, Message, Side, Violation};
+use landline::error::{Cause, Side, Violation};
+use landline::{Builder, Error, Message};
 use support::*;
 
 /// The peer sends a whole message, then `bytes`, then more whole messages in the same segment.

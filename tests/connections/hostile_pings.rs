@@ -8,7 +8,8 @@ use crate::support;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{Cause, Error, Message, Timeout};
+use landline::error::Cause;
+use landline::{Error, Message, Timeout};
 use support::*;
 
 /// A peer that sends so many pings and reads no pong, and then `last`.

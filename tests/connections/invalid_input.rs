@@ -6,7 +6,8 @@ use crate::support;
 
 use std::net::TcpListener;
 
-use landline::{Builder, CloseCode, CloseFrame, Error, InvalidInput, Message};
+use landline::error::InvalidInput;
+use landline::{Builder, CloseCode, CloseFrame, Error, Message};
 use support::*;
 
 /// A server that must not be connected to.

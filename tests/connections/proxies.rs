@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use landline::{Builder, CloseCode, Error, InvalidInput, Message, Proxy, ProxyProblem, SocksError};
+use landline::error::{InvalidInput, ProxyProblem, SocksError};
+use landline::proxy::Proxy;
+use landline::{Builder, CloseCode, Error, Message};
 use support::proxy::{Relay, Rules};
 use support::*;
 
@@ -449,7 +451,7 @@ fn a_redirect_is_followed_through_the_proxy_that_is_due_there() {
 #[test]
 fn what_a_proxy_refuses_with_is_neither_followed_nor_kept_as_a_cookie() {
     watchdog(LIMIT, || {
-        let jar = Arc::new(landline::CookieJar::new());
+        let jar = Arc::new(landline::cookie::CookieJar::new());
         for status in [301, 302, 307, 308, 401, 407] {
             let proxy = serve(move |peer| {
                 peer.read_request();

@@ -9,10 +9,9 @@ use std::net::Shutdown;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{
-    AbortHandle, Builder, Cause, Error, HeadError, Message, Proxy, ProxyError, ProxyProblem,
-    Timeout,
-};
+use landline::error::{Cause, HeadError, ProxyError, ProxyProblem};
+use landline::proxy::Proxy;
+use landline::{AbortHandle, Builder, Error, Message, Timeout};
 use support::*;
 
 const URL: &str = "ws://server.test/";

@@ -9,10 +9,9 @@ use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{
-    AbortHandle, Builder, Cause, Error, InvalidInput, Message, Proxy, ProxyProblem, SocksError,
-    Timeout,
-};
+use landline::error::{Cause, InvalidInput, ProxyProblem, SocksError};
+use landline::proxy::Proxy;
+use landline::{AbortHandle, Builder, Error, Message, Timeout};
 use support::*;
 
 const HOST: &[u8] = b"server.test";

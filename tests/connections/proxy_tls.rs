@@ -11,10 +11,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use landline::{
-    AbortHandle, Builder, Cause, CloseCode, Error, Message, Proxy, ProxyProblem, Timeout,
-    TlsOptions,
-};
+use landline::error::{Cause, ProxyProblem};
+use landline::proxy::Proxy;
+use landline::tls::TlsOptions;
+use landline::{AbortHandle, Builder, CloseCode, Error, Message, Timeout};
 use support::proxy::{Relay, Rules};
 use support::tls::{self, Ca};
 use support::*;

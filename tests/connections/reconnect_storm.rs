@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use landline::{Backoff, Error, Exponential, Failure, Timeout};
+use landline::backoff::{Backoff, Exponential, Failure};
+use landline::{Error, Timeout};
 
 use crate::support;
 

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use landline::{
-    AbortHandle, Builder, Cause, Error, HandshakeError, HandshakeProblem, Message, WebSocket,
-};
+use landline::error::{Cause, HandshakeError, HandshakeProblem};
+use landline::{AbortHandle, Builder, Error, Message, WebSocket};
 use support::{
     Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, error, listener, promptly, serve, spawn,
     takes, takes_at_most, upgraded, watchdog,
@@ -828,7 +827,7 @@ mod over_tls {
             let options = trusting()
                 .client_certificate_pem(me.pem.as_bytes(), me.key_pem.as_bytes())
                 .unwrap();
-            let given = landline::TlsOptions::from_rustls(Arc::new(given_config(&me)));
+            let given = landline::tls::TlsOptions::from_rustls(Arc::new(given_config(&me)));
             for options in [options, given] {
                 let wants = || wants_client(&tls::ca().leaf(&["localhost"]), &clients);
                 let goal = serve_tls(wants(), |peer| {

@@ -11,7 +11,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landline::{Builder, Cause, CloseCode, Error, Event, Message, MessageKind, Stream, Timeout};
+use landline::error::Cause;
+use landline::stream::Stream;
+use landline::{Builder, CloseCode, Error, Event, Message, MessageKind, Timeout};
 use support::streams::{Call, Judged};
 use support::*;
 

@@ -38,7 +38,7 @@ mod unix {
     use std::net::{Shutdown, SocketAddr};
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    use landline::Cause;
+    use landline::error::Cause;
 
     use super::*;
 

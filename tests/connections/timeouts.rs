@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use landline::{Cause, CloseCode, Error, Event, Keepalive, Message, Timeout};
+use landline::error::Cause;
+use landline::{CloseCode, Error, Event, Keepalive, Message, Timeout};
 use support::*;
 
 const MILLI: Duration = Duration::from_millis(1);

@@ -10,7 +10,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use landline::{Cause, Error, InvalidInput, Message, TlsError, TlsOptions, TlsProblem};
+use landline::error::{Cause, InvalidInput, TlsError, TlsProblem};
+use landline::tls::TlsOptions;
+use landline::{Error, Message};
 use rustls::{AlertDescription, HandshakeKind, ServerConnection};
 use support::streams::{Call, Judged};
 use support::tls::{
@@ -628,7 +630,7 @@ fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
         let builder = builder().tls(trusting()).open_timeout(SHORT);
         let said = promptly(|| error(builder.connect(&url)));
         let Error::Handshake(handshake) = &said else { panic!("{said:?}") };
-        assert_eq!(handshake.problem(), landline::HandshakeProblem::Eof);
+        assert_eq!(handshake.problem(), landline::error::HandshakeProblem::Eof);
         drop(builder);
         server.join();
     });
@@ -674,7 +676,7 @@ fn a_redirect_to_a_host_that_no_certificate_can_name_leads_nowhere() {
                 Error::Handshake(refused) => refused,
                 other => panic!("{other:?}"),
             };
-            assert_eq!(refused.problem(), landline::HandshakeProblem::BadRedirect);
+            assert_eq!(refused.problem(), landline::error::HandshakeProblem::BadRedirect);
             assert_eq!(refused.response().unwrap().status(), 302);
             server.join();
         }

@@ -5,7 +5,8 @@
 
 use crate::support;
 
-use landline::{Error, TlsError};
+use landline::Error;
+use landline::error::TlsError;
 use rcgen::{BasicConstraints, CertificateParams, GeneralSubtree, IsCa, NameConstraints};
 use rustls::ServerConfig;
 use support::tls::{Ca, Leaf, accept, ca, config, may_want_client, serve_tls, trusting};

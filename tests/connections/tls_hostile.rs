@@ -9,7 +9,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use landline::{Cause, Error, Message, TlsProblem};
+use landline::error::{Cause, TlsProblem};
+use landline::{Error, Message};
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use support::streams::{Call, Judged};
 use support::tls::{accept, builder, ca, localhost, serve_tls, versions};

@@ -9,7 +9,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
 
-use landline::{Cause, Keepalive, Message};
+use landline::error::Cause;
+use landline::{Keepalive, Message};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::cipher::{
     InboundOpaqueMessage, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,

@@ -10,7 +10,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use landline::{Error, HandshakeProblem, Message, TlsError, TlsOptions, TlsProblem};
+use landline::error::{HandshakeProblem, TlsError, TlsProblem};
+use landline::tls::TlsOptions;
+use landline::{Error, Message};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
     KeyPair, NameConstraints, date_time_ymd,

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod section_7_4_status_codes {
-    use landline::proto::Violation;
-    use landline::proto::close::{CloseCode, CloseFrame};
+    use landline::error::Violation;
+    use landline::proto::frame::{decode_close, encode_close};
     use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+    use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::{Close, close_payload, frame, outcome};
 
@@ -42,7 +43,7 @@ mod section_7_4_status_codes {
             let frame = CloseFrame::from(CloseCode::new(code));
             assert_eq!(CloseCode::new(code).is_sendable(), allowed(code), "{code}");
             assert_eq!(frame.is_sendable(), allowed(code), "{code}");
-            assert_eq!(CloseFrame::decode(&frame.encode()).is_ok(), allowed(code), "{code}");
+            assert_eq!(decode_close(&encode_close(&frame)).is_ok(), allowed(code), "{code}");
         }
     }
 
@@ -88,8 +89,9 @@ mod section_7_4_status_codes {
 }
 
 mod section_5_5_1_close_payloads {
-    use landline::proto::Violation;
-    use landline::proto::close::{CloseCode, CloseFrame};
+    use landline::error::Violation;
+    use landline::proto::frame::{decode_close, encode_close};
+    use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::{Close, close_payload, frame, hex, outcome};
 
@@ -137,12 +139,12 @@ mod section_5_5_1_close_payloads {
         ];
         for close in frames {
             assert!(close.is_sendable());
-            let payload = close.encode();
+            let payload = encode_close(&close);
             assert!(payload.len() <= 125);
-            assert_eq!(CloseFrame::decode(&payload), Ok(close));
+            assert_eq!(decode_close(&payload), Ok(close));
         }
-        assert_eq!(CloseFrame::empty().encode(), []);
-        assert_eq!(CloseFrame::new(CloseCode::NORMAL, "ok").encode(), b"\x03\xe8ok");
+        assert_eq!(encode_close(&CloseFrame::empty()), []);
+        assert_eq!(encode_close(&CloseFrame::new(CloseCode::NORMAL, "ok")), b"\x03\xe8ok");
     }
 
     #[test]
@@ -175,8 +177,8 @@ mod section_5_5_1_close_payloads {
 }
 
 mod section_1_4_data_after_close {
-    use landline::proto::close::{CloseCode, CloseFrame};
     use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::{Close, close_payload, frame, hex, outcome, text};
 
@@ -216,7 +218,7 @@ mod section_1_4_data_after_close {
 }
 
 mod section_7_1_7_fail_the_connection {
-    use landline::proto::Violation;
+    use landline::error::Violation;
 
     #[test]
     fn each_violation_has_the_close_code_of_section_7_4_1() {
@@ -261,8 +263,8 @@ mod section_7_1_7_fail_the_connection {
 }
 
 mod what_the_values_say {
-    use landline::proto::Violation;
-    use landline::proto::close::{CloseCode, CloseFrame};
+    use landline::error::Violation;
+    use landline::{CloseCode, CloseFrame};
 
     #[test]
     fn a_close_frame_of_a_code_and_a_reason_has_both() {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod section_5_5_control_frames {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
     use landline::proto::send::Refused;
 
@@ -59,9 +59,9 @@ mod section_5_5_control_frames {
 }
 
 mod section_5_5_1_close {
-    use landline::proto::close::{CloseCode, CloseFrame};
     use landline::proto::frame::Opcode;
     use landline::proto::send::Refused;
+    use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::{Close, client_frames, encoder, hex, outcome, text};
 
@@ -186,7 +186,7 @@ mod section_5_5_2_ping_and_5_5_3_pong {
 }
 
 mod what_the_encoder_refuses {
-    use landline::proto::close::CloseFrame;
+    use landline::CloseFrame;
     use landline::proto::frame::Opcode;
     use landline::proto::send::Refused;
 

@@ -5,11 +5,13 @@
 
 use crate::proto_support;
 
-use landline::proto::Violation;
+use landline::deflate::{Deflate, DeflateParameters};
+use landline::error::Violation;
+use landline::proto::deflate;
+use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
-use landline::proto::message::{MessageKind, MessageRef};
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
-use landline::{Deflate, DeflateParameters};
+use landline::{MessageKind, MessageRef};
 use proto_support::{
     Binary, Numbers, Outcome, OwnedEvent, Ping, Steps, Text, frame, hex, limits, text,
 };
@@ -23,14 +25,14 @@ fn options() -> Deflate {
 }
 
 fn no_takeover() -> DeflateParameters {
-    let mut parameters = DeflateParameters::NONE;
+    let mut parameters = NO_PARAMETERS;
     parameters.server_no_context_takeover = true;
     parameters.client_no_context_takeover = true;
     parameters
 }
 
 fn with_bits(bits: u8) -> DeflateParameters {
-    let mut parameters = DeflateParameters::NONE;
+    let mut parameters = NO_PARAMETERS;
     parameters.client_max_window_bits = bits;
     parameters.server_max_window_bits = bits;
     parameters
@@ -89,7 +91,7 @@ fn outcome_with(bytes: &[u8], limits: Limits, parameters: DeflateParameters) -> 
 }
 
 fn outcome(bytes: &[u8]) -> Outcome {
-    outcome_with(bytes, Limits::default(), DeflateParameters::NONE)
+    outcome_with(bytes, Limits::default(), NO_PARAMETERS)
 }
 
 /// Only a violation, and nothing before it.
@@ -233,7 +235,7 @@ mod rfc_7692_section_7_2_3 {
     fn empty_messages_and_fragments_are_still_counted() {
         let few = limits(|limits| limits.max_empty_fragments = Some(2));
         let over = Some(Violation::TooManyEmptyFragments);
-        let none = DeflateParameters::NONE;
+        let none = NO_PARAMETERS;
         assert_eq!(outcome_with(&hex("41 00 00 00 00"), few, none), (vec![], None));
         assert_eq!(outcome_with(&hex("41 00 00 00 00 00"), few, none), (vec![], over));
         let nothing = limits(|limits| limits.max_message_size = Some(0));
@@ -248,7 +250,7 @@ mod rfc_7692_section_7_2_3 {
 
     #[test]
     fn what_we_send_is_what_the_examples_say() {
-        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut compressor = compressor(NO_PARAMETERS);
         assert_eq!(compress(&mut compressor, b"Hello"), [hex("f2 48 cd c9 c9 07 00")]);
         assert_eq!(compress(&mut compressor, b"Hello"), [hex("f2 00 11 00 00")]);
         assert_eq!(compress(&mut compressor, b""), [hex("00")]);
@@ -291,7 +293,7 @@ mod section_6_rsv1 {
     #[test]
     fn ten_thousand_fragments_are_one_message() {
         let data = prose(30_000, 1);
-        let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
+        let payload = compress(&mut compressor(NO_PARAMETERS), &data).concat();
         let pieces: Vec<Vec<u8>> = (0..10_000)
             .map(|at| payload.get(at..=at).map(<[u8]>::to_vec).unwrap_or_default())
             .collect();
@@ -299,8 +301,7 @@ mod section_6_rsv1 {
         // What is left is empty fragments, of which so many are allowed.
         let limits = limits(|limits| limits.max_empty_fragments = None);
         let bytes = message(BINARY, &pieces);
-        let outcome =
-            feed(&[&bytes], limits, DeflateParameters::NONE, Delivery::Whole, <_>::default());
+        let outcome = feed(&[&bytes], limits, NO_PARAMETERS, Delivery::Whole, <_>::default());
         assert_eq!(outcome, (vec![Binary(data)], None));
     }
 }
@@ -335,7 +336,7 @@ mod data_that_is_not_valid {
         let odd: Vec<u8> = noise(400, 1).iter().map(|b| b & b.rotate_left(3) ^ b >> 4).collect();
         let short = [prose(300, 2), noise(90, 3), b"Hello".to_vec(), vec![b'a'; 300]];
         for data in short.into_iter().chain([long, odd]) {
-            let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
+            let payload = compress(&mut compressor(NO_PARAMETERS), &data).concat();
             for len in 1..payload.len() {
                 if payload[..len] == [0] {
                     continue; // That is an empty message, as no payload at all is one.
@@ -344,7 +345,7 @@ mod data_that_is_not_valid {
                 let (events, violation) = feed(
                     &[&bytes],
                     Limits::default(),
-                    DeflateParameters::NONE,
+                    NO_PARAMETERS,
                     Delivery::Whole,
                     <_>::default(),
                 );
@@ -356,7 +357,7 @@ mod data_that_is_not_valid {
 
     #[test]
     fn truncated_in_a_block_after_one_that_came_out() {
-        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut compressor = compressor(NO_PARAMETERS);
         assert!(!compressor.push(&mut &b"all of this"[..]).unwrap());
         assert!(!compressor.flush().unwrap());
         let first = compressor.chunk().to_vec();
@@ -364,7 +365,7 @@ mod data_that_is_not_valid {
         let mut refused = 0;
         for len in 1..second.len() {
             let payload = [&first[..], &second[..len]].concat();
-            let (limits, parameters) = (Limits::default(), DeflateParameters::NONE);
+            let (limits, parameters) = (Limits::default(), NO_PARAMETERS);
             let bytes = frame(BINARY, &payload);
             let outcome = feed(&[&bytes], limits, parameters, Delivery::Whole, <_>::default());
             // What ends with three bits of zero, as every message does, may pass for one.
@@ -394,16 +395,16 @@ mod data_that_is_not_valid {
     #[test]
     fn text_is_judged_as_it_inflates() {
         let bad = [&prose(200, 4)[..], b"\xed\xa0\x80", &prose(200, 5)[..]].concat();
-        let payload = compress(&mut compressor(DeflateParameters::NONE), &bad).concat();
+        let payload = compress(&mut compressor(NO_PARAMETERS), &bad).concat();
         assert_eq!(violation(&frame(TEXT, &payload)), Violation::InvalidUtf8);
         // Of a stored block the bad byte is known long before the end.
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         decoder.feed(&hex("c1 7d 00 70 00 8f ff 61 ff"));
         assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));
-        let cut = compress(&mut compressor(DeflateParameters::NONE), "é".repeat(9).as_bytes());
+        let cut = compress(&mut compressor(NO_PARAMETERS), "é".repeat(9).as_bytes());
         assert!(outcome(&message(TEXT, &cut)).1.is_none());
-        let half = compress(&mut compressor(DeflateParameters::NONE), b"caf\xc3");
+        let half = compress(&mut compressor(NO_PARAMETERS), b"caf\xc3");
         assert_eq!(violation(&message(TEXT, &half)), Violation::InvalidUtf8);
     }
 }
@@ -412,7 +413,7 @@ mod limits_on_what_comes_out {
     use super::*;
 
     fn bomb(len: usize) -> Vec<u8> {
-        frame(BINARY, &compress(&mut compressor(DeflateParameters::NONE), &vec![0; len]).concat())
+        frame(BINARY, &compress(&mut compressor(NO_PARAMETERS), &vec![0; len]).concat())
     }
 
     #[test]
@@ -420,20 +421,19 @@ mod limits_on_what_comes_out {
         for limit in [0, 1, 31, 1024, 32 * 1024, 65_536] {
             let limits = limits(|limits| limits.max_message_size = Some(limit));
             let len = usize::try_from(limit).unwrap();
-            let within = outcome_with(&bomb(len), limits, DeflateParameters::NONE);
+            let within = outcome_with(&bomb(len), limits, NO_PARAMETERS);
             assert_eq!(within, (vec![Binary(vec![0; len])], None), "{limit}");
-            let over = outcome_with(&bomb(len + 1), limits, DeflateParameters::NONE);
+            let over = outcome_with(&bomb(len + 1), limits, NO_PARAMETERS);
             assert_eq!(over, (vec![], Some(Violation::MessageTooBig)), "{limit}");
         }
     }
 
     #[test]
     fn the_sum_of_the_fragments_counts() {
-        let payload = compress(&mut compressor(DeflateParameters::NONE), &vec![7; 5000]).concat();
+        let payload = compress(&mut compressor(NO_PARAMETERS), &vec![7; 5000]).concat();
         let pieces: Vec<_> = payload.chunks(3).map(<[u8]>::to_vec).collect();
         let limits = limits(|limits| limits.max_message_size = Some(4999));
-        let (events, violation) =
-            outcome_with(&message(BINARY, &pieces), limits, DeflateParameters::NONE);
+        let (events, violation) = outcome_with(&message(BINARY, &pieces), limits, NO_PARAMETERS);
         assert_eq!((events, violation), (vec![], Some(Violation::MessageTooBig)));
     }
 
@@ -441,7 +441,7 @@ mod limits_on_what_comes_out {
     fn no_limit_is_no_limit() {
         for none in [None, Some(u64::MAX)] {
             let limits = limits(|limits| limits.max_message_size = none);
-            let outcome = outcome_with(&bomb(70_000), limits, DeflateParameters::NONE);
+            let outcome = outcome_with(&bomb(70_000), limits, NO_PARAMETERS);
             assert_eq!(outcome, (vec![Binary(vec![0; 70_000])], None));
         }
     }
@@ -449,7 +449,7 @@ mod limits_on_what_comes_out {
     #[test]
     fn the_frame_limit_is_about_the_bytes_on_the_wire() {
         let limits = limits(|limits| limits.max_frame_size = Some(200));
-        let outcome = outcome_with(&bomb(100_000), limits, DeflateParameters::NONE);
+        let outcome = outcome_with(&bomb(100_000), limits, NO_PARAMETERS);
         assert_eq!(outcome, (vec![Binary(vec![0; 100_000])], None));
         let (_, violation) = outcome_with(&frame(BINARY, &[0; 201]), limits, no_takeover());
         assert_eq!(violation, Some(Violation::FrameTooBig));
@@ -461,8 +461,8 @@ mod limits_on_what_comes_out {
         let data = |bad: usize| {
             let mut data = vec![b'a'; 200];
             data[bad] = 0xFF;
-            let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
-            outcome_with(&frame(TEXT, &payload), limits, DeflateParameters::NONE).1
+            let payload = compress(&mut compressor(NO_PARAMETERS), &data).concat();
+            outcome_with(&frame(TEXT, &payload), limits, NO_PARAMETERS).1
         };
         assert_eq!(data(99), Some(Violation::InvalidUtf8));
         assert_eq!(data(100), Some(Violation::MessageTooBig));
@@ -505,7 +505,7 @@ mod limits_on_what_comes_out {
                 let options = Deflate { level, ..options() };
                 let mut compressor = Compressor::new(&options, with_bits(bits), 64 * 1024);
                 let bytes = message(BINARY, &compress(&mut compressor, &data));
-                let outcome = outcome_with(&bytes, limits, DeflateParameters::NONE);
+                let outcome = outcome_with(&bytes, limits, NO_PARAMETERS);
                 assert_eq!(outcome, (vec![Binary(data.clone())], None), "{level} {bits}");
             }
         }
@@ -525,7 +525,7 @@ mod contexts {
 
     #[test]
     fn our_window_is_kept_or_forgotten_as_was_agreed() {
-        let mut kept = compressor(DeflateParameters::NONE);
+        let mut kept = compressor(NO_PARAMETERS);
         let mut forgotten = compressor(no_takeover());
         let first = compress(&mut kept, b"Hello");
         assert_ne!(compress(&mut kept, b"Hello"), first);
@@ -535,7 +535,7 @@ mod contexts {
 
     #[test]
     fn an_idle_connection_gives_back_only_what_was_agreed_to_be_forgotten() {
-        let mut kept = compressor(DeflateParameters::NONE);
+        let mut kept = compressor(NO_PARAMETERS);
         compress(&mut kept, b"Hello");
         kept.shrink();
         assert_eq!(compress(&mut kept, b"Hello"), [hex("f2 00 11 00 00")]);
@@ -547,7 +547,7 @@ mod contexts {
 
     #[test]
     fn an_abandoned_message_is_no_part_of_what_follows() {
-        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut compressor = compressor(NO_PARAMETERS);
         let first = compress(&mut compressor, b"Hello");
         compressor.push(&mut &b"never sent, never sent"[..]).unwrap();
         compressor.abandon();
@@ -556,9 +556,9 @@ mod contexts {
 
     #[test]
     fn ten_thousand_messages_in_one_context() {
-        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut compressor = compressor(NO_PARAMETERS);
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         let mut steps = Steps::default();
         for at in 0..10_000_u64 {
             let data = format!("{{\"sequence\":{at},\"price\":{}}}", at * 7919 % 1000);
@@ -656,7 +656,7 @@ mod compressing {
     fn pieces_are_full_and_the_last_one_is_little_more_wherever_the_message_ends() {
         const MOST: usize = 64;
         let data = noise(4 * MOST, 10);
-        for parameters in [DeflateParameters::NONE, no_takeover()] {
+        for parameters in [NO_PARAMETERS, no_takeover()] {
             for len in 0..data.len() {
                 let mut compressor = Compressor::new(&options(), parameters, MOST);
                 let pieces = compress(&mut compressor, &data[..len]);
@@ -672,7 +672,7 @@ mod compressing {
     #[test]
     fn giving_memory_back_within_a_message_loses_nothing_of_it() {
         let data = noise(1000, 11);
-        for parameters in [DeflateParameters::NONE, no_takeover()] {
+        for parameters in [NO_PARAMETERS, no_takeover()] {
             for most in [64, 64 * 1024] {
                 let mut compressor = Compressor::new(&options(), parameters, most);
                 compress(&mut compressor, b"before");
@@ -698,7 +698,7 @@ mod compressing {
         let data = noise(200_000, 8);
         for level in [0, 1, 2, 6, 9] {
             let options = Deflate { level, ..options() };
-            let mut compressor = Compressor::new(&options, DeflateParameters::NONE, 64 * 1024);
+            let mut compressor = Compressor::new(&options, NO_PARAMETERS, 64 * 1024);
             let len = compress(&mut compressor, &data).concat().len();
             // Level 1 has no blocks but those with fixed codes.
             let more = data.len() / if level == 1 { 16 } else { 1000 };
@@ -708,7 +708,7 @@ mod compressing {
 
     #[test]
     fn a_flush_lets_out_all_that_went_in() {
-        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut compressor = compressor(NO_PARAMETERS);
         let mut payloads = Vec::new();
         for part in [&b"one, "[..], b"", b"two, ", b"three"] {
             assert!(!compressor.push(&mut &part[..]).unwrap());
@@ -724,7 +724,7 @@ mod compressing {
         assert_eq!(outcome(&message(TEXT, &payloads)), (expected, None));
         // Each of them is there when its fragment is.
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         decoder.feed(&frame(TEXT & 0x7F, &payloads[0]));
         let found = decoder.advance(Delivery::Fragments).unwrap();
         assert!(matches!(found, Some(Found::Fragment { len: 5, .. })), "{found:?}");
@@ -737,10 +737,10 @@ mod streaming {
     #[test]
     fn fragments_come_as_they_inflate_and_are_bounded() {
         let data = prose(300_000, 9);
-        let payload = compress(&mut compressor(DeflateParameters::NONE), &data).concat();
+        let payload = compress(&mut compressor(NO_PARAMETERS), &data).concat();
         let bytes = frame(TEXT, &payload);
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         let mut rest = &bytes[..];
         let mut out = Vec::new();
         while !rest.is_empty() {
@@ -757,9 +757,9 @@ mod streaming {
 
     #[test]
     fn text_that_is_not_looked_at_comes_as_bytes() {
-        let payload = compress(&mut compressor(DeflateParameters::NONE), b"\xff\xfe").concat();
+        let payload = compress(&mut compressor(NO_PARAMETERS), b"\xff\xfe").concat();
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         decoder.leave_text_unchecked();
         decoder.feed(&frame(TEXT, &payload));
         let found = Found::Message { kind: MessageKind::Text, len: 2 };
@@ -785,16 +785,16 @@ fn messages_that_end_in_final_blocks() {
 
 /// RFC 7692 section 7.1, and what servers may answer instead.
 mod negotiation {
-    use landline::{DeflateMismatch, Mismatch, Parameter};
+    use landline::error::{DeflateMismatch, Mismatch, Parameter};
 
     use super::*;
 
     fn agree(offer: Deflate, lines: &[&str]) -> Result<Option<DeflateParameters>, Mismatch> {
-        offer.agree(lines.iter().map(|line| line.as_bytes()))
+        deflate::agree(&offer, lines.iter().map(|line| line.as_bytes()))
     }
 
     fn parameters(server: (bool, u8), client: (bool, u8)) -> DeflateParameters {
-        let mut parameters = DeflateParameters::NONE;
+        let mut parameters = NO_PARAMETERS;
         (parameters.server_no_context_takeover, parameters.server_max_window_bits) = server;
         (parameters.client_no_context_takeover, parameters.client_max_window_bits) = client;
         parameters
@@ -888,15 +888,18 @@ mod negotiation {
             ),
         ] {
             let expected = format!("permessage-deflate; client_max_window_bits{expected}");
-            assert_eq!(offer.offer(), expected);
+            assert_eq!(deflate::offer(&offer), expected);
         }
     }
 
     #[test]
     fn our_window_is_not_mentioned_if_the_options_say_so() {
         let silent = Deflate { offer_client_max_window_bits: false, ..Deflate::default() };
-        assert_eq!(silent.offer(), "permessage-deflate");
-        assert_eq!(Deflate { client_max_window_bits: 9, ..silent }.offer(), "permessage-deflate");
+        assert_eq!(deflate::offer(&silent), "permessage-deflate");
+        assert_eq!(
+            deflate::offer(&Deflate { client_max_window_bits: 9, ..silent }),
+            "permessage-deflate"
+        );
         let asks = Deflate {
             server_max_window_bits: 11,
             client_no_context_takeover: true,
@@ -905,7 +908,7 @@ mod negotiation {
         };
         let expected = "permessage-deflate; server_max_window_bits=11; \
                         client_no_context_takeover; server_no_context_takeover";
-        assert_eq!(asks.offer(), expected);
+        assert_eq!(deflate::offer(&asks), expected);
     }
 
     #[test]
@@ -915,20 +918,24 @@ mod negotiation {
             let name = |good: bool, name| if good { None } else { Some(name) };
             let server = Deflate { server_max_window_bits: value, ..plain };
             let expected = name((8..=15).contains(&value), "server_max_window_bits");
-            assert_eq!(server.out_of_range(), expected, "{value}");
+            assert_eq!(deflate::out_of_range(&server), expected, "{value}");
             let client = Deflate { client_max_window_bits: value, ..plain };
             let expected = name((9..=15).contains(&value), "client_max_window_bits");
-            assert_eq!(client.out_of_range(), expected, "{value}");
+            assert_eq!(deflate::out_of_range(&client), expected, "{value}");
             let level = Deflate { level: value, ..plain };
-            assert_eq!(level.out_of_range(), name((0..=9).contains(&value), "level"), "{value}");
+            assert_eq!(
+                deflate::out_of_range(&level),
+                name((0..=9).contains(&value), "level"),
+                "{value}"
+            );
         }
         let mut all =
             Deflate { server_max_window_bits: 7, client_max_window_bits: 8, level: 10, ..plain };
-        assert_eq!(all.out_of_range(), Some("server_max_window_bits"));
+        assert_eq!(deflate::out_of_range(&all), Some("server_max_window_bits"));
         all.server_max_window_bits = 8;
-        assert_eq!(all.out_of_range(), Some("client_max_window_bits"));
+        assert_eq!(deflate::out_of_range(&all), Some("client_max_window_bits"));
         all.client_max_window_bits = 9;
-        assert_eq!(all.out_of_range(), Some("level"));
+        assert_eq!(deflate::out_of_range(&all), Some("level"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod section_5_4_order_of_fragments {
-    use landline::proto::Violation;
+    use landline::error::Violation;
 
     use crate::proto_support::{Binary, Close, OwnedEvent, Ping, hex, outcome, text};
 
@@ -103,7 +103,7 @@ mod section_5_4_order_of_fragments {
 }
 
 mod many_fragments {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::recv::{Decoder, Delivery, Limits};
 
     use crate::proto_support::{
@@ -267,10 +267,9 @@ mod many_fragments {
 }
 
 mod delivery {
-    use landline::proto::Violation;
-    use landline::proto::close::CloseFrame;
-    use landline::proto::message::{Message, MessageKind, MessageRef};
+    use landline::error::Violation;
     use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+    use landline::{CloseFrame, Message, MessageKind, MessageRef};
 
     use crate::proto_support::{frame, hex};
 

@@ -4,7 +4,7 @@
 
 /// Section 5.7 and the vectors of Python's websocket-client, byte by byte as they stand there.
 mod section_5_7_examples {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::frame::Opcode;
 
     use crate::proto_support::{Binary, Ping, Pong, encoder, hex, outcome, text};
@@ -72,7 +72,7 @@ mod section_5_7_examples {
 }
 
 mod section_5_1_masked_server_frames {
-    use landline::proto::Violation;
+    use landline::error::Violation;
 
     use crate::proto_support::{hex, outcome, text};
 
@@ -100,7 +100,7 @@ mod section_5_1_masked_server_frames {
 }
 
 mod section_5_2_base_framing {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::frame::{Header, MAX_HEADER, Opcode};
 
     use crate::proto_support::{
@@ -261,7 +261,7 @@ mod section_5_2_base_framing {
 
 /// Each value of the first two bytes, against a model that was written from the RFC's tables.
 mod section_5_2_exhaustively {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::recv::{Decoder, Delivery, Limits};
 
     use crate::proto_support::{Binary, Close, OwnedEvent, Ping, Pong, Steps, Text};
@@ -341,10 +341,10 @@ mod section_5_2_exhaustively {
 mod section_5_3_masking {
     use std::sync::{Arc, Mutex};
 
-    use landline::proto::close::{CloseCode, CloseFrame};
     use landline::proto::frame::Opcode;
     use landline::proto::mask::mask_into;
     use landline::proto::send::{Encoder, MaskKeys, Refused};
+    use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::client_frames;
 
@@ -469,7 +469,7 @@ mod section_5_3_masking {
 }
 
 mod limits_are_judged_on_the_header {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::recv::{Decoder, Delivery, Limits};
 
     use crate::proto_support::{Binary, announce, frame, limits, outcome_with};
@@ -680,8 +680,8 @@ mod many_frames_in_one_read {
 /// What the decoder asks for, in bytes: little for an idle peer, much for a busy one, and a big
 /// binary payload goes straight to its message.
 mod space_for_the_next_read {
-    use landline::proto::message::{Message, MessageKind, MessageRef};
     use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+    use landline::{Message, MessageKind, MessageRef};
 
     use crate::proto_support::{announce, frame, hex};
 
@@ -1177,7 +1177,7 @@ mod space_for_the_next_read {
 mod memory_that_is_not_there {
     use std::process::Command;
 
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::recv::{Decoder, Delivery};
     use landline::proto::utf8::Utf8;
 

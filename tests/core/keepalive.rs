@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use landline::proto::keepalive::{Due, Keepalive, Timer};
+use landline::Keepalive;
+use landline::proto::keepalive::{Due, Timer};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

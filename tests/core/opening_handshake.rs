@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
-use landline::proto::handshake::{Key, Mismatch, NotOpened, request, verify};
-use landline::proto::http::{HeadError, HeadReader, MAX_BODY, MAX_HEAD, MAX_LINE, Response};
+use landline::error::{HeadError, Mismatch};
+use landline::http::Response;
+use landline::proto::handshake::{Key, NotOpened, request, verify};
+use landline::proto::http;
+use landline::proto::http::{HeadReader, MAX_BODY, MAX_HEAD, MAX_LINE};
 
 /// The key of RFC 6455 section 1.3: the base64 of "the sample nonce".
 fn sample_key() -> Key {
@@ -280,8 +283,8 @@ mod section_4_2_2_server_answer {
         {
             let mut answer = answer(&[line]);
             assert_eq!(verify(&answer, &sample_key(), &[]), Ok(None), "{line}");
-            assert!(answer.is_body_complete(b""), "{line}: no body follows a 101");
-            answer.keep_body(b"\x81\x05Hello");
+            assert!(http::is_body_complete(&answer, b""), "{line}: no body follows a 101");
+            http::keep_body(&mut answer, b"\x81\x05Hello");
             assert_eq!(answer.body(), b"");
         }
     }
@@ -475,7 +478,7 @@ mod rfc_9112_response_heads {
         ] {
             let response = response(head);
             assert_eq!((response.status(), response.reason()), (status, reason), "{head:?}");
-            assert_eq!(response.minor_version(), u8::from(head.starts_with("HTTP/1.1")));
+            assert_eq!(http::minor_version(&response), u8::from(head.starts_with("HTTP/1.1")));
             assert_eq!(response.headers().iter().count(), 0);
         }
         let head = lines(b"A:b\r\na: \t c d \t\r\nEmpty:\r\n!#$%&'*+-.^_`|~09aZ: x:y\r\nT: a\tb");
@@ -530,7 +533,7 @@ mod rfc_9112_response_heads {
         while !rest.is_empty() {
             let (response, len) = read(&rest).unwrap().unwrap();
             statuses.push(response.status());
-            assert!(response.is_body_complete(b""), "an interim response has no body");
+            assert!(http::is_body_complete(&response, b""), "an interim response has no body");
             rest.drain(..len);
         }
         assert_eq!(statuses, [100, 103, 101]);
@@ -617,12 +620,12 @@ mod rfc_9112_section_6_body_of_a_refusal {
         let read_in = |sizes: &mut dyn FnMut(usize) -> usize| {
             let mut refusal = refusal();
             let mut len = 0;
-            while !refusal.is_body_complete(&raw[..len]) && len < raw.len() {
+            while !http::is_body_complete(&refusal, &raw[..len]) && len < raw.len() {
                 len = sizes(len).min(raw.len());
             }
-            refusal.keep_body(&raw[..len]);
+            http::keep_body(&mut refusal, &raw[..len]);
             assert!(refusal.body().len() <= MAX_BODY);
-            (refusal.body().to_vec(), refusal.is_body_complete(&raw[..len]))
+            (refusal.body().to_vec(), http::is_body_complete(&refusal, &raw[..len]))
         };
         let whole = read_in(&mut |_| raw.len());
         let shown = String::from_utf8_lossy(&raw[..raw.len().min(80)]);
@@ -768,8 +771,8 @@ mod rfc_9112_section_6_body_of_a_refusal {
         for status in [101, 204, 304] {
             let mut response =
                 response(&format!("HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n"));
-            assert!(response.is_body_complete(b""), "{status}");
-            response.keep_body(b"Hello");
+            assert!(http::is_body_complete(&response, b""), "{status}");
+            http::keep_body(&mut response, b"Hello");
             assert_eq!(response.body(), b"", "{status}");
         }
     }
@@ -779,9 +782,9 @@ mod rfc_9112_section_6_body_of_a_refusal {
         for status in [200, 201, 203, 205, 303, 305, 400, 407, 999] {
             let mut response =
                 response(&format!("HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n"));
-            assert!(!response.is_body_complete(b"Hell"), "{status}");
-            assert!(response.is_body_complete(b"Hello"), "{status}");
-            response.keep_body(b"Hello");
+            assert!(!http::is_body_complete(&response, b"Hell"), "{status}");
+            assert!(http::is_body_complete(&response, b"Hello"), "{status}");
+            http::keep_body(&mut response, b"Hello");
             assert_eq!(response.body(), b"Hello", "{status}");
         }
     }
@@ -904,7 +907,7 @@ mod what_the_errors_say {
     #[test]
     fn a_response_is_shown_without_its_secrets_and_without_its_body() {
         let mut refusal = response("HTTP/1.1 403 No\r\nServer: x\r\nSet-Cookie: a=b\r\n\r\n");
-        refusal.keep_body(b"secret");
+        http::keep_body(&mut refusal, b"secret");
         assert_eq!(
             format!("{refusal:?}"),
             "Response { status: 403, reason: \"No\", \

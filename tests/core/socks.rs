@@ -4,9 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use landline::error::SocksError;
 use landline::proto::socks::Destination::{Address, Name};
 use landline::proto::socks::Version::{V4, V5};
-use landline::proto::socks::{Destination, Handshake, SocksError, Version};
+use landline::proto::socks::{Destination, Handshake, Version};
 
 const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
 const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0xab, 0xcdef));

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // A test may panic.
 
 mod the_streaming_check {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::utf8::Utf8;
 
     /// Checks `parts` one after the other: the text, or which part was refused (one past the last
@@ -221,7 +221,7 @@ mod the_streaming_check {
 }
 
 mod section_8_1_text_messages {
-    use landline::proto::Violation;
+    use landline::error::Violation;
     use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
     use crate::proto_support::{Binary, Ping, announce, frame, hex, outcome, text};

@@ -7,11 +7,11 @@ use crate::proto_support;
 
 use std::time::{Duration, Instant};
 
-use landline::proto::close::{CloseCode, CloseFrame};
 use landline::proto::frame::Opcode;
-use landline::proto::keepalive::{Due, Keepalive, Timer};
+use landline::proto::keepalive::{Due, Timer};
 use landline::proto::recv::{Decoder, Delivery, Limits};
 use landline::proto::send::{Encoder, MaskKeys};
+use landline::{CloseCode, CloseFrame, Keepalive};
 
 use proto_support::{
     Binary, Close, Numbers, OwnedEvent, Ping, Pong, Steps, Text, close_payload, frame,

@@ -11,7 +11,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{Builder, CloseCode, Error, Event, Message, MessageKind, TlsOptions, WebSocket};
+use landline::tls::TlsOptions;
+use landline::{Builder, CloseCode, Error, Event, Message, MessageKind, WebSocket};
 
 /// The slowest scenario takes half a minute, so one that takes this long hangs.
 const SCENARIO_LIMIT: Duration = Duration::from_secs(180);

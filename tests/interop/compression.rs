@@ -1,6 +1,7 @@
 //! permessage-deflate with every combination of takeover and window bits that a server takes.
 
-use landline::{Deflate, DeflateParameters, Message, WebSocket};
+use landline::deflate::{Deflate, DeflateParameters};
+use landline::{Message, WebSocket};
 
 use super::{LARGE, Outcome, Peer, close};
 

@@ -91,7 +91,9 @@ fn settings_that_are_skipped_are_logged_without_what_they_hold() {
         "no_proxy" => Some("a.test, http://user:s3cret@b.test/, c.test".into()),
         _ => None,
     };
-    assert!(landline::Proxy::from_variables("ws://server.test/", variable).unwrap().is_none());
+    assert!(
+        landline::proxy::Proxy::from_variables("ws://server.test/", variable).unwrap().is_none()
+    );
     let lines = LINES.0.lock().unwrap().join("\n");
     for expected in [
         "http_proxy is skipped: it names no proxy that is understood",
@@ -116,7 +118,7 @@ fn redirects_and_cookies_are_logged_without_secrets() {
         let head = format!("HTTP/1.1 308 There\r\nLocation: {location}\r\n");
         peer.send((head + "Set-Cookie: b=s3cret\r\n\r\n").as_bytes());
     });
-    let jar = std::sync::Arc::new(landline::CookieJar::new());
+    let jar = std::sync::Arc::new(landline::cookie::CookieJar::new());
     jar.set("ws://127.0.0.1/", "c=s3cret").unwrap();
     let builder = Builder::new()
         .cookie_store(jar.clone())

@@ -9,9 +9,10 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{
-    App, Builder, Callbacks, Cause, Error, Fixed, Keepalive, MessageRef, Proxy, Timeout,
-};
+use landline::backoff::Fixed;
+use landline::error::Cause;
+use landline::proxy::Proxy;
+use landline::{App, Builder, Callbacks, Error, Keepalive, MessageRef, Timeout};
 
 const PORT: u16 = 9001;
 /// Where the server says, again and again, which connection this is, from which address.

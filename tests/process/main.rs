@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landline::{CloseCode, Error, Message, Timeout, Violation, WebSocket};
+use landline::error::Violation;
+use landline::{CloseCode, Error, Message, Timeout, WebSocket};
 use process::{again, passed, value};
 use support::*;
 
@@ -389,10 +390,10 @@ fn an_outbox_that_waits_for_its_turn_does_not_spin() {
         });
         let app = apps::app_at(server.url(), callbacks)
             .builder(builder().write_timeout(Duration::from_nanos(1)))
-            .outbox(landline::Outbox::new());
+            .outbox(landline::app::Outbox::new());
         app.handle().send("second").unwrap();
         let exit = app.run_forever();
-        assert!(matches!(exit, Ok(landline::Exit::Closed(_))), "{exit:?}");
+        assert!(matches!(exit, Ok(landline::app::Exit::Closed(_))), "{exit:?}");
         writing.unwrap().join();
         server.join();
     });

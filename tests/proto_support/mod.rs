@@ -3,11 +3,11 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
-use landline::proto::Violation;
-use landline::proto::close::CloseFrame;
-use landline::proto::message::{Fragment, Message, MessageKind};
+use landline::error::Violation;
+use landline::proto::frame::encode_close;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::proto::send::{Encoder, MaskKeys};
+use landline::{CloseFrame, Fragment, Message, MessageKind};
 
 /// What was received, with its bytes; the fragments of a message are put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl OwnedEvent {
         match self {
             Text(text) => text.len(),
             Binary(bytes) | Ping(bytes) | Pong(bytes) => bytes.len(),
-            Close(close) => close.encode().len(),
+            Close(close) => encode_close(close).len(),
         }
     }
 }

@@ -14,9 +14,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{
-    Builder, CloseCode, Error, Keepalive, Message, Proxy, ProxyProblem, SocksError, TlsOptions,
-};
+use landline::error::{ProxyProblem, SocksError};
+use landline::proxy::Proxy;
+use landline::tls::TlsOptions;
+use landline::{Builder, CloseCode, Error, Keepalive, Message};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};

@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 
-use landline::{CloseCode, Error, InvalidInput, Keepalive, Message, Proxy};
+use landline::error::InvalidInput;
+use landline::proxy::Proxy;
+use landline::{CloseCode, Error, Keepalive, Message};
 use support::proxy::{Relay, Rules};
 use support::*;
 

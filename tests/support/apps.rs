@@ -1,11 +1,13 @@
 //! For the tests of `App`: a server of several connections, and a handler that writes down what
 //! is called.
 
-use landline::{
-    App, Cause, Closed, Error, Fragment, Handler, HandlerResult, MessageRef, Open, Sender, Side,
-};
+use landline::app::Open;
+use landline::error::{Cause, Side};
+use landline::{App, Closed, Error, Fragment, Handler, MessageRef, Sender};
 
 use super::{Peer, Server, builder, listener, spawn};
+
+pub type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// An App that pings nobody, and goes through no proxy.
 pub fn app_at<H: Handler>(url: impl Into<String>, handler: H) -> App<H> {

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use landline::Stream;
+use landline::stream::Stream;
 
 /// Which method of a stream was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

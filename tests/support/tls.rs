@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
 
-use landline::TlsOptions;
+use landline::tls::TlsOptions;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

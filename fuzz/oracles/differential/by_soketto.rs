@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use landline::proto::Violation;
+use landline::error::Violation;
 use soketto::base::{Codec, OpCode};
 use soketto::connection::{Builder, Error, Mode};
 use soketto::{Data, Incoming, Parsing};

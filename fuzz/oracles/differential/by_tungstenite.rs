@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use landline::proto::Violation;
+use landline::error::Violation;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 

@@ -9,9 +9,8 @@ use crate::error::{
 };
 use crate::proto::Violation;
 use crate::proto::close::CloseFrame;
-use crate::proto::handshake::Mismatch;
-use crate::proto::http::{HeadError, HeadReader, Response};
-use crate::proto::socks::SocksError;
+use crate::proto::error::{HeadError, Mismatch, SocksError};
+use crate::proto::http::{HeadReader, Response};
 
 /// What the table says: of the first attempt, and once a connection has stood.
 const ALWAYS: [bool; 2] = [true, true];

@@ -29,7 +29,7 @@ impl Proxy {
     /// elsewhere: `variable` is asked for the value of each name.
     ///
     /// ```
-    /// use landline::Proxy;
+    /// use landline::proxy::Proxy;
     ///
     /// let settings = |name: &str| match name {
     ///     "all_proxy" => Some("socks://proxy.example:1080/".into()),

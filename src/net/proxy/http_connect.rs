@@ -10,7 +10,7 @@ use crate::error::{Error, ProxyProblem};
 use crate::log::log_head;
 use crate::net::deadline::Deadline;
 use crate::net::{BODY_WAIT, MAX_INTERIM};
-use crate::proto::http::{HeadReader, MAX_BODY, Response};
+use crate::proto::http::{self, HeadReader, MAX_BODY, Response};
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.
 pub(super) fn ask(
@@ -92,9 +92,9 @@ fn read_head(exchange: &mut Exchange<'_>) -> Result<Response, Error> {
 fn with_body(exchange: &mut Exchange<'_>, mut response: Response) -> Response {
     let soon = Deadline::after(Some(BODY_WAIT));
     let mut body = Vec::new();
-    while !response.is_body_complete(&body)
+    while !http::is_body_complete(&response, &body)
         && matches!(exchange.read(&mut body, MAX_BODY, soon), Ok(1..))
     {}
-    response.keep_body(&body);
+    http::keep_body(&mut response, &body);
     response
 }

@@ -36,7 +36,7 @@ use no_proxy::NoProxy;
 /// server's name and address.
 ///
 /// ```
-/// use landline::Proxy;
+/// use landline::proxy::Proxy;
 ///
 /// let proxy = Proxy::new("socks5h://proxy.example:1080")?
 ///     .credentials("user", "password")?

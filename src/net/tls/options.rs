@@ -22,7 +22,8 @@ use crate::error::{Error, InvalidInput};
 /// at the first connection, so that later connections resume its sessions.
 ///
 /// ```no_run
-/// use landline::{Builder, TlsOptions};
+/// use landline::Builder;
+/// use landline::tls::TlsOptions;
 /// let tls = TlsOptions::new().ca_pem_file("ca.pem")?.server_name("internal.example");
 /// let ws = Builder::new().tls(tls).connect("wss://10.1.2.3/feed")?;
 /// # Ok::<(), landline::Error>(())

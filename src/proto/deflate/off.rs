@@ -3,26 +3,24 @@
 
 #![allow(clippy::needless_pass_by_ref_mut)] // The signatures are those of the feature.
 
-use super::handshake::Mismatch;
+use super::error::Mismatch;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deflate {}
 
-impl Deflate {
-    pub(crate) fn out_of_range(&self) -> Option<&'static str> {
-        match *self {}
-    }
+pub(crate) fn out_of_range(deflate: &Deflate) -> Option<&'static str> {
+    match *deflate {}
+}
 
-    pub(crate) fn offer(&self) -> String {
-        match *self {}
-    }
+pub(crate) fn offer(deflate: &Deflate) -> String {
+    match *deflate {}
+}
 
-    pub(crate) fn agree<'a>(
-        &self,
-        _: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Option<DeflateParameters>, Mismatch> {
-        match *self {}
-    }
+pub(crate) fn agree<'a>(
+    deflate: &Deflate,
+    _: impl Iterator<Item = &'a [u8]>,
+) -> Result<Option<DeflateParameters>, Mismatch> {
+    match *deflate {}
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

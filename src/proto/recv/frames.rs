@@ -1,9 +1,8 @@
 //! What the bytes that are there mean: frames, and the messages that they make.
 
 use super::{BULK, Decoder, Delivery, Found, LARGE_BUFFER};
-use crate::proto::close::CloseFrame;
 use crate::proto::error::Violation;
-use crate::proto::frame::{Header, Opcode};
+use crate::proto::frame::{Header, Opcode, decode_close};
 use crate::proto::message::MessageKind;
 
 /// A data frame whose payload is being read.
@@ -104,7 +103,7 @@ impl Decoder {
             Opcode::Ping => Found::Ping { len },
             Opcode::Pong => Found::Pong { len },
             _ => {
-                self.close = CloseFrame::decode(payload)?;
+                self.close = decode_close(payload)?;
                 self.closed = true;
                 Found::Close { len }
             }

@@ -12,7 +12,7 @@ use super::*;
 use crate::error::{Cause, Closed};
 use crate::net::duplex::Duplex;
 use crate::net::stream::Stream;
-use crate::proto::frame::Header;
+use crate::proto::frame::{Header, encode_close};
 use crate::proto::http::HeadReader;
 use crate::proto::mask::mask_into;
 use crate::proto::send::{MaskKeys, Refused};
@@ -150,7 +150,7 @@ fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
     assert_eq!((local.code.unwrap().value(), &*local.reason), (1011, NO_RANDOM));
     assert!(!sender.is_open());
     let expected =
-        [(false, Opcode::Text, b"a part".to_vec()), (true, Opcode::Close, local.encode())];
+        [(false, Opcode::Text, b"a part".to_vec()), (true, Opcode::Close, encode_close(&local))];
     assert_eq!(recorder.frames(), expected);
 }
 
@@ -201,12 +201,12 @@ mod compressed {
     use std::thread;
 
     use super::*;
-    use crate::proto::deflate::{Deflate, DeflateParameters};
+    use crate::proto::deflate::{Deflate, NO_PARAMETERS};
 
     /// An open connection that compresses all messages.
     fn compressed(write: Option<Duration>) -> (Sender, Arc<Wire>, Arc<Recorder>) {
         let options = Deflate { min_size: 0, ..Deflate::default() };
-        connection_with(write, Some(Deflation::new(&options, DeflateParameters::NONE)))
+        connection_with(write, Some(Deflation::new(&options, NO_PARAMETERS)))
     }
 
     #[test]

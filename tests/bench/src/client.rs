@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use landline::{Builder, Event, TlsOptions};
+use landline::tls::TlsOptions;
+use landline::{Builder, Event};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tungstenite::{Bytes, Message};
 

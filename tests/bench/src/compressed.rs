@@ -1,8 +1,9 @@
 //! The messages of the measurements of compression, and how they are compressed and inflated.
 
+use landline::deflate::Deflate;
+use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
-use landline::{Deflate, DeflateParameters};
 
 use crate::wire::header;
 
@@ -68,7 +69,7 @@ pub fn prose(len: usize, seed: u64) -> String {
 }
 
 pub fn compressor(bits: u8) -> Compressor {
-    let mut parameters = DeflateParameters::NONE;
+    let mut parameters = NO_PARAMETERS;
     parameters.client_max_window_bits = bits;
     Compressor::new(&Deflate::default(), parameters, 64 * 1024)
 }
@@ -77,7 +78,7 @@ pub fn decoder(limit: Option<u64>) -> Decoder {
     let mut limits = Limits::default();
     limits.max_message_size = limit;
     let mut decoder = Decoder::new(limits);
-    decoder.accept_deflate(&DeflateParameters::NONE);
+    decoder.accept_deflate(&NO_PARAMETERS);
     decoder
 }
 
@@ -107,7 +108,7 @@ pub fn inflate(
     decoder: &mut Decoder,
     mut bytes: &[u8],
     delivery: Delivery,
-) -> Result<usize, landline::Violation> {
+) -> Result<usize, landline::error::Violation> {
     let mut len = 0;
     while !bytes.is_empty() {
         bytes = &bytes[decoder.feed(bytes)..];

@@ -1,11 +1,12 @@
 //! What compression takes (RFC 7692): the same however long a message is, and back when the
 //! connection is idle as far as was agreed on.
 
-use landline::proto::Violation;
+use landline::Message;
+use landline::deflate::{Deflate, DeflateParameters};
+use landline::error::Violation;
+use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
-use landline::proto::deflate::{Deflate, DeflateParameters};
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::message::Message;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline_memory::{live, measure};
 
@@ -17,7 +18,7 @@ const COMPRESSING: usize = 376 * KIB;
 const INFLATING: usize = 64 * KIB;
 
 fn no_takeover() -> DeflateParameters {
-    let mut parameters = DeflateParameters::NONE;
+    let mut parameters = NO_PARAMETERS;
     parameters.client_no_context_takeover = true;
     parameters.server_no_context_takeover = true;
     parameters
@@ -53,7 +54,7 @@ fn compress(compressor: &mut Compressor, mut bytes: &[u8], mut take: impl FnMut(
 #[test]
 fn a_message_of_16_mib_is_compressed_with_a_window_and_a_piece() {
     let data = noise(16 << 20);
-    let mut compressor = compressor(DeflateParameters::NONE);
+    let mut compressor = compressor(NO_PARAMETERS);
     let (len, used) = measure(|| {
         let mut len = 0;
         compress(&mut compressor, &data, |piece| len += piece.len());
@@ -67,7 +68,7 @@ fn a_message_of_16_mib_is_compressed_with_a_window_and_a_piece() {
 #[test]
 fn a_compressor_that_forgets_gives_all_back_and_one_that_does_not_its_piece() {
     let data = noise(1 << 20);
-    for (parameters, stays) in [(no_takeover(), 0), (DeflateParameters::NONE, COMPRESSING)] {
+    for (parameters, stays) in [(no_takeover(), 0), (NO_PARAMETERS, COMPRESSING)] {
         let mut compressor = compressor(parameters);
         let start = live();
         compress(&mut compressor, &data, |_| ());
@@ -82,7 +83,7 @@ fn a_compressor_that_forgets_gives_all_back_and_one_that_does_not_its_piece() {
 
 /// Messages as frames of a server.
 fn framed(opcode: Opcode, messages: &[&[u8]]) -> Vec<u8> {
-    let mut compressor = compressor(DeflateParameters::NONE);
+    let mut compressor = compressor(NO_PARAMETERS);
     let mut bytes = Vec::new();
     for message in messages {
         let mut payload = Vec::new();
@@ -115,7 +116,7 @@ fn small_messages_are_inflated_without_an_allocation() {
         let bytes = framed(opcode, &vec![message.as_bytes(); 200]);
         let (first, rest) = bytes.split_at(bytes.len() / 2);
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         let before = lend(&mut decoder, first);
         let (after, used) = measure(|| lend(&mut decoder, rest));
         assert_eq!(before + after, 200);
@@ -129,7 +130,7 @@ fn a_small_message_after_a_big_one_gives_its_memory_back() {
         let big = vec![b'a'; 4 << 20];
         let bytes = framed(opcode, &[&big, b"small"]);
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         let start = live();
         assert_eq!(lend(&mut decoder, &bytes), 2);
         let stays = live() - start;
@@ -140,7 +141,7 @@ fn a_small_message_after_a_big_one_gives_its_memory_back() {
 
 #[test]
 fn a_compressed_message_is_handed_out_in_fragments_with_a_window_and_a_step() {
-    for (parameters, stays) in [(no_takeover(), 8 * KIB), (DeflateParameters::NONE, INFLATING)] {
+    for (parameters, stays) in [(no_takeover(), 8 * KIB), (NO_PARAMETERS, INFLATING)] {
         let mut frames = Vec::new();
         compress(&mut compressor(parameters), &noise(1 << 20), |piece| {
             frames.extend_from_slice(piece);
@@ -175,7 +176,7 @@ fn a_compressed_message_is_handed_out_in_fragments_with_a_window_and_a_step() {
 
 /// One message of so many zeros in one frame, a thousandth as long.
 fn bomb(opcode: Opcode, zeros: usize) -> Vec<u8> {
-    let mut compressor = compressor(DeflateParameters::NONE);
+    let mut compressor = compressor(NO_PARAMETERS);
     let (mib, mut compressed) = (vec![0; 1 << 20], Vec::new());
     let mut left = zeros;
     while left > 0 {
@@ -207,7 +208,7 @@ fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
             limits.max_message_size = Some(LIMIT as u64);
             let ((refused, out), used) = measure(|| {
                 let mut decoder = Decoder::new(limits);
-                decoder.accept_deflate(&DeflateParameters::NONE);
+                decoder.accept_deflate(&NO_PARAMETERS);
                 let (mut rest, mut out) = (&bytes[..], 0);
                 loop {
                     match decoder.advance(delivery) {
@@ -239,7 +240,7 @@ fn endless_messages_that_each_inflate_a_thousandfold_are_all_delivered_in_the_sa
     const SIZE: usize = 512 * KIB;
     let bytes = bomb(Opcode::Binary, SIZE);
     let mut decoder = Decoder::new(Limits::default());
-    decoder.accept_deflate(&DeflateParameters::NONE);
+    decoder.accept_deflate(&NO_PARAMETERS);
     let start = live();
     let mut deliver = |times: usize| {
         let (_, used) = measure(|| {

@@ -3,7 +3,8 @@
 #[path = "../../support/mod.rs"]
 mod support;
 
-use landline::{Error, HandshakeProblem, HeadError};
+use landline::Error;
+use landline::error::{HandshakeProblem, HeadError};
 use landline_memory::{Used, measure};
 use support::*;
 

@@ -7,7 +7,8 @@ use std::io::Read as _;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::{Builder, Error, Message, Timeout, Violation, WebSocket};
+use landline::error::Violation;
+use landline::{Builder, Error, Message, Timeout, WebSocket};
 use landline_memory::{Used, live, measure};
 use support::*;
 

@@ -64,7 +64,7 @@ fn a_server_that_says_nothing_but_new_keys_is_left() {
         let (said, used) = promptly(|| measure(|| error(ws.recv())));
         println!("nothing but key updates: {used:?}");
         let Error::Closed(closed) = &said else { panic!("{said:?}") };
-        assert!(matches!(closed.cause(), landline::Cause::Tls(_)), "{closed:?}");
+        assert!(matches!(closed.cause(), landline::error::Cause::Tls(_)), "{closed:?}");
         assert!(used.peak <= 256 * KIB, "{used:?}");
         drop(ws);
         server.join();

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::TlsOptions;
+use landline::tls::TlsOptions;
 
 use crate::plan::Plan;
 use crate::resources::Resources;

@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{AbortHandle, Builder, CloseCode, Error, Receiver, Sender, TlsOptions, WebSocket};
+use landline::tls::TlsOptions;
+use landline::{AbortHandle, Builder, CloseCode, Error, Receiver, Sender, WebSocket};
 
 use crate::ledger::Ledger;
 use crate::plan::{End, Fault, Plan};

@@ -1,6 +1,7 @@
 //! Which end belongs to which fault.
 
-use landline::{Cause, CloseCode, Error, HandshakeProblem, Side, Timeout};
+use landline::error::{Cause, HandshakeProblem, Side};
+use landline::{CloseCode, Error, Timeout};
 
 use crate::plan::Fault;
 use crate::server::Manner;

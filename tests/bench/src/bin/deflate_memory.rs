@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use flate2::{Compress, Compression, FlushCompress};
-use landline::Violation;
+use landline::error::Violation;
 use landline::proto::recv::Delivery;
 use landline_bench::compressed::{compress, compressor, decoder, frame, inflate, json};
 use landline_bench::heap::{Counting, during, live};

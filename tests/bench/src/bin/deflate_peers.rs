@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use landline::{Builder, Deflate};
+use landline::Builder;
+use landline::deflate::Deflate;
 use landline_bench::compressed::{compress, compressor, frame, json, prose};
 use landline_bench::rounds::median;
 

@@ -10,10 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{App, Exit, Fixed, Handler, HandlerResult, MessageRef, Open, Sender};
+use landline::app::{Exit, Open};
+use landline::backoff::Fixed;
+use landline::{App, Handler, MessageRef, Sender};
 use landline_bench::process::{Another, descriptors, resident, threads};
 use landline_bench::server::shake_hands;
 use landline_bench::wire::header;
+
+type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// More than one, so that the ports of one need not do for all.
 const ADDRESSES: u8 = 8;

@@ -12,14 +12,16 @@ use std::sync::mpsc::{self, Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{
-    App, AppThread, Builder, CloseCode, Closed, Error, Fixed, Handler, HandlerResult, MessageRef,
-    Open, Sender, TlsOptions,
-};
+use landline::app::{AppThread, Open};
+use landline::backoff::Fixed;
+use landline::tls::TlsOptions;
+use landline::{App, Builder, CloseCode, Closed, Error, Handler, MessageRef, Sender};
 use landline_bench::process::{Another, resident, threads};
 use landline_bench::server::tls_config;
 use rustls::{ServerConnection, StreamOwned};
 use tungstenite::protocol::WebSocketConfig;
+
+type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 const KIB: usize = 1024;
 /// Four times what `thousand stacks` finds, as `App::stack_size` advises.

@@ -1,14 +1,6 @@
 //! One connection for ever: connects, delivers, keeps alive, connects again, until it is told to
 //! stop.
 
-pub(crate) mod backoff;
-pub(crate) mod callbacks;
-mod exit;
-pub(crate) mod handle;
-pub(crate) mod handler;
-pub(crate) mod outbox;
-mod session;
-
 use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
@@ -16,15 +8,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use exit::{AppThread, Exit};
-
+use super::backoff::{Backoff, Exponential, Failure, Streak};
+use super::exit::{AppThread, Exit};
+use super::handle::{Handle, Shared};
+use super::handler::Handler;
+use super::outbox::Outbox;
 use crate::client::builder::Builder;
 use crate::error::Error;
 use crate::websocket::WebSocket;
-use backoff::{Backoff, Exponential, Failure, Streak};
-use handle::{Handle, Shared};
-use handler::Handler;
-use outbox::Outbox;
 
 type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
 type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
@@ -48,7 +39,7 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 ///
 /// | `WebSocketApp` | here |
 /// |---|---|
-/// | `on_open`, `on_reconnect` | [`on_open`](Handler::on_open), with [`Open::reconnected`](crate::Open::reconnected) |
+/// | `on_open`, `on_reconnect` | [`on_open`](Handler::on_open), with [`Open::reconnected`](crate::app::Open::reconnected) |
 /// | `on_message`, `on_data` | [`on_message`](Handler::on_message): text or binary |
 /// | `on_cont_message` | [`on_fragment`](Handler::on_fragment), with [`Builder::fragments`] |
 /// | `on_ping`, `on_pong` | the same |
@@ -69,9 +60,9 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
 pub struct App<H> {
     // Dropped first: the destructors of the handler and the hooks find an App that is over.
-    shared: Owner,
+    pub(super) shared: Owner,
     url: String,
-    handler: H,
+    pub(super) handler: H,
     builder: Builder,
     backoff: Box<dyn Backoff + Send>,
     connect_with: ConnectWith,
@@ -109,7 +100,7 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// When to connect again. Default: [`Exponential::new`]; [`Never`](crate::Never) connects
+    /// When to connect again. Default: [`Exponential::new`]; [`Never`](crate::backoff::Never) connects
     /// once.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + Send + 'static) -> Self {
@@ -349,15 +340,15 @@ impl fmt::Debug for Attempt<'_> {
 }
 
 /// How an attempt, or the connection that it opened, ended.
-struct Ended {
-    error: Error,
+pub(super) struct Ended {
+    pub(super) error: Error,
     /// How long the connection was open, if there was one.
-    lived: Option<Duration>,
+    pub(super) lived: Option<Duration>,
 }
 
 /// When it is dropped, by a panic too, no connection comes any more.
 #[derive(Default)]
-struct Owner(Arc<Shared>);
+pub(super) struct Owner(pub(super) Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {

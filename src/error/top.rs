@@ -1,24 +1,12 @@
 //! What can go wrong, and whose fault it is.
 
-mod closed;
-mod connecting;
-mod into_io;
-#[cfg(test)]
-mod tests;
-mod tls;
-
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-pub(crate) use closed::Advice;
-pub use closed::{Cause, Closed, Side};
-use connecting::is_temporary;
-pub use connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError, ProxyProblem};
-#[cfg(feature = "tls")]
-pub(crate) use tls::is_ca_used_as_end_entity;
-pub use tls::{TlsError, TlsProblem};
-
+use super::closed::{Cause, Closed, Side};
+use super::connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError, is_temporary};
+use super::tls::TlsError;
 use crate::proto::Violation;
 use crate::proto::close::CloseCode;
 use crate::proto::http::Response;
@@ -150,7 +138,7 @@ impl Error {
     /// otherwise and a server that breaks the protocol stay as they are.
     ///
     /// It knows nothing of what went before. For an [`App`](crate::App) that has had a connection,
-    /// [`Failure::is_retryable`](crate::Failure::is_retryable) decides.
+    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable) decides.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -1,0 +1,18 @@
+//! What an [`App`](crate::App) is made of: how it ends, what its [`Handle`](crate::Handle) says,
+//! and the queue for what is sent while there is no connection.
+
+pub(crate) mod backoff;
+pub(crate) mod callbacks;
+mod exit;
+pub(crate) mod handle;
+pub(crate) mod handler;
+mod outbox;
+pub(crate) mod run;
+mod session;
+
+pub use callbacks::CallbackResult;
+pub use exit::{AppThread, Exit};
+pub use handle::{Delivery, SendError, SendProblem};
+pub use handler::Open;
+pub use outbox::{Outbox, WhenFull};
+pub use run::Attempt;
