@@ -31,7 +31,7 @@ impl Handler for Quotes {
         println!("open at attempt {}: subscribing to {}", open.attempt, self.symbols.join(", "));
         let subscriptions: Vec<_> =
             self.symbols.iter().map(|symbol| format!("subscribe {symbol}")).collect();
-        Ok(sender.batch(&subscriptions)?) // All in one system call.
+        Ok(sender.send_all(&subscriptions)?) // All in one system call.
     }
 
     fn on_message(&mut self, _: &Sender, message: MessageRef<'_>) -> HandlerResult {

@@ -258,7 +258,7 @@ impl Connection {
 
     fn batch(&mut self, count: usize, len: usize) {
         let text = "t".repeat(len);
-        if self.is_done(self.ws.sender().batch(vec![&text[..]; count])) {
+        if self.is_done(self.ws.sender().send_all(vec![&text[..]; count])) {
             self.sent.extend(vec![Message::Text(text); count]);
         }
     }

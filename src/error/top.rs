@@ -294,7 +294,7 @@ pub enum Timeout {
     /// `write_timeout` passed before the peer had taken all of it. The connection is over.
     Send,
     /// `write_timeout` passed while other threads were sending. Nothing was sent, and the
-    /// connection goes on. Of a [`batch`](crate::Sender::batch), the first messages may have been
+    /// connection goes on. Of a [`send_all`](crate::Sender::send_all), the first messages may have been
     /// sent.
     Busy,
     /// The peer was silent for the keepalive timeout after a ping. A few servers never answer

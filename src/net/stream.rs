@@ -73,6 +73,11 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns the address of this end, if it has one.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
     /// For the streams of `std`: the one to use instead.
     #[doc(hidden)]
     fn into_shared(self) -> Arc<dyn Stream>
@@ -84,7 +89,7 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
 }
 
 macro_rules! socket {
-    ($socket:ty, |$this:ident| $peer_addr:expr, $($into_shared:item)?) => {
+    ($socket:ty, |$this:ident| $peer_addr:expr, $local_addr:expr, $($into_shared:item)?) => {
         impl Stream for $socket {
             fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
                 io::Read::read(&mut &*self, buf)
@@ -119,16 +124,22 @@ macro_rules! socket {
                 $peer_addr
             }
 
+            fn local_addr(&self) -> Option<SocketAddr> {
+                let $this = self;
+                $local_addr
+            }
+
             $($into_shared)?
         }
     };
 }
 
-socket!(TcpStream, |this| Self::peer_addr(this).ok(),);
+socket!(TcpStream, |this| Self::peer_addr(this).ok(), Self::local_addr(this).ok(),);
 #[cfg(unix)]
 socket!(
     std::os::unix::net::UnixStream,
     |_this| None,
+    None,
     fn into_shared(self) -> Arc<dyn Stream> {
         Arc::new(Guest(super::unix::without_sigpipe(self)))
     }
@@ -174,5 +185,9 @@ impl<S: Stream> Stream for Guest<S> {
 
     fn peer_addr(&self) -> Option<SocketAddr> {
         if panicking() { None } else { self.0.peer_addr() }
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        if panicking() { None } else { self.0.local_addr() }
     }
 }

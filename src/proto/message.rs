@@ -47,6 +47,47 @@ impl Message {
             Self::Binary(bytes) => bytes,
         }
     }
+
+    /// Returns the text, moved out.
+    ///
+    /// # Errors
+    /// A binary message comes back unchanged.
+    pub fn into_text(self) -> Result<String, Self> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Binary(_) => Err(self),
+        }
+    }
+
+    /// Returns the kind of the message.
+    #[must_use]
+    pub fn kind(&self) -> MessageKind {
+        MessageRef::from(self).kind()
+    }
+
+    /// Returns whether this is a text message.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.kind() == MessageKind::Text
+    }
+
+    /// Returns whether this is a binary message.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        self.kind() == MessageKind::Binary
+    }
+
+    /// Returns the length in bytes, of text in UTF-8.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Returns whether the message has no bytes. RFC 6455 allows such a message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
 }
 
 impl From<String> for Message {
@@ -148,6 +189,30 @@ impl<'a> MessageRef<'a> {
             Self::Text(_) => MessageKind::Text,
             Self::Binary(_) => MessageKind::Binary,
         }
+    }
+
+    /// Returns whether this is a text message.
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        self.kind() == MessageKind::Text
+    }
+
+    /// Returns whether this is a binary message.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        self.kind() == MessageKind::Binary
+    }
+
+    /// Returns the length in bytes, of text in UTF-8.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Returns whether the message has no bytes.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.as_bytes().is_empty()
     }
 }
 

@@ -23,9 +23,10 @@ use std::time::Duration;
 use crate::error::{Closed, Error};
 use crate::proto::close::CloseFrame;
 use crate::proto::http::Response;
-use crate::proto::message::{AsMessage, Event, Message};
+use crate::proto::message::{AsMessage, Event, Message, MessageKind};
 use receiver::{MessageReader, Messages, Receiver};
 use sender::Sender;
+use writer::MessageWriter;
 
 /// A connection: a [`Receiver`] and a [`Sender`] together.
 ///
@@ -57,7 +58,25 @@ impl WebSocket {
         self.sender.clone()
     }
 
-    /// Splits it into its halves, for different threads.
+    /// Splits the connection into its halves, for different threads. `WebSocket::from(receiver)`
+    /// makes it one again.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// let ws = landline::connect("wss://example.com/chat")?;
+    /// let (mut receiver, sender) = ws.split();
+    /// let printer = std::thread::spawn(move || {
+    ///     for message in receiver.messages() {
+    ///         println!("{:?}", message?);
+    ///     }
+    ///     Ok::<_, landline::Error>(receiver)
+    /// });
+    /// sender.send("hello")?;
+    /// sender.close(landline::CloseCode::NORMAL)?;
+    /// let receiver = printer.join().expect("the thread does not panic")?;
+    /// println!("{:?}", receiver.closed());
+    /// # Ok::<(), landline::Error>(())
+    /// ```
     #[must_use]
     pub fn split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
@@ -71,12 +90,39 @@ impl WebSocket {
         self.sender.send(message)
     }
 
+    /// Sends many messages, a few system calls for all of them; see [`Sender::send_all`].
+    ///
+    /// # Errors
+    /// As [`Sender::send_all`].
+    pub fn send_all<M: AsMessage>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<(), Error> {
+        self.sender.send_all(messages)
+    }
+
+    /// Begins a message that is written in fragments; see [`Sender::writer`].
+    ///
+    /// # Errors
+    /// As [`Sender::writer`].
+    pub fn writer(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
+        self.sender.writer(kind)
+    }
+
     /// Sends a Ping; see [`Sender::ping`].
     ///
     /// # Errors
     /// As [`Sender::ping`].
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.sender.ping(payload)
+    }
+
+    /// Sends a Pong that answers no Ping; see [`Sender::pong`].
+    ///
+    /// # Errors
+    /// As [`Sender::pong`].
+    pub fn pong(&self, payload: &[u8]) -> Result<(), Error> {
+        self.sender.pong(payload)
     }
 
     /// Waits for the next message; see [`Receiver::recv`].
@@ -141,25 +187,35 @@ impl WebSocket {
         self.receiver.reader_timeout(timeout)
     }
 
-    /// Does the whole closing handshake (RFC 6455 section 7): sends Close, discards what still
-    /// arrives until the peer's Close, and returns how the connection ended. It takes at most `close_timeout`, and
-    /// two seconds for the peer to end the stream after its Close; then the connection is cut.
+    /// Does the whole closing handshake, and returns how the connection ended; see
+    /// [`Receiver::close`].
     ///
-    /// A connection that is over already is no error: this returns how it ended.
+    /// # Examples
+    /// ```no_run
+    /// use landline::CloseCode;
+    ///
+    /// let mut ws = landline::connect("wss://example.com/feed")?;
+    /// let closed = ws.close((CloseCode::NORMAL, "done"))?;
+    /// println!("{closed}; the server's code was {}", closed.code());
+    /// # Ok::<(), landline::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`InvalidInput::Close`](crate::error::InvalidInput::Close) for a code or reason that must not be
-    /// sent: nothing happens then.
+    /// As [`Receiver::close`].
     pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
-        match self.receiver.ask_close(close.into()) {
-            Err(error @ Error::InvalidInput(_)) => Err(error),
-            Ok(()) | Err(_) => Ok(self.receiver.finish()),
-        }
+        self.receiver.close(close)
     }
 
     /// Ends the connection at once; see [`Sender::abort`].
     pub fn abort(&self) {
         self.sender.abort();
+    }
+
+    /// Returns whether messages can still be sent, as far as is known here; see
+    /// [`Sender::is_open`].
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.sender.is_open()
     }
 
     /// Returns how the connection ended; see [`Receiver::closed`].
@@ -197,9 +253,29 @@ impl WebSocket {
         self.sender.latency()
     }
 
-    /// Returns the address of the other end of the socket; `None` if it has none.
+    /// Returns the address of the other end of the socket: of the proxy, if the connection leads
+    /// through one.
+    ///
+    /// It is `None` for a Unix socket, and for a [stream](crate::stream::Stream) that does not tell
+    /// its address. It is no `io::Result`, as in `std`, because a stream without an address is no
+    /// failure; a socket that the system has forgotten gives `None` too.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.receiver.peer_addr()
+    }
+
+    /// Returns the address of this end of the socket; `None` as for [`peer_addr`](Self::peer_addr).
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.receiver.local_addr()
+    }
+}
+
+/// Makes a receiver a whole connection again, after [`split`](WebSocket::split). Other senders of
+/// the connection stay usable.
+impl From<Receiver> for WebSocket {
+    fn from(receiver: Receiver) -> Self {
+        let sender = Sender::new(receiver.wire.clone());
+        Self { receiver, sender }
     }
 }

@@ -218,6 +218,25 @@ impl Receiver {
         }
     }
 
+    /// Does the whole closing handshake (RFC 6455 section 7): sends Close, discards what still
+    /// arrives until the peer's Close, and returns how the connection ended.
+    ///
+    /// It takes at most `close_timeout`, and two seconds for the peer to end the stream after its
+    /// Close; then the connection is cut. If a [`close`](crate::Sender::close) of a sender has begun
+    /// the closing handshake, this completes it. A connection that is over already is no error: this
+    /// returns how it ended.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Close`](crate::error::InvalidInput::Close) for a code or reason that must not
+    /// be sent: nothing happens then.
+    pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
+        // Noted only: `finish` sends it, and reads meanwhile.
+        match self.wire.ask_close(close.into()) {
+            Err(error @ Error::InvalidInput(_)) => Err(error),
+            Ok(()) | Err(_) => Ok(self.finish()),
+        }
+    }
+
     /// How the connection ended, with both Close frames: also when `recv` says
     /// [`Error::Protocol`] or [`Error::Timeout`]. `None` while it has not.
     #[must_use]
@@ -243,11 +262,6 @@ impl Receiver {
         self.wire.latency()
     }
 
-    /// Notes a Close to send: [`finish`](Self::finish) does it, and reads meanwhile.
-    pub(crate) fn ask_close(&self, close: CloseFrame) -> Result<(), Error> {
-        self.wire.ask_close(close)
-    }
-
     pub(crate) fn so_far(&self) -> Closed {
         self.wire.close_state.so_far()
     }
@@ -256,9 +270,13 @@ impl Receiver {
         self.wire.duplex.stream().peer_addr()
     }
 
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.wire.duplex.stream().local_addr()
+    }
+
     /// Sees a closing handshake through that has begun: discards what still arrives, waits for
     /// the peer's Close until `close_timeout`, and a little for the end of the stream.
-    pub(crate) fn finish(&mut self) -> Closed {
+    fn finish(&mut self) -> Closed {
         self.discard();
         let closed = self.wire.close_state.so_far();
         // What comes after the socket is closed would reset the connection, and destroy the Close

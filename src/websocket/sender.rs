@@ -71,13 +71,16 @@ impl Sender {
     ///
     /// ```no_run
     /// # let ws = landline::connect("ws://localhost")?;
-    /// ws.sender().batch(["one", "two", "three"])?;
+    /// ws.send_all(["one", "two", "three"])?;
     /// # Ok::<(), landline::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`send`](Self::send); a part of the messages may have been sent then.
-    pub fn batch<M: AsMessage>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), Error> {
+    pub fn send_all<M: AsMessage>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<(), Error> {
         // The iterator is the caller's: it must not run while a lock is held.
         let messages: Vec<_> = messages.into_iter().collect();
         let messages: Vec<_> = messages.iter().map(AsMessage::as_message).collect();
@@ -133,7 +136,8 @@ impl Sender {
     /// Begins the closing handshake: sends Close, after the frame that is being written if there
     /// is one. The thread in `recv` completes it, returns how the connection ended, and cuts the
     /// connection after `close_timeout`. If the receiver is gone, the connection ends when the last
-    /// sender is dropped. To do both here, use [`WebSocket::close`](crate::WebSocket::close).
+    /// sender is dropped. To do both here, use
+    /// [`WebSocket::close`](crate::WebSocket::close) or [`Receiver::close`](crate::Receiver::close).
     ///
     /// While no thread is in `recv` this does not wait for the peer, because the caller may be the
     /// one that receives: if the peer does not take the Close at once, the next `recv` sends it.

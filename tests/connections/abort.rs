@@ -238,7 +238,7 @@ fn who_waits_behind_a_message_that_is_being_written_is_woken_by_an_abort() {
         let (inside, is_inside) = channel();
         let jobs: [fn(&landline::Sender) -> Error; 3] = [
             |sender| error(sender.send("behind it")),
-            |sender| error(sender.batch(["behind", "it"])),
+            |sender| error(sender.send_all(["behind", "it"])),
             |sender| error(sender.writer(landline::MessageKind::Binary)),
         ];
         let waiting = jobs.map(|job| {

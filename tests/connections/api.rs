@@ -13,8 +13,8 @@ use std::time::Duration;
 use landline::error::{Cause, HandshakeError, InvalidInput, Violation};
 use landline::http::Response;
 use landline::{
-    AbortHandle, AsMessage, Builder, CloseCode, CloseFrame, Closed, Error, Event, Message,
-    MessageKind, MessageRef, Receiver, Sender, Timeout, WebSocket,
+    AbortHandle, AsMessage, Builder, CloseCode, CloseFrame, Closed, Error, Event, Keepalive,
+    Message, MessageKind, MessageRef, Receiver, Sender, Timeout, WebSocket,
 };
 use support::streams::{Call, Judged};
 use support::*;
@@ -83,6 +83,86 @@ fn whatever_is_text_or_bytes_can_be_sent() {
 }
 
 #[test]
+fn a_message_tells_its_kind_and_its_length() {
+    for (message, kind, len) in [
+        (Message::from("é"), MessageKind::Text, 2),
+        (Message::from(""), MessageKind::Text, 0),
+        (Message::from(b"bin"), MessageKind::Binary, 3),
+        (Message::from([]), MessageKind::Binary, 0),
+    ] {
+        let is_text = kind == MessageKind::Text;
+        assert_eq!((message.kind(), message.len(), message.is_empty()), (kind, len, len == 0));
+        assert_eq!((message.is_text(), message.is_binary()), (is_text, !is_text));
+        let borrowed = MessageRef::from(&message);
+        assert_eq!((borrowed.kind(), borrowed.len(), borrowed.is_empty()), (kind, len, len == 0));
+        assert_eq!((borrowed.is_text(), borrowed.is_binary()), (is_text, !is_text));
+    }
+    assert_eq!(Message::from("text").into_text(), Ok("text".to_owned()));
+    // Nothing is lost.
+    assert_eq!(Message::from(b"bin").into_text(), Err(Message::from(b"bin")));
+}
+
+#[test]
+fn a_keepalive_is_made_of_an_interval_and_a_timeout() {
+    let second = Duration::from_secs(1);
+    let Keepalive { interval, timeout } = Keepalive::new(second, 2 * second);
+    assert_eq!((interval, timeout), (Some(second), Some(2 * second)));
+    assert_eq!(Keepalive::new(None, None), Keepalive::OFF);
+}
+
+#[test]
+fn both_ends_of_the_socket_have_an_address() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.socket().peer_addr().unwrap());
+        let ws = builder().connect(&server.url()).unwrap();
+        assert_eq!(ws.peer_addr(), Some(server.addr));
+        assert_eq!(ws.local_addr(), Some(server.join()));
+    });
+}
+
+#[test]
+fn the_halves_can_close_and_be_joined_again() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            for expected in ["sent by the sender", "sent by both", "sent by another"] {
+                peer.expect(TEXT, expected.as_bytes());
+            }
+            peer.expect(PONG, b"unasked");
+            peer.expect(TEXT, b"written");
+            peer.send(&text("received"));
+            let close = peer.next_frame().unwrap();
+            peer.send(&text("discarded"));
+            peer.send(&frame(CLOSE, true, &close.payload));
+            close.payload
+        });
+        let (receiver, sender) = builder().connect(&server.url()).unwrap().split();
+        sender.send("sent by the sender").unwrap();
+        let another = sender.clone();
+        // The receiver keeps the connection open, whatever becomes of the senders.
+        drop(sender);
+        let mut ws = WebSocket::from(receiver);
+        assert!(ws.is_open());
+        ws.send("sent by both").unwrap();
+        another.send("sent by another").unwrap();
+        ws.pong(b"unasked").unwrap();
+        let mut writer = ws.writer(MessageKind::Text).unwrap();
+        writer.write_all(b"written").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("received"));
+        let (mut receiver, sender) = ws.split();
+        let refused = receiver.close(CloseCode::NO_STATUS).unwrap_err();
+        assert!(matches!(refused, Error::InvalidInput(InvalidInput::Close)), "{refused:?}");
+        assert!(sender.is_open());
+        let closed = receiver.close((1000, "bye")).unwrap();
+        assert!(closed.is_clean() && !sender.is_open() && !another.is_open());
+        let again = receiver.close(1001).unwrap(); // It is over already.
+        assert_eq!(again.to_string(), closed.to_string());
+        assert!(!WebSocket::from(receiver).is_open());
+        assert_eq!(server.join(), b"\x03\xe8bye");
+    });
+}
+
+#[test]
 fn whatever_is_a_code_and_a_reason_can_be_closed_with() {
     fn close(close: impl Into<CloseFrame>) -> (Option<u16>, String) {
         let close = close.into();
@@ -114,7 +194,7 @@ fn what_owns_its_bytes_is_sent_and_closed_with() {
         });
         let mut ws = builder().connect(&server.url()).unwrap();
         ws.send("one".to_owned()).unwrap();
-        ws.sender().batch(["two", "three", "four"].map(str::to_owned)).unwrap();
+        ws.send_all(["two", "three", "four"].map(str::to_owned)).unwrap();
         ws.send(vec![1, 2]).unwrap();
         assert!(ws.close((1000, "bye")).unwrap().is_clean());
         assert_eq!(server.join(), b"\x03\xe8bye");
@@ -632,10 +712,10 @@ fn a_batch_arrives_as_its_messages() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let ws = builder().connect(&server.url()).unwrap();
-        ws.sender().batch(["one", "two"]).unwrap();
-        ws.sender().batch([MessageRef::Text("three"), MessageRef::Binary(b"four")]).unwrap();
-        ws.sender().batch(Vec::<&str>::new()).unwrap();
-        ws.sender().batch(vec![&[7_u8; 100_000][..]; 3]).unwrap();
+        ws.sender().send_all(["one", "two"]).unwrap();
+        ws.sender().send_all([MessageRef::Text("three"), MessageRef::Binary(b"four")]).unwrap();
+        ws.sender().send_all(Vec::<&str>::new()).unwrap();
+        ws.sender().send_all(vec![&[7_u8; 100_000][..]; 3]).unwrap();
         drop(ws);
         let frames = server.join();
         let four: Vec<_> = frames[..4].iter().map(|frame| &*frame.payload).collect();
@@ -753,7 +833,7 @@ fn the_end_is_told_alike_by_everything() {
             error(ws.send("x")),
             error(ws.ping(b"")),
             error(sender.pong(b"")),
-            error(sender.batch(["x"])),
+            error(sender.send_all(["x"])),
             error(sender.writer(MessageKind::Text).unwrap().finish()),
             error(sender.close(CloseCode::NORMAL)),
             Error::Closed(ws.close(CloseCode::NORMAL).unwrap()),

@@ -424,7 +424,7 @@ mod sending {
                 });
             let ws = server.connect(Deflate { min_size: 3, ..all() });
             let messages: [&[u8]; 5] = [b"Hello", b"no", b"Hello", &big, b"Hello"];
-            ws.sender().batch(messages).unwrap();
+            ws.sender().send_all(messages).unwrap();
             let received = server.join();
             assert_eq!(received[1][0].first, FIN | BINARY);
             for (at, frames) in received.iter().enumerate() {

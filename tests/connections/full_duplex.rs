@@ -495,7 +495,7 @@ fn a_batch_lets_a_pong_through(builder: landline::Builder, answer: &'static str)
         let message = vec![7; 8 * 1024];
         let count = FLOOD / message.len();
         let sending = spawn(move || {
-            let _ = sender.batch(vec![&message[..]; count]); // The server goes in the middle.
+            let _ = sender.send_all(vec![&message[..]; count]); // The server goes in the middle.
         });
         let event = receiver.next_event().unwrap();
         assert!(matches!(event, Event::Ping(b"between")), "{event:?}");

@@ -488,7 +488,7 @@ mod masking_keys {
         });
         let ws = builder().connect(&server.url()).unwrap();
         for _ in 0..count / 1000 {
-            ws.sender().batch([&b""[..]; 1000]).unwrap();
+            ws.sender().send_all([&b""[..]; 1000]).unwrap();
         }
         server.join()
     }

@@ -855,7 +855,7 @@ fn a_message_that_waits_too_long_behind_another_times_out_and_breaks_nothing() {
         let other = ws.sender();
         let waiting = spawn(move || {
             takes(SHORT, || timed_out(other.send("never sent"), Timeout::Busy));
-            takes(SHORT, || timed_out(other.batch(["never", "sent"]), Timeout::Busy));
+            takes(SHORT, || timed_out(other.send_all(["never", "sent"]), Timeout::Busy));
             takes(SHORT, || timed_out(other.writer(landline::MessageKind::Text), Timeout::Busy));
         });
         waiting.join();

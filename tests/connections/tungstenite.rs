@@ -100,7 +100,7 @@ fn messages_in_fragments_come_back_whole() {
         assert!(ws.recv().unwrap() == Message::Binary(vec![7; 300_000]));
         sender.writer(MessageKind::Binary).unwrap().finish().unwrap();
         assert_eq!(ws.recv().unwrap(), Message::Binary(Vec::new()));
-        sender.batch(["one", "two", "three"]).unwrap();
+        sender.send_all(["one", "two", "three"]).unwrap();
         let three: Vec<_> = (0..3).map(|_| ws.recv().unwrap()).collect();
         assert_eq!(three, ["one", "two", "three"].map(Message::from));
         assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());

@@ -255,7 +255,7 @@ fn a_process_with_little_stack_for_its_threads_can_do_everything() {
             let big = vec![7; 1 << 20];
             ws.send(&big).unwrap();
             assert_eq!(ws.recv().unwrap().as_bytes().len(), big.len());
-            ws.sender().batch(["one", "two"]).unwrap();
+            ws.sender().send_all(["one", "two"]).unwrap();
             assert_eq!(ws.recv().unwrap(), Message::from("one"));
             assert!(matches!(ws.next_event().unwrap(), landline::Event::Text("two")));
             assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());

@@ -132,4 +132,8 @@ impl Stream for TlsStream {
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.duplex.stream().peer_addr()
     }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.duplex.stream().local_addr()
+    }
 }

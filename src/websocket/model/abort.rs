@@ -46,12 +46,7 @@ fn an_abort_wakes_a_thread_that_closes() {
     explore(2, || {
         // The peer does not answer.
         let (mut receiver, sender, peer) = connection(PLENTY, PLENTY);
-        let closing = spawn(move || {
-            if let Err(error) = receiver.ask_close(CloseCode::NORMAL.into()) {
-                is_aborted(&error);
-            }
-            receiver.finish()
-        });
+        let closing = spawn(move || receiver.close(CloseCode::NORMAL).unwrap());
         sender.abort();
         assert!(matches!(closing.join().unwrap().cause(), Cause::Aborted));
         drop(peer);

@@ -155,10 +155,7 @@ fn two_senders_a_receiver_and_one_who_closes_come_to_an_end() {
     explore(1, || {
         let (mut receiver, sender, mut peer) = connection(9, PLENTY);
         let other = sender.clone();
-        let receiving = spawn(move || {
-            receiver.ask_close(CloseCode::NORMAL.into()).unwrap();
-            receiver.finish()
-        });
+        let receiving = spawn(move || receiver.close(CloseCode::NORMAL).unwrap());
         let first = spawn(move || sender.send("aaa"));
         let second = spawn(move || other.send("xxx"));
         peer.send(Opcode::Ping, b"1");

@@ -108,7 +108,7 @@ impl Client for Landline {
     }
 
     fn send_batch(&mut self, payload: &Bytes) {
-        self.ws.sender().batch((0..BATCH).map(|_| &payload[..])).unwrap();
+        self.ws.sender().send_all((0..BATCH).map(|_| &payload[..])).unwrap();
     }
 
     fn receive(&mut self, count: usize, len: usize) {

@@ -74,7 +74,7 @@ impl<'a> Sending<'a> {
     fn batch(&mut self) -> Result<(), Error> {
         let count = self.left.min(self.rng.u64(1..20));
         let messages: Vec<_> = (0..count).map(|_| self.next(Some(400))).collect();
-        self.call("batch", || self.sender.batch(&messages))
+        self.call("send_all", || self.sender.send_all(&messages))
     }
 
     fn fragments(&mut self) -> Result<(), Error> {

@@ -163,7 +163,7 @@ impl Handler for Everything {
     fn on_open(&mut self, sender: &Sender, _: &Open<'_>) -> HandlerResult {
         self.connections += 1;
         sender.ping(b"are you there?")?;
-        Ok(sender.batch(["a", &"long".repeat(100_000)])?)
+        Ok(sender.send_all(["a", &"long".repeat(100_000)])?)
     }
 
     fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
