@@ -3,6 +3,7 @@
 pub mod client;
 pub mod compressed;
 pub mod heap;
+pub mod memory;
 pub mod process;
 pub mod rounds;
 pub mod server;
