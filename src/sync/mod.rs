@@ -10,14 +10,14 @@ use model as imp;
 #[cfg(not(all(test, any(loom, shuttle))))]
 use real as imp;
 
-pub(crate) use imp::{AtomicBool, OnceLock, now, panicking, yield_now};
+pub(crate) use imp::{AtomicBool, AtomicUsize, OnceLock, now, panicking, yield_now};
 /// A lock that says whether a thread panicked while it held it.
 pub(crate) use imp::{Mutex as PoisonMutex, MutexGuard};
 pub(crate) use mutex::{Condvar, Mutex};
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 mod real {
-    pub(crate) use std::sync::atomic::AtomicBool;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
     pub(crate) use std::thread::{panicking, yield_now};
 

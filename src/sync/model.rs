@@ -6,13 +6,13 @@ use std::time::Instant;
 
 #[cfg(loom)]
 pub(crate) use loom::{
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, AtomicUsize},
     sync::{Condvar, Mutex, MutexGuard},
     thread::yield_now,
 };
 #[cfg(all(shuttle, not(loom)))]
 pub(crate) use shuttle::{
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, AtomicUsize},
     sync::{Condvar, Mutex, MutexGuard},
     thread::yield_now,
 };

@@ -4,12 +4,15 @@
 //! and the write lock, where writers wait for `out`. The lock is free again when its [`FairGuard`]
 //! is dropped. [`wake_all`](FairLock::wake_all) makes all waiting threads check whether the
 //! connection is still open.
+//!
+//! A lock that no thread waits for is taken and released by one atomic operation each.
 
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::net::deadline::Deadline;
-use crate::sync::{Condvar, Mutex, MutexGuard, now};
+use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, now};
 
 /// Letting the running thread lock again is faster than waking another. To stay fair, the lock is
 /// handed over once a thread has waited this long.
@@ -19,16 +22,32 @@ const FAIRNESS_INTERVAL: Duration = Duration::from_millis(1);
 #[cfg(all(test, loom))]
 const FAIRNESS_INTERVAL: Duration = Duration::ZERO;
 
-#[derive(Debug, Default)]
+/// Nothing holds the lock, and nothing waits for it.
+const FREE: usize = 0;
+/// A thread holds the lock, or it is handed over to the next that wakes up.
+const LOCKED: usize = 1;
+/// Threads wait in the queue, so that the lock is taken and released under the queue's mutex.
+const QUEUED: usize = 2;
+
+#[derive(Debug)]
 pub(super) struct FairLock {
+    /// [`FREE`], or some of [`LOCKED`] and [`QUEUED`]. Once `QUEUED` is set, only a thread that
+    /// holds `queue` changes it.
+    state: AtomicUsize,
     queue: Mutex<Queue>,
     /// Notified when the lock becomes free, and when the connection ends.
     next: Condvar,
 }
 
+impl Default for FairLock {
+    fn default() -> Self {
+        let (queue, next) = (Mutex::default(), Condvar::default());
+        Self { state: AtomicUsize::new(FREE), queue, next }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
-    locked: bool,
     /// The lock belongs to the next waiting thread that wakes up, and to no other.
     handed_over: bool,
     waiting: usize,
@@ -55,24 +74,44 @@ impl FairLock {
         deadline: impl FnOnce() -> Deadline,
         is_open: impl Fn() -> bool,
     ) -> Result<FairGuard<'_>, LockError> {
+        if !self.swap(FREE, LOCKED) {
+            self.queue_up(deadline(), is_open)?;
+        }
+        Ok(FairGuard(self))
+    }
+
+    /// Waits in the queue.
+    fn queue_up(&self, deadline: Deadline, is_open: impl Fn() -> bool) -> Result<(), LockError> {
         let mut queue = self.queue.lock();
-        let deadline = if queue.locked { deadline() } else { Deadline::NEVER };
-        while queue.locked {
+        let taken = loop {
+            // Without this bit the thread that holds the lock may release it at any moment.
+            let state = self.state.fetch_or(QUEUED, Ordering::AcqRel);
+            if state & LOCKED == 0 {
+                self.state.fetch_or(LOCKED, Ordering::AcqRel);
+                break Ok(());
+            }
             if !is_open() {
-                return Err(LockError::Closed);
+                break Err(LockError::Closed);
             }
             if deadline.is_past() {
-                return Err(LockError::TimedOut);
+                break Err(LockError::TimedOut);
             }
             queue = self.wait(queue, deadline);
             // Any thread that wakes up takes it, for whatever reason it woke, so that a lock that
             // was handed over is never left without an owner.
             if mem::take(&mut queue.handed_over) {
-                return Ok(FairGuard(self));
+                break Ok(());
             }
+        };
+        if queue.waiting == 0 {
+            self.state.fetch_and(!QUEUED, Ordering::AcqRel);
         }
-        queue.locked = true;
-        Ok(FairGuard(self))
+        taken
+    }
+
+    /// Changes the state, and returns whether it was `from`.
+    fn swap(&self, from: usize, to: usize) -> bool {
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     fn wait<'a>(
@@ -92,6 +131,22 @@ impl FairLock {
         queue
     }
 
+    /// Releases the lock that threads wait for, or hands it over.
+    fn release_to_queue(&self) {
+        let mut queue = self.queue.lock();
+        if let Some(since) = queue.since {
+            let now = now();
+            if now.saturating_duration_since(since) >= FAIRNESS_INTERVAL {
+                queue.since = Some(now);
+                queue.handed_over = true;
+            }
+        }
+        if !queue.handed_over {
+            self.state.fetch_and(!LOCKED, Ordering::AcqRel);
+        }
+        self.next.notify_one();
+    }
+
     /// Makes all waiting threads check `is_open`; call it after that has become false.
     pub(super) fn wake_all(&self) {
         let queue = self.queue.lock();
@@ -103,15 +158,8 @@ impl FairLock {
 
 impl Drop for FairGuard<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.queue.lock();
-        queue.locked = false;
-        if let Some(since) = queue.since {
-            let now = now();
-            if now.saturating_duration_since(since) >= FAIRNESS_INTERVAL {
-                queue.since = Some(now);
-                (queue.locked, queue.handed_over) = (true, true);
-            }
-            self.0.next.notify_one();
+        if !self.0.swap(LOCKED, FREE) {
+            self.0.release_to_queue();
         }
     }
 }

@@ -111,7 +111,7 @@ impl OutGuard<'_> {
     /// Encodes what is pending. Returns `true` if there is anything to write.
     pub(super) fn stage_pending(&mut self) -> bool {
         let wire = self.wire;
-        let pending = wire.pending.take();
+        let Some(pending) = wire.pending.take() else { return self.needs_flush() };
         if self.out.broken {
             wire.set_last_ping(LastPing::None);
             return false;
@@ -147,7 +147,12 @@ impl OutGuard<'_> {
             return false;
         }
         out.ends |= pending.end;
-        pending.tls || out.must_end() || wire.duplex.is_staged(&mut out.half)
+        pending.tls || self.needs_flush()
+    }
+
+    fn needs_flush(&mut self) -> bool {
+        let out = &mut *self.out;
+        !out.broken && (out.must_end() || self.wire.duplex.is_staged(&mut out.half))
     }
 }
 
@@ -200,9 +205,10 @@ impl Pending {
         self.0.lock().end = true;
     }
 
-    /// Takes all of it; the caller must write it.
-    fn take(&self) -> Items {
-        mem::take(&mut *self.0.lock())
+    /// Takes all of it; the caller must write it. `None` if that is nothing.
+    fn take(&self) -> Option<Items> {
+        let mut items = self.0.lock();
+        (!items.is_empty()).then(|| mem::take(&mut *items))
     }
 
     pub(super) fn is_empty(&self) -> bool {

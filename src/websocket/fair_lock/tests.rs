@@ -37,7 +37,8 @@ fn the_lock_is_handed_to_threads_that_have_waited_long() {
         thread.join().unwrap();
     }
     let queue = lock.queue.lock();
-    assert!(!queue.locked && !queue.handed_over && queue.waiting == 0 && queue.since.is_none());
+    assert!(!queue.handed_over && queue.waiting == 0 && queue.since.is_none());
+    assert_eq!(lock.state.load(Ordering::SeqCst), FREE);
 }
 
 #[test]
@@ -56,5 +57,5 @@ fn a_lock_handed_to_a_thread_that_gives_up_is_taken_by_another() {
     drop(guard);
     done.send(()).unwrap();
     thread.join().unwrap();
-    assert!(!lock.queue.lock().locked);
+    assert_eq!(lock.state.load(Ordering::SeqCst), FREE);
 }
