@@ -3,6 +3,7 @@
 pub(crate) mod closed;
 mod connecting;
 mod into_io;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -11,6 +12,7 @@ pub(crate) mod top;
 pub(crate) use closed::{Advice, Closed};
 pub use closed::{Cause, Side};
 pub use connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError, ProxyProblem};
+pub(crate) use retry::Retry;
 #[cfg(feature = "tls")]
 pub(crate) use tls::is_ca_used_as_end_entity;
 pub use tls::{TlsError, TlsProblem};

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::error::{Cause, Closed, Error, Side};
-use crate::proto::close::CloseCode;
+use crate::error::{Closed, Error, Retry};
 
 /// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -253,18 +252,20 @@ impl<'a> Failure<'a> {
         matches!(response.status(), 429 | 503).then_some(asked.min(MAX_RETRY_AFTER))
     }
 
-    /// Decides whether an [`App`](crate::App) connects again. A failure of the first attempt is
-    /// final if the next would most likely fail in the same way, so that a script ends at once.
-    /// After a connection [has stood](Self::has_stood) nearly everything is retried: what worked
-    /// once is down for a while.
+    /// Returns whether an [`App`](crate::App) connects again after this failure.
+    ///
+    /// A failure of the first attempt is final if the next one would most likely fail in the same
+    /// way, so that a script ends at once. This is what [`Error::is_retryable`] says of the error
+    /// alone. After a connection [has stood](Self::has_stood) nearly everything is retried, because
+    /// what worked once is only down for a while.
     ///
     /// | failure | first attempt | once a connection has stood |
     /// |---|---|---|
     /// | the name cannot be looked up, no address can be connected to | retried | retried |
-    /// | any timeout | retried | retried |
-    /// | the stream fails, or ends before the answer to the opening handshake does | retried | retried |
+    /// | any timeout; this machine gives no random bytes to mask a message with | retried | retried |
+    /// | the stream fails, or ends before the answer to the opening handshake is complete | retried | retried |
     /// | status 408, 429, 5xx | retried | retried |
-    /// | any other status: 2xx, 3xx that is not followed, 4xx such as 401, 403, 404 | final | retried |
+    /// | any other status: 2xx, a 3xx that is not followed, a 4xx such as 401, 403 or 404 | final | retried |
     /// | too many redirects, one from `wss` to `ws`, one that leads nowhere | final | retried |
     /// | a 101 that fails a check; an answer that is not HTTP | final | retried |
     /// | TLS: the stream ends in the handshake | retried | retried |
@@ -282,43 +283,12 @@ impl<'a> Failure<'a> {
     /// | closed or aborted on this side | final | final |
     /// | wrong input ([`InvalidInput`](crate::error::InvalidInput)), an error of a handler or hook | final | final |
     ///
-    /// [`App::retry_if`](crate::App::retry_if) replaces it, and
+    /// [`App::retry_if`](crate::App::retry_if) replaces this rule, and
     /// [`App::reconnect_after_normal_close`](crate::App::reconnect_after_normal_close) changes
     /// the row of 1000.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        if self.is_local() || self.is_normal_close() {
-            return false;
-        }
-        match self.error {
-            Error::InvalidInput(_) | Error::Handler(_) => false,
-            error => self.has_stood || self.gave_up() || error.is_retryable(),
-        }
-    }
-
-    /// Returns whether the peer closed because nothing more is to come.
-    pub(crate) fn is_normal_close(&self) -> bool {
-        self.closed().is_some_and(|closed| {
-            // That our answer did not leave any more is no matter.
-            matches!(closed.cause(), Cause::Handshake)
-                && closed.initiator() == Some(Side::Peer)
-                && matches!(closed.code(), CloseCode::NORMAL | CloseCode::NO_STATUS)
-        })
-    }
-
-    /// Returns whether this side closed without its user's asking, because a message could not be
-    /// completed: whatever the peer answered.
-    fn gave_up(&self) -> bool {
-        self.closed().is_some_and(|closed| {
-            closed.initiator() == Some(Side::Local) && !matches!(closed.cause(), Cause::Protocol(_))
-        })
-    }
-
-    /// Whether the connection was ended on this side, by its user.
-    pub(crate) fn is_local(&self) -> bool {
-        self.closed().is_some_and(|closed| {
-            matches!(closed.cause(), Cause::Aborted) || closed.is_asked_for_here()
-        })
+        Retry::of(self.error).is_retried(self.has_stood)
     }
 }
 

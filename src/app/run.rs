@@ -14,7 +14,7 @@ use super::handle::{Handle, Shared};
 use super::handler::Handler;
 use super::outbox::Outbox;
 use crate::client::builder::Builder;
-use crate::error::Error;
+use crate::error::{Closed, Error};
 use crate::websocket::WebSocket;
 
 type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
@@ -258,7 +258,7 @@ impl<H: Handler> App<H> {
                 return Ok(Exit::Stopped);
             }
             let failure = streak.failed(&error, lived, Instant::now());
-            if failure.is_local() {
+            if error.closed().is_some_and(Closed::was_ended_here) {
                 return Ok(Exit::Stopped);
             }
             if !self.retries(&failure) {
@@ -303,7 +303,12 @@ impl<H: Handler> App<H> {
     fn retries(&mut self, failure: &Failure<'_>) -> bool {
         match &mut self.retry_if {
             Some(retry_if) => retry_if(failure),
-            None => failure.is_retryable() || self.after_normal_close && failure.is_normal_close(),
+            None => {
+                let closed = failure.closed();
+                failure.is_retryable()
+                    || self.after_normal_close
+                        && closed.is_some_and(Closed::is_normal_close_of_peer)
+            }
         }
     }
 }

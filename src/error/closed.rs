@@ -122,19 +122,31 @@ impl Closed {
             && self.0.remote.is_some()
     }
 
-    /// Whether the user of this side closed it, before anything else was a reason to.
-    pub(crate) fn is_asked_for_here(&self) -> bool {
-        self.0.asked
-    }
-
     /// Why it ended.
     #[must_use]
     pub fn cause(&self) -> &Cause {
         &self.0.cause
     }
-}
 
-impl Closed {
+    /// Returns whether the user of this side closed the connection, before anything else was a
+    /// reason to.
+    pub(crate) fn is_asked_for_here(&self) -> bool {
+        self.0.asked
+    }
+
+    /// Returns whether the user of this side ended the connection, by `close` or by `abort`.
+    pub(crate) fn was_ended_here(&self) -> bool {
+        self.is_asked_for_here() || matches!(self.0.cause, Cause::Aborted)
+    }
+
+    /// Returns whether the peer closed because nothing more is to come: with 1000, or without a
+    /// code. It does not matter whether our answer could still be written.
+    pub(crate) fn is_normal_close_of_peer(&self) -> bool {
+        matches!(self.0.cause, Cause::Handshake)
+            && self.0.initiator == Some(Side::Peer)
+            && matches!(self.code(), CloseCode::NORMAL | CloseCode::NO_STATUS)
+    }
+
     fn advise(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.advice {
             Some(Advice::Receive) => " (receive for the reason: the peer may have sent one)",

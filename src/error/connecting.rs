@@ -118,18 +118,6 @@ impl ProxyError {
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(self.response()?)
     }
-
-    pub(super) fn is_retryable(&self) -> bool {
-        match &self.problem {
-            ProxyProblem::Connect(_) | ProxyProblem::Io(_) | ProxyProblem::Eof => true,
-            ProxyProblem::Tls(tls) => tls.is_retryable(),
-            ProxyProblem::Head(_) | ProxyProblem::TooManyInterim => false,
-            ProxyProblem::Refused(response) => is_temporary(response),
-            ProxyProblem::Socks(error) => {
-                matches!(error, SocksError::Refused4(91) | SocksError::Refused5(1 | 3..=6))
-            }
-        }
-    }
 }
 
 impl fmt::Display for ProxyError {
@@ -257,11 +245,6 @@ impl StdError for HandshakeError {}
 fn retry_after(refusal: &Response) -> Option<Duration> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     refusal.retry_after(now)
-}
-
-/// A refusal that says "not now".
-pub(super) fn is_temporary(refusal: &Response) -> bool {
-    matches!(refusal.status(), 408 | 429 | 500..=599)
 }
 
 /// Writes the status, and the line of the body where the reason usually stands: what a peer wrote

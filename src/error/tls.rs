@@ -101,11 +101,6 @@ impl TlsError {
             TlsProblem::Alert | TlsProblem::NotTls | TlsProblem::Eof | TlsProblem::Other => false,
         }
     }
-
-    /// Machines without a battery start in 1970, and learn the time when they are connected.
-    pub(super) fn is_retryable(&self) -> bool {
-        matches!(self.problem(), TlsProblem::Eof | TlsProblem::NotValidYet)
-    }
 }
 
 impl fmt::Display for TlsError {

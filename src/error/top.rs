@@ -5,10 +5,10 @@ use std::fmt;
 use std::io;
 
 use super::closed::{Cause, Closed, Side};
-use super::connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError, is_temporary};
+use super::connecting::{ConnectError, HandshakeError, ProxyError};
+use super::retry::Retry;
 use super::tls::TlsError;
 use crate::proto::Violation;
-use crate::proto::close::CloseCode;
 use crate::proto::http::Response;
 
 /// The error of everything in this crate.
@@ -131,49 +131,31 @@ impl Error {
         }
     }
 
-    /// Whether the same may go well if it is tried again later: the network failed, a deadline
-    /// passed, the server or a proxy answered 408, 429 or 5xx, the server closed with 1001, 1006,
-    /// 1011, 1012, 1013 or 1014. Also a certificate that is not valid yet, for a clock that is not
-    /// set yet. Wrong input, refusals such as 401, 404 and 407, a certificate that is not valid
-    /// otherwise and a server that breaks the protocol stay as they are.
+    /// Returns whether the same may go well if it is tried again later. This is the answer for a
+    /// program that has not been connected before: the column "first attempt" of the table of
+    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable).
     ///
-    /// It knows nothing of what went before. For an [`App`](crate::App) that has had a connection,
-    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable) decides.
+    /// It is `true` if the network failed, a deadline passed, the server or a proxy answered with
+    /// status 408, 429 or 5xx, or the server closed with 1001, 1011, 1012, 1013 or 1014, or without
+    /// a Close. It is also `true` for a certificate that is not valid yet, because the clock of
+    /// this machine may not be set yet.
+    ///
+    /// It is `false` for wrong input, for other refusals such as 401, 404 and 407, for any other
+    /// certificate that is not accepted, for a server that breaks the protocol, and for a
+    /// connection that was closed or aborted on this side.
+    ///
+    /// The error does not know what went before. An [`App`](crate::App) does, and asks
+    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable). Both methods follow one rule. They
+    /// differ only after a connection has stood: then an App also retries what is final here, except
+    /// wrong input and an end that somebody wanted.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::InvalidInput(_) | Self::Protocol(_) | Self::Handler(_) => false,
-            Self::Connect(_) | Self::Timeout(_) | Self::Io(_) | Self::Local(_) => true,
-            Self::Tls(tls) => tls.is_retryable(),
-            Self::Proxy(proxy) => proxy.is_retryable(),
-            Self::Handshake(handshake) => match &handshake.problem {
-                HandshakeProblem::Eof => true,
-                HandshakeProblem::Refused => handshake.response().is_some_and(is_temporary),
-                _ => false,
-            },
-            Self::Closed(closed) => {
-                !matches!(closed.cause(), Cause::Aborted | Cause::Protocol(_))
-                    && is_passing(closed.code())
-            }
-        }
+        Retry::of(self).is_retried(false)
     }
 
     pub(crate) fn aborted() -> Self {
         Self::Closed(Closed::new(None, None, Some(Side::Local), false, Cause::Aborted, None))
     }
-}
-
-/// Whether a close code says that the server is away for a while.
-fn is_passing(code: CloseCode) -> bool {
-    matches!(
-        code,
-        CloseCode::GOING_AWAY
-            | CloseCode::ABNORMAL
-            | CloseCode::INTERNAL_ERROR
-            | CloseCode::SERVICE_RESTART
-            | CloseCode::TRY_AGAIN_LATER
-            | CloseCode::BAD_GATEWAY
-    )
 }
 
 impl fmt::Display for Error {

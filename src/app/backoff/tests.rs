@@ -1,28 +1,30 @@
-//! The table of [`Failure::is_retryable`], a row per case.
+//! The table of [`Failure::is_retryable`], and how failures in a row are counted.
 
 use std::io;
 
 use super::*;
 use crate::error::{
-    ConnectError, HandshakeError, HandshakeProblem, InvalidInput, ProxyError, ProxyProblem,
-    Timeout, TlsError,
+    Cause, ConnectError, HandshakeError, HandshakeProblem, InvalidInput, ProxyError, ProxyProblem,
+    Side, Timeout, TlsError,
 };
 use crate::proto::Violation;
-use crate::proto::close::CloseFrame;
+use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::error::{HeadError, Mismatch, SocksError};
 use crate::proto::http::{HeadReader, Response};
 
-/// What the table says: of the first attempt, and once a connection has stood.
+/// The two columns of the table: at the first attempt, and once a connection has stood.
 const ALWAYS: [bool; 2] = [true, true];
-const LATER: [bool; 2] = [false, true];
+const ONCE_STOOD: [bool; 2] = [false, true];
 const NEVER: [bool; 2] = [false, false];
 
+/// Checks a row of the table. The error alone answers as for the first attempt.
 #[track_caller]
 fn assert_retried(error: &Error, expected: [bool; 2]) {
     let retried = [false, true].map(|has_stood| {
         Failure::new(error, 1, Duration::ZERO).with_stood(has_stood).is_retryable()
     });
     assert_eq!(retried, expected, "{error:?}");
+    assert_eq!(error.is_retryable(), expected[0], "{error:?}");
 }
 
 fn answer(status: u16) -> Response {
@@ -64,6 +66,7 @@ fn closed_by_peer(close: CloseFrame) -> Error {
 fn no_connection_comes_about_and_the_same_may_go_well_later() {
     assert_retried(&Error::Connect(Box::new(unreachable())), ALWAYS);
     assert_retried(&Error::Io(io::ErrorKind::ConnectionReset.into()), ALWAYS);
+    assert_retried(&Error::Local(io::Error::other("no random bytes")), ALWAYS);
     assert_retried(&handshake(HandshakeProblem::Eof, 101), ALWAYS);
     for timeout in [
         Timeout::Resolve,
@@ -85,7 +88,7 @@ fn no_connection_comes_about_and_the_same_may_go_well_later() {
 fn the_server_answers_with_a_status() {
     let refused = |status| handshake(HandshakeProblem::Refused, status);
     for status in [200, 204, 300, 304, 400, 401, 403, 404, 407, 410, 418, 426, 451, 499] {
-        assert_retried(&refused(status), LATER);
+        assert_retried(&refused(status), ONCE_STOOD);
     }
     for status in [408, 429, 500, 501, 502, 503, 504, 511, 520, 599] {
         assert_retried(&refused(status), ALWAYS);
@@ -103,7 +106,7 @@ fn the_server_answers_something_else() {
         Mismatch::Subprotocol,
     ];
     for mismatch in mismatches {
-        assert_retried(&handshake(HandshakeProblem::Mismatch(mismatch), 101), LATER);
+        assert_retried(&handshake(HandshakeProblem::Mismatch(mismatch), 101), ONCE_STOOD);
     }
     for problem in [
         HandshakeProblem::Head(HeadError::NotHttp),
@@ -113,7 +116,7 @@ fn the_server_answers_something_else() {
         HandshakeProblem::BadRedirect,
         HandshakeProblem::UnfollowedRedirect,
     ] {
-        assert_retried(&handshake(problem, 302), LATER);
+        assert_retried(&handshake(problem, 302), ONCE_STOOD);
     }
 }
 
@@ -124,7 +127,7 @@ fn tls_fails_while_connecting() {
         &Error::Tls(Box::new(tls(io::Error::from(io::ErrorKind::UnexpectedEof)))),
         ALWAYS,
     );
-    assert_retried(&Error::Tls(Box::new(tls("no TLS at all"))), LATER);
+    assert_retried(&Error::Tls(Box::new(tls("no TLS at all"))), ONCE_STOOD);
 }
 
 #[cfg(feature = "tls")]
@@ -141,7 +144,7 @@ fn tls_does_not_accept_the_certificate_or_is_not_accepted() {
         Rustls::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig),
         Rustls::NoCertificatesPresented,
     ] {
-        assert_retried(&Error::Tls(Box::new(tls(error))), LATER);
+        assert_retried(&Error::Tls(Box::new(tls(error))), ONCE_STOOD);
     }
     // The clock of a machine without a battery is not set yet.
     let not_yet = Rustls::InvalidCertificate(CertificateError::NotValidYet);
@@ -163,7 +166,7 @@ fn the_proxy_does_not_open_the_way() {
         assert_retried(&proxy(ProxyProblem::Refused(answer(status))), ALWAYS);
     }
     for status in [400, 403, 404, 405, 407] {
-        assert_retried(&proxy(ProxyProblem::Refused(answer(status))), LATER);
+        assert_retried(&proxy(ProxyProblem::Refused(answer(status))), ONCE_STOOD);
     }
     let passing = [1, 3, 4, 5, 6].map(SocksError::Refused5);
     for error in [SocksError::Refused4(91)].into_iter().chain(passing) {
@@ -180,14 +183,14 @@ fn the_proxy_does_not_open_the_way() {
         SocksError::Refused5(8),
         SocksError::AddressType(9),
     ] {
-        assert_retried(&proxy(ProxyProblem::Socks(error)), LATER);
+        assert_retried(&proxy(ProxyProblem::Socks(error)), ONCE_STOOD);
     }
     for problem in [
         ProxyProblem::Head(HeadError::NotHttp),
         ProxyProblem::TooManyInterim,
         ProxyProblem::Tls(tls("another name")),
     ] {
-        assert_retried(&proxy(problem), LATER);
+        assert_retried(&proxy(problem), ONCE_STOOD);
     }
 }
 
@@ -228,7 +231,7 @@ fn the_peer_closes_with_a_code() {
         CloseCode::new(4401),
         CloseCode::new(4999),
     ] {
-        assert_retried(&closed_by_peer(code.into()), LATER);
+        assert_retried(&closed_by_peer(code.into()), ONCE_STOOD);
     }
     assert_retried(&closed_by_peer(CloseCode::NORMAL.into()), NEVER);
     assert_retried(&closed_by_peer(CloseFrame::empty()), NEVER);
@@ -262,11 +265,11 @@ fn the_peer_breaks_the_protocol_or_a_limit() {
         Violation::TooManyEmptyFragments,
         Violation::OutOfMemory,
     ] {
-        assert_retried(&Error::Protocol(violation), LATER);
+        assert_retried(&Error::Protocol(violation), ONCE_STOOD);
         let code = CloseFrame::from(violation.close_code());
         let cause = Cause::Protocol(violation);
         let closed = Closed::new(Some(code), None, Some(Side::Local), false, cause, None);
-        assert_retried(&Error::Closed(closed), LATER);
+        assert_retried(&Error::Closed(closed), ONCE_STOOD);
     }
 }
 
@@ -275,7 +278,8 @@ fn this_side_closes() {
     let normal = || CloseFrame::from(CloseCode::NORMAL);
     let restart = CloseFrame::from(CloseCode::SERVICE_RESTART);
     assert_retried(&closed(normal(), normal(), Side::Local, true), NEVER);
-    assert_retried(&closed(normal(), restart, Side::Local, true), NEVER);
+    assert_retried(&closed(normal(), restart.clone(), Side::Local, true), NEVER);
+    assert_retried(&closed(restart.clone(), restart, Side::Local, true), NEVER);
     assert_retried(&Error::aborted(), NEVER);
     let late = Cause::Timeout(Timeout::Close);
     let late = Closed::new(Some(normal()), None, Some(Side::Local), true, late, None);
