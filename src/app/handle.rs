@@ -399,7 +399,7 @@ mod tests {
     fn why_it_was_not_sent_is_told_once() {
         let failed = |error| SendError { message: "x".into(), problem: SendProblem::Failed(error) };
         let error = failed(Error::Io(std::io::Error::other("broken")));
-        assert_eq!(error.to_string(), "not sent: input or output failed: broken");
+        assert_eq!(error.to_string(), "not sent: cannot open the connection: broken");
         assert!(error.source().is_none());
         // What lies below stays.
         let below = std::io::Error::other(failed(Error::Handler(Box::new(error))));

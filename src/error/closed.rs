@@ -10,21 +10,21 @@ use super::tls::Explained;
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 
-/// One of the two ends of a connection.
+/// Names one of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Side {
-    /// This one.
+    /// This side, the client.
     Local,
     /// The server.
     Peer,
 }
 
-/// Why a connection ended.
+/// Names why a connection ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// By a closing handshake; while it is not finished, because it has begun.
+    /// A closing handshake: it is done, or at least one side has begun it.
     Handshake,
     /// The peer ended the stream without a Close frame.
     Eof,
@@ -36,11 +36,36 @@ pub enum Cause {
     Protocol(Violation),
     /// A deadline passed.
     Timeout(Timeout),
-    /// Somebody here called `abort`.
+    /// A thread on this side called `abort`.
     Aborted,
 }
 
-/// How a connection ended: both Close frames, who began it, whether it was clean. Cheap to clone.
+/// Tells how a connection ended: the Close frames of both sides, who began to close, and whether
+/// the end was clean. Cloning is cheap.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::{CloseCode, Error, Side};
+///
+/// let mut ws = landline::connect("wss://example.com/feed")?;
+/// let error = loop {
+///     match ws.recv() {
+///         Ok(message) => println!("{message:?}"),
+///         Err(error) => break error,
+///     }
+/// };
+/// // A violation of the protocol and a lost peer are errors of their own.
+/// let Error::Closed(closed) = &error else { return Err(error) };
+/// match closed.code() {
+///     CloseCode::NORMAL => println!("the server has sent everything"),
+///     CloseCode::GOING_AWAY => println!("the server goes down: {}", closed.reason()),
+///     CloseCode::ABNORMAL => println!("the connection is lost: {closed}"),
+///     code => println!("{code:?}: {}", closed.reason()),
+/// }
+/// println!("clean: {}; the server began: {}", closed.is_clean(), closed.initiator() == Some(Side::Peer));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Closed(Arc<Ending>);
 
@@ -49,18 +74,19 @@ struct Ending {
     local: Option<CloseFrame>,
     remote: Option<CloseFrame>,
     initiator: Option<Side>,
-    /// Our Close was the user's wish, and before the peer's.
+    /// The user closed, before the peer did.
     asked: bool,
     cause: Cause,
     advice: Option<Advice>,
 }
 
-/// What the text adds that the user of this side can do.
+/// Names what the text advises the user to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advice {
-    /// Sending failed, and the receiver has not yet come to the end: the peer may have said why.
+    /// Receive up to the end, because the peer may have sent the reason. Sending failed, and the
+    /// receiver has not come to the end yet.
     Receive,
-    /// The peer has never answered a keepalive ping: it may not know them.
+    /// Switch keepalive off, because the peer has never answered a ping and may not know pings.
     NoPings,
 }
 
@@ -76,7 +102,7 @@ impl Closed {
         Self(Arc::new(Ending { local, remote, initiator, asked, cause, advice }))
     }
 
-    /// The close code of the connection (RFC 6455 section 7.1.5): the peer's,
+    /// Returns the close code of the connection (RFC 6455 section 7.1.5): the peer's,
     /// [`NO_STATUS`](CloseCode::NO_STATUS) if its Close had none,
     /// [`ABNORMAL`](CloseCode::ABNORMAL) if there was no Close from it.
     #[must_use]
@@ -87,34 +113,34 @@ impl Closed {
         }
     }
 
-    /// The peer's reason, as it wrote it; empty if there was none.
+    /// Returns the reason that the peer sent; empty if there was none.
     #[must_use]
     pub fn reason(&self) -> &str {
         self.0.remote.as_ref().map_or("", |close| &close.reason)
     }
 
-    /// Returns the Close frame that we sent; `None` if it could not be written, because the peer
-    /// was gone or did not read.
+    /// Returns the Close frame that this side sent. `None` if there was none, or if it could not be
+    /// written because the peer was gone or did not read.
     #[must_use]
     pub fn local(&self) -> Option<&CloseFrame> {
         self.0.local.as_ref()
     }
 
-    /// The Close frame that the peer sent.
+    /// Returns the Close frame that the peer sent.
     #[must_use]
     pub fn remote(&self) -> Option<&CloseFrame> {
         self.0.remote.as_ref()
     }
 
-    /// Who began to end it; `None` if the network did.
+    /// Returns the side that began to end the connection; `None` if the network did.
     #[must_use]
     pub fn initiator(&self) -> Option<Side> {
         self.0.initiator
     }
 
-    /// Returns whether both sides sent a Close frame (RFC 6455 section 7.1.4), whatever the codes: a
-    /// server that closes with 4401 ends cleanly too. [`code`](Self::code) tells whether it
-    /// complains. It is `false` for a peer that sent one, but did not take ours.
+    /// Returns whether both sides sent a Close frame (RFC 6455 section 7.1.4), whatever the codes.
+    /// A server that closes with 4401 ends the connection cleanly too: [`code`](Self::code) tells
+    /// whether it complains. The answer is `false` if the peer sent a Close but did not take ours.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         matches!(self.0.cause, Cause::Handshake)
@@ -122,7 +148,7 @@ impl Closed {
             && self.0.remote.is_some()
     }
 
-    /// Why it ended.
+    /// Returns why the connection ended.
     #[must_use]
     pub fn cause(&self) -> &Cause {
         &self.0.cause

@@ -1,4 +1,4 @@
-//! Why there is no connection: the network, the proxy, TLS, the opening handshake.
+//! The errors of connecting: the network, the proxy, the opening handshake. TLS is in `tls.rs`.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,7 +11,22 @@ use crate::proto::error::{HeadError, Mismatch, SocksError};
 use crate::proto::http::Response;
 use crate::proto::location::BadLocation;
 
-/// The server could not be reached.
+/// Tells why a server, or a proxy, could not be reached.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::Error;
+///
+/// if let Err(Error::Connect(failed)) = landline::connect("wss://example.com/feed") {
+///     if let Some(error) = failed.resolve_error() {
+///         println!("there is no host {}: {error}", failed.host());
+///     }
+///     for (address, error) in failed.attempts() {
+///         println!("{address} did not answer: {error}");
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct ConnectError {
     pub(crate) host: String,
@@ -20,19 +35,19 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    /// The host that was looked up.
+    /// Returns the host that was looked up.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Why the name could not be looked up; `None` if it could.
+    /// Returns why the name could not be looked up; `None` if it could.
     #[must_use]
     pub fn resolve_error(&self) -> Option<&io::Error> {
         self.resolve.as_ref()
     }
 
-    /// Each address that was tried, and why it did not work.
+    /// Returns each address that was tried, with the reason why it did not work.
     #[must_use]
     pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
         &self.attempts
@@ -59,51 +74,51 @@ impl StdError for ConnectError {
     }
 }
 
-/// There is no way to the server through the proxy. It is never gone around: without a way
-/// through it there is no connection.
+/// Tells why there is no way to the server through the proxy. landline never falls back to a direct
+/// connection.
 #[derive(Debug)]
 pub struct ProxyError {
     pub(crate) proxy: Box<str>,
     pub(crate) problem: ProxyProblem,
 }
 
-/// What a proxy failed of.
+/// Names why a proxy could not be used.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProxyProblem {
-    /// It could not be reached.
+    /// The proxy could not be reached.
     Connect(ConnectError),
     /// TLS with an `https` proxy failed: the certificate is the proxy's, not the server's.
     Tls(TlsError),
-    /// The connection to it failed.
+    /// The connection to the proxy failed.
     Io(io::Error),
-    /// It ended the connection before the way to the server was open.
+    /// The proxy ended the connection before the way to the server was open.
     Eof,
-    /// Its answer is not HTTP as RFC 9112 has it, or is too large.
+    /// The proxy's answer is not HTTP as RFC 9112 defines it, or is too large.
     Head(HeadError),
-    /// More than eight interim (1xx) responses.
+    /// The proxy sent more than eight interim (1xx) responses.
     TooManyInterim,
-    /// Its answer to CONNECT is not a success: status, reason, headers, and the first 64 KiB of
-    /// the body.
+    /// The proxy's answer to CONNECT is not a success. Holds its status, reason, headers, and the
+    /// first 64 KiB of its body.
     Refused(Response),
-    /// It did not do what it was asked by SOCKS.
+    /// The proxy did not do what SOCKS asked it to.
     Socks(SocksError),
 }
 
 impl ProxyError {
-    /// The proxy, as `scheme://host:port`.
+    /// Returns the proxy, as `scheme://host:port`.
     #[must_use]
     pub fn proxy(&self) -> &str {
         &self.proxy
     }
 
-    /// What went wrong.
+    /// Returns what went wrong.
     #[must_use]
     pub fn problem(&self) -> &ProxyProblem {
         &self.problem
     }
 
-    /// The answer of a proxy that refused CONNECT.
+    /// Returns the answer of a proxy that refused CONNECT.
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         match &self.problem {
@@ -112,7 +127,7 @@ impl ProxyError {
         }
     }
 
-    /// Returns how long a proxy that refused asks to wait before the next attempt; see
+    /// Returns how long a proxy that refused wants the client to wait before the next attempt; see
     /// [`Response::retry_after`]. Reads the clock.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -127,7 +142,7 @@ impl fmt::Display for ProxyError {
             ProxyProblem::Connect(error) => error.fmt(f),
             ProxyProblem::Tls(error) => error.fmt(f),
             ProxyProblem::Io(error) => write!(f, "connection failed: {error}"),
-            ProxyProblem::Eof => f.write_str("it closed the connection"),
+            ProxyProblem::Eof => f.write_str("the proxy closed the connection before it answered"),
             ProxyProblem::Head(error) => error.fmt(f),
             ProxyProblem::TooManyInterim => f.write_str("too many interim responses"),
             ProxyProblem::Refused(response) => write_refusal(f, response),
@@ -151,54 +166,75 @@ impl StdError for ProxyError {
     }
 }
 
-/// The opening handshake failed; holds the server's answer as far as it came.
+/// Tells why the opening handshake failed, and holds the server's answer if its head was received
+/// completely.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::{Error, HandshakeProblem};
+///
+/// if let Err(Error::Handshake(failed)) = landline::connect("wss://example.com/feed") {
+///     match (failed.problem(), failed.response()) {
+///         (HandshakeProblem::Refused, Some(response)) => {
+///             println!("{} {}", response.status(), response.reason());
+///             println!("{}", String::from_utf8_lossy(response.body()));
+///         }
+///         _ => println!("this is no WebSocket server: {failed}"),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct HandshakeError {
     pub(crate) problem: HandshakeProblem,
     pub(crate) response: Option<Response>,
 }
 
-/// What the opening handshake failed of.
+/// Names why the opening handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeProblem {
-    /// The connection ended before the answer did.
+    /// The connection ended before the answer was complete.
     Eof,
-    /// The answer is not HTTP as RFC 9112 has it, or is too large.
+    /// The answer is not HTTP as RFC 9112 defines it, or is too large.
     Head(HeadError),
-    /// More than eight interim (1xx) responses.
+    /// The server sent more than eight interim (1xx) responses.
     TooManyInterim,
-    /// The server refused: its status is not 101. [`Error::status`](crate::Error::status) and
-    /// [`Error::response`](crate::Error::response) give its answer.
+    /// The server refused: the status of its answer is not 101.
+    /// [`Error::status`](crate::Error::status) and [`Error::response`](crate::Error::response) give
+    /// the answer.
     Refused,
     /// The status is 101, but the answer fails a check of RFC 6455 section 4.2.2.
     Mismatch(Mismatch),
-    /// One redirect more than [`max_redirects`](crate::Builder::max_redirects).
+    /// The server redirected once more than [`max_redirects`](crate::Builder::max_redirects)
+    /// allows.
     TooManyRedirects,
-    /// A redirect from `wss` to `ws`, which is never followed.
+    /// The server redirected from `wss` to `ws`. Such a redirect is never followed.
     InsecureRedirect,
-    /// A redirect without a `Location`, with several, or with one that is no URL for a WebSocket.
+    /// The server redirected without a `Location`, with several, or with one that is no URL for a
+    /// WebSocket.
     BadRedirect,
-    /// A redirect of a server that was reached over a given stream or a Unix socket: nothing else
+    /// The server redirected, and was reached over a given stream or a Unix socket. Nothing else
     /// can be reached that way. The response has the `Location`.
     UnfollowedRedirect,
 }
 
 impl HandshakeError {
-    /// What went wrong.
+    /// Returns what went wrong.
     #[must_use]
     pub fn problem(&self) -> HandshakeProblem {
         self.problem
     }
 
-    /// The server's answer, with the first 64 KiB of its body if it refuses; of a redirect that
-    /// was to be followed there is no body. `None` if there was no whole head.
+    /// Returns the server's answer, with the first 64 KiB of its body if the server refused. The
+    /// body of a redirect that was to be followed is not read. `None` if the head was not received
+    /// completely.
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()
     }
 
-    /// How long the server asks to wait before the next attempt; see
+    /// Returns how long the server wants the client to wait before the next attempt; see
     /// [`Response::retry_after`]. Reads the clock.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -210,7 +246,9 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("opening handshake failed: ")?;
         match self.problem {
-            HandshakeProblem::Eof => f.write_str("the server closed the connection"),
+            HandshakeProblem::Eof => {
+                f.write_str("the server closed the connection before it answered")
+            }
             HandshakeProblem::Head(error) => error.fmt(f),
             HandshakeProblem::TooManyInterim => f.write_str("too many interim responses"),
             HandshakeProblem::Refused => match &self.response {
@@ -220,7 +258,7 @@ impl fmt::Display for HandshakeError {
             HandshakeProblem::Mismatch(mismatch) => match &self.response {
                 Some(response) if mismatch.is_about_extensions() => {
                     mismatch.fmt(f)?;
-                    // What it says names what is wrong.
+                    // What the server wrote shows what is wrong with it.
                     let mut said = response.headers().all("Sec-WebSocket-Extensions").take(4);
                     said.try_for_each(|value| {
                         let value: String =
@@ -247,8 +285,8 @@ fn retry_after(refusal: &Response) -> Option<Duration> {
     refusal.retry_after(now)
 }
 
-/// Writes the status, and the line of the body where the reason usually stands: what a peer wrote
-/// is escaped, and cut.
+/// Writes the status, and the line of the body where the reason usually stands. What the peer wrote
+/// is escaped and cut.
 fn write_refusal(f: &mut fmt::Formatter<'_>, refusal: &Response) -> fmt::Result {
     let reason: String = refusal.reason().chars().take(MAX_QUOTED).collect();
     write!(f, "status {} {}", refusal.status(), reason.escape_debug())?;
@@ -258,8 +296,8 @@ fn write_refusal(f: &mut fmt::Formatter<'_>, refusal: &Response) -> fmt::Result 
     }
 }
 
-/// Returns the first line of the body that has a letter or a digit, if the body is text. HTML
-/// begins with lines that tell nothing.
+/// Returns the first line of the body that has a letter or a digit, if the body is text but not
+/// HTML, whose first lines tell nothing.
 fn first_line(refusal: &Response) -> Option<String> {
     let kind = refusal.headers().get("Content-Type").unwrap_or("text/plain").to_ascii_lowercase();
     let is_text = kind.starts_with("text/") || kind.contains("json");
@@ -276,11 +314,11 @@ fn first_line(refusal: &Response) -> Option<String> {
     (!is_binary).then_some(line)
 }
 
-/// The most characters of a peer's that an error shows.
+/// The most characters written by the peer that an error shows.
 const MAX_QUOTED: usize = 256;
 
-/// An error that may quote the peer, names in its certificate for example: cut, and with
-/// everything escaped that could confuse a terminal.
+/// Shows an error that may quote the peer, such as the names in its certificate. The text is cut,
+/// and everything that could confuse a terminal is escaped.
 pub(super) struct Quoted<'a>(pub(super) &'a dyn fmt::Display);
 
 impl fmt::Display for Quoted<'_> {

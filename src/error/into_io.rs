@@ -1,4 +1,5 @@
-//! An [`Error`] as an `io::Error`, for `Read`, `Write` and functions that return `io::Result`.
+//! Turns an [`Error`] into an `io::Error`, for `Read`, `Write` and functions that return
+//! `io::Result`.
 
 use std::io::{self, ErrorKind};
 
@@ -7,20 +8,33 @@ use super::tls::{TlsError, TlsProblem};
 use super::{Cause, Error};
 use crate::proto::error::SocksError;
 
-/// Wraps the error. `io::Error::get_ref` and `downcast` give it back.
+/// Wraps the error and chooses a kind. `io::Error::get_ref` and `downcast` give the error back.
 ///
 /// | error | kind |
 /// |---|---|
 /// | `InvalidInput` | `InvalidInput` |
 /// | `Timeout`, and a deadline as the cause of `Closed` | `TimedOut` |
-/// | `Io`, `Local`, `Connect`, a proxy that cannot be reached, a transport that failed | the kind of the `io::Error` within; of the last address, if several were tried |
+/// | `Io`, `Local`, `Connect`, a proxy that cannot be reached, a transport that failed | that of the `io::Error` within; if several addresses were tried, that of the last |
 /// | the server refuses, or redirects where no redirect is followed; the proxy refuses | `ConnectionRefused` |
 /// | the peer or the proxy ends the stream too soon: no answer, no Close | `UnexpectedEof` |
 /// | `Protocol`; an answer that is wrong; a failure of TLS | `InvalidData` |
 /// | `Closed` by a closing handshake or by `abort` | `ConnectionAborted` |
 /// | `Handler` | `Other` |
 ///
-/// No error has the kind `Interrupted`, after which callers try again for ever: it is `Other`.
+/// No error has the kind `Interrupted`, because callers try again for ever after it. The kind is
+/// `Other` then.
+///
+/// # Examples
+///
+/// ```
+/// use landline::{Error, Timeout};
+///
+/// let error = std::io::Error::from(Error::Timeout(Timeout::Pong));
+/// assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+/// let error: Error = error.downcast()?;
+/// assert!(error.is_fatal());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match of_error(&error) {

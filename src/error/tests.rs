@@ -1,4 +1,5 @@
-//! What errors answer; their texts are complete, and their sources repeat nothing of them.
+//! What every error answers: may I go on, is it worth another attempt, what did the server say. Its
+//! text is complete, and its sources repeat nothing of it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,7 +13,7 @@ use crate::proto::close::CloseFrame;
 use crate::proto::error::{HeadError, Mismatch, SocksError};
 use crate::proto::http::HeadReader;
 
-/// An error that has a source, as those of the caller's streams, resolvers and handlers may.
+/// An error with a source. Streams, resolvers and handlers of the caller may return such errors.
 #[derive(Debug)]
 struct Outer(Root);
 
@@ -55,7 +56,7 @@ fn tls_error() -> TlsError {
     TlsError::new(Outer(Root))
 }
 
-/// The texts of the error and of all its sources.
+/// Returns the texts of the error and of all its sources.
 fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut texts = vec![error.to_string()];
     let mut source = error.source();
@@ -71,7 +72,7 @@ fn refusal() -> crate::proto::http::Response {
     HeadReader::default().advance(head).unwrap().unwrap().0
 }
 
-/// Errors that were made from one with a source of its own.
+/// Returns errors that were made from an error with a source.
 fn with_a_root() -> Vec<Error> {
     let proxy =
         |problem| Error::Proxy(Box::new(ProxyError { proxy: "http://p:80".into(), problem }));
@@ -92,6 +93,7 @@ fn with_a_root() -> Vec<Error> {
     ]
 }
 
+/// Returns errors that have no source.
 fn without_a_root() -> Vec<Error> {
     let proxy =
         |problem| Error::Proxy(Box::new(ProxyError { proxy: "http://p:80".into(), problem }));
@@ -130,7 +132,7 @@ fn without_a_root() -> Vec<Error> {
 }
 
 #[test]
-fn no_error_repeats_in_its_sources_what_it_said() {
+fn no_error_repeats_its_text_in_its_sources() {
     for (errors, has_root) in [(with_a_root(), true), (without_a_root(), false)] {
         for error in errors {
             let shown = format!("{error:?}");
@@ -139,20 +141,20 @@ fn no_error_repeats_in_its_sources_what_it_said() {
             assert_eq!(texts[1..] == ["the root of it"], has_root, "{texts:?}");
             assert!(has_root || texts.len() == 1, "{texts:?}");
 
-            // As io::Write gives it.
+            // As a function of `io::Write` returns the error.
             assert_eq!(chain(&io::Error::other(error)), texts);
         }
     }
 }
 
-/// What an error answers, in this order: is it fatal, is it retryable, the status of the server, the
-/// kind as an `io::Error`, the text.
+/// The answers of an error: whether it is fatal, whether it is retryable, the status of the server,
+/// the kind as an `io::Error`, and the beginning of the text.
 type Answers = (bool, bool, Option<u16>, io::ErrorKind, &'static str);
 
 const FATAL: bool = true;
 const RETRYABLE: bool = true;
 
-/// Counts the variants, and fails to compile when there is a new one.
+/// Numbers the variants. It does not compile when a variant is missing here.
 fn number(error: &Error) -> usize {
     match error {
         Error::InvalidInput(_) => 0,
@@ -248,7 +250,7 @@ fn every_error() -> Vec<(Error, Answers)> {
         ),
         (
             proxy(ProxyProblem::Eof),
-            (FATAL, RETRYABLE, None, UnexpectedEof, "proxy http://p:80: it closed"),
+            (FATAL, RETRYABLE, None, UnexpectedEof, "proxy http://p:80: the proxy closed"),
         ),
         (
             proxy(ProxyProblem::Head(HeadError::NotHttp)),
@@ -258,7 +260,7 @@ fn every_error() -> Vec<(Error, Answers)> {
             proxy(ProxyProblem::TooManyInterim),
             (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: too many interim"),
         ),
-        // The proxy's status is not the server's.
+        // The status of the proxy is not that of the server.
         (
             proxy(ProxyProblem::Refused(answered(407).unwrap())),
             (FATAL, !RETRYABLE, None, ConnectionRefused, "proxy http://p:80: status 407"),
@@ -344,7 +346,7 @@ fn every_error() -> Vec<(Error, Answers)> {
             closed(None, Cause::Protocol(Violation::MaskedFrame)),
             (FATAL, !RETRYABLE, None, InvalidData, "closed after a violation: "),
         ),
-        // The only timeout that comes as the cause of an Error::Closed from `recv`.
+        // The only timeout that `recv` returns as the cause of an `Error::Closed`.
         (
             Closed::new(None, None, None, false, Cause::Timeout(Timeout::Close), None).into(),
             (FATAL, RETRYABLE, None, TimedOut, "timed out in the closing handshake"),
@@ -355,11 +357,11 @@ fn every_error() -> Vec<(Error, Answers)> {
         ),
         (
             Error::Io(reset()),
-            (FATAL, RETRYABLE, None, ConnectionReset, "input or output failed: reset"),
+            (FATAL, RETRYABLE, None, ConnectionReset, "cannot open the connection: reset"),
         ),
         (
             Error::Local(io::Error::other("no random bytes")),
-            (!FATAL, RETRYABLE, None, Other, "cannot send: no random bytes"),
+            (!FATAL, RETRYABLE, None, Other, "cannot send, and nothing was sent: no random bytes"),
         ),
         (
             Error::Handler(Box::new(Outer(Root))),
@@ -367,7 +369,7 @@ fn every_error() -> Vec<(Error, Answers)> {
         ),
         (
             timeout(Timeout::Resolve),
-            (FATAL, RETRYABLE, None, TimedOut, "timed out looking up the server's name"),
+            (FATAL, RETRYABLE, None, TimedOut, "timed out looking up the host name"),
         ),
         (timeout(Timeout::Connect), (FATAL, RETRYABLE, None, TimedOut, "timed out connecting")),
         (
@@ -382,14 +384,14 @@ fn every_error() -> Vec<(Error, Answers)> {
             timeout(Timeout::Handshake),
             (FATAL, RETRYABLE, None, TimedOut, "timed out in the opening handshake"),
         ),
-        (timeout(Timeout::Recv), (!FATAL, RETRYABLE, None, TimedOut, "no message in time")),
+        (timeout(Timeout::Recv), (!FATAL, RETRYABLE, None, TimedOut, "no message came in time")),
         (
             Closed::new(None, None, None, false, Cause::Timeout(Timeout::Send), None).into(),
             (FATAL, RETRYABLE, None, TimedOut, "timed out sending"),
         ),
         (
             timeout(Timeout::Busy),
-            (!FATAL, RETRYABLE, None, TimedOut, "timed out waiting until other threads had sent"),
+            (!FATAL, RETRYABLE, None, TimedOut, "timed out waiting for other threads"),
         ),
         (
             Closed::new(None, None, None, false, Cause::Timeout(Timeout::Pong), None).into(),
@@ -403,7 +405,7 @@ fn every_error() -> Vec<(Error, Answers)> {
 }
 
 #[test]
-fn every_error_answers_whether_to_go_on_and_what_the_server_said() {
+fn every_error_answers_whether_to_go_on_to_try_again_and_what_the_server_said() {
     let mut seen = [false; NUMBERS];
     for (error, (fatal, retryable, status, kind, text)) in every_error() {
         let shown = format!("{error:?}");

@@ -1,8 +1,8 @@
-//! Why TLS failed.
+//! The error of TLS, and its text.
 
 #[cfg(feature = "tls")]
 mod explain;
-/// Without TLS nothing fails of it.
+/// Stands for the module without the feature `tls`: there are no errors of TLS then.
 #[cfg(not(feature = "tls"))]
 mod explain {
     use super::{Explained, StdError, TlsProblem, fmt};
@@ -23,35 +23,49 @@ use super::connecting::Quoted;
 #[cfg(feature = "tls")]
 pub(crate) use explain::is_ca_used_as_end_entity;
 
-/// TLS failed. [`error`](Self::error) gives the `rustls::Error`, where there is one.
+/// Tells why TLS failed, while connecting. Its text says what to do.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::{Error, TlsProblem};
+///
+/// if let Err(Error::Tls(failed)) = landline::connect("wss://example.com/feed") {
+///     match failed.problem() {
+///         TlsProblem::NotValidYet => println!("is the clock of this machine set?"),
+///         _ if failed.is_certificate() => println!("do not trust this server: {failed}"),
+///         _ => println!("{failed}"),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct TlsError {
     source: Box<dyn StdError + Send + Sync>,
-    /// Names what was trusted, if that could matter.
+    /// Names the roots that were trusted, if they could matter.
     trusted: Box<str>,
 }
 
-/// What TLS failed of.
+/// Names why TLS failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TlsProblem {
-    /// No certificate that is trusted vouches for the server's.
+    /// No trusted authority issued the server's certificate.
     UnknownIssuer,
-    /// The server shows a certificate for an authority (`CA:TRUE`) as its own, and it is none of
-    /// those that were given as trusted.
+    /// The server shows the certificate of an authority (`CA:TRUE`) as its own, and that
+    /// certificate was not given as trusted.
     CaUsedAsEndEntity,
     /// The certificate, or one between it and the root, has expired.
     Expired,
     /// The certificate, or one between it and the root, is not valid yet; or the clock of this
     /// machine is not set.
     NotValidYet,
-    /// The certificate is for other names.
+    /// The certificate is for other names than that of the server.
     WrongName,
     /// A signature does not fit its key, or the RSA key is too short to be trusted.
     BadSignature,
-    /// A signature of a kind that cannot be checked here, such as ECDSA with SHA-512.
+    /// A signature uses an algorithm that cannot be checked here, such as ECDSA with SHA-512.
     UnsupportedSignature,
-    /// Something else about the certificate.
+    /// The certificate is not accepted for another reason.
     OtherCertificate,
     /// The peer ended the handshake, or the connection, with an alert.
     Alert,
@@ -59,7 +73,7 @@ pub enum TlsProblem {
     NotTls,
     /// The peer ended the connection within the handshake.
     Eof,
-    /// Something else: the peer broke the rules of TLS, for example.
+    /// TLS failed for another reason: the peer broke its rules, for example.
     Other,
 }
 
@@ -74,7 +88,7 @@ impl TlsError {
         Self { trusted: trusted.into(), ..self }
     }
 
-    /// Returns what TLS said: the `rustls::Error`, where there is one.
+    /// Returns the error that this one was made from: a `rustls::Error` in most cases.
     #[must_use]
     pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.source
@@ -86,7 +100,7 @@ impl TlsError {
         explain::problem(&*self.source)
     }
 
-    /// Whether the server's certificate was not accepted.
+    /// Returns whether the server's certificate was not accepted.
     #[must_use]
     pub fn is_certificate(&self) -> bool {
         match self.problem() {
@@ -116,7 +130,7 @@ impl StdError for TlsError {
     }
 }
 
-/// An error of TLS in words that say what to do. What the peer wrote is escaped, and cut.
+/// Shows an error of TLS in words that say what to do. What the peer wrote is escaped and cut.
 pub(super) struct Explained<'a> {
     error: &'a (dyn StdError + 'static),
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]

@@ -1,4 +1,7 @@
-//! What can go wrong, and whose fault it is.
+//! The error of everything in this crate: what went wrong, whose fault it is, and what to do.
+//!
+//! [`Error`] is here. The errors that it holds are in `connecting.rs` (no connection), `tls.rs` and
+//! `closed.rs` (a connection is over). `retry.rs` decides which errors are worth another attempt.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,22 +19,91 @@ use crate::proto::http::Response;
 /// | variant | whose fault | when |
 /// |---|---|---|
 /// | `InvalidInput` | the caller's | before anything is sent to that server |
-/// | `Local` | this machine's | before anything of a message is sent |
+/// | `Local` | this machine's | before any byte of a message is sent |
 /// | `Connect`, `Tls`, `Io` | the network's or the server's | while connecting |
-/// | `Proxy` | the proxy's, or it refused | while connecting |
-/// | `Handshake` | the server's, or it refused | while connecting |
-/// | `Protocol` | the server broke RFC 6455 or went over a limit | while receiving |
-/// | `Timeout` | the variant says what took too long | any time, but for [`Timeout::Close`] |
-/// | `Closed` | the connection is over, cleanly or not | while sending and receiving |
+/// | `Proxy` | the proxy's, or the proxy refused | while connecting |
+/// | `Handshake` | the server's, or the server refused | while connecting |
+/// | `Protocol` | the server's: it broke RFC 6455, or went over a limit | while receiving |
+/// | `Timeout` | the variant says what took too long | at any time |
+/// | `Closed` | none: the connection is over, cleanly or not | while sending and receiving |
 /// | `Handler` | the caller's | in an [`App`](crate::App) |
 ///
-/// Two methods say what to do: [`is_fatal`](Self::is_fatal) whether the connection is over,
-/// [`is_retryable`](Self::is_retryable) whether another attempt may go well. What the server said
-/// is in [`status`](Self::status) and [`response`](Self::response) if it refused, and in
-/// [`closed`](Self::closed) if it closed.
+/// Three questions have a method each. May I go on with this connection? Is it worth another
+/// attempt? What did the server say?
+///
+/// * [`is_fatal`](Self::is_fatal) returns whether the connection is over.
+/// * [`is_retryable`](Self::is_retryable) returns whether another attempt may go well.
+/// * [`status`](Self::status) and [`response`](Self::response) give the answer of a server that
+///   refused the WebSocket, and [`closed`](Self::closed) tells how the connection ended.
 ///
 /// `From<Error> for io::Error` keeps the error within, and chooses a fitting kind. So `?` works in
 /// functions that return `io::Result`.
+///
+/// # Examples
+///
+/// To connect until it works, unless it will not work later either:
+///
+/// ```no_run
+/// use landline::{Error, WebSocket};
+///
+/// fn connect(url: &str) -> Result<WebSocket, Error> {
+///     loop {
+///         let error = match landline::connect(url) {
+///             Ok(ws) => return Ok(ws),
+///             Err(error) => error,
+///         };
+///         match error.status() {
+///             Some(401 | 403) => eprintln!("log in first: {error}"),
+///             Some(status) => eprintln!("the server refused with {status}: {error}"),
+///             None => eprintln!("{error}"),
+///         }
+///         if !error.is_retryable() {
+///             return Err(error);
+///         }
+///         std::thread::sleep(std::time::Duration::from_secs(5));
+///     }
+/// }
+/// ```
+///
+/// To send while the connection stands:
+///
+/// ```no_run
+/// use landline::{Error, Sender};
+///
+/// /// Returns `false` once the connection is over.
+/// fn report(sender: &Sender, line: &str) -> bool {
+///     match sender.send(line) {
+///         Ok(()) => true,
+///         Err(error) if !error.is_fatal() => {
+///             eprintln!("this line was not sent: {error}");
+///             true
+///         }
+///         Err(Error::Closed(closed)) if closed.is_clean() => false,
+///         Err(error) => {
+///             eprintln!("the connection is lost: {error}");
+///             false
+///         }
+///     }
+/// }
+/// ```
+///
+/// To return it as an `io::Error`:
+///
+/// ```no_run
+/// fn first_message(url: &str) -> std::io::Result<Vec<u8>> {
+///     let mut ws = landline::connect(url)?;
+///     Ok(ws.recv()?.as_bytes().to_vec())
+/// }
+///
+/// let error = first_message("wss://example.com/feed").unwrap_err();
+/// if error.kind() == std::io::ErrorKind::TimedOut {
+///     println!("too slow");
+/// }
+/// let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<landline::Error>());
+/// println!("{:?}", inner.and_then(landline::Error::status));
+/// ```
+///
+/// # Text and source
 ///
 /// The text of an error, and of each type that it holds, is complete: it includes the text of what
 /// the error was made from. So `source()` gives only what lies below that, and a program that
@@ -42,15 +114,17 @@ use crate::proto::http::Response;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// What was asked cannot be done; nothing was sent, and an open connection stays usable.
+    /// The caller asked for something that cannot be done. An open connection stays usable: nothing
+    /// was sent.
     InvalidInput(InvalidInput),
-    /// No connection to the server: the name or the addresses.
+    /// The server could not be reached: its name could not be looked up, or none of its addresses
+    /// could be connected to.
     Connect(Box<ConnectError>),
     /// TLS failed while connecting.
     Tls(Box<TlsError>),
     /// The proxy could not be reached, or did not open the way to the server.
     Proxy(Box<ProxyError>),
-    /// The server refused the WebSocket, or answered something that is none.
+    /// The server refused the WebSocket, or its answer does not open one.
     Handshake(Box<HandshakeError>),
     /// The server broke the protocol. The connection is over.
     Protocol(Violation),
@@ -59,27 +133,28 @@ pub enum Error {
     Timeout(Timeout),
     /// The connection is over.
     Closed(Closed),
-    /// The connection failed while it was opened.
+    /// The transport, the operating system or a hook of the caller failed while the connection was
+    /// opened.
     Io(io::Error),
-    /// This machine could not make a message ready to send: the operating system gave no random
-    /// bytes to mask it with, for example. Nothing of the message was sent, and the connection goes
-    /// on.
+    /// This machine could not prepare a message: the operating system gave no random bytes to mask
+    /// it with, for example. The connection goes on, because no byte of the message was sent.
     Local(io::Error),
-    /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), gave this
-    /// error.
+    /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), returned
+    /// this error.
     Handler(Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
-    /// Returns whether the connection is over. If not, go on with it: call `recv` again, or send
-    /// something else.
+    /// Returns whether the connection is over. If it is not, go on with it: call `recv` again, or
+    /// send something else.
     ///
-    /// It is `false` for [`Timeout::Recv`], [`Timeout::Busy`], [`InvalidInput`](Self::InvalidInput)
-    /// and [`Local`](Self::Local), and `true` for all else. When connecting fails there is no
-    /// connection to go on with, whatever this says.
+    /// The answer is `false` for [`Timeout::Recv`], [`Timeout::Busy`],
+    /// [`InvalidInput`](Self::InvalidInput) and [`Local`](Self::Local), and `true` for all others.
+    /// When connecting fails there is no connection to go on with, whatever the answer.
     ///
-    /// A connection that is over may still hold messages that arrived before its end: after an
-    /// error of a [`Sender`](crate::Sender), `recv` returns them, and then how it ended.
+    /// A connection that is over may still hold messages that arrived before its end. After an
+    /// error of a [`Sender`](crate::Sender), `recv` returns these messages first, and then how the
+    /// connection ended.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         !matches!(
@@ -88,13 +163,13 @@ impl Error {
         )
     }
 
-    /// Whether something took too long.
+    /// Returns whether something took too long.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
     }
 
-    /// How the connection ended, if that is what the error says.
+    /// Returns how the connection ended, if the error is [`Error::Closed`](Self::Closed).
     #[must_use]
     pub fn closed(&self) -> Option<&Closed> {
         match self {
@@ -103,10 +178,10 @@ impl Error {
         }
     }
 
-    /// Returns the HTTP status with which the server refused the WebSocket, such as 401. `None` if
-    /// it did not answer.
+    /// Returns the HTTP status with which the server refused the WebSocket, such as 401. This is
+    /// the status of [`response`](Self::response); `None` if there is no answer.
     ///
-    /// It is the status of [`response`](Self::response).
+    /// # Examples
     ///
     /// ```
     /// fn must_log_in(error: &landline::Error) -> bool {
@@ -119,10 +194,11 @@ impl Error {
     }
 
     /// Returns the server's answer to the opening handshake, with the first 64 KiB of its body if
-    /// it refused. There is one in an [`Error::Handshake`](Self::Handshake) whose head came whole:
-    /// also of a redirect that was not followed, and of a 101 that fails a check.
+    /// the server refused. Every [`Error::Handshake`](Self::Handshake) has an answer if its head was
+    /// received completely: also for a redirect that was not followed, and for a 101 that fails a
+    /// check.
     ///
-    /// The answer of a proxy is not the server's, and not here: [`ProxyError::response`] has it.
+    /// The answer of a proxy is not the server's: [`ProxyError::response`] has it.
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         match self {
@@ -169,8 +245,8 @@ impl fmt::Display for Error {
             Self::Protocol(violation) => write!(f, "protocol violation: {violation}"),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Closed(closed) => closed.fmt(f),
-            Self::Io(error) => write!(f, "input or output failed: {error}"),
-            Self::Local(error) => write!(f, "cannot send: {error}"),
+            Self::Io(error) => write!(f, "cannot open the connection: {error}"),
+            Self::Local(error) => write!(f, "cannot send, and nothing was sent: {error}"),
             Self::Handler(error) => write!(f, "the handler failed: {error}"),
         }
     }
@@ -197,37 +273,38 @@ impl From<InvalidInput> for Error {
     }
 }
 
-/// What the caller asked that cannot be done. Never holds a value that could be a secret.
+/// Names what the caller asked for that cannot be done. It never holds a value that could be a
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidInput {
-    /// The URL; says what is wrong with it.
+    /// The URL is wrong. Holds the reason.
     Url(Box<str>),
-    /// A header's name or value has characters that HTTP does not allow; holds the name.
+    /// The name or the value of a header has characters that HTTP does not allow. Holds the name.
     Header(Box<str>),
-    /// A header that the handshake writes itself; holds the name.
+    /// A header that the handshake writes itself. Holds the name.
     ReservedHeader(Box<str>),
-    /// A subprotocol that is not a token, or is given twice; holds which, from 0: some servers
-    /// take a token of another kind here, a secret.
+    /// A subprotocol that is not a token, or is given twice. Holds its number, counted from 0, and
+    /// not its text: some servers take a secret in this place.
     Subprotocol(usize),
-    /// An option of `Deflate` that is out of its range; holds its name.
+    /// An option of `Deflate` that is out of its range. Holds the name of the option.
     Deflate(Box<str>),
-    /// The request is too large: more than 64 KiB.
+    /// The request of the opening handshake is larger than 64 KiB.
     RequestTooLarge,
     /// A close code that must not be sent, a reason of more than 123 bytes, or a reason without a
     /// code.
     Close,
     /// A Ping or Pong payload of more than 125 bytes.
     ControlTooLong,
-    /// A text message that ends within a character: it is not UTF-8.
+    /// A text message that ends within a character, so it is not UTF-8.
     Text,
-    /// A [`MessageWriter`](crate::MessageWriter) that was used after a part of its message could
-    /// not be sent: the message was given up then.
+    /// A [`MessageWriter`](crate::MessageWriter) was used again after a part of its message could
+    /// not be sent. The message had been given up then.
     GivenUp,
-    /// TLS options that do not work; says why.
+    /// TLS options that do not work. Holds the reason.
     Tls(Box<str>),
-    /// The proxy, or an entry of a list of exceptions; says which, what is wrong with it, and which
-    /// environment variable it comes from.
+    /// The proxy, or an entry of a list of exceptions, is wrong. Holds which one, the reason, and
+    /// the environment variable that it comes from.
     Proxy(Box<str>),
 }
 
@@ -235,19 +312,28 @@ impl fmt::Display for InvalidInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(why) => write!(f, "invalid URL: {why}"),
-            Self::Header(name) => write!(f, "invalid header {name:?}"),
-            Self::ReservedHeader(name) => {
-                write!(f, "the header {name:?} is written by the handshake itself")
+            Self::Header(name) => {
+                write!(f, "the header {name:?} has characters that HTTP does not allow")
             }
-            Self::Subprotocol(at) => write!(f, "subprotocol {at} (from 0) is invalid or repeated"),
+            Self::ReservedHeader(name) => {
+                write!(f, "the header {name:?} is written by the handshake itself: leave it out")
+            }
+            Self::Subprotocol(at) => {
+                write!(f, "subprotocol {at} (counted from 0) is not a token, or is given twice")
+            }
             Self::Deflate(option) => write!(f, "{option} of permessage-deflate is out of range"),
             Self::RequestTooLarge => f.write_str("the handshake request is larger than 64 KiB"),
-            Self::Close => f.write_str("a close code that must not be sent, or too long a reason"),
+            Self::Close => f.write_str(
+                "the close code must not be sent, or its reason is longer than 123 bytes, or there \
+                 is a reason without a code",
+            ),
             Self::ControlTooLong => {
                 f.write_str("a Ping or Pong payload may have at most 125 bytes")
             }
-            Self::Text => f.write_str("the text ends within a character"),
-            Self::GivenUp => f.write_str("the message was given up when it could not be sent"),
+            Self::Text => f.write_str("the text ends within a character, so it is not UTF-8"),
+            Self::GivenUp => {
+                f.write_str("the message was given up when a part of it could not be sent")
+            }
             Self::Tls(why) => write!(f, "invalid TLS options: {why}"),
             Self::Proxy(why) => write!(f, "invalid proxy: {why}"),
         }
@@ -256,58 +342,82 @@ impl fmt::Display for InvalidInput {
 
 impl StdError for InvalidInput {}
 
-/// What took too long.
+/// Names what took too long, and so which timeout of the [`Builder`](crate::Builder) passed.
+///
+/// # Examples
+///
+/// To do something else when no message comes for a while:
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use landline::{Error, Timeout};
+///
+/// let mut ws = landline::connect("wss://example.com/feed")?;
+/// loop {
+///     match ws.recv_timeout(Duration::from_secs(10)) {
+///         Ok(message) => println!("{message:?}"),
+///         // The connection goes on, and no message is lost.
+///         Err(Error::Timeout(Timeout::Recv)) => ws.send("anything new?")?,
+///         Err(error) => return Err(error),
+///     }
+/// }
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// `open_timeout` passed while the name was looked up, the server's or the proxy's.
+    /// `open_timeout` passed while the name of the server, or of the proxy, was looked up.
     Resolve,
     /// `open_timeout` passed while TCP connected, to the server or to the proxy.
     Connect,
-    /// `open_timeout` passed while the proxy was asked for a way to the server, in TLS with the
-    /// proxy for example.
+    /// `open_timeout` passed while the proxy was asked for a way to the server. This includes the
+    /// TLS handshake with the proxy.
     Proxy,
-    /// `open_timeout` passed in the TLS handshake.
+    /// `open_timeout` passed in the TLS handshake with the server.
     Tls,
-    /// `open_timeout` passed in the opening handshake.
+    /// `open_timeout` passed in the opening handshake of the WebSocket.
     Handshake,
-    /// No message in the time given to `recv_timeout`. The connection goes on.
+    /// No message came in the time that was given to `recv_timeout`. The connection goes on.
     Recv,
-    /// `write_timeout` passed before the peer had taken all of it. The connection is over.
+    /// `write_timeout` passed before the peer had taken the whole message. The connection is over.
     Send,
-    /// `write_timeout` passed while other threads were sending. Nothing was sent, and the
-    /// connection goes on. Of a [`send_all`](crate::Sender::send_all), the first messages may have been
-    /// sent.
+    /// `write_timeout` passed while other threads were sending. The connection goes on, because
+    /// nothing of the message was sent. The first messages of a [`send_all`](crate::Sender::send_all) may
+    /// have been sent.
     Busy,
     /// The peer was silent for the keepalive timeout after a ping. A few servers never answer
     /// pings, against RFC 6455: use [`Keepalive::OFF`](crate::Keepalive::OFF) with them.
     Pong,
-    /// `close_timeout` passed before the peer answered our Close. The connection had been closed
-    /// then, and is over. So [`Error::Closed`] says it, with this as its [`cause`](Closed::cause);
-    /// no [`Error::Timeout`] does.
+    /// `close_timeout` passed before the peer answered our Close. The connection is over. The
+    /// program had already closed it, so this is never an [`Error::Timeout`]: it is the
+    /// [`cause`](Closed::cause) of an [`Error::Closed`].
     Close,
 }
 
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Resolve => "timed out looking up the server's name",
-            Self::Connect => "timed out connecting",
-            Self::Proxy => "timed out waiting for the proxy",
-            Self::Tls => "timed out in the TLS handshake",
-            Self::Handshake => "timed out in the opening handshake",
-            Self::Recv => "no message in time",
-            Self::Send => "timed out sending",
-            Self::Busy => "timed out waiting until other threads had sent: nothing was sent",
+            Self::Resolve => "timed out looking up the host name (open_timeout)",
+            Self::Connect => "timed out connecting (open_timeout)",
+            Self::Proxy => "timed out waiting for the proxy (open_timeout)",
+            Self::Tls => "timed out in the TLS handshake (open_timeout)",
+            Self::Handshake => "timed out in the opening handshake (open_timeout)",
+            Self::Recv => "no message came in time",
+            Self::Send => {
+                "timed out sending: the peer did not take all of the message (write_timeout)"
+            }
+            Self::Busy => {
+                "timed out waiting for other threads that send: nothing was sent (write_timeout)"
+            }
             Self::Pong => "the peer does not answer pings (if it never does, use Keepalive::OFF)",
-            Self::Close => "timed out in the closing handshake",
+            Self::Close => "timed out in the closing handshake (close_timeout)",
         })
     }
 }
 
 impl StdError for Timeout {}
 
-/// What `recv` says when the connection is over: the same each time.
+/// Makes the error that `recv` returns when the connection is over, the same each time.
 impl From<Closed> for Error {
     fn from(closed: Closed) -> Self {
         match closed.cause() {

@@ -264,7 +264,7 @@ fn a_server_that_leaves_within_the_tls_handshake_is_said_to_have_left() {
         let refused = promptly(|| error(builder().connect(&format!("wss://{}/", server.addr))));
         assert_eq!(
             refused.to_string(),
-            "TLS failed: the peer closed the connection within the handshake"
+            "TLS failed: the peer closed the connection during the handshake"
         );
         let Error::Tls(tls) = &refused else { panic!("{refused:?}") };
         assert_eq!(tls.problem(), TlsProblem::Eof);

@@ -232,7 +232,7 @@ const ADVICE: &str = "Give the certificate of its authority to `TlsOptions::add_
 
 fn unknown(trusted: &str) -> String {
     format!(
-        "TLS failed: the certificate is issued by nobody who is trusted: only {trusted} are. \
+        "TLS failed: the certificate was not issued by an authority that is trusted: only {trusted} are. \
          {ADVICE}"
     )
 }

@@ -1,4 +1,4 @@
-//! The errors of rustls, in words that say what to do.
+//! Explains the errors of rustls in words that say what to do.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -54,17 +54,17 @@ fn problem_of_certificate(error: &CertificateError) -> TlsProblem {
     }
 }
 
-/// What webpki calls it; rustls has no name for it.
+/// The name that webpki gives to the error. rustls has no variant for it.
 const CA_USED: &str = "CaUsedAsEndEntity";
 
 pub(crate) fn is_ca_used_as_end_entity(error: &Error) -> bool {
     problem(error) == TlsProblem::CaUsedAsEndEntity
 }
 
-/// Explains an error, if it is one that rustls would not explain as well.
+/// Explains an error, if the text of rustls for it is not good enough.
 pub(super) fn explain(f: &mut fmt::Formatter<'_>, of: &Explained<'_>) -> Option<fmt::Result> {
     if problem(of.error) == TlsProblem::Eof {
-        return Some(f.write_str("the peer closed the connection within the handshake"));
+        return Some(f.write_str("the peer closed the connection during the handshake"));
     }
     Some(match of.error.downcast_ref()? {
         Error::InvalidCertificate(error) => return certificate(f, error, of.trusted),
@@ -90,10 +90,10 @@ fn certificate(
             let trusted = if trusted.is_empty() { "the given roots" } else { trusted };
             write!(
                 f,
-                "the certificate is issued by nobody who is trusted: only {trusted} are. Give the \
-                 certificate of its authority to `TlsOptions::add_ca_pem_file` or `ca_pem_file`, \
-                 or trust the operating system's with `native_roots` (feature `native-roots`); or \
-                 the server does not send the certificates in between"
+                "the certificate was not issued by an authority that is trusted: only {trusted} \
+                 are. Give the certificate of its authority to `TlsOptions::add_ca_pem_file` or \
+                 `ca_pem_file`, or trust the operating system's with `native_roots` (feature \
+                 `native-roots`); or the server does not send the certificates in between"
             )
         }
         CertificateError::ExpiredContext { time, not_after } => {
@@ -232,12 +232,12 @@ impl fmt::Display for Date<'_> {
     }
 }
 
-/// The inside of an `AlgorithmIdentifier`: an object identifier, and parameters.
+/// Shows the content of an `AlgorithmIdentifier`: an object identifier, and parameters.
 struct Algorithm<'a>(&'a [u8]);
 
 impl Algorithm<'_> {
-    /// Those that are met, and are not known to ring; and those that it knows, for its answer may
-    /// be about how two go together.
+    /// The algorithms that occur in practice and ring does not know, and those that ring knows. The
+    /// latter are here because the error may be about how two of them go together.
     const NAMES: &'static [(&'static [u8], &'static str)] = &[
         (b"\x06\x07\x2a\x86\x48\xce\x3d\x04\x01", "ecdsa-with-SHA1"),
         (b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x01", "ecdsa-with-SHA224"),
@@ -264,7 +264,7 @@ impl fmt::Display for Algorithm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Self::NAMES.iter().find(|(id, _)| self.0.starts_with(id)) {
             Some((_, name)) => f.write_str(name),
-            None => f.write_str("of an algorithm that is not known here"),
+            None => f.write_str("of an unknown algorithm"),
         }
     }
 }
