@@ -1,15 +1,23 @@
-//! When to connect again.
+//! How long an App waits before it connects again.
+//!
+//! [`Backoff`] is what an App asks, [`Exponential`] the default, and [`Failure`] what an App asks
+//! about. Whether a failure is retried at all is decided in `error/retry.rs`.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::error::{Closed, Error, Retry};
 
-/// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
-pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
-
-/// Decides how long to wait before the next attempt to connect; `None` gives up. Closures do it
-/// too:
+/// Decides how long an [`App`](crate::App) waits before it connects again.
+///
+/// It is asked only about failures that are retried. If the server sent `Retry-After`, the App waits
+/// for at least that long, even if the answer is shorter. Clients that are refused together then
+/// come back together, unless the answer is [`retry_after`](Failure::retry_after) plus a random
+/// time, as that of [`Exponential`] is.
+///
+/// # Examples
+///
+/// A closure is a backoff:
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,11 +32,35 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 ///     });
 /// ```
 ///
-/// It is asked only about failures that are to be retried, and a server's `Retry-After` is waited
-/// for even if the answer is shorter: many clients that are refused together then come back
-/// together, unless the answer is [`retry_after`](Failure::retry_after) and something random.
+/// A type of your own can keep a state. This one waits as `Exponential` does, but only a limited
+/// number of times in the life of the App:
+///
+/// ```
+/// use std::time::Duration;
+/// use landline::backoff::{Backoff, Exponential, Failure};
+/// use landline::{Error, Timeout};
+///
+/// struct Budget {
+///     left: u32,
+///     backoff: Exponential,
+/// }
+///
+/// impl Backoff for Budget {
+///     fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration> {
+///         self.left = self.left.checked_sub(1)?;
+///         self.backoff.delay(failure)
+///     }
+/// }
+///
+/// let mut budget = Budget { left: 1, backoff: Exponential::new() };
+/// let error = Error::Timeout(Timeout::Connect);
+/// let failure = Failure::new(&error, 1, Duration::ZERO);
+/// assert!(budget.delay(&failure).is_some());
+/// assert_eq!(budget.delay(&failure), None);
+/// ```
 pub trait Backoff {
-    /// How long to wait after this failure.
+    /// Returns how long to wait after this failure; `None` gives up, and ends the
+    /// [`App`](crate::App) with [`Exit::GaveUp`](crate::app::Exit::GaveUp).
     fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration>;
 }
 
@@ -49,13 +81,13 @@ impl Backoff for Never {
     }
 }
 
-/// Waits the same time after each failure, for ever. With zero it connects again and again without
-/// a pause, as fast as a server that is down can refuse. Many clients that lose a server at the same
-/// moment come back at the same moment: see [`Exponential`].
+/// Waits for the same time after each failure, for ever. Many clients that lose a server at the same
+/// moment come back at the same moment; [`Exponential`] avoids that. With a time of zero an App
+/// connects again without any pause, as fast as a server that is down can refuse.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // Users write it down.
 pub struct Fixed(
-    /// How long.
+    /// How long to wait.
     pub Duration,
 );
 
@@ -65,22 +97,47 @@ impl Backoff for Fixed {
     }
 }
 
-/// Waits a random time, uniform between zero and a limit that grows with each failure in a row:
+/// Waits for a random time, uniform between zero and a limit that grows with each failure in a row:
 /// `base`, `base * factor`, `base * factor²`, ... up to `cap`. This is exponential backoff with
-/// full jitter; the randomness is the operating system's.
+/// full jitter. The operating system gives the randomness.
 ///
-/// What that means for a server that `n` clients lose at the same moment, with a `factor` of 2: if
-/// it is back at once, their `n` attempts are evenly spread over the first `base`. If it is not,
-/// they make about `1.27 n` attempts in that time, and never again as many in as long; after a few
-/// times `cap`, about `2 n / cap` a second arrive, evenly. When the server is back, all are there
-/// within `cap`, with no more a second than before. With the defaults and 10,000 clients these are
-/// 12,700 in the first second and 333 a second later.
-///
-/// A server's `Retry-After` is waited for first, and the random time after it: clients that were
-/// refused together do not come back together.
-///
-/// A failure in a row is an attempt that fails, or a connection that ends before it has lived for
+/// A failure in a row is an attempt that fails, or a connection that ends before it was open for
 /// [`stable_after`](crate::App::stable_after), whatever was received on it.
+///
+/// If the server sent `Retry-After`, the wait is that time and then the random time. So clients that
+/// were refused together do not come back together.
+///
+/// The load on a server that `n` clients lose at the same moment, with a `factor` of 2:
+///
+/// * If the server is back at once, the `n` attempts are spread evenly over the first `base`.
+/// * If it is not, the clients make about `1.27 n` attempts in that time, and never again as many in
+///   a time as long. After a few times `cap`, about `2 n / cap` attempts arrive a second, evenly.
+/// * When the server is back, all clients are connected within `cap`, with no more attempts a second
+///   than before.
+///
+/// With the defaults and 10,000 clients these are 12,700 attempts in the first second, and 333 a
+/// second later.
+///
+/// # Examples
+///
+/// Waits for up to 200 ms, 400 ms, ... 10 s, and gives up after an outage of an hour:
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use landline::app::Exit;
+/// use landline::backoff::Exponential;
+/// use landline::{App, Callbacks};
+///
+/// let backoff = Exponential::new()
+///     .base(Duration::from_millis(200))
+///     .cap(Duration::from_secs(10))
+///     .max_elapsed(Duration::from_secs(60 * 60));
+/// let app = App::new("wss://example.com/feed", Callbacks::new()).backoff(backoff);
+/// if let Exit::GaveUp { attempts, error, .. } = app.run_forever()? {
+///     eprintln!("the server is away; attempt {attempts}: {error}");
+/// }
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Exponential {
     base: Duration,
@@ -103,54 +160,55 @@ impl Default for Exponential {
 }
 
 impl Exponential {
-    /// All defaults: limits of 1 s, 2 s, 4 s, ... 60 s, for ever.
+    /// Makes a backoff with all defaults: limits of 1 s, 2 s, 4 s, ... 60 s, for ever.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The limit of the first wait. With zero there is never a pause, as with [`Fixed`] of zero.
-    /// Default: 1 s.
+    /// Sets the limit of the first wait. With zero there is never a pause, as with [`Fixed`] of
+    /// zero. Default: 1 s.
     #[must_use]
     pub fn base(mut self, base: Duration) -> Self {
         self.base = base;
         self
     }
 
-    /// How much the limit grows with each failure; below 1 counts as 1. Default: 2.
+    /// Sets the factor by which the limit grows with each failure. A factor below 1 counts as 1.
+    /// Default: 2.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
         self
     }
 
-    /// The greatest limit. Default: 60 s.
+    /// Sets the greatest limit. Default: 60 s.
     #[must_use]
     pub fn cap(mut self, cap: Duration) -> Self {
         self.cap = cap;
         self
     }
 
-    /// Gives up after so many failures in a row, those of a server that accepts connections and
-    /// drops them included. Default: `None`, never.
+    /// Sets after how many failures in a row to give up. A connection that the server accepts and
+    /// drops soon counts as a failure. Default: `None`, which never gives up.
     #[must_use]
     pub fn max_attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
         self.max_attempts = attempts.into();
         self
     }
 
-    /// Gives up when the next attempt would come later than this after the connection was last
-    /// good. Default: `None`, never.
+    /// Sets for how long an outage may last: the App gives up if the next attempt would begin later
+    /// than `elapsed` after the last stable connection. Default: `None`, which never gives up.
     #[must_use]
     pub fn max_elapsed(mut self, elapsed: impl Into<Option<Duration>>) -> Self {
         self.max_elapsed = elapsed.into();
         self
     }
 
-    /// The longest wait after so many failures in a row.
+    /// Returns the longest wait after this number of failures in a row.
     fn limit(&self, attempts: u32) -> Duration {
         if self.base.is_zero() {
-            return Duration::ZERO; // Times infinity it would be no number.
+            return Duration::ZERO; // Zero times an infinite factor would not be a number.
         }
         let steps = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         let grown = self.base.as_secs_f64() * self.factor.max(1.0).powi(steps);
@@ -173,14 +231,38 @@ impl Backoff for Exponential {
     }
 }
 
-/// From 0 to almost 1, which is the longest wait, if the system has no randomness. With 1 the
-/// longest `Duration` would overflow.
+/// Returns a random number from 0 up to, but not including, 1: with 1 the longest `Duration` would
+/// overflow. If the system has no randomness, it is the largest one, which is the longest wait.
 fn random_fraction() -> f64 {
     let random = getrandom::u32().unwrap_or(u32::MAX);
     f64::from(random) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// Why there is no connection: an attempt failed, or an open connection ended.
+/// Tells why an [`App`](crate::App) has no connection: an attempt failed, or an open connection
+/// ended.
+///
+/// A [`Backoff`] and a rule for [`retry_if`](crate::App::retry_if) are asked about it.
+///
+/// # Examples
+///
+/// A rule that gives up on a login that is not accepted, also after a connection has stood:
+///
+/// ```
+/// use std::time::Duration;
+/// use landline::backoff::Failure;
+/// use landline::{CloseCode, Closed, Error, Timeout};
+///
+/// fn retry_if(failure: &Failure<'_>) -> bool {
+///     let code = failure.closed().map(Closed::code);
+///     let is_login = failure.error().status() == Some(401) || code == Some(CloseCode::new(4401));
+///     failure.is_retryable() && !is_login
+/// }
+///
+/// let error = Error::Timeout(Timeout::Connect);
+/// assert!(retry_if(&Failure::new(&error, 1, Duration::ZERO)));
+/// let error = Error::Handler("not mine".into());
+/// assert!(!retry_if(&Failure::new(&error, 1, Duration::ZERO).with_stood(true)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
     error: &'a Error,
@@ -190,58 +272,61 @@ pub struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    /// Makes a failure for the tests of a [`Backoff`], or of a rule for
-    /// [`retry_if`](crate::App::retry_if): one before which no connection has stood.
+    /// Makes a failure for the tests of a [`Backoff`] or of a rule for
+    /// [`retry_if`](crate::App::retry_if). No connection has stood before it.
     #[must_use]
     pub fn new(error: &'a Error, attempts: u32, down_for: Duration) -> Self {
         Self { error, attempts, down_for, has_stood: false }
     }
 
-    /// Sets what [`has_stood`](Self::has_stood) says, for tests.
+    /// Sets what [`has_stood`](Self::has_stood) returns, for tests.
     #[must_use]
     pub fn with_stood(mut self, has_stood: bool) -> Self {
         self.has_stood = has_stood;
         self
     }
 
-    /// Why: what connecting said, or how the connection ended.
+    /// Returns the error of the attempt, or the one that tells how the connection ended.
     #[must_use]
     pub fn error(&self) -> &'a Error {
         self.error
     }
 
-    /// How the connection ended; `None` if there was none, or if it ended by a violation or by a
-    /// timeout, which [`error`](Self::error) tells.
+    /// Returns how the connection ended. `None` if there was no connection, or if it ended by a
+    /// violation or by a timeout: [`error`](Self::error) tells these.
     #[must_use]
     pub fn closed(&self) -> Option<&'a Closed> {
         self.error.closed()
     }
 
-    /// How many attempts in a row gave no stable connection, this one included. The end of a
-    /// stable connection is the first.
+    /// Returns how many failures there were in a row, this one included. The end of a stable
+    /// connection is number 1.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// How long there has been no stable connection: since the last one ended, or since the first
-    /// attempt began.
+    /// Returns how long there has been no stable connection: the time since the last one ended, or
+    /// since the first attempt began.
     #[must_use]
     pub fn down_for(&self) -> Duration {
         self.down_for
     }
 
-    /// Returns whether the [`App`](crate::App) knows from a connection that the URL, the credentials
-    /// and the server's certificate were good once: an earlier attempt opened one, or the one that
-    /// has just ended lived for [`stable_after`](crate::App::stable_after).
+    /// Returns whether a connection of the [`App`](crate::App) has stood. The URL, the credentials
+    /// and the server's certificate were good once then.
+    ///
+    /// This is so if an earlier attempt opened a connection, or if the connection that has just
+    /// ended was open for [`stable_after`](crate::App::stable_after).
     #[must_use]
     pub fn has_stood(&self) -> bool {
         self.has_stood
     }
 
-    /// Returns how long the server, or the proxy, asks to wait: `Retry-After` of a 429 or 503, in
-    /// seconds or as a date, and at most one hour, while
-    /// [`Response::retry_after`](crate::http::Response::retry_after) tells up to a day. Reads the clock.
+    /// Returns how long the server, or the proxy, wants the client to wait: `Retry-After` of a 429
+    /// or 503, in seconds or as a date, and at most one hour. Reads the clock.
+    ///
+    /// [`Response::retry_after`](crate::http::Response::retry_after) returns up to a day.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let (response, asked) = match self.error {
@@ -277,7 +362,7 @@ impl<'a> Failure<'a> {
     /// | an open connection is lost: a reset, an end without Close, a failure of TLS | retried | retried |
     /// | the peer closes with 1001, 1011, 1012, 1013, 1014 | retried | retried |
     /// | the peer closes with 1002, 1003, 1007 to 1010, 3000 to 4999 | final | retried |
-    /// | the peer closes with 1000, or without a code | final | final |
+    /// | the peer closes with 1000 or without a code | final | final |
     /// | the peer breaks the protocol (1002, 1007), or a limit (1008, 1009) | final | retried |
     /// | a [`MessageWriter`](crate::MessageWriter) was dropped half-way | retried | retried |
     /// | closed or aborted on this side | final | final |
@@ -292,22 +377,25 @@ impl<'a> Failure<'a> {
     }
 }
 
+/// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "attempt {}: {}", self.attempts, self.error)
     }
 }
 
-/// Counts what failed in a row, without a stable connection. Time is an argument.
+/// Counts the failures in a row. Time is an argument.
 #[derive(Debug)]
 pub(crate) struct Streak {
-    /// The end of the last stable connection is the first failure.
+    /// Failures in a row. The end of a stable connection is the first.
     failures: u32,
-    /// Attempts since then.
+    /// Attempts since the last stable connection.
     attempts: u32,
     down_since: Instant,
     stable_after: Duration,
-    /// An attempt has opened a connection.
+    /// An earlier attempt opened a connection.
     has_stood: bool,
 }
 
@@ -316,14 +404,14 @@ impl Streak {
         Self { failures: 0, attempts: 0, down_since: now, stable_after, has_stood: false }
     }
 
-    /// Counts an attempt that begins, and says which it is.
+    /// Counts an attempt that begins, and returns its number.
     pub(crate) fn attempt(&mut self) -> u32 {
         self.attempts = self.attempts.saturating_add(1);
         self.attempts
     }
 
-    /// Notes that an attempt failed, or that the connection that it opened has ended, which
-    /// `lived` so long.
+    /// Counts a failure: an attempt that failed, or a connection that ended after it had been open
+    /// for `lived`.
     pub(crate) fn failed<'a>(
         &mut self,
         error: &'a Error,

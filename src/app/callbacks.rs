@@ -1,4 +1,4 @@
-//! Closures as a `Handler`.
+//! A `Handler` made of closures.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,16 +8,34 @@ use crate::error::{Closed, Error};
 use crate::proto::message::{Fragment, MessageRef};
 use crate::websocket::sender::Sender;
 
-/// A [`Handler`] made of closures, for scripts. Each takes the arguments of the method of the same
-/// name, and returns nothing or a `Result`.
+/// Makes a [`Handler`] of closures, for scripts. Each closure takes the arguments of the method of
+/// the same name, and returns nothing or a `Result`. An event without a closure is ignored.
+///
+/// # Examples
+///
+/// A closure may borrow from the program:
 ///
 /// ```no_run
-/// use landline::{App, Callbacks};
+/// use landline::{App, Callbacks, MessageRef};
 ///
+/// let mut lines = Vec::new();
 /// let callbacks = Callbacks::new()
-///     .on_open(|ws, _| ws.send("subscribe"))
-///     .on_message(|_, message| println!("{message:?}"));
+///     .on_open(|ws, open| {
+///         println!("{}", if open.reconnected { "here again" } else { "here" });
+///         ws.send("subscribe")
+///     })
+///     .on_message(|ws, message| {
+///         match message {
+///             MessageRef::Text("bye") => ws.close(1000)?,
+///             MessageRef::Text(text) => lines.push(text.to_owned()),
+///             MessageRef::Binary(bytes) => println!("{} bytes", bytes.len()),
+///         }
+///         Ok::<(), landline::Error>(())
+///     })
+///     .on_close(|closed| println!("{closed}"))
+///     .on_error(|error| eprintln!("{error}"));
 /// App::new("wss://example.com/feed", callbacks).run_forever()?;
+/// println!("{lines:?}");
 /// # Ok::<(), landline::Error>(())
 /// ```
 #[derive(Default)]
@@ -32,13 +50,13 @@ pub struct Callbacks<'a> {
 }
 
 impl<'a> Callbacks<'a> {
-    /// Callbacks that do nothing.
+    /// Makes callbacks that do nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// See [`Handler::on_open`].
+    /// Sets the closure for [`Handler::on_open`].
     #[must_use]
     pub fn on_open<R: CallbackResult>(
         mut self,
@@ -48,7 +66,7 @@ impl<'a> Callbacks<'a> {
         self
     }
 
-    /// See [`Handler::on_message`].
+    /// Sets the closure for [`Handler::on_message`].
     #[must_use]
     pub fn on_message<R: CallbackResult>(
         mut self,
@@ -58,17 +76,18 @@ impl<'a> Callbacks<'a> {
         self
     }
 
-    /// See [`Handler::on_fragment`].
+    /// Sets the closure for [`Handler::on_fragment`].
     #[must_use]
     pub fn on_fragment<R: CallbackResult>(
         mut self,
         mut call: impl FnMut(&Sender, Fragment<'_>) -> R + Send + 'a,
     ) -> Self {
-        self.fragment = Some(Box::new(move |sender, piece| call(sender, piece).into_result()));
+        self.fragment =
+            Some(Box::new(move |sender, fragment| call(sender, fragment).into_result()));
         self
     }
 
-    /// See [`Handler::on_ping`].
+    /// Sets the closure for [`Handler::on_ping`].
     #[must_use]
     pub fn on_ping<R: CallbackResult>(
         mut self,
@@ -78,7 +97,7 @@ impl<'a> Callbacks<'a> {
         self
     }
 
-    /// See [`Handler::on_pong`].
+    /// Sets the closure for [`Handler::on_pong`].
     #[must_use]
     pub fn on_pong<R: CallbackResult>(
         mut self,
@@ -88,7 +107,7 @@ impl<'a> Callbacks<'a> {
         self
     }
 
-    /// See [`Handler::on_close`].
+    /// Sets the closure for [`Handler::on_close`].
     #[must_use]
     pub fn on_close<R: CallbackResult>(
         mut self,
@@ -98,7 +117,7 @@ impl<'a> Callbacks<'a> {
         self
     }
 
-    /// See [`Handler::on_error`].
+    /// Sets the closure for [`Handler::on_error`].
     #[must_use]
     pub fn on_error<R: CallbackResult>(
         mut self,
@@ -145,16 +164,16 @@ impl fmt::Debug for Callbacks<'_> {
     }
 }
 
-/// The result of a closure: nothing, or a `Result` with any error, so that `?` works. It cannot be
-/// implemented for other types.
+/// Allows a closure of [`Callbacks`] to return nothing, or a `Result` with any error, so that `?`
+/// works. It cannot be implemented for other types.
 pub trait CallbackResult: Sealed {}
 
 impl CallbackResult for () {}
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> CallbackResult for Result<(), E> {}
 
-/// Turns the result of a closure into the one of a handler's method. It is not public, so that no
-/// other type can implement it.
+/// Turns what the closure returned into the result of a handler's method. It is not public, so that
+/// no other type can implement it.
 #[expect(unnameable_types)]
 pub trait Sealed {
     fn into_result(self) -> HandlerResult;

@@ -1,4 +1,7 @@
-//! The trait that an `App` calls.
+//! The trait that an App calls: a method for each event of a connection.
+//!
+//! A new event needs a method here (and in the `impl` for `&mut H`), a closure in `callbacks.rs`,
+//! and the call in `session.rs`.
 
 use std::error::Error as StdError;
 
@@ -10,88 +13,138 @@ use crate::websocket::sender::Sender;
 
 pub(crate) type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 
-/// What happens to an [`App`](crate::App)'s connections. All methods do nothing unless you write
-/// them, and all run on the App's thread, one at a time, in this order:
+/// Handles the events of an [`App`](crate::App)'s connections.
+///
+/// A method that you do not write does nothing. All methods run on the App's thread, one at a time,
+/// in this order:
 ///
 /// ```text
 /// ( on_error | on_open ( on_message | on_fragment | on_ping | on_pong )* on_close )*
 /// ```
 ///
-/// While a method runs nothing is received, and pings are not answered; a peer is not given up
-/// for what it sent meanwhile. To stop, call [`Sender::close`], or keep a
-/// [`Handle`](crate::Handle). Once this side has closed or aborted the connection, in a method or
-/// from another thread, what still arrives is discarded and only [`on_close`](Self::on_close) is
-/// called, as in a browser. A panic ends the connection, and goes on to whoever called
+/// Nothing is received while a method runs, so pings are not answered. A peer that sent something
+/// meanwhile is not taken for dead.
+///
+/// To stop the App, call [`Sender::close`], or keep a [`Handle`](crate::Handle). Once this side has
+/// closed or aborted the connection, in a method or from another thread, messages that still arrive
+/// are discarded and only [`on_close`](Self::on_close) is called, as in a browser.
+///
+/// A panic ends the connection, and goes on to the code that called
 /// [`run_forever`](crate::App::run_forever) or [`join`](crate::app::AppThread::join).
 ///
-/// An error that a method returns ends the connection with Close 1011; it comes to
-/// [`on_error`](Self::on_error) as [`Error::Handler`], and ends the [`App`](crate::App) unless
-/// [`retry_if`](crate::App::retry_if) says otherwise. An error that only says that the connection is
-/// over, such as the one of `sender.send(..)?`, does neither.
+/// A method may return any error, and `?` turns any error into the type that is returned. An error
+/// ends the connection with Close 1011. [`on_error`](Self::on_error) gets it as [`Error::Handler`],
+/// and it ends the [`App`](crate::App) unless [`retry_if`](crate::App::retry_if) decides otherwise.
 ///
-/// `&mut H` is a handler too, so that its state can be looked at afterwards.
+/// An error that only says that the connection is over, such as that of `sender.send(..)?`, does
+/// none of this: the App connects again as if the method had returned `Ok`.
+///
+/// # Examples
+///
+/// `&mut H` is a handler too, so the program can read the handler's state afterwards:
+///
+/// ```no_run
+/// use landline::app::Open;
+/// use landline::{App, Closed, Handler, MessageRef, Sender};
+///
+/// type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+///
+/// #[derive(Default)]
+/// struct Counter {
+///     messages: usize,
+/// }
+///
+/// impl Handler for Counter {
+///     fn on_open(&mut self, sender: &Sender, _: &Open<'_>) -> HandlerResult {
+///         // Again after each reconnect.
+///         Ok(sender.send("subscribe")?)
+///     }
+///
+///     fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
+///         let text = message.as_text().ok_or("the server sent binary data")?;
+///         println!("{text}");
+///         self.messages += 1;
+///         if self.messages == 100 {
+///             sender.close((1000, "that is enough"))?;
+///         }
+///         Ok(())
+///     }
+///
+///     fn on_close(&mut self, closed: &Closed) -> HandlerResult {
+///         println!("{closed}");
+///         Ok(())
+///     }
+/// }
+///
+/// let mut counter = Counter::default();
+/// App::new("wss://example.com/feed", &mut counter).run_forever()?;
+/// println!("{} messages", counter.messages);
+/// # Ok::<(), landline::Error>(())
+/// ```
 pub trait Handler {
-    /// A connection is open: the first one or a later one. Subscribe here, with `sender`: nobody
-    /// else sends before this returns.
+    /// Called when a connection has opened: the first one or a later one. Subscribe here, with
+    /// `sender`: no other thread sends before this method returns.
     ///
     /// # Errors
-    /// Yours.
+    /// Any of yours; see [`Handler`].
     fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
         let _ = (sender, open);
         Ok(())
     }
 
-    /// A whole message, borrowed from the receive buffer. Text comes as binary after
-    /// [`unchecked_text`](crate::Builder::unchecked_text).
+    /// Called for each message. The message is borrowed from the receive buffer. With
+    /// [`unchecked_text`](crate::Builder::unchecked_text), text comes as binary.
     ///
     /// # Errors
-    /// Yours.
+    /// Any of yours; see [`Handler`].
     fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
         let _ = (sender, message);
         Ok(())
     }
 
-    /// A part of a message, instead of [`on_message`](Self::on_message), after
+    /// Called for each part of a message, instead of [`on_message`](Self::on_message), with
     /// [`Builder::fragments`](crate::Builder::fragments).
     ///
     /// # Errors
-    /// Yours.
+    /// Any of yours; see [`Handler`].
     fn on_fragment(&mut self, sender: &Sender, fragment: Fragment<'_>) -> HandlerResult {
         let _ = (sender, fragment);
         Ok(())
     }
 
-    /// A Ping. It is answered already, unless [`auto_pong`](crate::Builder::auto_pong) is off.
+    /// Called for each Ping. The Ping is answered already, unless
+    /// [`auto_pong`](crate::Builder::auto_pong) is off.
     ///
     /// # Errors
-    /// Yours.
+    /// Any of yours; see [`Handler`].
     fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
         let _ = (sender, payload);
         Ok(())
     }
 
-    /// A Pong; those that answer keepalive pings too.
+    /// Called for each Pong, also for one that answers a keepalive ping.
     ///
     /// # Errors
-    /// Yours.
+    /// Any of yours; see [`Handler`].
     fn on_pong(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
         let _ = (sender, payload);
         Ok(())
     }
 
-    /// The connection has ended: once for each [`on_open`](Self::on_open).
+    /// Called when the connection has ended, once for each [`on_open`](Self::on_open).
     ///
     /// # Errors
-    /// Yours.
+    /// Any of yours; see [`Handler`].
     fn on_close(&mut self, closed: &Closed) -> HandlerResult {
         let _ = closed;
         Ok(())
     }
 
-    /// An attempt to connect failed, or another method did ([`Error::Handler`]).
+    /// Called when an attempt to connect failed, or when another method returned an error
+    /// ([`Error::Handler`]).
     ///
     /// # Errors
-    /// Yours. It ends the App, and nothing is called after it.
+    /// Any of yours. It ends the App at once, and no method is called any more.
     fn on_error(&mut self, error: &Error) -> HandlerResult {
         let _ = error;
         Ok(())
@@ -128,16 +181,16 @@ impl<H: Handler + ?Sized> Handler for &mut H {
     }
 }
 
-/// A connection that has just opened.
+/// Describes a connection that has just opened.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Open<'a> {
-    /// How many attempts it took since the last stable connection: 1 if the first one worked.
+    /// The number of this attempt since the last stable connection: 1 if the first one worked.
     pub attempt: u32,
-    /// Whether there was a connection before.
+    /// `true` if there was a connection before this one.
     pub reconnected: bool,
     /// The server's answer to the opening handshake.
     pub response: &'a Response,
-    /// For sending and stopping from elsewhere: clone it.
+    /// A handle of the App. Clone it to send and to stop from elsewhere.
     pub handle: &'a Handle,
 }

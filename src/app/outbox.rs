@@ -1,12 +1,42 @@
-//! What waits to be sent while an `App` has no connection: bounded, in order.
+//! The queue for messages that are sent while an App has no connection: its limits ([`Outbox`]), and
+//! the queue itself ([`Queue`]), which `handle.rs` fills and empties.
 
 use std::collections::VecDeque;
 
 use crate::proto::message::Message;
 
-/// Keeps what is sent with a [`Handle`](crate::Handle) while there is no connection, and sends it,
-/// in order, after the next [`on_open`](crate::Handler::on_open). Default: at most 1,024 messages
-/// and 1 MiB; what does not fit is rejected. Give it to [`App::outbox`](crate::App::outbox).
+/// Keeps the messages that a [`Handle`](crate::Handle) sends while there is no connection, and sends
+/// them, in order, after the next [`on_open`](crate::Handler::on_open).
+///
+/// Give it to [`App::outbox`](crate::App::outbox). By default it keeps at most 1,024 messages and
+/// 1 MiB, and rejects a message that does not fit.
+///
+/// # Examples
+///
+/// Sensor readings: during a long outage only the latest thousand count.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use landline::app::{Delivery, Outbox, WhenFull};
+/// use landline::{App, Callbacks};
+///
+/// let outbox = Outbox::new().max_messages(1000).when_full(WhenFull::DropOldest);
+/// let app = App::new("wss://example.com/readings", Callbacks::new()).outbox(outbox).spawn()?;
+/// let handle = app.handle();
+/// match handle.send("21.5 °C")? {
+///     Delivery::Sent => println!("sent"),
+///     Delivery::Queued { dropped, .. } => println!("waits; {dropped} older ones were dropped"),
+///     _ => {}
+/// }
+///
+/// // At the end: send the rest, and see what could not be sent.
+/// if !handle.flush(Duration::from_secs(5)) {
+///     println!("{} readings were not sent", handle.take_unsent().len());
+/// }
+/// handle.stop(1000)?;
+/// println!("{}", app.join()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Outbox {
     max_messages: usize,
@@ -14,17 +44,19 @@ pub struct Outbox {
     when_full: WhenFull,
 }
 
-/// What becomes of a message that does not fit into the [`Outbox`].
+/// Decides what happens to a message that does not fit into the [`Outbox`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// It is given back in the error.
+    /// The message is given back in the error.
     #[default]
     Reject,
-    /// The caller waits until it fits or the App is over; on the App's own thread, where that
-    /// would be for ever, it is rejected. The App must run, or be about to on another thread.
+    /// The caller waits until the message fits or the App is over. The App must run, or be about to
+    /// run, on another thread. On the App's own thread the message is rejected, because the caller
+    /// would wait for ever.
     Block,
-    /// The oldest messages make room, and are counted.
+    /// The oldest messages are dropped until the message fits.
+    /// [`Delivery::Queued`](crate::app::Delivery::Queued) tells how many.
     DropOldest,
 }
 
@@ -35,27 +67,27 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// All defaults.
+    /// Makes an outbox with all defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The most messages. Default: 1,024.
+    /// Sets the greatest number of messages. With 0 no message is kept. Default: 1,024.
     #[must_use]
     pub fn max_messages(mut self, messages: usize) -> Self {
         self.max_messages = messages;
         self
     }
 
-    /// The most bytes of all messages together. Default: 1 MiB.
+    /// Sets the greatest number of bytes of all messages together. Default: 1 MiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// What becomes of what does not fit. Default: it is rejected.
+    /// Sets what happens to a message that does not fit. Default: [`WhenFull::Reject`].
     #[must_use]
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
@@ -63,22 +95,23 @@ impl Outbox {
     }
 }
 
-/// The messages of an outbox.
+/// Holds the messages of an outbox, within its limits.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Outbox,
     messages: VecDeque<Message>,
-    /// Of the messages, and of the one that is being sent.
+    /// The bytes of all messages together, and of the one that is being sent.
     bytes: usize,
-    /// The size of the message that is being sent.
+    /// The size of the message that is being sent, in bytes.
     sending: Option<usize>,
 }
 
-/// Why a message was not taken.
+/// Names why a message was not taken.
 #[derive(Debug)]
 pub(crate) enum NoRoom {
-    /// It is larger than the whole outbox.
+    /// The message is larger than the whole outbox.
     Ever,
+    /// There is no room now.
     Now(WhenFull),
 }
 
@@ -87,24 +120,24 @@ impl Queue {
         Self { limits, messages: VecDeque::new(), bytes: 0, sending: None }
     }
 
-    /// Changes the limits for what comes later: nothing that is kept is dropped by it.
+    /// Changes the limits for messages that come later. No message that is kept is dropped.
     pub(crate) fn set_limits(&mut self, limits: Outbox) {
         self.limits = limits;
     }
 
-    /// Whether nothing waits, and nothing is being sent.
+    /// Returns whether no message waits, and none is being sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.messages.is_empty() && self.sending.is_none()
     }
 
-    /// Appends a message, and says how many older ones were dropped for it.
+    /// Appends a message, and returns how many older ones were dropped for it.
     pub(crate) fn push(&mut self, message: Message) -> Result<usize, (Message, NoRoom)> {
         let Outbox { max_messages, max_bytes, when_full } = self.limits;
         let size = message.as_bytes().len();
         if size > max_bytes || max_messages == 0 {
             return Err((message, NoRoom::Ever));
         }
-        // The one that is being sent cannot be dropped any more: beside it there must be room.
+        // The message that is being sent cannot be dropped: there must be room beside it.
         let (sending, kept) = (usize::from(self.sending.is_some()), self.sending.unwrap_or(0));
         let droppable =
             when_full == WhenFull::DropOldest && sending < max_messages && kept <= max_bytes - size;
@@ -127,18 +160,18 @@ impl Queue {
         Some(message)
     }
 
-    /// The message is sent.
+    /// Notes that the message taken out by `begin` was sent.
     pub(crate) fn sent(&mut self) {
         self.bytes -= self.sending.take().unwrap_or(0);
     }
 
-    /// The message could not be sent: it is the oldest again.
+    /// Puts back the message taken out by `begin`, which could not be sent, as the oldest one.
     pub(crate) fn failed(&mut self, message: Message) {
         self.sending = None;
         self.messages.push_front(message);
     }
 
-    /// Takes out all that wait.
+    /// Takes out all messages that wait.
     pub(crate) fn take(&mut self) -> Vec<Message> {
         self.bytes = self.sending.unwrap_or(0);
         self.messages.drain(..).collect()

@@ -46,7 +46,8 @@ pub enum Cause {
 /// # Examples
 ///
 /// ```no_run
-/// use landline::{CloseCode, Error, Side};
+/// use landline::error::Side;
+/// use landline::{CloseCode, Error};
 ///
 /// let mut ws = landline::connect("wss://example.com/feed")?;
 /// let error = loop {
@@ -63,7 +64,8 @@ pub enum Cause {
 ///     CloseCode::ABNORMAL => println!("the connection is lost: {closed}"),
 ///     code => println!("{code:?}: {}", closed.reason()),
 /// }
-/// println!("clean: {}; the server began: {}", closed.is_clean(), closed.initiator() == Some(Side::Peer));
+/// let by_server = closed.initiator() == Some(Side::Peer);
+/// println!("clean: {}; closed by the server: {by_server}", closed.is_clean());
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]

@@ -172,7 +172,8 @@ impl StdError for ProxyError {
 /// # Examples
 ///
 /// ```no_run
-/// use landline::{Error, HandshakeProblem};
+/// use landline::Error;
+/// use landline::error::HandshakeProblem;
 ///
 /// if let Err(Error::Handshake(failed)) = landline::connect("wss://example.com/feed") {
 ///     match (failed.problem(), failed.response()) {

@@ -28,7 +28,8 @@ pub(crate) use explain::is_ca_used_as_end_entity;
 /// # Examples
 ///
 /// ```no_run
-/// use landline::{Error, TlsProblem};
+/// use landline::Error;
+/// use landline::error::TlsProblem;
 ///
 /// if let Err(Error::Tls(failed)) = landline::connect("wss://example.com/feed") {
 ///     match failed.problem() {
