@@ -1,7 +1,6 @@
 //! How long an App waits before it connects again.
-//!
-//! [`Backoff`] is what an App asks, [`Exponential`] the default, and [`Failure`] what an App asks
-//! about. Whether a failure is retried at all is decided in `error/retry.rs`.
+
+// `error/retry.rs` decides whether a failure is retried at all.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,4 +1,8 @@
-//! Reaching an `App` from any thread.
+//! Handle: sends through an App and stops it, from any thread.
+//!
+//! [`Handle`] and what it returns come first. Below is [`Shared`], the state that an App and its
+//! handles share: the open connection if there is one, the outbox, and whether to stop. The rules
+//! of the outbox itself are in `outbox.rs`.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,11 +19,33 @@ use crate::proto::message::Message;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::websocket::sender::Sender;
 
-/// How soon the outbox tries again for its turn to send.
-const AGAIN: Duration = Duration::from_millis(10);
-
-/// Sends through an [`App`](crate::App), and stops it: from any thread and any callback, across
-/// its reconnects, before it runs and after it is over. Clone it freely.
+/// Sends through an [`App`](crate::App), and stops it.
+///
+/// A handle works from any thread and any callback, across reconnects, before the App runs and after
+/// it is over. Cloning is cheap.
+///
+/// # Examples
+///
+/// Sends from another thread while the App runs on this one, and stops the App in the end:
+///
+/// ```no_run
+/// use std::thread;
+/// use landline::{App, Callbacks, CloseCode};
+///
+/// let app = App::new("wss://example.com/room", Callbacks::new());
+/// let handle = app.handle();
+/// thread::spawn(move || {
+///     for line in std::io::stdin().lines().map_while(Result::ok) {
+///         if let Err(error) = handle.send(line) {
+///             eprintln!("{error}");
+///             println!("try again: {:?}", error.into_message());
+///         }
+///     }
+///     handle.stop((CloseCode::NORMAL, "end of input"))
+/// });
+/// println!("{}", app.run_forever()?);
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
@@ -30,13 +56,15 @@ impl Handle {
 
     /// Sends a message over the open connection.
     ///
-    /// While there is none, an App with an [`Outbox`] keeps it, and one without gives it back in
-    /// the error. [`Delivery::Sent`] means that the system has taken all of it; whether the
-    /// server got it, only the server can say. A message that is given back, or kept, was not
-    /// delivered: its end never left this machine.
+    /// While there is no connection, an App with an [`Outbox`] keeps the message, and an App without
+    /// one gives it back in the error.
+    ///
+    /// [`Delivery::Sent`] means that the operating system has taken all of the message. Only the
+    /// server can say whether it arrived. A message that is kept or given back was not delivered:
+    /// its end never left this machine.
     ///
     /// # Errors
-    /// [`SendError`] with the message, and why.
+    /// [`SendError`], which holds the message and the reason.
     pub fn send(&self, message: impl Into<Message>) -> Result<Delivery, SendError> {
         let mut message = message.into();
         let shared = &*self.0;
@@ -52,14 +80,14 @@ impl Handle {
                     Err(error) => error,
                 };
                 let is_open = sender.is_open();
-                // The last of a connection ends it, with a stream that may be the caller's: not
-                // under the lock.
+                // Dropping the last sender of a connection ends its stream, which may be the
+                // caller's code. So it is dropped before the lock is taken.
                 drop(sender);
                 state = shared.lock();
                 if state.outbox.is_none() || is_open {
                     return Err(SendError { message, problem: SendProblem::Failed(error) });
                 }
-                continue; // It is to be kept; if another connection is open by now, it goes there.
+                continue; // Keep the message, or send it over a new connection that is open by now.
             }
             let Some(outbox) = &mut state.outbox else {
                 return Err(SendError { message, problem: SendProblem::NotOpen });
@@ -84,15 +112,18 @@ impl Handle {
         }
     }
 
-    /// Stops the App: an open connection is closed with this code and reason, within
-    /// `close_timeout`; connecting and waiting between attempts end at once, and nothing is
-    /// connected afterwards. What waits in the outbox stays there. What the server sends until its
-    /// own Close is discarded: only [`on_close`](crate::Handler::on_close) is called.
+    /// Stops the App. An open connection is closed with this code and reason, within
+    /// `close_timeout`. An attempt to connect, or the wait for the next one, ends at once, and the
+    /// App does not connect again.
     ///
-    /// It returns before the App has stopped: [`join`](crate::app::AppThread::join) waits for that.
+    /// Messages in the outbox stay there. Messages that the server sends before its own Close are
+    /// discarded, and only [`on_close`](crate::Handler::on_close) is called.
+    ///
+    /// This method does not wait: [`join`](crate::app::AppThread::join) waits until the App has
+    /// stopped.
     ///
     /// # Errors
-    /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.
+    /// [`InvalidInput::Close`] for a code or reason that must not be sent. The App goes on then.
     pub fn stop(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
         let close = close.into();
         if !close.is_sendable() {
@@ -105,14 +136,14 @@ impl Handle {
             state.sender.clone()
         };
         match sender {
-            // It may be over, or closing, already.
+            // An error says that the connection is over, or closing, already.
             Some(sender) => drop(sender.close(close)),
             None => self.0.abort.abort(),
         }
         Ok(())
     }
 
-    /// Stops the App at once, without a closing handshake, and wakes it wherever it blocks.
+    /// Stops the App at once, without a closing handshake. Any call in which the App blocks ends.
     pub fn abort(&self) {
         let sender = {
             let mut state = self.0.lock();
@@ -121,24 +152,25 @@ impl Handle {
             state.sender.clone()
         };
         self.0.abort.abort();
-        // It need not be from the App's builder.
+        // `connect_with` may have used another builder, which has another abort handle.
         if let Some(sender) = sender {
             sender.abort();
         }
     }
 
-    /// Whether there is an open connection that [`send`](Self::send) may use, as far as is known
-    /// here. What waits in the outbox goes first.
+    /// Returns whether there is an open connection that [`send`](Self::send) may use, as far as this
+    /// side knows. Messages that wait in the outbox are sent first.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let state = self.0.lock();
         !state.stopping && !state.is_shut_out() && state.open_sender().is_some()
     }
 
-    /// Waits until everything in the outbox is sent, and says whether it is: not if `timeout`
-    /// passes first, or the App is stopped or over. Without an outbox it is so at once.
+    /// Waits until every message in the outbox is sent, and returns whether that is so. It returns
+    /// `false` if `timeout` passes first, or if the App is stopped or over. Without an outbox it
+    /// returns `true` at once.
     ///
-    /// On the App's own thread, where that would be for itself, it does not wait.
+    /// On the App's own thread it does not wait, because the App could not send meanwhile.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
         let ends = |state: &State| state.stopping || state.over || state.is_apps_thread();
@@ -147,8 +179,8 @@ impl Handle {
         state.is_idle()
     }
 
-    /// Takes out the messages that wait in the outbox; when the App is over, those that were
-    /// never sent.
+    /// Takes out the messages that wait in the outbox. When the App is over, these are the messages
+    /// that were never sent.
     #[must_use]
     pub fn take_unsent(&self) -> Vec<Message> {
         let taken = self.0.lock().outbox.as_mut().map_or_else(Vec::new, Queue::take);
@@ -163,31 +195,31 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// What became of a message.
+/// Tells what [`Handle::send`] did with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// The system has taken all of it.
+    /// The operating system has taken all of the message.
     Sent,
-    /// It waits in the outbox.
+    /// The message waits in the outbox.
     #[non_exhaustive]
     Queued {
-        /// How many older messages were dropped for it.
+        /// How many older messages were dropped to make room for this one.
         dropped: usize,
     },
 }
 
-/// A message that was not sent, and why.
+/// Holds a message that was not sent, and tells why.
 pub struct SendError {
     message: Message,
     problem: SendProblem,
 }
 
-/// Why a message was not sent.
+/// Names why a message was not sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendProblem {
-    /// There is no connection now, and no outbox.
+    /// There is no connection now, and no outbox to keep the message.
     NotOpen,
     /// The outbox is full.
     Full,
@@ -195,19 +227,19 @@ pub enum SendProblem {
     TooLarge,
     /// The App is stopping, or over.
     Stopped,
-    /// The connection failed, or did not take it in time; or other threads were sending all the
-    /// time, which is [`Timeout::Busy`](crate::Timeout::Busy).
+    /// Sending failed: the connection failed, or did not take the message in time, or other threads
+    /// were sending all the time ([`Timeout::Busy`](crate::Timeout::Busy)).
     Failed(Error),
 }
 
 impl SendError {
-    /// Why.
+    /// Returns why the message was not sent.
     #[must_use]
     pub fn problem(&self) -> &SendProblem {
         &self.problem
     }
 
-    /// The message.
+    /// Gives the message back.
     #[must_use]
     pub fn into_message(self) -> Message {
         self.message
@@ -215,7 +247,7 @@ impl SendError {
 }
 
 impl fmt::Debug for SendError {
-    /// Of the message the length only.
+    /// Shows the length of the message and not its content, which may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendError")
             .field("len", &self.message.as_bytes().len())
@@ -227,10 +259,12 @@ impl fmt::Debug for SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
-            SendProblem::NotOpen => f.write_str("not sent: there is no connection now"),
+            SendProblem::NotOpen => f.write_str(
+                "not sent: there is no connection now (`App::outbox` would keep the message)",
+            ),
             SendProblem::Full => f.write_str("not sent: the outbox is full"),
-            SendProblem::TooLarge => f.write_str("not sent: larger than the outbox"),
-            SendProblem::Stopped => f.write_str("not sent: the app has been stopped"),
+            SendProblem::TooLarge => f.write_str("not sent: the message is larger than the outbox"),
+            SendProblem::Stopped => f.write_str("not sent: the App is stopping, or over"),
             SendProblem::Failed(error) => write!(f, "not sent: {error}"),
         }
     }
@@ -245,37 +279,40 @@ impl StdError for SendError {
     }
 }
 
-/// What an `App` and its handles share.
+/// Holds what an `App` and its handles share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Told when the App is stopped or over, and when the outbox gets room.
+    /// Notified when the App is stopped or over, and when the outbox gets room.
     changed: Condvar,
-    /// Stops connecting, or the connection.
+    /// Stops an attempt to connect, or the connection that it opened.
     pub(crate) abort: AbortHandle,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// A handle has stopped the App.
     stopping: bool,
+    /// The App has returned, or was dropped.
     over: bool,
+    /// The thread that runs the App's code now.
     thread: Option<ThreadId>,
     /// The connection, if there is one.
     sender: Option<Sender>,
-    /// `on_open` runs: only the App's own thread sends.
+    /// `on_open` runs. Only the App's own thread sends.
     opening: bool,
     outbox: Option<Queue>,
 }
 
 impl State {
-    /// The connection, if a message may be sent over it now.
+    /// Returns the connection, if this thread may send a message over it now.
     fn direct(&self) -> Option<Sender> {
         let sender = self.open_sender()?;
         let first = self.opening && self.is_apps_thread();
         (first || self.is_idle() && !self.opening).then(|| sender.clone())
     }
 
-    /// Whether nothing waits in the outbox.
+    /// Returns whether no message waits in the outbox.
     fn is_idle(&self) -> bool {
         self.outbox.as_ref().is_none_or(Queue::is_idle)
     }
@@ -284,7 +321,7 @@ impl State {
         self.sender.as_ref().filter(|sender| sender.is_open())
     }
 
-    /// Whether `on_open` must be over first.
+    /// Returns whether this thread must wait until `on_open` has returned.
     fn is_shut_out(&self) -> bool {
         self.opening && !self.is_apps_thread()
     }
@@ -294,19 +331,19 @@ impl State {
     }
 }
 
-/// The App's side.
+/// The side of the App.
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Sets how much is kept; what is kept already stays.
+    /// Sets how much the outbox keeps. Messages that it keeps already stay.
     pub(crate) fn set_outbox(&self, limits: Outbox) {
         self.lock().outbox.get_or_insert_with(|| Queue::new(limits)).set_limits(limits);
         self.changed.notify_all();
     }
 
-    /// From now on the App runs on this thread.
+    /// Notes that the App's code runs on this thread from now on.
     pub(crate) fn runs_here(&self) {
         self.lock().thread = Some(thread::current().id());
     }
@@ -315,14 +352,15 @@ impl Shared {
         self.lock().stopping
     }
 
-    /// Waits, and says whether it was not stopped meanwhile.
+    /// Waits for `delay`, and returns `false` at once when the App is stopped.
     pub(crate) fn wait(&self, delay: Duration) -> bool {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, delay, |state| !state.stopping);
         !waited.stopping
     }
 
-    /// There is a connection, and `on_open` comes next. False if it comes too late.
+    /// Notes that there is a connection, and that `on_open` comes next. Returns `false` if the App
+    /// was stopped before.
     pub(crate) fn open(&self, sender: &Sender) -> bool {
         let mut state = self.lock();
         if !state.stopping {
@@ -332,32 +370,32 @@ impl Shared {
         !state.stopping
     }
 
-    /// `on_open` has run. Says whether the outbox is to be sent.
+    /// Notes that `on_open` has returned. Returns whether messages wait in the outbox.
     pub(crate) fn opened(&self) -> bool {
         let mut state = self.lock();
         state.opening = false;
         state.outbox.as_ref().is_some_and(|outbox| !outbox.is_idle())
     }
 
-    /// The connection is over.
+    /// Notes that the connection is over.
     pub(crate) fn down(&self) {
         let mut state = self.lock();
         state.sender = None;
         state.opening = false;
     }
 
-    /// No connection will come any more.
+    /// Notes that the App will open no connection any more.
     pub(crate) fn over(&self) {
         self.lock().over = true;
         self.changed.notify_all();
     }
 
-    /// Sends what is in the outbox, while the connection is open.
+    /// Sends the messages in the outbox, as long as the connection is open.
     pub(crate) fn empty_outbox(&self, sender: &Sender) {
         let mut state = self.lock();
         while let Some(message) = state.outbox.as_mut().and_then(Queue::begin) {
             drop(state);
-            // The stream may be the caller's.
+            // The stream may be the caller's code, which may panic. The message is put back first.
             let sent = catch_unwind(AssertUnwindSafe(|| sender.send(&message)));
             state = self.lock();
             if let Some(outbox) = &mut state.outbox {
@@ -377,11 +415,11 @@ impl Shared {
             match sent {
                 Ok(()) => {}
                 Err(_) if !sender.is_open() => return,
-                // Again, but `write_timeout` may be no time at all.
+                // Try again, but not at once: `write_timeout` may be very short.
                 Err(Error::Timeout(Timeout::Busy)) => {
-                    state = self.changed.wait_timeout(state, AGAIN);
+                    state = self.changed.wait_timeout(state, BUSY_PAUSE);
                 }
-                // The system has no randomness, for example.
+                // This message cannot be sent: the system has no randomness, for example.
                 Err(_) => {
                     drop(state);
                     return sender.give_up("cannot send");
@@ -391,17 +429,20 @@ impl Shared {
     }
 }
 
+/// The pause after other threads have kept the outbox from sending.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn why_it_was_not_sent_is_told_once() {
+    fn a_send_error_tells_the_reason_once() {
         let failed = |error| SendError { message: "x".into(), problem: SendProblem::Failed(error) };
         let error = failed(Error::Io(std::io::Error::other("broken")));
         assert_eq!(error.to_string(), "not sent: cannot open the connection: broken");
         assert!(error.source().is_none());
-        // What lies below stays.
+        // The source of the error below is kept.
         let below = std::io::Error::other(failed(Error::Handler(Box::new(error))));
         assert!(below.to_string().ends_with("broken") && below.source().is_none());
     }

@@ -1,5 +1,12 @@
-//! One connection for ever: connects, delivers, keeps alive, connects again, until it is told to
-//! stop.
+//! Keeps a connection for ever: connects, calls a handler, and connects again until it is stopped.
+
+// `App` and its options come first, then `run_forever`, the loop. Look elsewhere for
+//
+// * what happens during a connection: `session.rs`,
+// * the events that a handler gets: `handler.rs`, `callbacks.rs`, and their calls in `session.rs`,
+// * which failures are retried: `error/retry.rs`; how long the App waits then: `backoff.rs`,
+// * sending and stopping from other threads: `handle.rs`; the limits of the outbox: `outbox.rs`,
+// * how an App ends: `exit.rs`.
 
 use std::fmt;
 use std::io;
@@ -20,22 +27,46 @@ use crate::websocket::WebSocket;
 type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
 type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 
-/// Runs one connection on one thread: connects, calls the [`Handler`], keeps the connection alive
-/// as the [`Builder`] says, and connects again as the [`Backoff`] says, until it is stopped, the
-/// server closes for good, or a failure is final.
+/// Keeps one connection for ever, on one thread.
+///
+/// An App connects as its [`Builder`] says, calls the [`Handler`] for all that happens, keeps the
+/// connection alive, and connects again as the [`Backoff`] says. It ends when this program stops it,
+/// when the server closes because nothing more is to come, or when a failure is final:
+/// [`Failure::is_retryable`] has the table.
+///
+/// # Examples
+///
+/// A whole program. Ctrl-C, a signal or another thread would stop it by a [`Handle`]:
 ///
 /// ```no_run
-/// use landline::{App, Callbacks};
+/// use std::process::ExitCode;
+/// use std::time::Duration;
+/// use landline::app::Exit;
+/// use landline::backoff::Exponential;
+/// use landline::{App, Builder, Callbacks};
 ///
-/// let callbacks = Callbacks::new()
-///     .on_message(|_, message| println!("{message:?}"))
-///     .on_error(|error| eprintln!("{error}"));
-/// let exit = App::new("wss://example.com/feed", callbacks).run_forever()?;
-/// println!("{exit}");
-/// # Ok::<(), landline::Error>(())
+/// fn main() -> ExitCode {
+///     let callbacks = Callbacks::new()
+///         .on_open(|ws, _| ws.send("subscribe"))
+///         .on_message(|_, message| println!("{message:?}"))
+///         .on_close(|closed| eprintln!("{closed}"))
+///         .on_error(|error| eprintln!("{error}"));
+///     let app = App::new("wss://example.com/feed", callbacks)
+///         .builder(Builder::new().bearer_auth("token"))
+///         .backoff(Exponential::new().cap(Duration::from_secs(30)));
+///     match app.run_forever() {
+///         Ok(Exit::Stopped | Exit::Closed(_)) => ExitCode::SUCCESS,
+///         Ok(exit) => {
+///             eprintln!("{exit}");
+///             ExitCode::FAILURE
+///         }
+///         // The URL is wrong, the server refused, or a callback failed. `on_error` has printed it.
+///         Err(_) => ExitCode::FAILURE,
+///     }
+/// }
 /// ```
 ///
-/// For who comes from Python's websocket-client:
+/// # From Python's websocket-client
 ///
 /// | `WebSocketApp` | here |
 /// |---|---|
@@ -43,7 +74,7 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// | `on_message`, `on_data` | [`on_message`](Handler::on_message): text or binary |
 /// | `on_cont_message` | [`on_fragment`](Handler::on_fragment), with [`Builder::fragments`] |
 /// | `on_ping`, `on_pong` | the same |
-/// | `on_error` | [`on_error`](Handler::on_error), for every attempt that fails; that a connection is lost comes to `on_close` |
+/// | `on_error` | [`on_error`](Handler::on_error), for each attempt that fails; the loss of a connection comes to `on_close` |
 /// | `on_close(code, reason)` | [`on_close`](Handler::on_close), once for each `on_open` |
 /// | `run_forever()` -> `bool` | [`run_forever`](Self::run_forever) -> [`Exit`] |
 /// | `reconnect=5` | `backoff(Fixed(..))`; default [`Exponential`] |
@@ -59,7 +90,8 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// | `enableTrace` | the feature `log` |
 /// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
 pub struct App<H> {
-    // Dropped first: the destructors of the handler and the hooks find an App that is over.
+    // The first field, so that it is dropped first: the destructors of the handler and the hooks
+    // find an App that is over.
     pub(super) shared: Owner,
     url: String,
     pub(super) handler: H,
@@ -74,7 +106,7 @@ pub struct App<H> {
 }
 
 impl<H: Handler> App<H> {
-    /// An App with all defaults.
+    /// Makes an App with all defaults.
     #[must_use]
     pub fn new(url: impl Into<String>, handler: H) -> Self {
         Self {
@@ -199,17 +231,17 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// For sending and stopping from elsewhere.
+    /// Returns a handle of the App, to send and to stop from elsewhere.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::new(&self.shared.0)
     }
 
-    /// Runs on a thread of its own.
+    /// Runs the App on a thread of its own.
     ///
     /// # Errors
-    /// The system's, if there can be no such thread; [`io::ErrorKind::InvalidInput`] for a name
-    /// with a NUL.
+    /// The error of the operating system, if it cannot start a thread;
+    /// [`io::ErrorKind::InvalidInput`] for a thread name with a NUL.
     pub fn spawn(mut self) -> io::Result<AppThread>
     where
         H: Send + 'static,
@@ -225,15 +257,15 @@ impl<H: Handler> App<H> {
         Ok(AppThread::new(handle, thread.spawn(move || self.run_forever())?))
     }
 
-    /// Runs on this thread, until it is over.
+    /// Runs the App on this thread, until it ends.
     ///
     /// # Errors
-    /// The failure that is final, by [`Failure::is_retryable`]: wrong input and an error of the
-    /// handler; before a connection has stood also a refusal such as 401, a certificate that is not
-    /// accepted, a server that breaks the protocol.
+    /// The failure that is final, by [`Failure::is_retryable`]. That is wrong input or an error of
+    /// the handler. Before a connection has stood it may also be a refusal such as 401, a
+    /// certificate that is not accepted, or a server that breaks the protocol.
     ///
     /// # Panics
-    /// If the handler, or a hook, does.
+    /// If the handler, or a hook, panics.
     pub fn run_forever(mut self) -> Result<Exit, Error> {
         let shared = self.shared.0.clone();
         shared.runs_here();
@@ -285,8 +317,8 @@ impl<H: Handler> App<H> {
         let builder = self.builder.clone().abort_handle(shared.abort.clone());
         let attempt = Attempt { url: &self.url, builder, number, reconnecting };
         let connect = &mut self.connect_with;
-        // On a thread that ends: connecting, TLS above all, takes far more stack than anything
-        // else, and a stack keeps the memory that was used once.
+        // This runs on a thread of its own, which then ends. Connecting, TLS above all, takes far
+        // more stack than anything else, and a stack keeps the memory that was used once.
         let connected = thread::scope(|scope| {
             let thread = thread::Builder::new().name("landline-open".to_owned());
             let open = move || {
@@ -314,27 +346,27 @@ impl<H: Handler> App<H> {
 }
 
 impl<H> fmt::Debug for App<H> {
-    /// Not the URL: it may hold secrets.
+    /// Leaves out the URL, because it may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("builder", &self.builder).finish_non_exhaustive()
     }
 }
 
-/// An attempt that [`App::connect_with`] makes.
+/// Describes an attempt to connect, for [`App::connect_with`].
 #[non_exhaustive]
 pub struct Attempt<'a> {
     /// The URL given to [`App::new`].
     pub url: &'a str,
     /// The App's builder; stopping the App interrupts it.
     pub builder: Builder,
-    /// How many attempts there were since the last stable connection, this one included.
+    /// The number of this attempt since the last stable connection, counted from 1.
     pub number: u32,
-    /// Whether there was a connection before.
+    /// `true` if there was a connection before.
     pub reconnecting: bool,
 }
 
 impl fmt::Debug for Attempt<'_> {
-    /// Not the URL: it may hold secrets.
+    /// Leaves out the URL, because it may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attempt")
             .field("builder", &self.builder)
@@ -344,14 +376,14 @@ impl fmt::Debug for Attempt<'_> {
     }
 }
 
-/// How an attempt, or the connection that it opened, ended.
+/// Tells how an attempt, or the connection that it opened, ended.
 pub(super) struct Ended {
     pub(super) error: Error,
-    /// How long the connection was open, if there was one.
+    /// The time for which the connection was open, if there was one.
     pub(super) lived: Option<Duration>,
 }
 
-/// When it is dropped, by a panic too, no connection comes any more.
+/// Tells the handles that the App is over when it is dropped, by a panic too.
 #[derive(Default)]
 pub(super) struct Owner(pub(super) Arc<Shared>);
 

@@ -1,4 +1,5 @@
-//! One connection of an App, from `on_open` to `on_close`.
+//! One connection of an App, from `on_open` to `on_close`: which event calls which method of the
+//! handler, and when an error of the handler ends the connection.
 
 use std::error::Error as StdError;
 use std::io;
@@ -16,7 +17,7 @@ use crate::websocket::WebSocket;
 use crate::websocket::sender::Sender;
 
 impl<H: Handler> App<H> {
-    /// All that happens between `on_open` and `on_close`, both included.
+    /// Runs one connection from `on_open` to `on_close`, and returns how it ended.
     pub(super) fn session(&mut self, mut ws: WebSocket, attempt: u32, reconnected: bool) -> Ended {
         let sender = ws.sender();
         let shared = self.shared.0.clone();
@@ -30,7 +31,7 @@ impl<H: Handler> App<H> {
         let opened = opened.and_then(|()| up.send_outbox().map_err(Error::Io));
         let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender));
         let error = delivered.unwrap_or_else(|error| {
-            // It cannot fail: 1011 may be sent. How it ends is read below.
+            // The code 1011 may be sent, so this cannot fail. `so_far` tells the end below.
             let _ = ws.close(CloseCode::INTERNAL_ERROR);
             error
         });
@@ -38,8 +39,8 @@ impl<H: Handler> App<H> {
         up.down();
         let closed = ws.so_far();
         let error = match error {
-            // The user had asked for the end; that the peer did not even take that, or broke the
-            // protocol then, is no reason to connect again.
+            // The user closed. The peer did not take the Close, or broke the protocol then, and
+            // that is no reason to connect again.
             Error::Timeout(_) | Error::Protocol(_) if closed.is_asked_for_here() => {
                 Error::Closed(closed.clone())
             }
@@ -47,8 +48,8 @@ impl<H: Handler> App<H> {
         };
         let closing = unless_over(self.handler.on_close(&closed), &sender, &shared);
         if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
-            // RFC 6455 section 7.1.1: the server ends the stream first, or reads why we did. Nor
-            // can this fail.
+            // RFC 6455 section 7.1.1: wait until the server ends the stream, or has read why we
+            // do. The code 1000 may be sent, so this cannot fail.
             let _ = ws.close(CloseCode::NORMAL);
         }
         match (error, closing) {
@@ -57,8 +58,8 @@ impl<H: Handler> App<H> {
         }
     }
 
-    /// Hands out what comes until this side closes, discards the rest, and gives how the connection
-    /// ended, or the handler's error.
+    /// Calls the handler for each event until this side closes, and discards the rest. Returns how
+    /// the connection ended, or fails with the handler's error.
     fn deliver(&mut self, ws: &mut WebSocket, sender: &Sender) -> Result<Error, Error> {
         while !sender.is_closing() {
             let event = match ws.next_event() {
@@ -66,7 +67,7 @@ impl<H: Handler> App<H> {
                 Err(error) => return Ok(error),
             };
             if sender.is_closing() {
-                break; // Another thread closed it meanwhile.
+                break; // Another thread closed the connection meanwhile.
             }
             let handler = &mut self.handler;
             let handled = match event {
@@ -84,18 +85,18 @@ impl<H: Handler> App<H> {
     }
 }
 
-/// A handler that only passes on that the connection is over has not failed: how it ended will be
-/// received.
+/// Returns the error of a handler, unless it only says that the connection is over. The handler has
+/// not failed then, and the receiver will tell how the connection ended.
 fn unless_over(handled: HandlerResult, sender: &Sender, shared: &Shared) -> Result<(), Error> {
     let Err(error) = handled else { return Ok(()) };
-    // Who stops an App says so before the connection knows.
+    // A handle first notes that the App is to stop, and then closes the connection.
     let over = !sender.is_open() || shared.is_stopping();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(error) = cause {
         if over && says_over(error) {
             return Ok(());
         }
-        // An `io::Error` is not the source of what it wraps, but its wrapping.
+        // `source` of an `io::Error` skips the error that it wraps.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = wrapped.map(|error| error as _).or_else(|| error.source());
     }
@@ -104,7 +105,7 @@ fn unless_over(handled: HandlerResult, sender: &Sender, shared: &Shared) -> Resu
 
 fn says_over(error: &(dyn StdError + 'static)) -> bool {
     let is_over = |error: &Error| match error {
-        // Of two threads that waited for the same peer, one may be told that the other was busy.
+        // When two threads wait for the same peer, one fails because the other was sending.
         Error::Closed(_) | Error::Timeout(Timeout::Send | Timeout::Busy) => true,
         _ => false,
     };
@@ -115,7 +116,7 @@ fn says_over(error: &(dyn StdError + 'static)) -> bool {
     }
 }
 
-/// A connection that handles may use; no more when it is dropped, by a panic too.
+/// Lets handles use a connection for as long as this lives. A panic of the handler drops it too.
 struct Up<'a> {
     shared: &'a Arc<Shared>,
     sender: &'a Sender,
@@ -123,12 +124,12 @@ struct Up<'a> {
 }
 
 impl<'a> Up<'a> {
-    /// `None` if it comes too late.
+    /// Returns `None` if the App was stopped before.
     fn new(shared: &'a Arc<Shared>, sender: &'a Sender) -> Option<Self> {
         shared.open(sender).then_some(Self { shared, sender, outbox: None })
     }
 
-    /// Lets others send, after what waits in the outbox.
+    /// Lets other threads send, and starts a thread that first sends the messages in the outbox.
     fn send_outbox(&mut self) -> io::Result<()> {
         if self.shared.opened() {
             let (shared, sender) = (self.shared.clone(), self.sender.clone());
@@ -147,8 +148,9 @@ impl Drop for Up<'_> {
     fn drop(&mut self) {
         self.down();
         if thread::panicking() {
-            // Somebody may keep another sender. On a thread of its own, because on one that unwinds
-            // no stream of the caller's is called: a panic of it would abort the process.
+            // Other threads may hold senders, so tell the peer that this side leaves. That runs on
+            // a thread of its own, because the stream may be the caller's code: if it panicked on a
+            // thread that unwinds, the process would abort.
             let sender = self.sender;
             thread::scope(|scope| {
                 let leaving = thread::Builder::new().spawn_scoped(scope, || sender.leave());
@@ -157,7 +159,7 @@ impl Drop for Up<'_> {
         }
         if let Some(outbox) = self.outbox.take() {
             if !outbox.is_finished() {
-                self.sender.abort(); // It may block in sending.
+                self.sender.abort(); // The outbox thread may block in sending.
             }
             let _ = outbox.join();
         }

@@ -1,7 +1,7 @@
 //! The error of everything in this crate: what went wrong, whose fault it is, and what to do.
-//!
-//! [`Error`] is here. The errors that it holds are in `connecting.rs` (no connection), `tls.rs` and
-//! `closed.rs` (a connection is over). `retry.rs` decides which errors are worth another attempt.
+
+// `Error` is here. The errors that it holds are in `connecting.rs` and `tls.rs` (no connection) and
+// in `closed.rs` (a connection is over). `retry.rs` decides which are worth another attempt.
 
 use std::error::Error as StdError;
 use std::fmt;
