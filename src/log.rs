@@ -1,4 +1,5 @@
-//! What the feature `log` says: heads, frames, settings that are skipped. Never a secret.
+//! All that the feature `log` writes: heads of HTTP, frames, settings of the environment that are
+//! skipped. Never a secret.
 
 pub(crate) use on_or_off::*;
 
@@ -12,8 +13,8 @@ mod on_or_off {
     use crate::proto::recv::Found;
     use crate::sync::Mutex;
 
-    /// Logs a head, a line each, control characters escaped: of headers that may hold a secret the
-    /// name only, of the resource nothing, for a path may be a secret too.
+    /// Logs a head, each line by itself, with control characters escaped. A header that may hold a
+    /// secret is logged without its value, and a request without its path, which may be a secret too.
     pub(crate) fn log_head(what: &str, head: &[u8]) {
         for (at, line) in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate() {
             let line = String::from_utf8_lossy(line);
@@ -23,7 +24,7 @@ mod on_or_off {
                 (1.., _, Some((name, _))) if is_token(name) && is_secret(name) => {
                     log::debug!("{what}: {name}: ***");
                 }
-                // A malformed line may be a secret from its first byte on.
+                // Any part of a malformed line may be a secret.
                 (1.., _, name) if name.is_none_or(|(name, _)| !is_token(name)) => {
                     log::debug!("{what}: ***");
                 }
@@ -32,17 +33,17 @@ mod on_or_off {
         }
     }
 
-    /// Logs that a variable of the environment names no proxy.
+    /// Logs that a variable of the environment is skipped, because it does not name a proxy.
     pub(crate) fn proxy_skipped(variable: &str) {
         log::warn!("{variable} is skipped: it names no proxy that is understood");
     }
 
-    /// Logs that an entry of a list of exceptions, counted from 1, is not understood.
+    /// Logs that the entry number `at` of a list of exceptions, counted from 1, is skipped.
     pub(crate) fn exception_skipped(variable: &str, at: usize) {
         log::debug!("{variable}: entry {at} is skipped: it is not understood");
     }
 
-    /// Logs what was received, not what it holds.
+    /// Logs the kind and the length of what was received, and not its content.
     pub(crate) fn received(found: Found) {
         if log::max_level() < log::LevelFilter::Trace {
             return;
@@ -59,23 +60,23 @@ mod on_or_off {
         log::trace!("received {opcode:?}, {len} bytes");
     }
 
-    /// The most frames that are kept until they are logged: a message may have any number.
-    const MAX_FRAMES: usize = 64;
-
-    /// The frames that were sent and are still to be logged. A logger is code of the caller's: it
-    /// may send over the same connection, so it is called when no lock is held.
+    /// Keeps the frames that were sent until they can be logged. The logger is the caller's code,
+    /// which may send over the same connection, so it is called while no lock is held.
     #[derive(Debug, Default)]
     pub(crate) struct SentLog(Mutex<SentFrames>);
 
     #[derive(Debug, Default)]
     struct SentFrames {
         frames: Vec<(Opcode, usize)>,
-        /// How many more there were than are kept.
+        /// How many frames were sent that are not kept.
         more: usize,
     }
 
+    /// The greatest number of frames that are kept: a message may have any number.
+    const MAX_FRAMES: usize = 64;
+
     impl SentLog {
-        /// Notes a frame, to be logged later.
+        /// Notes a frame that was sent, to log it later.
         pub(crate) fn note(&self, opcode: Opcode, len: usize) {
             if log::max_level() < log::LevelFilter::Trace {
                 return;
@@ -88,7 +89,7 @@ mod on_or_off {
             }
         }
 
-        /// Logs the frames that were noted. The caller holds no lock.
+        /// Logs the frames that were noted. The caller must not hold a lock.
         pub(crate) fn write(&self) {
             if log::max_level() < log::LevelFilter::Trace {
                 return;
@@ -98,7 +99,7 @@ mod on_or_off {
                 log::trace!("sent {opcode:?}, {len} bytes");
             }
             if sent.more > 0 {
-                log::trace!("sent {} frames more", sent.more);
+                log::trace!("sent {} more frames", sent.more);
             }
         }
     }
@@ -120,7 +121,7 @@ mod on_or_off {
     #[derive(Debug, Default)]
     pub(crate) struct SentLog {}
 
-    #[allow(clippy::unused_self)] // As with the feature.
+    #[allow(clippy::unused_self)] // The methods are the same as with the feature.
     impl SentLog {
         pub(crate) fn note(&self, _: Opcode, _: usize) {}
 

@@ -1,4 +1,4 @@
-//! The cookies of a client, in memory.
+//! CookieJar: keeps the cookies of clients in memory.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -9,15 +9,12 @@ use super::CookieStore;
 use super::set_cookie::{Cookie, CookieError, Place, is_plainly_public};
 use crate::sync::{Mutex, MutexGuard};
 
-/// The most cookies of one domain (RFC 6265 section 6.1).
-const MAX_OF_DOMAIN: usize = 50;
-/// The most cookies in all (RFC 6265 section 6.1).
-const MAX_IN_ALL: usize = 3000;
-/// The most bytes of `Cookie`: as much as servers usually take of a header line.
-const MAX_LINE: usize = 8 * 1024;
-
-/// Cookies in memory, as a browser keeps them (RFC 6265): shared by as many clients and threads as
-/// have it, gone when the last drops it.
+/// Keeps cookies in memory, as a browser does (RFC 6265).
+///
+/// Any number of clients and threads may share a jar. The cookies are gone when the last of them
+/// drops it.
+///
+/// # Examples
 ///
 /// ```
 /// use std::sync::Arc;
@@ -25,15 +22,15 @@ const MAX_LINE: usize = 8 * 1024;
 /// use landline::cookie::CookieJar;
 ///
 /// let jar = Arc::new(CookieJar::new());
-/// // What a login by other means gave.
+/// // A login over HTTP gave this cookie.
 /// jar.set("https://example.com/login", "session=5f3a; Secure; HttpOnly; Path=/")?;
 /// let builder = Builder::new().cookie_store(jar.clone());
 /// # let _ = builder;
 /// # Ok::<(), landline::cookie::CookieError>(())
 /// ```
 ///
-/// To keep them longer, write [`Cookie::url`] and [`Cookie::to_set_cookie`] of each of
-/// [`all`](Self::all) somewhere, in that order, and [`set`](Self::set) them again:
+/// To keep the cookies longer, store [`Cookie::url`] and [`Cookie::to_set_cookie`] of
+/// [`all`](Self::all) cookies, in that order, and [`set`](Self::set) them again:
 ///
 /// ```
 /// # use landline::cookie::CookieJar;
@@ -47,16 +44,28 @@ const MAX_LINE: usize = 8 * 1024;
 /// # Ok::<(), landline::cookie::CookieError>(())
 /// ```
 ///
-/// **Limits**: 4,096 bytes of name and value, 50 cookies of a domain, 3,000 in all, 8 KiB of
-/// `Cookie` in a request. Cookies without `Secure` go first, then the ones used longest ago, of the
-/// domain or of the site that has the most; of a request, the last by path and age. No cookie is kept for more than 400 days.
+/// # Limits
 ///
-/// **What is not checked**: the [public suffix list](https://publicsuffix.org) is not built in.
-/// Cookies for a single label (`com`) are refused, and for the usual second levels of countries
-/// (`co.uk`, `com.au`); others that anybody can have a name in (`github.io`) are not known, so two
-/// of their customers can set cookies for each other. If you connect to hosts that do not trust
-/// their neighbours, give a [list](Self::with_public_suffixes). `SameSite` and `Partitioned` are
-/// ignored: there is no page that a request could come from.
+/// | limit | beyond it |
+/// |---|---|
+/// | 4,096 bytes of name and value | the cookie is refused |
+/// | 50 cookies of a domain | one of the domain is removed |
+/// | 3,000 cookies in all | one of the site that has the most is removed |
+/// | 8 KiB of `Cookie` in a request | the cookies that come last by path and age are left out |
+/// | 400 days | the cookie expires |
+///
+/// A cookie without `Secure` is removed before one with it, and then the one that was used longest
+/// ago.
+///
+/// # What is not checked
+///
+/// The [public suffix list](https://publicsuffix.org) is not built in. The jar refuses cookies for a
+/// single label (`com`), and for the usual second levels of countries (`co.uk`, `com.au`). It does
+/// not know the other domains in which anybody can have a name (`github.io`), so two customers of
+/// such a domain can set cookies for each other. If you connect to hosts that do not trust their
+/// neighbours, give a [list](Self::with_public_suffixes).
+///
+/// `SameSite` and `Partitioned` are ignored: there is no page that a request could come from.
 #[derive(Default)]
 pub struct CookieJar {
     kept: Mutex<Kept>,
@@ -67,49 +76,50 @@ type Suffixes = dyn Fn(&str) -> bool + Send + Sync;
 
 #[derive(Default)]
 struct Kept {
-    /// In the order of their creation.
+    /// All cookies, in the order of their creation.
     cookies: Vec<Entry>,
-    /// Counts the uses. The clock of the wall may jump; this does not.
+    /// Counts the uses. The system's clock may jump, but this counter does not.
     uses: u64,
 }
 
 struct Entry {
     cookie: Cookie,
-    /// The part of its domain that one owner has, as far as that is known.
+    /// The part of the cookie's domain that belongs to one owner, as far as the jar knows.
     site: String,
+    /// The value of `Kept::uses` when the cookie was last used.
     used: u64,
 }
 
 impl CookieJar {
-    /// An empty jar.
+    /// Makes an empty jar.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty jar that also asks this whether anybody can have a name in a domain (lower case,
-    /// IDNA as ASCII). A crate with the public suffix list can answer.
+    /// Makes an empty jar that also asks `is_public` whether anybody can have a name in a domain. A
+    /// crate with the public suffix list can answer. The domain is in lower case, with IDNA as ASCII.
     #[must_use]
     pub fn with_public_suffixes(is_public: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self { suffixes: Some(Box::new(is_public)), ..Self::default() }
     }
 
-    /// Takes in a `Set-Cookie` value as if the server at `url` had just sent it. One that has
-    /// expired removes the cookie that it would replace.
+    /// Takes in a `Set-Cookie` value as if the server at `url` had just sent it. A cookie that has
+    /// expired removes the one that it would replace.
     ///
     /// # Errors
-    /// The reason why it is not taken.
+    /// The reason why the cookie is not taken.
     pub fn set(&self, url: &str, set_cookie: &str) -> Result<(), CookieError> {
         self.set_at(url, set_cookie.as_bytes(), SystemTime::now())
     }
 
-    /// As [`set`](Self::set), at another time.
+    /// Does the same as [`set`](Self::set), as if the time were `now`.
     ///
     /// # Errors
-    /// As [`set`](Self::set).
+    /// The same as those of [`set`](Self::set).
     pub fn set_at(&self, url: &str, set_cookie: &[u8], now: SystemTime) -> Result<(), CookieError> {
         let (place, now) = (Place::parse(url)?, seconds(now));
-        // The jar is not locked while a caller's code runs, which may use it.
+        // The jar is not locked here: `is_public` may be the caller's code, which may use the jar.
         let cookie = Cookie::parse(&place, set_cookie, now, &|domain| self.is_public(domain))?;
         let site = site(&cookie.domain, |domain| self.is_public(domain)).to_owned();
         let mut kept = self.kept();
@@ -122,15 +132,15 @@ impl CookieJar {
         Ok(())
     }
 
-    /// All cookies, the oldest first. Some may have expired since the jar was last used.
+    /// Returns all cookies, the oldest first. Some may have expired since the jar was last used.
     #[must_use]
     pub fn all(&self) -> Vec<Cookie> {
         self.kept().cookies.iter().map(|entry| entry.cookie.clone()).collect()
     }
 
-    /// Removes every cookie that this does not want to keep.
+    /// Removes every cookie for which `keep` returns `false`.
     pub fn retain(&self, mut keep: impl FnMut(&Cookie) -> bool) {
-        // Not locked here either.
+        // The jar is not locked here: `keep` is the caller's code.
         let doomed: Vec<_> = self.all().into_iter().filter(|cookie| !keep(cookie)).collect();
         self.kept().cookies.retain(|entry| !doomed.contains(&entry.cookie));
     }
@@ -154,13 +164,13 @@ impl CookieJar {
 impl CookieStore for CookieJar {
     fn store(&self, url: &str, set_cookies: &[&[u8]], now: SystemTime) {
         for line in set_cookies {
-            // RFC 6265 section 5.3: a cookie that is not taken is ignored.
+            // RFC 6265 section 5.3: a cookie that is refused is ignored.
             let _ = self.set_at(url, line, now);
         }
     }
 
-    /// RFC 6265 section 5.4: those with longer paths first, then the older ones; what does not fit
-    /// into 8 KiB is left out.
+    /// Returns the cookies with longer paths first, then the older ones (RFC 6265 section 5.4). A
+    /// cookie that does not fit into 8 KiB is left out.
     fn cookies(&self, url: &str, now: SystemTime) -> Option<String> {
         let place = Place::parse(url).ok()?;
         let mut kept = self.kept();
@@ -191,7 +201,7 @@ impl Kept {
         self.cookies.retain(|entry| !entry.cookie.is_expired(now));
     }
 
-    /// A cookie that is replaced leaves its place in the order to the new one.
+    /// Adds a cookie. If it replaces another one, it takes the place of that one in the order.
     fn put(&mut self, cookie: Cookie, site: String, now: i64) {
         self.uses += 1;
         let entry = Entry { cookie, site, used: self.uses };
@@ -204,7 +214,7 @@ impl Kept {
         }
     }
 
-    /// After one cookie came: removes one if its domain, or the jar, has too many.
+    /// Removes a cookie if the domain of the newest one, or the jar, has too many.
     fn keep_to_limits(&mut self) {
         let Some(newest) = self.cookies.iter().max_by_key(|entry| entry.used) else { return };
         let domain = newest.cookie.domain.clone();
@@ -213,7 +223,8 @@ impl Kept {
             self.remove_one(of_domain);
         }
         if self.cookies.len() > MAX_IN_ALL {
-            // The site with the most pays: neighbours under many names cannot push out others.
+            // The site with the most cookies loses one: a neighbour with many names cannot push out
+            // the cookies of others.
             let mut sites: HashMap<&str, usize> = HashMap::new();
             for entry in &self.cookies {
                 *sites.entry(&entry.site).or_default() += 1;
@@ -225,7 +236,8 @@ impl Kept {
         }
     }
 
-    /// RFC 6265bis section 5.7: those that are not secure first, then those used longest ago.
+    /// Removes the cookie that was used longest ago, one that is not secure first (RFC 6265bis
+    /// section 5.7).
     fn remove_one(&mut self, among: impl Fn(&Entry) -> bool) {
         let entries = self.cookies.iter().enumerate().filter(|(_, entry)| among(entry));
         let doomed = entries.min_by_key(|(_, entry)| (entry.cookie.secure, entry.used));
@@ -235,14 +247,23 @@ impl Kept {
     }
 }
 
-/// The public suffix of a domain and a label before it. Of an address, something that is the same
-/// each time.
+/// The greatest number of cookies of one domain (RFC 6265 section 6.1).
+const MAX_OF_DOMAIN: usize = 50;
+/// The greatest number of cookies in all (RFC 6265 section 6.1).
+const MAX_IN_ALL: usize = 3000;
+/// The greatest length of the value of `Cookie`, in bytes: about the longest header line that servers
+/// take.
+const MAX_LINE: usize = 8 * 1024;
+
+/// Returns the public suffix of a domain and the label before it. For an address it returns some
+/// part, the same each time.
 fn site(domain: &str, is_public: impl Fn(&str) -> bool) -> &str {
     let mut above = domain.rmatch_indices('.').map(|(at, _)| &domain[at + 1..]);
     above.find(|suffix| !is_public(suffix)).unwrap_or(domain)
 }
 
-/// Seconds since 1970, rounded towards the past; what does not fit is the end of time.
+/// Returns the seconds since 1970, rounded towards the past. A time out of range is the first or the
+/// last one.
 fn seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
@@ -255,7 +276,7 @@ fn seconds(time: SystemTime) -> i64 {
 }
 
 impl fmt::Debug for CookieJar {
-    /// Without the values.
+    /// Shows the cookies without their values, which are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.kept();
         f.debug_list().entries(kept.cookies.iter().map(|entry| &entry.cookie)).finish()

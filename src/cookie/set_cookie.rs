@@ -9,55 +9,71 @@ use url::{Host, Url};
 use crate::proto::date;
 use crate::proto::http::is_field_value;
 
-/// The longest name and value together, in bytes (RFC 6265 section 6.1).
-const MAX_COOKIE: usize = 4096;
-/// Longer attribute values are ignored (RFC 6265bis section 5.6), longer paths refused.
-const MAX_ATTRIBUTE: usize = 1024;
-/// The longest that a cookie is kept, in seconds: 400 days (RFC 6265bis section 5.5).
-const MAX_AGE: i64 = 400 * 24 * 60 * 60;
-/// Second levels under two-letter countries that anybody can register in: `co.uk`, `com.au`.
-const SECOND_LEVELS: [&str; 16] = [
-    "ac", "co", "com", "edu", "firm", "gen", "go", "gob", "gov", "ltd", "mil", "ne", "net", "nom",
-    "or", "org",
-];
-
-/// Why a cookie is not taken.
+/// Tells why a cookie is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CookieError {
-    /// The URL is none, or has another scheme than `ws`, `wss`, `http` and `https`.
+    /// The URL is malformed, or its scheme is none of `ws`, `wss`, `http` and `https`.
     Url,
-    /// It has no name, is not UTF-8, or has control characters.
+    /// The cookie has no name, is not UTF-8, or has control characters.
     Malformed,
-    /// Name and value have more than 4,096 bytes, or the path more than 1,024.
+    /// Name and value have more than 4,096 bytes, or the path has more than 1,024.
     TooLarge,
-    /// `Domain` is not the host of the URL, nor above it.
+    /// `Domain` is neither the host of the URL nor a domain above it.
     ForeignDomain,
-    /// `Domain` is one that anybody can have a name in: `com`, `co.uk`.
+    /// `Domain` is one in which anybody can have a name, such as `com` or `co.uk`.
     PublicSuffix,
-    /// It is `Secure`, or would replace one that is, but the URL is not.
+    /// The scheme of the URL is `ws` or `http`, and the cookie is `Secure` or would hide one that
+    /// is.
     NotSecure,
-    /// Its name begins with `__Host-` or `__Secure-`, but it is not what that promises.
+    /// The name begins with `__Host-` or `__Secure-`, and the cookie lacks what that promises.
     Prefix,
 }
 
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Url => "the URL of a cookie is none of ws, wss, http or https",
-            Self::Malformed => "a malformed cookie",
-            Self::TooLarge => "a cookie is too large",
-            Self::ForeignDomain => "a cookie for a foreign domain",
-            Self::PublicSuffix => "a cookie for a domain that is everybody's",
-            Self::NotSecure => "a secure cookie from a URL that is not",
-            Self::Prefix => "a cookie is not what its prefix promises",
+            Self::Url => "cookie refused: its URL is none of ws, wss, http or https",
+            Self::Malformed => {
+                "cookie refused: it has no name, is not UTF-8, or has control characters"
+            }
+            Self::TooLarge => {
+                "cookie refused: name and value have more than 4,096 bytes, or the path has more \
+                 than 1,024"
+            }
+            Self::ForeignDomain => {
+                "cookie refused: its Domain is neither the host of the URL nor above it"
+            }
+            Self::PublicSuffix => {
+                "cookie refused: its Domain is one in which anybody can have a name"
+            }
+            Self::NotSecure => {
+                "cookie refused: it is Secure, or would hide one that is, and its URL is not secure"
+            }
+            Self::Prefix => {
+                "cookie refused: it lacks what its prefix __Host- or __Secure- promises"
+            }
         })
     }
 }
 
 impl std::error::Error for CookieError {}
 
-/// A cookie as it is kept.
+/// Holds a cookie as a [`CookieJar`](crate::cookie::CookieJar) keeps it.
+///
+/// # Examples
+///
+/// ```
+/// use landline::cookie::CookieJar;
+///
+/// let jar = CookieJar::new();
+/// jar.set("wss://example.com/feed/live", "id=5f3a; Secure; Path=/feed; Max-Age=60")?;
+/// let cookie = &jar.all()[0];
+/// assert_eq!((cookie.name(), cookie.value()), ("id", "5f3a"));
+/// assert_eq!((cookie.domain(), cookie.path()), ("example.com", "/feed"));
+/// assert!(cookie.is_secure() && cookie.is_host_only() && cookie.expires().is_some());
+/// # Ok::<(), landline::cookie::CookieError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cookie {
     pub(super) name: String,
@@ -67,54 +83,56 @@ pub struct Cookie {
     pub(super) path: String,
     pub(super) secure: bool,
     pub(super) http_only: bool,
-    /// In seconds since 1970; `None` is the end of the session.
+    /// The end, in seconds since 1970. `None`: the end of the session.
     pub(super) expires: Option<i64>,
 }
 
 impl Cookie {
-    /// Its name; the case matters.
+    /// Returns the name. Upper and lower case differ.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its value, verbatim: quotes and percent signs are part of it.
+    /// Returns the value as the server wrote it: quotes and percent signs are part of it.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// The host that it goes to, in lower case, IDNA as ASCII, without a dot at either end.
+    /// Returns the host that the cookie is sent to, in lower case, with IDNA as ASCII, without a dot
+    /// at either end.
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// Whether it goes to that host only, and to none below it.
+    /// Returns whether the cookie is sent to that host only, and to no host below it.
     #[must_use]
     pub fn is_host_only(&self) -> bool {
         self.host_only
     }
 
-    /// The path that it goes to, and to all below it.
+    /// Returns the path that the cookie is sent to. It is also sent to all paths below.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether it goes to `wss` and `https` URLs only.
+    /// Returns whether the cookie is sent to `wss` and `https` URLs only.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// Whether the server asked to keep it from scripts. It makes no difference here.
+    /// Returns whether the server asked to hide the cookie from scripts. It makes no difference here.
     #[must_use]
     pub fn is_http_only(&self) -> bool {
         self.http_only
     }
 
-    /// When it ends; `None` if it ends with the session, which means with its jar.
+    /// Returns when the cookie expires. `None` if it ends with the session, which is the life of its
+    /// jar.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
         let seconds = self.expires?;
@@ -123,21 +141,21 @@ impl Cookie {
         if seconds < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) }
     }
 
-    /// A URL from which [`to_set_cookie`](Self::to_set_cookie) sets it again, for keeping it
-    /// elsewhere.
+    /// Returns a URL from which [`to_set_cookie`](Self::to_set_cookie) sets the cookie again, to keep
+    /// it elsewhere.
     #[must_use]
     pub fn url(&self) -> String {
-        // Whatever its own, a secure URL may set any cookie beside any other.
+        // A secure URL may set every cookie, also one that is not secure.
         let path = if self.has_path_of_url() { &self.path } else { "" };
         format!("https://{}{path}/", self.domain)
     }
 
-    /// Whether the path is one that no `Path` can say: it is that of the URL, then.
+    /// Returns whether no `Path` can express the path. It came from the URL then.
     fn has_path_of_url(&self) -> bool {
         self.path.contains(';')
     }
 
-    /// The `Set-Cookie` value that sets it, secret included.
+    /// Returns the `Set-Cookie` value that sets the cookie. It includes the secret.
     #[must_use]
     pub fn to_set_cookie(&self) -> String {
         let Self { name, value, domain, path, .. } = self;
@@ -159,7 +177,8 @@ impl Cookie {
         line
     }
 
-    /// Reads a `Set-Cookie` from there.
+    /// Reads the value of a `Set-Cookie` from a server at `from`, and checks whether that server may
+    /// set the cookie.
     pub(super) fn parse(
         from: &Place,
         line: &[u8],
@@ -189,7 +208,7 @@ impl Cookie {
         if secure && !from.secure {
             return Err(CookieError::NotSecure);
         }
-        // RFC 6265bis section 5.4: servers may not look at the case, so neither do we.
+        // RFC 6265bis section 5.4: servers may ignore the case of the prefix, so it is ignored here.
         let begins = |prefix: &str| {
             name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
@@ -209,14 +228,14 @@ impl Cookie {
         })
     }
 
-    /// Whether it is sent there (RFC 6265 section 5.4).
+    /// Returns whether the cookie is sent to `place` (RFC 6265 section 5.4).
     pub(super) fn goes_to(&self, place: &Place) -> bool {
         let domain =
             if self.host_only { self.domain == place.host } else { place.is_within(&self.domain) };
         domain && is_path_within(&place.path, &self.path) && (place.secure || !self.secure)
     }
 
-    /// Whether both cannot be there at once (RFC 6265bis section 5.7).
+    /// Returns whether one of the cookies replaces the other (RFC 6265bis section 5.7).
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.name == other.name
             && self.domain == other.domain
@@ -224,8 +243,8 @@ impl Cookie {
             && self.path == other.path
     }
 
-    /// Whether a server that is not secure would hide this secure one by setting the other (RFC
-    /// 6265bis section 5.7).
+    /// Returns whether a server at a URL that is not secure would hide this secure cookie by setting
+    /// the other one (RFC 6265bis section 5.7).
     pub(super) fn is_overlaid_by(&self, other: &Self) -> bool {
         self.secure
             && self.name == other.name
@@ -240,7 +259,7 @@ impl Cookie {
 }
 
 impl fmt::Debug for Cookie {
-    /// Without the value, and without the path, which may come from a URL with a token in it.
+    /// Leaves out the value, and the path, which may come from a URL with a token in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cookie")
             .field("name", &self.name)
@@ -255,7 +274,8 @@ impl fmt::Debug for Cookie {
     }
 }
 
-/// What a `Set-Cookie` says after the value. Of repeats the last counts; unknown ones do not.
+/// Holds the attributes of a `Set-Cookie`. The last of repeated ones counts; unknown ones are
+/// ignored.
 #[derive(Default)]
 struct Attributes<'a> {
     domain: Option<&'a str>,
@@ -297,7 +317,8 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// When `Max-Age` ends (RFC 6265 section 5.2.2); `None` if it is no number.
+/// Returns when a cookie with this `Max-Age` expires (RFC 6265 section 5.2.2). `None` if the text is
+/// not a number.
 fn max_age(text: &str, now: i64) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -306,17 +327,17 @@ fn max_age(text: &str, now: i64) -> Option<i64> {
     if digits.len() < text.len() {
         return Some(i64::MIN);
     }
-    // What overflows is as much as there is.
+    // A number that is too large stands for the longest time.
     let seconds = digits.parse().unwrap_or(i64::MAX).min(MAX_AGE);
     Some(if seconds == 0 { i64::MIN } else { now.saturating_add(seconds) })
 }
 
-/// RFC 6265 section 5.2 calls only these two white space.
+/// Removes white space, which in RFC 6265 section 5.2 is these two characters only.
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// What cookies need of a URL.
+/// Holds the parts of a URL that cookies need.
 pub(super) struct Place {
     host: String,
     is_address: bool,
@@ -333,7 +354,7 @@ impl Place {
             _ => return Err(CookieError::Url),
         };
         let (host, is_address) = match url.host().ok_or(CookieError::Url)? {
-            // The dot of the root is no other host.
+            // A final dot, for the root of DNS, does not make another host.
             Host::Domain(name) => (name.strip_suffix('.').unwrap_or(name).to_owned(), false),
             address => (address.to_string(), true),
         };
@@ -347,14 +368,14 @@ impl Place {
         self.secure
     }
 
-    /// RFC 6265 section 5.1.4: the folder of the path.
+    /// Returns the folder of the path (RFC 6265 section 5.1.4).
     fn default_path(&self) -> &str {
         let end = self.path.rfind('/').unwrap_or(0);
         if end == 0 { "/" } else { &self.path[..end] }
     }
 
-    /// The domain that a cookie from here with this `Domain` is for, and whether it is for that
-    /// host only.
+    /// Returns the domain of a cookie that a server here sets with the attribute `Domain`, and
+    /// whether the cookie is for that host only.
     fn scope(
         &self,
         domain: &str,
@@ -362,13 +383,14 @@ impl Place {
     ) -> Result<(String, bool), CookieError> {
         let domain = domain.strip_prefix('.').unwrap_or(domain);
         let domain = domain.strip_suffix('.').unwrap_or(domain);
-        // The host of a URL was read in the same way, so both have one form.
+        // The host of the URL was parsed in the same way, so the two can be compared.
         let domain = match Host::parse(domain).map_err(|_| CookieError::ForeignDomain)? {
             Host::Domain(name) => name,
             address => address.to_string(),
         };
         if domain == self.host {
-            // An address, or a suffix that is a host itself, has it for itself.
+            // A cookie of an address, or of a public suffix that is a host itself, is for that host
+            // only.
             let alone = self.is_address || is_public(&domain);
             return Ok((domain, alone));
         }
@@ -381,26 +403,39 @@ impl Place {
         Ok((domain, false))
     }
 
-    /// RFC 6265 section 5.1.3.
+    /// Returns whether the host is `domain` or below it (RFC 6265 section 5.1.3).
     fn is_within(&self, domain: &str) -> bool {
         self.host == domain || !self.is_address && is_domain_within(&self.host, domain)
     }
 }
 
-/// Whether a name is a domain or below it.
+/// Returns whether a name is a domain or below it.
 fn is_domain_within(name: &str, domain: &str) -> bool {
     let above = name.strip_suffix(domain);
     above.is_some_and(|below| below.is_empty() || below.ends_with('.'))
 }
 
-/// RFC 6265 section 5.1.4.
+/// Returns whether a path is `above` or below it (RFC 6265 section 5.1.4).
 fn is_path_within(path: &str, above: &str) -> bool {
     let below = path.strip_prefix(above);
     below.is_some_and(|below| below.is_empty() || above.ends_with('/') || below.starts_with('/'))
 }
 
-/// Whether a domain is surely one that anybody can have a name in: a single label, or one of the
-/// usual second levels of a country. There are thousands more.
+/// The longest name and value together, in bytes (RFC 6265 section 6.1).
+const MAX_COOKIE: usize = 4096;
+/// The longest value of an attribute, in bytes. A longer one is ignored (RFC 6265bis section 5.6),
+/// and a longer path of a URL is refused.
+const MAX_ATTRIBUTE: usize = 1024;
+/// The longest time that a cookie is kept, in seconds: 400 days (RFC 6265bis section 5.5).
+const MAX_AGE: i64 = 400 * 24 * 60 * 60;
+/// Second levels of two-letter countries in which anybody can register a name: `co.uk`, `com.au`.
+const SECOND_LEVELS: [&str; 16] = [
+    "ac", "co", "com", "edu", "firm", "gen", "go", "gob", "gov", "ltd", "mil", "ne", "net", "nom",
+    "or", "org",
+];
+
+/// Returns whether anybody can surely have a name in a domain: a single label, or one of the usual
+/// second levels of a country. There are thousands of other such domains.
 pub(super) fn is_plainly_public(domain: &str) -> bool {
     match domain.split_once('.') {
         None => true,

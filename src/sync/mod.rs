@@ -1,5 +1,5 @@
-//! Locks, atomics and the clock: those of `std`, or of a model checker, which runs the threads in
-//! every order (`src/websocket/model/`). What threads share uses these.
+//! Locks, atomics and the clock for all that threads share: those of `std`, or those of a model
+//! checker, which runs the threads in every order (`src/websocket/model/`).
 
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;
@@ -11,7 +11,7 @@ use model as imp;
 use real as imp;
 
 pub(crate) use imp::{AtomicBool, AtomicUsize, OnceLock, now, panicking, yield_now};
-/// A lock that says whether a thread panicked while it held it.
+/// A mutex that is poisoned by a thread that panics while it holds the lock.
 pub(crate) use imp::{Mutex as PoisonMutex, MutexGuard};
 pub(crate) use mutex::{Condvar, Mutex};
 

@@ -1,4 +1,4 @@
-//! What `crate::sync` is under a model checker.
+//! Stands for `std` in `crate::sync` under a model checker.
 
 use std::sync::atomic::Ordering;
 pub(crate) use std::thread::panicking;
@@ -17,13 +17,13 @@ pub(crate) use shuttle::{
     thread::yield_now,
 };
 
-/// The time stands still: no deadline passes unless it is over when it is set.
+/// Returns the same time always: no deadline passes unless it is over when it is set.
 pub(crate) fn now() -> Instant {
     static NOW: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     *NOW.get_or_init(Instant::now)
 }
 
-/// As that of `std`; that it is set is something that the checker sees.
+/// Works as that of `std`. The model checker sees when the value is set.
 #[derive(Debug)]
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,

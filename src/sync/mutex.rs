@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::{MutexGuard, imp, now};
 
-/// A mutex that stays usable after a thread has panicked while holding it. Nothing is half done
-/// under this lock when a thread panics. Where something may be, use
-/// [`PoisonMutex`](super::PoisonMutex).
+/// Stays usable after a thread has panicked while it held the lock. Use it where a panic cannot leave
+/// the value half changed, and [`PoisonMutex`](super::PoisonMutex) where it can.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
