@@ -14,7 +14,8 @@ mod on_or_off {
     use crate::sync::Mutex;
 
     /// Logs a head, each line by itself, with control characters escaped. A header that may hold a
-    /// secret is logged without its value, and a request without its path, which may be a secret too.
+    /// secret is logged without its value, and a request without its path, which may be a secret
+    /// too.
     pub(crate) fn log_head(what: &str, head: &[u8]) {
         for (at, line) in head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate() {
             let line = String::from_utf8_lossy(line);

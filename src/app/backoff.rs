@@ -9,10 +9,10 @@ use crate::error::{Closed, Error, Retry};
 
 /// Decides how long an [`App`](crate::App) waits before it connects again.
 ///
-/// It is asked only about failures that are retried. If the server sent `Retry-After`, the App waits
-/// for at least that long, even if the answer is shorter. Clients that are refused together then
-/// come back together, unless the answer is [`retry_after`](Failure::retry_after) plus a random
-/// time, as that of [`Exponential`] is.
+/// It is asked only about failures that are retried. If the server sent `Retry-After`, the App
+/// waits for at least that long, even if the answer is shorter. Clients that are refused together
+/// then come back together, unless the answer is [`retry_after`](Failure::retry_after) plus a
+/// random time, as that of [`Exponential`] is.
 ///
 /// # Examples
 ///
@@ -80,9 +80,9 @@ impl Backoff for Never {
     }
 }
 
-/// Waits for the same time after each failure, for ever. Many clients that lose a server at the same
-/// moment come back at the same moment; [`Exponential`] avoids that. With a time of zero an App
-/// connects again without any pause, as fast as a server that is down can refuse.
+/// Waits for the same time after each failure, for ever. Many clients that lose a server at the
+/// same moment come back at the same moment; [`Exponential`] avoids that. With a time of zero an
+/// App connects again without any pause, as fast as a server that is down can refuse.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // Users write it down.
 pub struct Fixed(
@@ -103,16 +103,17 @@ impl Backoff for Fixed {
 /// A failure in a row is an attempt that fails, or a connection that ends before it was open for
 /// [`stable_after`](crate::App::stable_after), whatever was received on it.
 ///
-/// If the server sent `Retry-After`, the wait is that time and then the random time. So clients that
-/// were refused together do not come back together.
+/// If the server sent `Retry-After`, the wait is that time and then the random time. So clients
+/// that were refused together do not come back together.
 ///
 /// The load on a server that `n` clients lose at the same moment, with a `factor` of 2:
 ///
 /// * If the server is back at once, the `n` attempts are spread evenly over the first `base`.
-/// * If it is not, the clients make about `1.27 n` attempts in that time, and never again as many in
-///   a time as long. After a few times `cap`, about `2 n / cap` attempts arrive a second, evenly.
-/// * When the server is back, all clients are connected within `cap`, with no more attempts a second
-///   than before.
+/// * If it is not, the clients make about `1.27 n` attempts in that time, and never again as many
+///   in a time as long. After a few times `cap`, about `2 n / cap` attempts arrive a second,
+///   evenly.
+/// * When the server is back, all clients are connected within `cap`, with no more attempts a
+///   second than before.
 ///
 /// With the defaults and 10,000 clients these are 12,700 attempts in the first second, and 333 a
 /// second later.
@@ -346,26 +347,26 @@ impl<'a> Failure<'a> {
     /// | failure | first attempt | once a connection has stood |
     /// |---|---|---|
     /// | the name cannot be looked up, no address can be connected to | retried | retried |
-    /// | any timeout; this machine gives no random bytes to mask a message with | retried | retried |
-    /// | the stream fails, or ends before the answer to the opening handshake is complete | retried | retried |
+    /// | any timeout; no random bytes to mask a message with | retried | retried |
+    /// | the stream fails, or ends before the opening handshake is answered | retried | retried |
     /// | status 408, 429, 5xx | retried | retried |
-    /// | any other status: 2xx, a 3xx that is not followed, a 4xx such as 401, 403 or 404 | final | retried |
+    /// | any other status: 2xx, 3xx not followed, 4xx such as 401, 403, 404 | final | retried |
     /// | too many redirects, one from `wss` to `ws`, one that leads nowhere | final | retried |
     /// | a 101 that fails a check; an answer that is not HTTP | final | retried |
     /// | TLS: the stream ends in the handshake | retried | retried |
-    /// | TLS: the certificate is not valid yet, as when a clock is wrong after a boot | retried | retried |
-    /// | TLS: any other certificate that is not accepted; an alert; no TLS at all | final | retried |
+    /// | TLS: the certificate is not valid yet (is the clock set?) | retried | retried |
+    /// | TLS: another problem of the certificate; an alert; no TLS at all | final | retried |
     /// | proxy: cannot be reached; ends the stream; status 408, 429, 5xx | retried | retried |
     /// | proxy: SOCKS 4 code 91, SOCKS 5 codes 1, 3, 4, 5, 6 | retried | retried |
     /// | proxy: any other refusal, 407 for example | final | retried |
-    /// | an open connection is lost: a reset, an end without Close, a failure of TLS | retried | retried |
+    /// | an open connection is lost: reset, end without Close, failure of TLS | retried | retried |
     /// | the peer closes with 1001, 1011, 1012, 1013, 1014 | retried | retried |
     /// | the peer closes with 1002, 1003, 1007 to 1010, 3000 to 4999 | final | retried |
     /// | the peer closes with 1000 or without a code | final | final |
     /// | the peer breaks the protocol (1002, 1007), or a limit (1008, 1009) | final | retried |
     /// | a [`MessageWriter`](crate::MessageWriter) was dropped half-way | retried | retried |
     /// | closed or aborted on this side | final | final |
-    /// | wrong input ([`InvalidInput`](crate::error::InvalidInput)), an error of a handler or hook | final | final |
+    /// | wrong input (`InvalidInput`), an error of a handler (`Handler`) | final | final |
     ///
     /// [`App::retry_if`](crate::App::retry_if) replaces this rule, and
     /// [`App::reconnect_after_normal_close`](crate::App::reconnect_after_normal_close) changes

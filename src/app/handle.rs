@@ -21,8 +21,8 @@ use crate::websocket::sender::Sender;
 
 /// Sends through an [`App`](crate::App), and stops it.
 ///
-/// A handle works from any thread and any callback, across reconnects, before the App runs and after
-/// it is over. Cloning is cheap.
+/// A handle works from any thread and any callback, across reconnects, before the App runs and
+/// after it is over. Cloning is cheap.
 ///
 /// # Examples
 ///
@@ -56,8 +56,8 @@ impl Handle {
 
     /// Sends a message over the open connection.
     ///
-    /// While there is no connection, an App with an [`Outbox`] keeps the message, and an App without
-    /// one gives it back in the error.
+    /// While there is no connection, an App with an [`Outbox`] keeps the message, and an App
+    /// without one gives it back in the error.
     ///
     /// [`Delivery::Sent`] means that the operating system has taken all of the message. Only the
     /// server can say whether it arrived. A message that is kept or given back was not delivered:
@@ -158,8 +158,8 @@ impl Handle {
         }
     }
 
-    /// Returns whether there is an open connection that [`send`](Self::send) may use, as far as this
-    /// side knows. Messages that wait in the outbox are sent first.
+    /// Returns whether there is an open connection that [`send`](Self::send) may use, as far as
+    /// this side knows. Messages that wait in the outbox are sent first.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let state = self.0.lock();

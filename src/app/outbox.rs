@@ -1,12 +1,12 @@
-//! The queue for messages that are sent while an App has no connection: its limits ([`Outbox`]), and
-//! the queue itself ([`Queue`]), which `handle.rs` fills and empties.
+//! The queue for messages that are sent while an App has no connection: its limits ([`Outbox`]),
+//! and the queue itself ([`Queue`]), which `handle.rs` fills and empties.
 
 use std::collections::VecDeque;
 
 use crate::proto::message::Message;
 
-/// Keeps the messages that a [`Handle`](crate::Handle) sends while there is no connection, and sends
-/// them, in order, after the next [`on_open`](crate::Handler::on_open).
+/// Keeps the messages that a [`Handle`](crate::Handle) sends while there is no connection, and
+/// sends them, in order, after the next [`on_open`](crate::Handler::on_open).
 ///
 /// Give it to [`App::outbox`](crate::App::outbox). By default it keeps at most 1,024 messages and
 /// 1 MiB, and rejects a message that does not fit.

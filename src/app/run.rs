@@ -30,8 +30,8 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 /// Keeps one connection for ever, on one thread.
 ///
 /// An App connects as its [`Builder`] says, calls the [`Handler`] for all that happens, keeps the
-/// connection alive, and connects again as the [`Backoff`] says. It ends when this program stops it,
-/// when the server closes because nothing more is to come, or when a failure is final:
+/// connection alive, and connects again as the [`Backoff`] says. It ends when this program stops
+/// it, when the server closes because nothing more is to come, or when a failure is final:
 /// [`Failure::is_retryable`] has the table.
 ///
 /// # Examples
@@ -60,7 +60,7 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 ///             eprintln!("{exit}");
 ///             ExitCode::FAILURE
 ///         }
-///         // The URL is wrong, the server refused, or a callback failed. `on_error` has printed it.
+///         // `on_error` has printed it: a wrong URL, a refusal, an error of a callback.
 ///         Err(_) => ExitCode::FAILURE,
 ///     }
 /// }
@@ -70,25 +70,33 @@ type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 ///
 /// | `WebSocketApp` | here |
 /// |---|---|
-/// | `on_open`, `on_reconnect` | [`on_open`](Handler::on_open), with [`Open::reconnected`](crate::app::Open::reconnected) |
-/// | `on_message`, `on_data` | [`on_message`](Handler::on_message): text or binary |
-/// | `on_cont_message` | [`on_fragment`](Handler::on_fragment), with [`Builder::fragments`] |
-/// | `on_ping`, `on_pong` | the same |
-/// | `on_error` | [`on_error`](Handler::on_error), for each attempt that fails; the loss of a connection comes to `on_close` |
-/// | `on_close(code, reason)` | [`on_close`](Handler::on_close), once for each `on_open` |
+/// | `on_open` | [`Handler::on_open`] |
+/// | `on_reconnect` | [`Handler::on_open`], with [`Open::reconnected`] |
+/// | `on_message`, `on_data` | [`Handler::on_message`]: text or binary |
+/// | `on_cont_message` | [`Handler::on_fragment`], with [`Builder::fragments`] |
+/// | `on_ping`, `on_pong` | [`Handler::on_ping`], [`Handler::on_pong`] |
+/// | `on_error` | [`Handler::on_error`]: an attempt failed. A lost connection is an `on_close` |
+/// | `on_close(code, reason)` | [`Handler::on_close`], once for each `on_open` |
 /// | `run_forever()` -> `bool` | [`run_forever`](Self::run_forever) -> [`Exit`] |
-/// | `reconnect=5` | `backoff(Fixed(..))`; default [`Exponential`] |
-/// | `ping_interval`, `ping_timeout`, `ping_payload` | [`Builder::keepalive`]; the payload is ours |
-/// | `header`, `cookie`, `subprotocols`, `host`, `origin` | the [`Builder`]; no Origin unless asked |
+/// | `reconnect=5` | `backoff(Fixed(..))`; the default is [`Exponential`] |
+/// | `ping_interval`, `ping_timeout` | [`Builder::keepalive`] |
+/// | `ping_payload` | none: the payload of keepalive pings cannot be chosen |
+/// | `header`, `cookie`, `subprotocols`, `host` | the setters of the [`Builder`] |
+/// | `origin` | [`Builder::origin`]; no Origin is sent by default |
 /// | `header` as a callable | [`Builder::headers_with`], [`connect_with`](Self::connect_with) |
-/// | `http_proxy_host`, `proxy_type`, `http_no_proxy`, ... | [`Builder::proxy`], [`Builder::no_proxy`] |
-/// | `sslopt`, `sockopt`, `skip_utf8_validation` | `Builder::tls`, [`Builder::on_socket`], [`Builder::unchecked_text`] |
-/// | `socket`, `dispatcher` | [`connect_with`](Self::connect_with); a thread: [`spawn`](Self::spawn) |
-/// | `send`, `send_text`, `send_bytes` | [`Handle::send`]; in callbacks also [`Sender::send`](crate::Sender::send) |
-/// | `sock.ping`, `last_pong_tm` | [`Sender::ping`](crate::Sender::ping), [`Sender::latency`](crate::Sender::latency) |
+/// | `http_proxy_host`, `proxy_type`, ... | [`Builder::proxy`] |
+/// | `http_no_proxy` | [`Proxy::except`](crate::proxy::Proxy::except), [`Builder::no_proxy`] |
+/// | `sslopt`, `sockopt` | `Builder::tls`, [`Builder::on_socket`] |
+/// | `skip_utf8_validation` | [`Builder::unchecked_text`] |
+/// | `socket`, `dispatcher` | [`connect_with`](Self::connect_with), [`spawn`](Self::spawn) |
+/// | `send`, `send_text`, `send_bytes` | [`Handle::send`]; in callbacks also `sender` |
+/// | `sock.ping` | [`Sender::ping`](crate::Sender::ping) |
+/// | `last_pong_tm` | [`Sender::latency`](crate::Sender::latency) |
 /// | `ready()`, `sock.connected` | [`Handle::is_open`] |
 /// | `enableTrace` | the feature `log` |
 /// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
+///
+/// [`Open::reconnected`]: crate::app::Open::reconnected
 pub struct App<H> {
     // The first field, so that it is dropped first: the destructors of the handler and the hooks
     // find an App that is over.
@@ -132,8 +140,8 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// When to connect again. Default: [`Exponential::new`]; [`Never`](crate::backoff::Never) connects
-    /// once.
+    /// When to connect again. Default: [`Exponential::new`]; [`Never`](crate::backoff::Never)
+    /// connects once.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + Send + 'static) -> Self {
         self.backoff = Box::new(backoff);

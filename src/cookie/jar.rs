@@ -59,10 +59,10 @@ use crate::sync::{Mutex, MutexGuard};
 ///
 /// # What is not checked
 ///
-/// The [public suffix list](https://publicsuffix.org) is not built in. The jar refuses cookies for a
-/// single label (`com`), and for the usual second levels of countries (`co.uk`, `com.au`). It does
-/// not know the other domains in which anybody can have a name (`github.io`), so two customers of
-/// such a domain can set cookies for each other. If you connect to hosts that do not trust their
+/// The [public suffix list](https://publicsuffix.org) is not built in. The jar refuses cookies for
+/// a single label (`com`), and for the usual second levels of countries (`co.uk`, `com.au`). It
+/// does not know the other domains in which anybody can have a name (`github.io`), so two customers
+/// of such a domain can set cookies for each other. If you connect to hosts that do not trust their
 /// neighbours, give a [list](Self::with_public_suffixes).
 ///
 /// `SameSite` and `Partitioned` are ignored: there is no page that a request could come from.
@@ -98,7 +98,8 @@ impl CookieJar {
     }
 
     /// Makes an empty jar that also asks `is_public` whether anybody can have a name in a domain. A
-    /// crate with the public suffix list can answer. The domain is in lower case, with IDNA as ASCII.
+    /// crate with the public suffix list can answer. The domain is in lower case, with IDNA as
+    /// ASCII.
     #[must_use]
     pub fn with_public_suffixes(is_public: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self { suffixes: Some(Box::new(is_public)), ..Self::default() }
@@ -251,8 +252,8 @@ impl Kept {
 const MAX_OF_DOMAIN: usize = 50;
 /// The greatest number of cookies in all (RFC 6265 section 6.1).
 const MAX_IN_ALL: usize = 3000;
-/// The greatest length of the value of `Cookie`, in bytes: about the longest header line that servers
-/// take.
+/// The greatest length of the value of `Cookie`, in bytes: about the longest header line that
+/// servers take.
 const MAX_LINE: usize = 8 * 1024;
 
 /// Returns the public suffix of a domain and the label before it. For an address it returns some
@@ -262,8 +263,8 @@ fn site(domain: &str, is_public: impl Fn(&str) -> bool) -> &str {
     above.find(|suffix| !is_public(suffix)).unwrap_or(domain)
 }
 
-/// Returns the seconds since 1970, rounded towards the past. A time out of range is the first or the
-/// last one.
+/// Returns the seconds since 1970, rounded towards the past. A time out of range is the first or
+/// the last one.
 fn seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 pub use jar::CookieJar;
 pub use set_cookie::{Cookie, CookieError};
 
-/// Keeps the cookies that servers set, and decides which are sent: a [`CookieJar`], or a type of your
-/// own, around a jar or not.
+/// Keeps the cookies that servers set, and decides which are sent: a [`CookieJar`], or a type of
+/// your own, around a jar or not.
 ///
 /// Give it to [`Builder::cookie_store`](crate::Builder::cookie_store). One store may serve many
 /// clients and threads at once.

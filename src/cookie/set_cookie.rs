@@ -100,8 +100,8 @@ impl Cookie {
         &self.value
     }
 
-    /// Returns the host that the cookie is sent to, in lower case, with IDNA as ASCII, without a dot
-    /// at either end.
+    /// Returns the host that the cookie is sent to, in lower case, with IDNA as ASCII, without a
+    /// dot at either end.
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.domain
@@ -125,14 +125,15 @@ impl Cookie {
         self.secure
     }
 
-    /// Returns whether the server asked to hide the cookie from scripts. It makes no difference here.
+    /// Returns whether the server asked to hide the cookie from scripts. It makes no difference
+    /// here.
     #[must_use]
     pub fn is_http_only(&self) -> bool {
         self.http_only
     }
 
-    /// Returns when the cookie expires. `None` if it ends with the session, which is the life of its
-    /// jar.
+    /// Returns when the cookie expires. `None` if it ends with the session, which is the life of
+    /// its jar.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
         let seconds = self.expires?;
@@ -141,8 +142,8 @@ impl Cookie {
         if seconds < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) }
     }
 
-    /// Returns a URL from which [`to_set_cookie`](Self::to_set_cookie) sets the cookie again, to keep
-    /// it elsewhere.
+    /// Returns a URL from which [`to_set_cookie`](Self::to_set_cookie) sets the cookie again, to
+    /// keep it elsewhere.
     #[must_use]
     pub fn url(&self) -> String {
         // A secure URL may set every cookie, also one that is not secure.
@@ -177,8 +178,8 @@ impl Cookie {
         line
     }
 
-    /// Reads the value of a `Set-Cookie` from a server at `from`, and checks whether that server may
-    /// set the cookie.
+    /// Reads the value of a `Set-Cookie` from a server at `from`, and checks whether that server
+    /// may set the cookie.
     pub(super) fn parse(
         from: &Place,
         line: &[u8],
@@ -208,7 +209,8 @@ impl Cookie {
         if secure && !from.secure {
             return Err(CookieError::NotSecure);
         }
-        // RFC 6265bis section 5.4: servers may ignore the case of the prefix, so it is ignored here.
+        // RFC 6265bis section 5.4: servers may ignore the case of the prefix, so it is ignored
+        // here.
         let begins = |prefix: &str| {
             name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
@@ -243,8 +245,8 @@ impl Cookie {
             && self.path == other.path
     }
 
-    /// Returns whether a server at a URL that is not secure would hide this secure cookie by setting
-    /// the other one (RFC 6265bis section 5.7).
+    /// Returns whether a server at a URL that is not secure would hide this secure cookie by
+    /// setting the other one (RFC 6265bis section 5.7).
     pub(super) fn is_overlaid_by(&self, other: &Self) -> bool {
         self.secure
             && self.name == other.name
@@ -317,8 +319,8 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Returns when a cookie with this `Max-Age` expires (RFC 6265 section 5.2.2). `None` if the text is
-/// not a number.
+/// Returns when a cookie with this `Max-Age` expires (RFC 6265 section 5.2.2). `None` if the text
+/// is not a number.
 fn max_age(text: &str, now: i64) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

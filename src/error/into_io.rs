@@ -14,10 +14,11 @@ use crate::proto::error::SocksError;
 /// |---|---|
 /// | `InvalidInput` | `InvalidInput` |
 /// | `Timeout`, and a deadline as the cause of `Closed` | `TimedOut` |
-/// | `Io`, `Local`, `Connect`, a proxy that cannot be reached, a transport that failed | that of the `io::Error` within; if several addresses were tried, that of the last |
-/// | the server refuses, or redirects where no redirect is followed; the proxy refuses | `ConnectionRefused` |
+/// | `Io`, `Local`, a transport that failed | that of the `io::Error` within |
+/// | `Connect`, a proxy that cannot be reached | that of the lookup, or of the last address |
+/// | the server or the proxy refuses; a redirect is not followed | `ConnectionRefused` |
 /// | the peer or the proxy ends the stream too soon: no answer, no Close | `UnexpectedEof` |
-/// | `Protocol`; an answer that is wrong; a failure of TLS | `InvalidData` |
+/// | `Protocol`, an answer that is wrong, a failure of TLS | `InvalidData` |
 /// | `Closed` by a closing handshake or by `abort` | `ConnectionAborted` |
 /// | `Handler` | `Other` |
 ///

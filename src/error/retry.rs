@@ -23,9 +23,10 @@ pub(crate) enum Retry {
 }
 
 impl Retry {
-    /// Decides. [`Error::is_retryable`] and [`Failure::is_retryable`](crate::backoff::Failure::is_retryable)
-    /// ask this function and nothing else. The documentation of the latter has the same rule as a
-    /// table for users, and `app/backoff/tests.rs` has it as a test.
+    /// Decides. [`Error::is_retryable`] and
+    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable) ask this function and
+    /// nothing else. The documentation of the latter has the same rule as a table for users, and
+    /// `app/backoff/tests.rs` has it as a test.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
             Error::InvalidInput(_) | Error::Handler(_) => Self::Never,

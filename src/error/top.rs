@@ -194,9 +194,9 @@ impl Error {
     }
 
     /// Returns the server's answer to the opening handshake, with the first 64 KiB of its body if
-    /// the server refused. Every [`Error::Handshake`](Self::Handshake) has an answer if its head was
-    /// received completely: also for a redirect that was not followed, and for a 101 that fails a
-    /// check.
+    /// the server refused. Every [`Error::Handshake`](Self::Handshake) has an answer if its head
+    /// was received completely: also for a redirect that was not followed, and for a 101 that fails
+    /// a check.
     ///
     /// The answer of a proxy is not the server's: [`ProxyError::response`] has it.
     #[must_use]
@@ -221,9 +221,9 @@ impl Error {
     /// connection that was closed or aborted on this side.
     ///
     /// The error does not know what went before. An [`App`](crate::App) does, and asks
-    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable). Both methods follow one rule. They
-    /// differ only after a connection has stood: then an App also retries what is final here, except
-    /// wrong input and an end that somebody wanted.
+    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable). Both methods follow one
+    /// rule. They differ only after a connection has stood: then an App also retries what is final
+    /// here, except wrong input and an end that somebody wanted.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         Retry::of(self).is_retried(false)
@@ -382,8 +382,8 @@ pub enum Timeout {
     /// `write_timeout` passed before the peer had taken the whole message. The connection is over.
     Send,
     /// `write_timeout` passed while other threads were sending. The connection goes on, because
-    /// nothing of the message was sent. The first messages of a [`send_all`](crate::Sender::send_all) may
-    /// have been sent.
+    /// nothing of the message was sent. The first messages of a
+    /// [`send_all`](crate::Sender::send_all) may have been sent.
     Busy,
     /// The peer was silent for the keepalive timeout after a ping. A few servers never answer
     /// pings, against RFC 6455: use [`Keepalive::OFF`](crate::Keepalive::OFF) with them.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{MutexGuard, imp, now};
 
-/// Stays usable after a thread has panicked while it held the lock. Use it where a panic cannot leave
-/// the value half changed, and [`PoisonMutex`](super::PoisonMutex) where it can.
+/// Stays usable after a thread has panicked while it held the lock. Use it where a panic cannot
+/// leave the value half changed, and [`PoisonMutex`](super::PoisonMutex) where it can.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
