@@ -1,6 +1,6 @@
 //! The shape of the public interface, and what its smaller parts do.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
 
 use crate::support;
 
@@ -50,8 +50,8 @@ fn types_are_as_small_and_as_shareable_as_documented() {
 }
 
 #[test]
-fn whatever_is_text_or_bytes_can_be_sent() {
-    /// As `send` takes it: the kind, and the number of bytes.
+fn every_type_of_text_or_bytes_can_be_sent() {
+    /// Returns the kind and the number of bytes of a message, as `send` gets it.
     fn kind(message: impl AsMessage) -> (MessageKind, usize) {
         let message = message.as_message();
         (message.kind(), message.as_bytes().len())
@@ -71,10 +71,10 @@ fn whatever_is_text_or_bytes_can_be_sent() {
     let message = Message::from("text");
     assert_eq!(kind(&message), (MessageKind::Text, 4));
     assert_eq!(kind(message), (MessageKind::Text, 4));
-    // What an App keeps.
+    // An App keeps messages of this type.
     assert_eq!(Message::from(&bytes), Message::from([1, 2]));
     assert_eq!(Message::from(&Message::from("text")), Message::from(&text));
-    // Owned, and gone.
+    // These are owned, and moved.
     assert_eq!(kind(text), (MessageKind::Text, 4));
     assert_eq!(kind(bytes), (MessageKind::Binary, 2));
     assert_eq!(Message::from("text".to_owned()).as_text(), Some("text"));
@@ -163,7 +163,7 @@ fn the_halves_can_close_and_be_joined_again() {
 }
 
 #[test]
-fn whatever_is_a_code_and_a_reason_can_be_closed_with() {
+fn every_type_of_code_and_reason_can_be_closed_with() {
     fn close(close: impl Into<CloseFrame>) -> (Option<u16>, String) {
         let close = close.into();
         (close.code.map(CloseCode::value), close.reason)
@@ -176,12 +176,12 @@ fn whatever_is_a_code_and_a_reason_can_be_closed_with() {
     assert_eq!(close(4000), (Some(4000), String::new()));
     assert_eq!(close(CloseCode::NORMAL), (Some(1000), String::new()));
     assert_eq!(close(CloseFrame::empty()), (None, String::new()));
-    // A number that must not be sent is told as the same code is.
+    // A number that must not be sent is refused like the code itself.
     assert!(!CloseFrame::from(1006).is_sendable() && !CloseFrame::from((99, "x")).is_sendable());
 }
 
 #[test]
-fn what_owns_its_bytes_is_sent_and_closed_with() {
+fn owned_messages_and_reasons_can_be_sent() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             for expected in ["one", "two", "three", "four"] {
@@ -202,7 +202,7 @@ fn what_owns_its_bytes_is_sent_and_closed_with() {
 }
 
 #[test]
-fn what_may_go_well_later_is_retryable_and_nothing_else() {
+fn the_code_of_a_close_decides_whether_it_is_retryable() {
     watchdog(LIMIT, || {
         for (code, retryable) in [
             (1000, false),
@@ -237,7 +237,7 @@ fn what_may_go_well_later_is_retryable_and_nothing_else() {
 }
 
 #[test]
-fn a_peer_that_broke_the_protocol_is_not_retryable_for_senders_either() {
+fn a_violation_is_not_retryable_for_senders_either() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&[0x83, 0]);
@@ -254,7 +254,7 @@ fn a_peer_that_broke_the_protocol_is_not_retryable_for_senders_either() {
 }
 
 #[test]
-fn what_an_error_was_made_from_is_in_its_text_and_not_its_source() {
+fn the_text_of_an_error_includes_its_cause_and_the_source_does_not() {
     watchdog(LIMIT, || {
         let violation = Error::Protocol(Violation::MaskedFrame);
         assert!(violation.to_string().contains(&Violation::MaskedFrame.to_string()));
@@ -288,7 +288,7 @@ fn what_an_error_was_made_from_is_in_its_text_and_not_its_source() {
 }
 
 #[test]
-fn messages_end_after_a_clean_close_and_say_why_after_any_other() {
+fn messages_end_after_a_clean_close_and_with_an_error_after_any_other_end() {
     watchdog(LIMIT, || {
         for clean in [true, false] {
             let server = upgraded(move |peer| {
@@ -317,7 +317,7 @@ fn messages_end_after_a_clean_close_and_say_why_after_any_other() {
 }
 
 #[test]
-fn messages_end_in_silence_only_if_nobody_complains() {
+fn messages_end_without_an_error_only_if_the_code_is_no_complaint() {
     watchdog(LIMIT, || {
         let empty = frame(CLOSE, true, &[]);
         for (close, silent) in [
@@ -355,7 +355,7 @@ fn messages_end_in_silence_only_if_nobody_complains() {
 }
 
 #[test]
-fn messages_end_in_silence_after_a_close_of_our_own_whatever_the_answer() {
+fn messages_end_without_an_error_after_a_close_on_this_side() {
     watchdog(LIMIT, || {
         for code in [1000, 1008, 4401] {
             let server = upgraded(move |peer| {
@@ -374,7 +374,7 @@ fn messages_end_in_silence_after_a_close_of_our_own_whatever_the_answer() {
 }
 
 #[test]
-fn a_message_that_could_not_be_finished_does_not_end_messages_in_silence() {
+fn messages_end_with_an_error_after_a_message_that_could_not_be_finished() {
     watchdog(LIMIT, || {
         for answer in [1011, 1000] {
             let server = upgraded(move |peer| {
@@ -398,12 +398,12 @@ fn a_message_that_could_not_be_finished_does_not_end_messages_in_silence() {
 }
 
 #[test]
-fn a_reader_waits_for_the_beginning_of_a_message_no_longer_than_it_may() {
+fn reader_timeout_bounds_the_wait_for_the_beginning_of_a_message() {
     watchdog(LIMIT, || {
         let (go, goes) = channel();
         let server = upgraded(move |peer| {
             goes.recv().unwrap();
-            // Within the header of the first fragment, which is a beginning only when it is whole.
+            // This is a part of a header. A message begins with a whole header.
             let begin = frame(BINARY, false, &[7; 200]);
             peer.send(&begin[..3]);
             goes.recv().unwrap();
@@ -432,7 +432,7 @@ fn a_reader_waits_for_the_beginning_of_a_message_no_longer_than_it_may() {
 }
 
 #[test]
-fn an_event_is_a_message_if_it_is_a_whole_one() {
+fn an_event_is_a_message_only_if_it_is_a_whole_one() {
     assert_eq!(Event::Text("x").message(), Some(MessageRef::Text("x")));
     assert_eq!(Event::Binary(b"x").message(), Some(MessageRef::Binary(b"x")));
     assert_eq!(Event::RawText(b"\xFF").message(), Some(MessageRef::Binary(b"\xFF")));
@@ -443,7 +443,7 @@ fn an_event_is_a_message_if_it_is_a_whole_one() {
 }
 
 #[test]
-fn a_send_that_fails_says_that_receiving_tells_the_reason() {
+fn the_error_of_a_send_advises_to_receive_the_reason() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&close(1009, "at most 1 MB"));
@@ -453,7 +453,7 @@ fn a_send_that_fails_says_that_receiving_tells_the_reason() {
         let stream = TcpStream::connect(server.addr).unwrap();
         let stream = Judged::new(stream, usize::MAX, move |_, call| {
             writes += usize::from(call == Call::Write);
-            // The first is the request.
+            // The first write is the request.
             match call {
                 Call::Write if writes > 1 => Err(std::io::ErrorKind::BrokenPipe.into()),
                 _ => Ok(()),
@@ -476,7 +476,7 @@ fn a_send_that_fails_says_that_receiving_tells_the_reason() {
 }
 
 #[test]
-fn a_message_is_read_piece_by_piece() {
+fn a_reader_reads_a_message_in_parts() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let parts =
@@ -500,7 +500,7 @@ fn a_message_is_read_piece_by_piece() {
         reader.read_to_end(&mut bytes).unwrap();
         assert!(bytes == vec![7; 1 << 20]);
         assert_eq!(ws.reader().unwrap().read_to_end(&mut bytes).unwrap(), 0);
-        // Dropped before its end, the rest of the message is skipped.
+        // A reader that is dropped early skips the rest of its message.
         let mut two = [0; 2];
         ws.reader().unwrap().read_exact(&mut two).unwrap();
         assert_eq!(&two, b"sk");
@@ -511,7 +511,7 @@ fn a_message_is_read_piece_by_piece() {
 }
 
 #[test]
-fn a_message_that_is_read_in_part_is_skipped_by_whatever_comes_next() {
+fn every_next_call_skips_the_rest_of_a_message_that_was_read_in_part() {
     watchdog(LIMIT, || {
         let long = || [frame(BINARY, false, &[1; 100_000]), frame(0, true, &[2; 100_000])].concat();
         let server = upgraded(move |peer| {
@@ -544,7 +544,7 @@ fn an_event_after_a_message_that_is_read_in_part_is_a_whole_message() {
         });
         let mut ws = builder().connect(&server.url()).unwrap();
         drop(ws.reader().unwrap());
-        // Without the option `fragments`, no fragment is handed out.
+        // No fragment is handed out without the option `fragments`.
         let event = ws.next_event().unwrap();
         assert_eq!(event, Event::Text("next"));
         drop(ws);
@@ -553,7 +553,7 @@ fn an_event_after_a_message_that_is_read_in_part_is_a_whole_message() {
 }
 
 #[test]
-fn a_reader_whose_message_never_ends_says_why() {
+fn a_reader_whose_message_never_ends_fails_with_the_reason() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&frame(BINARY, false, b"some"));
@@ -573,7 +573,7 @@ fn a_reader_whose_message_never_ends_says_why() {
 }
 
 #[test]
-fn a_message_is_written_piece_by_piece() {
+fn a_writer_writes_a_message_in_parts() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let mut frames = peer.stall();
@@ -603,7 +603,7 @@ fn a_message_is_written_piece_by_piece() {
     });
 }
 
-/// Some peers take no text that is cut inside a character: Qt 6.4 closes with 1007.
+/// Some peers do not accept text that is cut inside a character: Qt 6.4 closes with 1007.
 #[test]
 fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() {
     const PIECE: usize = 64 * 1024;
@@ -616,7 +616,7 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
             let sender = ws.sender();
             let text = format!("{prefix}{}", text.repeat(2 * PIECE / text.len() + 3));
             let mut writer = sender.writer(MessageKind::Text).unwrap();
-            // However it is handed over.
+            // The text may be written in parts of any length.
             for bytes in text.as_bytes().chunks(if prefix.is_empty() { 1_000_000 } else { 1_001 }) {
                 writer.write_all(bytes).unwrap();
             }
@@ -637,7 +637,7 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
                     frame.payload.len()
                 );
             }
-            // Bytes have no characters.
+            // Binary data may be cut anywhere.
             assert_eq!(binaries[0].payload.len(), PIECE);
             for message in [texts, &binaries[..3]] {
                 let payloads: Vec<_> = message.iter().map(|frame| &*frame.payload).collect();
@@ -662,7 +662,7 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
 }
 
 #[test]
-fn a_text_that_ends_within_a_character_after_a_part_was_sent_closes_and_the_error_says_so() {
+fn a_text_that_ends_within_a_character_after_a_part_was_sent_closes_the_connection() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let part = peer.next_frame().unwrap();
@@ -686,7 +686,7 @@ fn a_text_that_ends_within_a_character_after_a_part_was_sent_closes_and_the_erro
 }
 
 #[test]
-fn a_text_that_is_not_utf8_is_not_written() {
+fn text_that_is_not_utf8_is_not_written() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let ws = builder().connect(&server.url()).unwrap();
@@ -708,7 +708,7 @@ fn a_text_that_is_not_utf8_is_not_written() {
 }
 
 #[test]
-fn a_batch_arrives_as_its_messages() {
+fn a_batch_arrives_as_single_messages() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let ws = builder().connect(&server.url()).unwrap();
@@ -726,7 +726,7 @@ fn a_batch_arrives_as_its_messages() {
 }
 
 #[test]
-fn fragments_are_handed_out_as_they_arrive_if_that_is_wanted() {
+fn fragments_are_handed_out_as_they_arrive_with_the_option_fragments() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&frame(TEXT, false, b"one"));
@@ -751,7 +751,7 @@ fn fragments_are_handed_out_as_they_arrive_if_that_is_wanted() {
             fragment(ws.next_event().unwrap()),
             (MessageKind::Text, b"two".to_vec(), false, true)
         );
-        // `recv` gives whole messages anyway.
+        // `recv` returns whole messages also with this option.
         assert_eq!(ws.recv().unwrap(), Message::from("whole"));
         drop(ws);
         server.join();
@@ -759,7 +759,7 @@ fn fragments_are_handed_out_as_they_arrive_if_that_is_wanted() {
 }
 
 #[test]
-fn text_that_is_not_checked_comes_as_bytes() {
+fn unchecked_text_comes_as_bytes() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(
@@ -777,7 +777,7 @@ fn text_that_is_not_checked_comes_as_bytes() {
 }
 
 #[test]
-fn pings_are_not_answered_if_that_is_not_wanted() {
+fn pings_are_not_answered_without_auto_pong() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&ping(b"anybody?"));
@@ -793,7 +793,7 @@ fn pings_are_not_answered_if_that_is_not_wanted() {
 }
 
 #[test]
-fn all_that_arrives_is_an_event() {
+fn every_message_and_control_frame_is_an_event() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let parts =
@@ -813,7 +813,7 @@ fn all_that_arrives_is_an_event() {
 }
 
 #[test]
-fn the_end_is_told_alike_by_everything() {
+fn every_call_tells_the_end_alike() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&close(4000, "over"));
@@ -851,7 +851,7 @@ fn the_end_is_told_alike_by_everything() {
 }
 
 #[test]
-fn is_open_says_what_is_known_here() {
+fn is_open_tells_what_this_side_knows() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect_close(1000);
@@ -869,7 +869,7 @@ fn is_open_says_what_is_known_here() {
 }
 
 #[test]
-fn a_text_goes_on_after_refused_bytes_as_if_they_had_not_been_written() {
+fn a_text_goes_on_after_refused_bytes_as_if_they_had_never_been_written() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect(TEXT, "a€b".as_bytes());

@@ -1,6 +1,6 @@
-//! App: what is called, in which order, for every way a connection can end.
+//! App: which methods of the handler are called, in which order, for every way a connection ends.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
 
 use crate::support;
 
@@ -16,7 +16,7 @@ use landline::{App, Callbacks, CloseCode, Error, Handler, Keepalive, MessageKind
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::*;
 
-/// Runs an App with this handler against `url`, once, and gives how it ended.
+/// Runs an App with this handler against `url`, once, and returns how it ended.
 fn run_once(url: &str, recorder: &mut Recorder<'_>) -> Result<Exit, Error> {
     app(url, recorder).backoff(Never).run_forever()
 }
@@ -25,12 +25,13 @@ fn app<H: Handler>(url: &str, handler: H) -> App<H> {
     app_at(url, handler).builder(builder().close_timeout(SHORT))
 }
 
-/// Tries again at once, so many times in a row.
+/// Returns a backoff that waits for no time, and gives up after `most` failures in a row.
 fn at_once(most: u32) -> impl FnMut(&Failure<'_>) -> Option<Duration> + Send {
     move |failure| (failure.attempts() < most).then_some(Duration::ZERO)
 }
 
-/// What a script does to a connection, and what an App makes of it.
+/// Checks what an App makes of a connection that `script` serves: the calls of its handler, and its
+/// end.
 fn ends(
     script: impl FnOnce(&mut Peer) + Send + 'static,
     log: &[&str],
@@ -47,7 +48,7 @@ fn ends(
     });
 }
 
-/// The error that an App gave up with.
+/// Returns the error with which an App gave up.
 fn given_up(exit: Result<Exit, Error>) -> Error {
     match exit {
         Ok(Exit::GaveUp { attempts: 1, error, .. }) => error,
@@ -104,7 +105,7 @@ fn a_server_that_closes_with_a_code_of_its_own_ends_the_app() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_to_be_tried_again() {
+fn an_app_connects_again_to_a_server_that_goes_away() {
     ends(
         |peer| {
             peer.send(&close(1001, ""));
@@ -116,7 +117,7 @@ fn a_server_that_goes_away_is_to_be_tried_again() {
 }
 
 #[test]
-fn a_server_that_ends_the_stream_without_a_close_is_to_be_tried_again() {
+fn an_app_connects_again_to_a_server_that_ends_the_stream_without_a_close() {
     ends(
         |peer| peer.fin(),
         &["open 101, attempt 1", "close 1006 \"\" by nobody, eof"],
@@ -125,7 +126,7 @@ fn a_server_that_ends_the_stream_without_a_close_is_to_be_tried_again() {
 }
 
 #[test]
-fn a_server_that_resets_the_connection_is_to_be_tried_again() {
+fn an_app_connects_again_to_a_server_that_resets_the_connection() {
     ends(
         |peer| peer.rst(),
         &["open 101, attempt 1", "close 1006 \"\" by nobody, io"],
@@ -147,7 +148,7 @@ fn a_server_that_breaks_the_protocol_ends_the_app_with_an_error() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_pings_is_to_be_tried_again() {
+fn an_app_connects_again_to_a_server_that_does_not_answer_pings() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
@@ -173,7 +174,7 @@ fn a_close_in_a_callback_stops_the_app() {
         let mut recorder = Recorder::default().when("text enough", |sender| {
             Ok(sender.unwrap().close((CloseCode::NORMAL, "enough"))?)
         });
-        // The policy is not asked: it would connect again.
+        // The backoff is not asked: it would connect again.
         let exit = app(&server.url(), &mut recorder).backoff(at_once(9)).run_forever();
         assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
         let log = ["open 101, attempt 1", "text enough", "close 1000 \"enough\" by us, clean"];
@@ -183,7 +184,7 @@ fn a_close_in_a_callback_stops_the_app() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_a_close_is_left_after_close_timeout() {
+fn an_app_leaves_a_server_that_does_not_answer_its_close_after_close_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let mut recorder = Recorder::default()
@@ -196,7 +197,7 @@ fn a_server_that_does_not_answer_a_close_is_left_after_close_timeout() {
 }
 
 #[test]
-fn a_server_that_refuses_is_reported_for_every_attempt() {
+fn on_error_is_called_for_every_attempt_that_the_server_refuses() {
     watchdog(LIMIT, || {
         let server = serve_times(4, |nth, peer| {
             peer.read_request();
@@ -214,7 +215,7 @@ fn a_server_that_refuses_is_reported_for_every_attempt() {
         });
         let mut recorder = Recorder::default();
         let exit = app(&server.url(), &mut recorder).backoff(at_once(4)).run_forever();
-        // A connection has stood by then: the 401 is one more failure.
+        // A connection has stood by then, so the 401 is not final.
         let Ok(Exit::GaveUp { attempts: 4, error: Error::Handshake(refused), .. }) = exit else {
             panic!("{exit:?}")
         };
@@ -232,7 +233,7 @@ fn a_server_that_refuses_is_reported_for_every_attempt() {
 }
 
 #[test]
-fn a_server_that_speaks_something_else_ends_the_app() {
+fn a_server_that_speaks_no_http_ends_the_app() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
@@ -247,18 +248,18 @@ fn a_server_that_speaks_something_else_ends_the_app() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_tried_as_often_as_the_policy_says() {
+fn an_app_tries_a_server_that_is_not_there_until_the_backoff_gives_up() {
     watchdog(LIMIT, || {
         let addr = listener().local_addr().unwrap();
         let mut recorder = Recorder::default();
-        let (seen, policy) = channel();
+        let (seen, backoff) = channel();
         let exit = app(&format!("ws://{addr}"), &mut recorder)
             .backoff(move |failure: &Failure<'_>| {
                 seen.send(failure.attempts()).unwrap();
                 (failure.attempts() < 4).then_some(Duration::ZERO)
             })
             .run_forever();
-        assert_eq!(policy.iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(backoff.iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(recorder.log, ["error connect"; 4]);
         match exit.unwrap() {
             exit @ Exit::GaveUp { attempts: 4, .. } => {
@@ -270,7 +271,7 @@ fn a_server_that_is_not_there_is_tried_as_often_as_the_policy_says() {
 }
 
 #[test]
-fn a_wrong_url_fails_at_once_and_no_policy_is_asked() {
+fn a_wrong_url_fails_at_once_and_the_backoff_is_not_asked() {
     watchdog(LIMIT, || {
         let mut recorder = Recorder::default();
         let exit = app("http://localhost/", &mut recorder)
@@ -282,7 +283,7 @@ fn a_wrong_url_fails_at_once_and_no_policy_is_asked() {
 }
 
 #[test]
-fn a_connection_after_another_says_so() {
+fn on_open_tells_whether_there_was_a_connection_before() {
     watchdog(LIMIT, || {
         let server = upgraded_times(3, |nth, peer| {
             peer.send(&text(&format!("connection {nth}")));
@@ -317,7 +318,7 @@ fn a_connection_after_another_says_so() {
 }
 
 #[test]
-fn fragments_are_handed_out_on_request() {
+fn on_fragment_is_called_if_the_builder_asks_for_fragments() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&frame(BINARY, false, &[1]));
@@ -371,7 +372,7 @@ fn closures_borrow_from_their_surroundings() {
 }
 
 #[test]
-fn a_url_with_secrets_is_not_shown() {
+fn debug_does_not_show_a_url_with_secrets() {
     let app = App::new("ws://user:canary@localhost/?token=canary", Callbacks::new());
     assert!(!format!("{app:?} {:?}", app.handle()).contains("canary"));
     let exit = app
@@ -381,7 +382,7 @@ fn a_url_with_secrets_is_not_shown() {
 }
 
 #[test]
-fn a_server_that_never_accepts_is_a_timeout_and_tried_again() {
+fn an_app_connects_again_after_a_server_did_not_accept_in_time() {
     watchdog(LIMIT, || {
         let (listener, waiting) = full_backlog();
         let url = format!("ws://{}", TcpListener::local_addr(&listener).unwrap());
@@ -395,13 +396,13 @@ fn a_server_that_never_accepts_is_a_timeout_and_tried_again() {
 }
 
 #[test]
-fn a_server_that_goes_on_after_it_broke_the_protocol_is_told_why() {
+fn a_server_that_breaks_the_protocol_and_goes_on_is_told_why() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&[0x82, 127, 0x40, 0, 0, 0, 0, 0, 0, 0]);
             peer.send(&vec![0; 8 << 20]);
             peer.expect_close(1009);
-            // The end, not a reset.
+            // The client ends the stream, and does not reset it.
             assert_eq!(peer.socket().read(&mut [0]).unwrap(), 0);
         });
         let exit = app_at(server.url(), Callbacks::new()).run_forever();
@@ -411,9 +412,9 @@ fn a_server_that_goes_on_after_it_broke_the_protocol_is_told_why() {
 }
 
 #[test]
-fn a_handler_that_abandons_a_message_loses_the_connection_and_stops_nothing() {
+fn a_handler_that_abandons_a_message_loses_the_connection_and_does_not_stop_the_app() {
     watchdog(LIMIT, || {
-        // Whatever the server makes of it.
+        // It does not matter how the server answers.
         for answer in [close(1011, ""), close(1000, ""), Vec::new()] {
             let server = upgraded_times(2, move |nth, peer| match nth {
                 0 => {

@@ -1,6 +1,6 @@
-//! App's outbox: what is sent while there is no connection.
+//! The outbox of an App: messages that are sent while there is no connection.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
 
 use crate::support;
 
@@ -16,12 +16,12 @@ use support::apps::{app_at, upgraded_times};
 use support::streams::{Call, Judged};
 use support::*;
 
-/// An App that has no server yet, and waits.
+/// Returns an App that does not run, so that its outbox keeps every message.
 fn app(outbox: Outbox) -> App<Callbacks<'static>> {
     App::new("ws://localhost", Callbacks::new()).outbox(outbox)
 }
 
-/// The system takes little of what is sent before the peer reads it.
+/// Returns a builder of connections for which the system takes few bytes before the peer reads.
 fn small_buffers() -> Builder {
     builder().on_socket(|stream| socket2::SockRef::from(stream).set_send_buffer_size(16 << 10))
 }
@@ -46,7 +46,7 @@ fn waiting(handle: &Handle) -> Vec<String> {
 }
 
 #[test]
-fn without_one_a_message_is_given_back() {
+fn an_app_without_an_outbox_gives_a_message_back() {
     let app = App::new("ws://localhost", Callbacks::new());
     assert_eq!(rejected(&app.handle(), "x"), "NotOpen");
     assert_eq!(waiting(&app.handle()), [""; 0]);
@@ -70,14 +70,14 @@ fn too_many_bytes_are_rejected() {
     queued(&handle, "12345");
     assert_eq!(rejected(&handle, "123456"), "Full");
     queued(&handle, "12345");
-    queued(&handle, ""); // Nothing more to hold.
+    queued(&handle, ""); // It takes no bytes.
     assert_eq!(rejected(&handle, "1"), "Full");
     assert_eq!(rejected(&handle, "12345678901"), "TooLarge");
     assert_eq!(waiting(&handle), ["12345", "12345", ""]);
 }
 
 #[test]
-fn the_oldest_make_room_if_that_is_wanted() {
+fn the_oldest_messages_are_dropped_if_the_outbox_says_so() {
     let outbox = Outbox::new().max_messages(3).max_bytes(10).when_full(WhenFull::DropOldest);
     let app = app(outbox);
     let handle = app.handle();
@@ -92,7 +92,7 @@ fn the_oldest_make_room_if_that_is_wanted() {
 }
 
 #[test]
-fn what_waits_is_sent_in_order_after_on_open() {
+fn messages_that_wait_are_sent_in_order_after_on_open() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect(TEXT, b"subscribe");
@@ -118,7 +118,7 @@ fn what_waits_is_sent_in_order_after_on_open() {
 }
 
 #[test]
-fn an_outbox_can_be_waited_for() {
+fn flush_waits_until_the_outbox_is_sent() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             for nth in 0..100 {
@@ -143,7 +143,7 @@ fn an_outbox_can_be_waited_for() {
 }
 
 #[test]
-fn waiting_for_an_outbox_ends_with_the_app() {
+fn flush_ends_with_the_app() {
     watchdog(LIMIT, || {
         let app = app(Outbox::new());
         let handle = app.handle();
@@ -156,7 +156,7 @@ fn waiting_for_an_outbox_ends_with_the_app() {
 }
 
 #[test]
-fn nobody_sends_before_on_open_is_over() {
+fn no_other_thread_sends_before_on_open_has_returned() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect(TEXT, b"subscribe");
@@ -225,7 +225,7 @@ fn a_full_outbox_blocks_until_the_app_is_over() {
 }
 
 #[test]
-fn a_second_outbox_has_other_limits_and_keeps_what_is_kept() {
+fn a_second_outbox_changes_the_limits_and_drops_no_message() {
     let app = app(Outbox::new());
     let handle = app.handle();
     assert_eq!((queued(&handle, "a"), queued(&handle, "b"), queued(&handle, "c")), (0, 0, 0));
@@ -238,7 +238,7 @@ fn a_second_outbox_has_other_limits_and_keeps_what_is_kept() {
 }
 
 #[test]
-fn a_larger_outbox_makes_room_for_those_who_wait() {
+fn a_larger_outbox_wakes_a_caller_that_waits_for_room() {
     watchdog(LIMIT, || {
         let app = app(Outbox::new().max_messages(1).when_full(WhenFull::Block));
         let handle = app.handle();
@@ -273,7 +273,7 @@ fn a_full_outbox_does_not_block_the_apps_own_thread() {
 }
 
 #[test]
-fn a_full_outbox_does_not_block_what_connects_for_the_app() {
+fn a_full_outbox_does_not_block_connect_with() {
     watchdog(LIMIT, || {
         let outbox = Outbox::new().max_messages(1).when_full(WhenFull::Block);
         let app = app(outbox).backoff(Never);
@@ -292,7 +292,7 @@ fn a_full_outbox_does_not_block_what_connects_for_the_app() {
 
 #[test]
 fn a_message_that_cannot_fit_beside_the_one_being_sent_drops_nothing() {
-    /// More than the buffers of both sockets take.
+    /// More bytes than the buffers of both sockets take.
     const BIG: usize = 16 << 20;
     watchdog(LIMIT, || {
         let (sending, is_sending) = channel();
@@ -312,7 +312,7 @@ fn a_message_that_cannot_fit_beside_the_one_being_sent_drops_nothing() {
 
         assert_eq!(queued(&handle, "old"), 0);
         assert_eq!(rejected(&handle, &"x".repeat(1001)), "Full");
-        // It fits if the old one goes.
+        // This message fits if the old one is dropped.
         assert_eq!(queued(&handle, &"x".repeat(1000)), 1);
         assert_eq!(waiting(&handle), ["x".repeat(1000)]);
 
@@ -339,7 +339,6 @@ fn a_server_that_is_killed_and_restarted_100_times_gets_every_message_in_order()
         let (closed, down) = channel();
         let callbacks = Callbacks::new().on_close(move |_| closed.send(()));
         let app = app_at(server.url(), callbacks).outbox(Outbox::new());
-        // So that the server's end is noticed before more is sent into the void.
         let app = app.backoff(Fixed(Duration::ZERO));
         let handle = app.handle();
         let queue = |round: u32| {
@@ -350,6 +349,7 @@ fn a_server_that_is_killed_and_restarted_100_times_gets_every_message_in_order()
         queue(0);
         let running = app.spawn().unwrap();
         for round in 1..TIMES {
+            // Wait for the end of the connection: a message sent over a dead one is lost.
             down.recv().unwrap();
             queue(round);
         }
@@ -363,7 +363,7 @@ fn a_server_that_is_killed_and_restarted_100_times_gets_every_message_in_order()
 }
 
 #[test]
-fn a_server_that_is_killed_in_the_middle_gets_nothing_twice_and_all_that_was_kept() {
+fn a_server_that_is_killed_amid_messages_gets_none_twice_and_all_that_were_kept() {
     const ALL: u32 = 400;
     watchdog(LIMIT, || {
         let (got, delivered) = channel();
@@ -396,14 +396,15 @@ fn a_server_that_is_killed_in_the_middle_gets_nothing_twice_and_all_that_was_kep
         let got: Vec<_> = delivered.iter().collect();
         assert!(got.is_sorted_by(|(_, one), (_, next)| one < next), "twice, or out of order");
         let last: Vec<_> = got.iter().filter(|(nth, _)| *nth == 4).map(|(_, n)| *n).collect();
-        // What the system had taken when the server was killed is gone; what was kept is not.
+        // Messages that the system had taken when the server was killed are lost. Those that were
+        // kept are not.
         assert_eq!(last, (last[0]..ALL).collect::<Vec<_>>());
         server.join();
     });
 }
 
 #[test]
-fn a_message_that_the_system_took_only_in_part_is_sent_again() {
+fn a_message_that_the_system_took_in_part_is_sent_again() {
     watchdog(LIMIT, || {
         let listener = small_listener();
         let addr = listener.local_addr().unwrap();
@@ -412,7 +413,7 @@ fn a_message_that_the_system_took_only_in_part_is_sent_again() {
         let server = spawn(move || {
             let mut first = Peer::new(listener.accept().unwrap().0);
             first.upgrade();
-            // It does not read, so that most of the message stays on the other side.
+            // The server does not read, so most of the message stays at the client.
             first.hold_open(&when);
             first.rst();
             let mut second = Peer::new(listener.accept().unwrap().0);
@@ -433,7 +434,7 @@ fn a_message_that_the_system_took_only_in_part_is_sent_again() {
         is_open.recv().unwrap();
         let sending = spawn(move || handle.send(message).unwrap());
         kill.send(()).unwrap();
-        // On the second connection it may be sent at once, or by way of the outbox.
+        // `send` sends it over the second connection, or leaves it to the outbox.
         sending.join();
         let frame = server.join();
         assert_eq!((frame.opcode, frame.payload.len()), (BINARY, big.len()));
@@ -443,7 +444,7 @@ fn a_message_that_the_system_took_only_in_part_is_sent_again() {
 }
 
 #[test]
-fn a_full_outbox_and_a_server_that_writes_before_it_reads_end() {
+fn a_full_outbox_and_a_server_that_writes_before_it_reads_do_not_deadlock() {
     watchdog(LIMIT, || {
         const EACH: usize = 16 << 20;
         let server = upgraded(|peer| {
@@ -493,7 +494,7 @@ fn a_stream_that_panics_loses_no_message() {
                 let stream = TcpStream::connect(addr).unwrap();
                 let stream = Judged::new(stream, usize::MAX, move |_, call| {
                     if call == Call::Write {
-                        writes += 1; // The first is the request.
+                        writes += 1; // The first write is the request.
                         assert!(writes != 2, "the stream panics (this is a part of the test)");
                     }
                     Ok(())

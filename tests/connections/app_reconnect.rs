@@ -1,6 +1,6 @@
-//! App: when it connects again, how, and after how long.
+//! App: after which failures it connects again, when, and where to.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
 
 use crate::support;
 
@@ -19,8 +19,8 @@ use support::apps::{Recorder, app_at, serve_times, upgraded_times};
 use support::proxy::{Relay, Rules};
 use support::*;
 
-/// Runs an App against a server until the policy has been asked so often, and gives what it was
-/// told: attempts in a row, each time.
+/// Runs an App against a server until its backoff has been asked `most` times. Returns the number
+/// of failures in a row that the backoff was told each time.
 fn attempts(url: &str, most: usize, stable_after: Duration) -> Vec<u32> {
     let (seen, told) = channel();
     let mut left = most;
@@ -55,7 +55,7 @@ fn a_server_that_accepts_and_drops_counts_as_one_that_fails() {
 }
 
 #[test]
-fn a_server_that_says_something_and_drops_counts_as_one_that_fails() {
+fn a_server_that_sends_something_and_drops_counts_as_one_that_fails() {
     watchdog(LIMIT, || {
         for bytes in [text("x"), binary(b"x"), ping(b"x"), frame(PONG, true, b"x")] {
             let server = upgraded_times(4, move |_, peer| {
@@ -79,12 +79,13 @@ fn a_server_that_greets_and_drops_meets_the_limit_of_attempts() {
         });
         let mut greetings = 0;
         let callbacks = Callbacks::new().on_message(|_, _| greetings += 1);
-        // With what is the default of `stable_after`.
+        // `stable_after` has its default.
         let exit = app_at(server.url(), callbacks)
             .backoff(Exponential::new().base(Duration::ZERO).max_attempts(3))
             .run_forever();
         let Ok(Exit::GaveUp { attempts: 3, error, .. }) = exit else { panic!("{exit:?}") };
-        // Not that the server is not there any more: no fourth connection was tried.
+        // The last failure is a Close: the App did not try a fourth connection, which would be
+        // refused.
         assert_eq!(error.closed().unwrap().code(), CloseCode::SERVICE_RESTART);
         assert_eq!(greetings, 3);
         server.join();
@@ -92,7 +93,7 @@ fn a_server_that_greets_and_drops_meets_the_limit_of_attempts() {
 }
 
 #[test]
-fn a_connection_that_stays_open_proves_stable() {
+fn the_end_of_a_stable_connection_is_the_first_failure() {
     watchdog(LIMIT, || {
         let server = upgraded_times(3, |_, peer| peer.fin());
         assert_eq!(attempts(&server.url(), 3, Duration::ZERO), [1, 1, 1]);
@@ -101,7 +102,7 @@ fn a_connection_that_stays_open_proves_stable() {
 }
 
 #[test]
-fn the_policy_is_told_how_long_it_is_down() {
+fn the_backoff_is_told_how_long_there_was_no_connection() {
     watchdog(LIMIT, || {
         let addr = listener().local_addr().unwrap();
         let (seen, told) = channel();
@@ -119,7 +120,7 @@ fn the_policy_is_told_how_long_it_is_down() {
 }
 
 #[test]
-fn a_server_that_asks_to_wait_is_waited_for() {
+fn an_app_waits_as_long_as_the_server_asks() {
     watchdog(LIMIT, || {
         for status in [429, 503] {
             let server = serve_times(2, move |nth, peer| {
@@ -144,7 +145,7 @@ fn a_server_that_asks_to_wait_is_waited_for() {
 }
 
 #[test]
-fn a_proxy_that_asks_to_wait_is_waited_for() {
+fn an_app_waits_as_long_as_the_proxy_asks() {
     watchdog(LIMIT, || {
         for (status, value, obeyed) in
             [(429, "1", Some(1)), (503, "1", Some(1)), (503, "7200", Some(3600)), (502, "1", None)]
@@ -166,7 +167,7 @@ fn a_proxy_that_asks_to_wait_is_waited_for() {
 }
 
 #[test]
-fn a_server_that_asks_to_wait_for_ages_is_not_obeyed() {
+fn a_server_cannot_make_an_app_wait_for_more_than_an_hour() {
     watchdog(LIMIT, || {
         let hour = Some(Duration::from_secs(3600));
         for (value, obeyed) in [
@@ -195,8 +196,8 @@ fn a_server_that_asks_to_wait_for_ages_is_not_obeyed() {
     });
 }
 
-/// Whether an App tries again after what a server does: of the first attempt, and of a later one,
-/// when a connection has stood that did not live long.
+/// Returns whether an App connects again after what `script` does: at the first attempt, and after
+/// a short connection has stood.
 fn tries_again(script: impl Fn(&mut Peer) + Send + Clone + 'static) -> [bool; 2] {
     [0, 1].map(|before| {
         let script = script.clone();
@@ -225,7 +226,7 @@ fn tries_again(script: impl Fn(&mut Peer) + Send + Clone + 'static) -> [bool; 2]
 }
 
 #[test]
-fn a_refusal_is_final_or_not_by_its_status_and_never_once_a_connection_has_stood() {
+fn the_status_of_a_refusal_decides_until_a_connection_has_stood() {
     watchdog(LIMIT, || {
         for (status, again) in [
             (200, false),
@@ -251,7 +252,7 @@ fn a_refusal_is_final_or_not_by_its_status_and_never_once_a_connection_has_stood
 }
 
 #[test]
-fn a_close_is_final_or_not_by_its_code_and_only_a_normal_one_once_a_connection_has_stood() {
+fn the_code_of_a_close_decides_and_only_a_normal_one_is_final_once_a_connection_has_stood() {
     watchdog(LIMIT, || {
         for (code, again) in [
             (1000, [false, false]),
@@ -308,7 +309,7 @@ fn a_violation_is_final_until_a_connection_has_stood() {
             assert!(matches!(first, Err(Error::Protocol(_))), "{first:?}");
             server.join();
 
-            // The first connection, but one that lived.
+            // This is the first connection, but it was stable.
             let server = serve(script);
             let limited = builder().max_message_size(1000).max_frame_size(1000);
             let lived = app_at(server.url(), Callbacks::new())
@@ -332,7 +333,7 @@ fn a_violation_is_final_until_a_connection_has_stood() {
 }
 
 #[test]
-fn an_answer_that_is_no_websockets_is_final_until_a_connection_has_stood() {
+fn an_answer_that_opens_no_websocket_is_final_until_a_connection_has_stood() {
     watchdog(LIMIT, || {
         for answer in [
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
@@ -348,7 +349,7 @@ fn an_answer_that_is_no_websockets_is_final_until_a_connection_has_stood() {
 }
 
 #[test]
-fn wrong_input_and_an_error_of_the_handler_are_final_also_once_a_connection_has_stood() {
+fn wrong_input_and_an_error_of_the_handler_are_always_final() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.fin());
         let mut urls = [server.url(), "ftp://localhost".to_owned()].into_iter();
@@ -376,7 +377,7 @@ fn wrong_input_and_an_error_of_the_handler_are_final_also_once_a_connection_has_
 }
 
 #[test]
-fn a_rule_of_the_users_is_told_whether_a_connection_has_stood() {
+fn retry_if_is_told_whether_a_connection_has_stood() {
     watchdog(LIMIT, || {
         let server = serve_times(3, |nth, peer| {
             if nth == 1 {
@@ -395,17 +396,17 @@ fn a_rule_of_the_users_is_told_whether_a_connection_has_stood() {
             .backoff(SOON)
             .run_forever();
         assert!(matches!(exit, Err(Error::Handshake(_))), "{exit:?}");
-        // The end of the first connection, which did not live, is not after one that stood.
+        // The first connection was not stable, so none has stood when it ends.
         assert_eq!(told.iter().collect::<Vec<_>>(), [false, false, true]);
         server.join();
     });
 }
 
 #[test]
-fn a_server_that_closes_normally_is_tried_again_if_that_is_wanted() {
+fn an_app_can_connect_again_after_a_normal_close() {
     watchdog(LIMIT, || {
         let server = upgraded_times(3, |nth, peer| {
-            // Without a code is as good as 1000.
+            // A Close without a code counts as one with 1000.
             let bytes = [close(1000, ""), frame(CLOSE, true, &[]), close(1000, "again")];
             peer.send(&bytes[nth]);
             peer.stall();
@@ -422,7 +423,7 @@ fn a_server_that_closes_normally_is_tried_again_if_that_is_wanted() {
 }
 
 #[test]
-fn what_is_final_can_be_decided_otherwise() {
+fn retry_if_replaces_the_rule() {
     watchdog(LIMIT, || {
         let server = serve_times(3, |nth, peer| {
             peer.read_request();
@@ -439,7 +440,7 @@ fn what_is_final_can_be_decided_otherwise() {
 }
 
 #[test]
-fn each_attempt_may_go_elsewhere_with_another_token() {
+fn connect_with_may_use_another_url_and_token_for_each_attempt() {
     watchdog(LIMIT, || {
         let script = |nth: usize, peer: &mut Peer| {
             peer.read_request();
@@ -465,7 +466,8 @@ fn each_attempt_may_go_elsewhere_with_another_token() {
     });
 }
 
-/// A resolver that gives the next of these each time, and is asked for one name only.
+/// Returns a resolver that gives the next of these addresses each time, and fails for `None`. It
+/// may be asked for one name only.
 fn turns(
     name: &'static str,
     turns: impl IntoIterator<Item = Option<SocketAddr>>,
@@ -482,7 +484,7 @@ fn turns(
 const SOON: Fixed = Fixed(Duration::from_millis(2));
 
 #[test]
-fn a_name_that_cannot_be_looked_up_for_a_while_or_moves_is_looked_up_again_each_time() {
+fn every_attempt_looks_the_name_up_again() {
     watchdog(LIMIT, || {
         let first = upgraded(|peer| peer.fin());
         let second = upgraded(|peer| {
@@ -513,7 +515,7 @@ fn a_name_that_cannot_be_looked_up_for_a_while_or_moves_is_looked_up_again_each_
 }
 
 #[test]
-fn a_name_that_moves_to_an_address_that_the_filter_refuses_is_not_followed_there() {
+fn an_app_does_not_follow_a_name_to_an_address_that_the_filter_refuses() {
     watchdog(LIMIT, || {
         let server = upgraded_times(2, |nth, peer| match nth {
             0 => peer.fin(),
@@ -551,7 +553,7 @@ fn a_name_that_moves_to_an_address_that_the_filter_refuses_is_not_followed_there
     });
 }
 
-/// An address that refuses, and that nobody else can be given meanwhile.
+/// Returns an address that refuses connections. No other socket can get it while this one lives.
 fn held() -> (socket2::Socket, SocketAddr) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -561,7 +563,7 @@ fn held() -> (socket2::Socket, SocketAddr) {
 }
 
 #[test]
-fn a_proxy_that_is_gone_for_a_while_is_waited_for_and_never_gone_around() {
+fn an_app_waits_for_a_proxy_that_is_down_and_does_not_connect_directly() {
     watchdog(LIMIT, || {
         let server = upgraded_times(2, |nth, peer| match nth {
             0 => peer.fin(),
@@ -577,7 +579,7 @@ fn a_proxy_that_is_gone_for_a_while_is_waited_for_and_never_gone_around() {
             peer.send(b"HTTP/1.1 503 Not Yet\r\nContent-Length: 0\r\n\r\n");
         });
         let falling = serve(|peer| peer.rst());
-        // Only the proxy's name is looked up here, the server's never.
+        // The client looks up the proxy's name only.
         let addresses = [proxy.addr, gone, falling.addr, starting.addr, proxy.addr];
         let through = builder()
             .proxy(Proxy::new("http://proxy.test").unwrap())
@@ -591,7 +593,7 @@ fn a_proxy_that_is_gone_for_a_while_is_waited_for_and_never_gone_around() {
             })
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
-        // The end of the connection, then what the proxy did.
+        // The first failure is the end of the connection, the others are the proxy's.
         assert_eq!(failures.iter().collect::<Vec<_>>(), [false, true, true, true]);
         let asked = proxy.asked().into_iter().map(|asked| asked.destination);
         assert_eq!(asked.collect::<Vec<_>>(), ["server.test:80"; 2]);
@@ -602,7 +604,7 @@ fn a_proxy_that_is_gone_for_a_while_is_waited_for_and_never_gone_around() {
 }
 
 #[test]
-fn a_token_that_cannot_be_had_is_a_failure_of_the_hook() {
+fn an_error_of_connect_with_ends_the_app() {
     watchdog(LIMIT, || {
         let mut recorder = Recorder::default();
         let exit = app_at("ws://unused", &mut recorder)
@@ -614,17 +616,17 @@ fn a_token_that_cannot_be_had_is_a_failure_of_the_hook() {
 }
 
 #[test]
-fn a_connection_begins_its_keepalive_anew() {
+fn each_connection_begins_its_keepalive_anew() {
     watchdog(LIMIT, || {
         let (opened, at) = channel();
         let server = upgraded_times(2, move |nth, peer| {
             let open: Instant = at.recv().unwrap();
             let first = peer.next_frame().unwrap();
             assert_eq!(first.opcode, PING);
-            // Not what the connection before owed.
+            // The timer does not go on from the connection before.
             assert!(open.elapsed() + Duration::from_millis(15) >= SHORT * 2);
             if nth == 0 {
-                peer.fin(); // Its ping stays unanswered.
+                peer.fin(); // The ping is not answered.
                 peer.stall();
             } else {
                 peer.send(&frame(PONG, true, b"stale"));
@@ -654,7 +656,7 @@ fn a_slow_callback_does_not_make_a_live_peer_dead() {
         let server = upgraded(|peer| {
             let first = peer.next_frame().unwrap();
             assert_eq!(first.opcode, PING);
-            // The pong is in time, behind a message that takes its reader long.
+            // The pong is in time, but it is behind a message whose callback takes long.
             peer.send(&text("slow"));
             peer.send(&frame(PONG, true, &first.payload));
             while peer.next_frame().is_some_and(|frame| frame.opcode == PING) {
@@ -667,7 +669,7 @@ fn a_slow_callback_does_not_make_a_live_peer_dead() {
             if message.as_bytes() == b"stop" {
                 return ws.close(CloseCode::NORMAL);
             }
-            std::thread::sleep(SHORT * 4); // The callback that is slow.
+            std::thread::sleep(SHORT * 4); // This makes the callback slow.
             Ok(())
         });
         let exit = app_at(server.url(), callbacks)
@@ -679,7 +681,7 @@ fn a_slow_callback_does_not_make_a_live_peer_dead() {
     });
 }
 
-/// A failure to ask a policy about.
+/// Makes a failure to ask a backoff about.
 fn failure(error: &Error, attempts: u32, down_for: Duration) -> Failure<'_> {
     Failure::new(error, attempts, down_for)
 }
@@ -688,14 +690,14 @@ fn failure(error: &Error, attempts: u32, down_for: Duration) -> Failure<'_> {
 fn exponential_waits_grow_up_to_the_cap_and_are_spread_evenly() {
     let error = Error::Timeout(Timeout::Connect);
     let seconds = Duration::from_secs;
-    let mut policy = Exponential::new().base(seconds(2)).factor(3.0).cap(seconds(50));
+    let mut backoff = Exponential::new().base(seconds(2)).factor(3.0).cap(seconds(50));
     for (attempts, limit) in [(1, 2), (2, 6), (3, 18), (4, 50), (5, 50), (u32::MAX, 50)] {
         let draws: Vec<_> = (0..10_000)
-            .map(|_| policy.delay(&failure(&error, attempts, Duration::ZERO)).unwrap())
+            .map(|_| backoff.delay(&failure(&error, attempts, Duration::ZERO)).unwrap())
             .collect();
         assert!(draws.iter().all(|delay| *delay <= seconds(limit)));
         let mean = draws.iter().sum::<Duration>().as_secs_f64() / 10_000.0;
-        // Ten standard deviations of the mean of uniform draws.
+        // The tolerance is ten standard deviations of the mean of uniform draws.
         assert!((mean / limit as f64 - 0.5).abs() < 0.03, "{attempts}: {mean}");
     }
 }
@@ -703,27 +705,27 @@ fn exponential_waits_grow_up_to_the_cap_and_are_spread_evenly() {
 #[test]
 fn exponential_gives_up_by_count_and_by_time() {
     let error = Error::Timeout(Timeout::Connect);
-    let mut policy = Exponential::new().max_attempts(3);
-    let mut delay = |attempts| policy.delay(&failure(&error, attempts, Duration::ZERO));
+    let mut backoff = Exponential::new().max_attempts(3);
+    let mut delay = |attempts| backoff.delay(&failure(&error, attempts, Duration::ZERO));
     assert!(delay(2).is_some() && delay(3).is_none() && delay(4).is_none());
 
     let hour = Duration::from_secs(3600);
-    let mut policy = Exponential::new().max_elapsed(hour);
-    let mut delay = |down_for| policy.delay(&failure(&error, 1, down_for));
+    let mut backoff = Exponential::new().max_elapsed(hour);
+    let mut delay = |down_for| backoff.delay(&failure(&error, 1, down_for));
     assert!(delay(hour - Duration::from_secs(2)).is_some());
     assert!(delay(hour + Duration::from_nanos(1)).is_none());
     assert!(delay(Duration::MAX).is_none());
 }
 
 #[test]
-fn exponential_takes_any_numbers() {
+fn exponential_never_waits_longer_than_the_cap_for_any_numbers() {
     let error = Error::Timeout(Timeout::Connect);
     for base in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
         for factor in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, 1.0, 1e300] {
             for cap in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
-                let mut policy = Exponential::new().base(base).factor(factor).cap(cap);
+                let mut backoff = Exponential::new().base(base).factor(factor).cap(cap);
                 for attempts in [0, 1, 2, 1000, u32::MAX] {
-                    let delay = policy.delay(&failure(&error, attempts, Duration::ZERO));
+                    let delay = backoff.delay(&failure(&error, attempts, Duration::ZERO));
                     assert!(delay.unwrap() <= cap, "{base:?} {factor} {cap:?} {attempts}");
                 }
             }

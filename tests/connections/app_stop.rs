@@ -1,6 +1,6 @@
 //! App: stopping it in every state, and handlers that fail or panic in every callback.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
 
 use crate::support;
 
@@ -28,7 +28,7 @@ fn stopped(exit: Result<Exit, Error>) {
     assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
 }
 
-/// Both ways to stop that need no answer.
+/// Runs the check for both ways to stop that need no answer of the peer.
 fn both(check: fn(fn(&Handle))) {
     watchdog(LIMIT, move || {
         check(|handle| handle.abort());
@@ -36,7 +36,7 @@ fn both(check: fn(fn(&Handle))) {
     });
 }
 
-/// Stops an App that is in the state that `ready` tells of.
+/// Stops an App once `ready` has returned, and checks that it stops at once.
 fn stops_at_once(app: App<Callbacks<'static>>, ready: impl FnOnce(), stop: fn(&Handle)) {
     let running = app.spawn().unwrap();
     ready();
@@ -52,7 +52,7 @@ fn stops_at_once(app: App<Callbacks<'static>>, ready: impl FnOnce(), stop: fn(&H
 }
 
 #[test]
-fn before_it_runs() {
+fn an_app_can_be_stopped_before_it_runs() {
     both(|stop| {
         let listener = listener();
         listener.set_nonblocking(true).unwrap();
@@ -67,7 +67,7 @@ fn before_it_runs() {
 }
 
 #[test]
-fn while_it_waits_for_a_connection() {
+fn an_app_stops_at_once_while_tcp_connects() {
     both(|stop| {
         let (listener, waiting) = full_backlog();
         let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -77,7 +77,7 @@ fn while_it_waits_for_a_connection() {
 }
 
 #[test]
-fn while_the_server_is_silent_in_the_opening_handshake() {
+fn an_app_stops_at_once_while_the_server_is_silent_in_the_opening_handshake() {
     both(|stop| {
         let (ready, when) = channel();
         let server = serve(move |peer| {
@@ -92,7 +92,7 @@ fn while_the_server_is_silent_in_the_opening_handshake() {
 }
 
 #[test]
-fn while_it_waits_to_try_again() {
+fn an_app_stops_at_once_while_it_waits_for_the_next_attempt() {
     both(|stop| {
         let addr = listener().local_addr().unwrap();
         let (ready, when) = channel();
@@ -106,11 +106,11 @@ fn while_it_waits_to_try_again() {
 }
 
 #[test]
-fn while_it_receives_nothing() {
+fn an_app_stops_at_once_while_it_receives_nothing() {
     both(|stop| {
         let (ready, when) = channel();
         let server = upgraded(|peer| {
-            // Aborted, there is none.
+            // After an abort there is no Close.
             if let Some(close) = peer.next_frame() {
                 peer.send(&frame(CLOSE, true, &close.payload));
             }
@@ -122,7 +122,7 @@ fn while_it_receives_nothing() {
 }
 
 #[test]
-fn while_a_callback_sends_to_a_peer_that_does_not_read() {
+fn an_app_stops_at_once_while_a_callback_sends_to_a_peer_that_does_not_read() {
     watchdog(LIMIT, || {
         let (ready, when) = channel();
         let (until, hold) = channel();
@@ -142,7 +142,7 @@ fn while_a_callback_sends_to_a_peer_that_does_not_read() {
             handle.abort();
             running.join()
         });
-        // That it could not send is no failure of the handler.
+        // The handler passed on that it could not send, which is not a failure of the handler.
         stopped(exit);
         drop(until);
         server.join();
@@ -150,7 +150,7 @@ fn while_a_callback_sends_to_a_peer_that_does_not_read() {
 }
 
 #[test]
-fn from_its_own_callback() {
+fn an_app_can_be_stopped_from_its_own_callbacks() {
     watchdog(LIMIT, || {
         for abort in [false, true] {
             let server = upgraded(move |peer| {
@@ -178,15 +178,15 @@ fn from_its_own_callback() {
     });
 }
 
-/// What a server says that has not yet seen the Close, or does not care: all that a handler may
-/// hear.
+/// Returns frames of every kind that a handler may get. A server that has not seen our Close yet
+/// may go on to send them.
 fn chatter() -> Vec<u8> {
     let half = [frame(BINARY, false, b"half"), frame(0, true, b"full")].concat();
     let some = [text("late"), ping(b"late"), half, frame(PONG, true, b"late"), binary(b"late")];
     some.concat().repeat(100)
 }
 
-/// A server that says `first`, chatters on after our Close, and then answers it.
+/// Starts a server that sends `first`, goes on to send after our Close, and then answers it.
 fn chatterbox(first: Vec<u8>) -> Server<()> {
     upgraded(move |peer| {
         peer.send(&first);
@@ -197,9 +197,9 @@ fn chatterbox(first: Vec<u8>) -> Server<()> {
 }
 
 #[test]
-fn after_a_close_in_a_callback_the_handler_hears_the_end_only() {
+fn after_a_close_in_a_callback_only_on_close_is_called() {
     watchdog(LIMIT, || {
-        // What has arrived already is not handed out either.
+        // Messages that have arrived before the close are not handed out either.
         for first in [text("stop"), [text("stop"), chatter()].concat()] {
             for by_handle in [false, true] {
                 let server = chatterbox(first.clone());
@@ -224,7 +224,7 @@ fn after_a_close_in_a_callback_the_handler_hears_the_end_only() {
 }
 
 #[test]
-fn after_a_close_from_another_thread_the_handler_hears_the_end_only() {
+fn after_a_close_from_another_thread_only_on_close_is_called() {
     watchdog(LIMIT, || {
         for by_handle in [false, true] {
             let server = chatterbox(text("begin"));
@@ -257,9 +257,9 @@ fn a_close_in_a_callback_does_not_wait_for_a_peer_that_floods_and_does_not_read(
         for by_handle in [false, true] {
             let server = serve_on(small_listener(), |peer| {
                 peer.upgrade();
-                // Their pongs fill all buffers on the way here.
+                // The pongs that answer these fill all buffers on the way to the server.
                 peer.send(&[ping(&[b'x'; 125]).repeat(4000), text("stop")].concat());
-                // The client must read all this before anything of it is read here.
+                // The client must read all this before the server reads anything.
                 for _ in 0..16 {
                     peer.send(&binary(&vec![0; 1 << 20]));
                 }
@@ -296,14 +296,14 @@ fn a_close_in_a_callback_does_not_wait_for_a_peer_that_floods_and_does_not_read(
 }
 
 #[test]
-fn a_stop_in_on_close_leaves_no_time_for_another_connection() {
+fn after_a_stop_in_on_close_no_connection_is_tried() {
     watchdog(LIMIT, || {
         let server = upgraded_times(1, |_, peer| peer.fin());
         let slot = OnceLock::<Handle>::new();
         let callbacks = Callbacks::new()
             .on_open(|_, open| slot.set(open.handle.clone()).unwrap())
             .on_close(|_| slot.get().unwrap().abort())
-            // Nothing listens any more: an attempt would be an error.
+            // The server does not listen any more: an attempt would be an error.
             .on_error(|error| -> () { panic!("{error}") });
         let app = app_at(server.url(), callbacks).backoff(Fixed(Duration::ZERO));
         stopped(app.run_forever());
@@ -323,7 +323,7 @@ fn a_close_that_must_not_be_sent_is_refused_and_stops_nothing() {
 }
 
 #[test]
-fn a_close_of_our_own_is_final_whatever_is_to_be_retried() {
+fn a_close_on_this_side_is_final_and_retry_if_is_not_asked() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect_close(1000);
@@ -337,7 +337,7 @@ fn a_close_of_our_own_is_final_whatever_is_to_be_retried() {
 }
 
 #[test]
-fn a_thread_name_that_cannot_be_is_an_error() {
+fn a_thread_name_with_a_nul_is_an_error() {
     let app = App::new("ws://localhost", Callbacks::new()).thread_name("a\0b");
     assert_eq!(app.spawn().unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
@@ -350,7 +350,7 @@ fn an_app_that_is_dropped_takes_no_messages() {
     assert!(matches!(handle.send("x").unwrap_err().problem(), SendProblem::Stopped));
 }
 
-/// Sends with its handle when it is dropped, and passes on what became of it.
+/// Sends with its handle when it is dropped, and passes the result on.
 struct LastWord(Handle, mpsc::Sender<Result<landline::app::Delivery, SendError>>);
 
 impl Drop for LastWord {
@@ -360,7 +360,7 @@ impl Drop for LastWord {
 }
 
 #[test]
-fn a_destructor_of_the_handler_or_of_a_hook_that_sends_is_told_that_the_app_is_over() {
+fn a_destructor_of_the_handler_or_of_a_hook_finds_an_app_that_is_over() {
     watchdog(LIMIT, || {
         for (runs, panics) in [(true, false), (true, true), (false, false)] {
             let slot = Arc::new(OnceLock::<LastWord>::new());
@@ -377,7 +377,7 @@ fn a_destructor_of_the_handler_or_of_a_hook_that_sends_is_told_that_the_app_is_o
             let (last, word) = channel();
             let handle = app.handle();
             assert!(slot.set(LastWord(handle.clone(), last)).is_ok());
-            drop(slot); // The handler and the hook have what is left of it.
+            drop(slot); // The handler and the hook hold the last references.
             if runs {
                 let ended = catch_unwind(AssertUnwindSafe(|| app.run_forever()));
                 assert_eq!(ended.is_err(), panics);
@@ -391,8 +391,8 @@ fn a_destructor_of_the_handler_or_of_a_hook_that_sends_is_told_that_the_app_is_o
     });
 }
 
-/// A stream whose second write waits until it is told, and fails; it asks its handle something when
-/// it is dropped.
+/// A stream whose second write waits until the test says so, and then fails. It uses its handle
+/// when it is dropped.
 #[derive(Debug)]
 struct Curious {
     socket: TcpStream,
@@ -407,7 +407,7 @@ impl Stream for Curious {
     }
 
     fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        // The first is the request.
+        // The first write is the request.
         if self.writes.fetch_add(1, Ordering::Relaxed) == 1 {
             let writing = self.writing.lock().unwrap();
             writing.0.send(()).unwrap();
@@ -441,7 +441,7 @@ impl Drop for Curious {
 }
 
 #[test]
-fn a_stream_whose_last_user_is_a_handle_that_sends_may_use_the_handle_when_it_is_dropped() {
+fn the_destructor_of_a_stream_may_use_the_handle_that_sends_over_it() {
     watchdog(LIMIT, || {
         let (begin, begun) = channel();
         let server = upgraded(move |peer| {
@@ -452,7 +452,7 @@ fn a_stream_whose_last_user_is_a_handle_that_sends_may_use_the_handle_when_it_is
         let addr = server.addr;
         let (gone, is_gone) = channel();
         let app = app_at("", Callbacks::new()).backoff(move |_: &Failure<'_>| {
-            gone.send(()).unwrap(); // The App has let go of the connection.
+            gone.send(()).unwrap(); // The App has dropped its part of the connection.
             None
         });
         let handle = app.handle();
@@ -477,7 +477,7 @@ fn a_stream_whose_last_user_is_a_handle_that_sends_may_use_the_handle_when_it_is
     });
 }
 
-/// A server on which every callback of a connection is called; its client may be gone any time.
+/// Starts a server that causes every callback of a connection. Its client may leave at any time.
 fn everything() -> Server<Vec<Frame>> {
     upgraded(|peer| {
         let all = [text("x"), ping(b"x"), frame(PONG, true, b"x")].concat();
@@ -553,7 +553,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
         for by_writer in [false, true] {
             let server = upgraded_times(2, |nth, peer| match nth {
                 0 => {
-                    // All in one segment: the second is handed out when the peer is gone.
+                    // Both arrive together, so the second is handed out when the peer is gone.
                     peer.send(&[text("x"), text("x")].concat());
                     peer.rst();
                 }
@@ -584,7 +584,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
 }
 
 #[test]
-fn a_close_of_our_own_that_the_peer_does_not_take_is_final_too() {
+fn a_close_on_this_side_is_final_even_if_the_peer_does_not_take_it() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let keepalive = landline::Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
@@ -599,7 +599,7 @@ fn a_close_of_our_own_that_the_peer_does_not_take_is_final_too() {
 }
 
 #[test]
-fn an_abort_in_a_callback_is_the_last_of_them() {
+fn after_an_abort_in_a_callback_only_on_close_is_called() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let all: Vec<_> = (0..1000).flat_map(|_| text("x")).collect();
@@ -618,7 +618,7 @@ fn an_abort_in_a_callback_is_the_last_of_them() {
 }
 
 #[test]
-fn a_handler_that_fails_in_on_error_is_called_no_more() {
+fn a_handler_that_fails_in_on_error_is_not_called_again() {
     watchdog(LIMIT, || {
         let addr = listener().local_addr().unwrap();
         let mut recorder = Recorder::default().when("error", |_| Err("worse".into()));
@@ -629,7 +629,7 @@ fn a_handler_that_fails_in_on_error_is_called_no_more() {
 }
 
 #[test]
-fn a_handler_that_fails_is_tried_again_if_that_is_wanted() {
+fn retry_if_can_go_on_after_an_error_of_the_handler() {
     watchdog(LIMIT, || {
         let server = upgraded_times(2, |_, peer| {
             peer.send(&text("x"));
@@ -655,7 +655,7 @@ fn a_handler_that_fails_is_tried_again_if_that_is_wanted() {
 }
 
 #[test]
-fn a_handler_that_cannot_say_goodbye_has_not_failed() {
+fn a_handler_that_cannot_send_in_on_close_has_not_failed() {
     watchdog(LIMIT, || {
         let server = upgraded_times(2, |nth, peer| match nth {
             0 => peer.fin(),
@@ -684,7 +684,7 @@ fn a_handler_that_cannot_say_goodbye_has_not_failed() {
 }
 
 #[test]
-fn a_handler_that_is_told_of_the_stop_before_its_connection_has_not_failed() {
+fn a_handler_that_cannot_send_because_the_app_stops_has_not_failed() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&text("begin"));
@@ -702,12 +702,13 @@ fn a_handler_that_is_told_of_the_stop_before_its_connection_has_not_failed() {
                 }
             })
             .on_error(|error| -> () { panic!("{error}") });
-        // What the abort ends first is another connection, and slow.
+        // The abort first ends another connection, whose stream is slow. So the App is known to
+        // stop before its own connection is over.
         let mut others = Vec::new();
         let app = app_at(String::new(), callbacks).connect_with(move |attempt| {
             let slow = TcpStream::connect(addr).unwrap();
             let slow = Judged::new(slow, usize::MAX, |_, _| Ok(()))
-                .on_shutdown(|| std::thread::sleep(SHORT)); // A slow stream.
+                .on_shutdown(|| std::thread::sleep(SHORT));
             others.push(attempt.builder.connect_over("ws://beside/", slow)?);
             builder().connect(&url)
         });
@@ -735,15 +736,15 @@ fn a_handler_that_panics_leaves_nothing_behind() {
             let panic = catch_unwind(AssertUnwindSafe(|| app.run_forever())).unwrap_err();
             assert_eq!(panic.downcast_ref::<String>().unwrap(), &format!("in {begins}"));
             assert!(matches!(handle.send("x").unwrap_err().problem(), SendProblem::Stopped));
-            server.join(); // The socket is closed, or this would not end.
+            server.join(); // This ends because the socket is closed.
         }
     });
 }
 
 #[test]
-fn a_handler_that_panics_ends_the_connection_whoever_has_a_sender() {
+fn a_handler_that_panics_ends_the_connection_even_if_others_hold_a_sender() {
     watchdog(LIMIT, || {
-        // Over a socket of ours, and over a stream of the caller's.
+        // The connection uses a socket of landline, or a stream of the caller.
         for own in [true, false] {
             let server = upgraded(|peer| {
                 peer.send(&text("x"));
@@ -773,7 +774,7 @@ fn a_handler_that_panics_ends_the_connection_whoever_has_a_sender() {
 }
 
 #[test]
-fn a_handler_that_panics_over_a_stream_that_panics_too_aborts_nothing() {
+fn a_handler_that_panics_over_a_stream_that_panics_does_not_abort_the_process() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&text("x"));
@@ -786,7 +787,7 @@ fn a_handler_that_panics_over_a_stream_that_panics_too_aborts_nothing() {
             let mut writes = 0;
             let stream = Judged::new(stream, usize::MAX, move |_, call| {
                 if call == Call::Write {
-                    writes += 1; // The first is the request, the second the Close.
+                    writes += 1; // The first write is the request, the second the Close.
                     assert!(writes < 2, "the stream panics (this is a part of the test)");
                 }
                 Ok(())
@@ -826,7 +827,7 @@ fn a_connect_with_that_panics_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_handler_that_panics_on_a_thread_panics_at_the_join() {
+fn a_handler_that_panics_on_a_thread_of_its_own_panics_in_join() {
     watchdog(LIMIT, || {
         let server = serve_times(1, |_, peer| {
             peer.upgrade();
@@ -842,7 +843,7 @@ fn a_handler_that_panics_on_a_thread_panics_at_the_join() {
 }
 
 #[test]
-fn the_thread_has_the_name_and_the_stack_that_are_asked_for() {
+fn the_thread_has_the_name_and_the_stack_size_that_were_set() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.send(&close(1000, "")));
         let callbacks = Callbacks::new()
@@ -855,9 +856,9 @@ fn the_thread_has_the_name_and_the_stack_that_are_asked_for() {
 }
 
 #[test]
-fn a_server_that_breaks_the_protocol_after_our_close_is_not_connected_to_again() {
+fn an_app_does_not_connect_again_to_a_server_that_breaks_the_protocol_after_our_close() {
     watchdog(LIMIT, || {
-        // Before its Close, and in it.
+        // The violation is a frame before the Close, or the Close itself.
         for violation in [vec![0x83, 0], close(1005, "")] {
             let server = upgraded(move |peer| {
                 peer.expect_close(1000);
@@ -875,8 +876,9 @@ fn a_server_that_breaks_the_protocol_after_our_close_is_not_connected_to_again()
     });
 }
 
-/// A server that sends 1,000 messages at once, and more; and a handler that stops the App in the
-/// first of them, and takes longer than the closing handshake may. Gives what it wrote down last.
+/// Runs an App against a server that sends 1,000 messages and then `more`. The handler stops the
+/// App in the first message, and takes longer than the closing handshake may. Returns the last call
+/// of the handler.
 fn slow_handler(more: Vec<u8>) -> String {
     let server = upgraded(move |peer| {
         peer.send(&[text("").repeat(1000), more].concat());
@@ -884,7 +886,7 @@ fn slow_handler(more: Vec<u8>) -> String {
     });
     let mut recorder = Recorder::default().when("text", |sender| {
         sender.unwrap().close(CloseCode::NORMAL)?;
-        std::thread::sleep(SHORT * 2); // What makes it slow; nothing is awaited by it.
+        std::thread::sleep(SHORT * 2); // This makes the handler slow. No event is awaited by it.
         Ok(())
     });
     let app = app_at(server.url(), &mut recorder).builder(builder().close_timeout(SHORT));
@@ -894,7 +896,7 @@ fn slow_handler(more: Vec<u8>) -> String {
 }
 
 #[test]
-fn a_handler_that_outlasts_the_close_timeout_learns_of_a_close_that_came_in_time() {
+fn a_handler_that_outlasts_close_timeout_still_learns_of_a_close_that_came_in_time() {
     watchdog(LIMIT, || {
         assert_eq!(slow_handler(Vec::new()), "close 1006 \"\" by us, timeout(close)");
         assert_eq!(slow_handler(close(1000, "")), "close 1000 \"\" by us, clean");
@@ -902,7 +904,7 @@ fn a_handler_that_outlasts_the_close_timeout_learns_of_a_close_that_came_in_time
 }
 
 #[test]
-fn an_abort_in_on_open_is_before_what_came_with_the_answer() {
+fn after_an_abort_in_on_open_no_message_that_came_with_the_answer_is_handed_out() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();

@@ -17,7 +17,7 @@ use support::{LIMIT, Peer, Server, builder, error, listener, serve, spawn, upgra
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// 14 November 2023, 22:13:20, and so many seconds.
+/// Returns 14 November 2023, 22:13:20 UTC, plus `seconds`.
 fn after(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
 }
@@ -26,7 +26,7 @@ fn set(jar: &CookieJar, url: &str, line: &str) -> Result<(), CookieError> {
     jar.set_at(url, line.as_bytes(), after(0))
 }
 
-/// A jar into which all of these go.
+/// Returns a jar that took in all of these cookies.
 fn jar(lines: &[(&str, &str)]) -> CookieJar {
     let jar = CookieJar::new();
     for (url, line) in lines {
@@ -43,7 +43,7 @@ fn sent_after(jar: &CookieJar, url: &str, seconds: u64) -> String {
     jar.cookies(url, after(seconds)).unwrap_or_default()
 }
 
-/// What one cookie does: where it is set, its line, where it is then sent, and where not.
+/// The URL that sets a cookie, its line, the URLs that it is sent to, and those that it is not.
 type Row<'a> = (&'a str, &'a str, &'a [&'a str], &'a [&'a str]);
 
 fn rows(rows: &[Row<'_>]) {
@@ -70,7 +70,7 @@ mod domains {
     use super::*;
 
     #[test]
-    fn a_cookie_without_a_domain_goes_to_its_host_alone() {
+    fn a_cookie_without_a_domain_is_sent_to_its_host_only() {
         let there = ["ws://one.example/", "wss://ONE.example./x", "http://one.example:81/"];
         let not_there = ["ws://a.one.example/", "ws://example/", "ws://xone.example/"];
         for line in ["a=b", "a=b; Domain", "a=b; Domain=", "a=b; Domain= \t; Path=/"] {
@@ -79,7 +79,7 @@ mod domains {
     }
 
     #[test]
-    fn a_cookie_with_a_domain_goes_to_all_below_it() {
+    fn a_cookie_with_a_domain_is_sent_to_all_hosts_below_it() {
         let there = ["ws://one.example/", "ws://a.one.example/", "ws://b.a.one.example/"];
         let not_there = [
             "ws://example/",
@@ -101,7 +101,7 @@ mod domains {
     }
 
     #[test]
-    fn a_server_sets_a_cookie_for_a_domain_that_is_not_its_own() {
+    fn a_cookie_for_a_foreign_domain_is_refused() {
         refusals(&[
             ("ws://one.example/", "a=b; Domain=two.example", ForeignDomain),
             ("ws://one.example/", "a=b; Domain=a.one.example", ForeignDomain),
@@ -119,7 +119,7 @@ mod domains {
     }
 
     #[test]
-    fn of_several_domains_the_last_counts() {
+    fn the_last_of_several_domains_counts() {
         let line = "a=b; Domain=two.example; Domain=one.example";
         rows(&[("ws://one.example/", line, &["ws://a.one.example/"], &[])]);
         let line = "a=b; Domain=one.example; Domain=";
@@ -127,7 +127,7 @@ mod domains {
     }
 
     #[test]
-    fn a_server_sets_a_cookie_for_a_domain_that_is_everybodys() {
+    fn a_cookie_for_a_public_suffix_is_refused() {
         refusals(&[
             ("ws://one.com/", "a=b; Domain=com", PublicSuffix),
             ("ws://one.com/", "a=b; Domain=.COM.", PublicSuffix),
@@ -144,7 +144,7 @@ mod domains {
         ]);
         rows(&[
             ("ws://a.one.co.uk/", "a=b; Domain=one.co.uk", &["ws://b.one.co.uk/"], &[]),
-            // A suffix that is a host itself has its cookies for itself.
+            // A public suffix that is a host itself may set cookies for that host only.
             (
                 "ws://localhost/",
                 "a=b; Domain=localhost",
@@ -167,7 +167,7 @@ mod domains {
     }
 
     #[test]
-    fn a_server_at_an_address_has_its_cookies_for_itself() {
+    fn a_cookie_of_an_address_is_sent_to_that_address_only() {
         refusals(&[
             ("ws://192.168.0.1/", "a=b; Domain=168.0.1", ForeignDomain),
             ("ws://192.168.0.1/", "a=b; Domain=.0.1", ForeignDomain),
@@ -209,7 +209,7 @@ mod domains {
     }
 
     #[test]
-    fn a_url_that_is_none_has_no_cookies() {
+    fn a_malformed_url_has_no_cookies() {
         for url in ["", "/", "one.example", "ftp://one.example/", "file:///x", "ws://", "ws://./"] {
             refusals(&[(url, "a=b", Url)]);
             assert_eq!(sent(&jar(&[("ws://one.example/", "a=b")]), url), "");
@@ -260,7 +260,7 @@ mod paths {
     }
 
     #[test]
-    fn of_several_paths_the_last_counts() {
+    fn the_last_of_several_paths_counts() {
         let jar = jar(&[("ws://one.example/", "a=b; Path=/x; path=\t/y ")]);
         assert_eq!(jar.all()[0].path(), "/y");
     }
@@ -277,7 +277,7 @@ mod secure {
     use super::*;
 
     #[test]
-    fn a_secure_cookie_goes_by_tls_only() {
+    fn a_secure_cookie_is_sent_over_tls_only() {
         let there = ["wss://one.example/", "https://one.example:81/"];
         rows(&[
             (
@@ -309,11 +309,11 @@ mod secure {
             assert_eq!(set(&jar, "ws://a.one.example/", "A=c; Path=/login"), Ok(()));
             assert_eq!(set(&jar, "ws://two.example/", "a=c; Path=/login"), Ok(()));
             assert!(sent(&jar, from).contains("a=b"));
-            // By TLS it can.
+            // A server with TLS can replace it.
             assert_eq!(set(&jar, from, &line.replace("a=b", "a=c")), Ok(()));
             assert!(sent(&jar, from).contains("a=c") && !sent(&jar, from).contains("a=b"));
         }
-        // A path above the cookie's hides nothing (RFC 6265bis section 5.7).
+        // A cookie with a shorter path does not hide it (RFC 6265bis section 5.7).
         let jar = jar(&[("wss://one.example/", "a=b; Secure; Path=/login")]);
         assert_eq!(set(&jar, "ws://one.example/", "a=c; Path=/"), Ok(()));
         assert_eq!(set(&jar, "ws://one.example/", "a=c; Path=/log"), Ok(()));
@@ -321,7 +321,7 @@ mod secure {
     }
 
     #[test]
-    fn a_prefix_in_any_case_is_kept_to() {
+    fn a_prefix_counts_in_upper_and_lower_case() {
         for prefix in ["__Secure-", "__secure-", "__SECURE-"] {
             refusals(&[
                 ("wss://one.example/", &format!("{prefix}a=b"), Prefix),
@@ -353,7 +353,7 @@ mod expiry {
     use super::*;
 
     #[test]
-    fn max_age_is_seconds_from_now() {
+    fn max_age_counts_seconds_from_now() {
         let jar = jar(&[("ws://one.example/", "a=b; Max-Age=60")]);
         assert_eq!(sent_after(&jar, "ws://one.example/", 59), "a=b");
         assert_eq!(jar.all()[0].expires(), Some(after(60)));
@@ -436,7 +436,7 @@ mod expiry {
     }
 
     #[test]
-    fn max_age_wins_over_expires_and_the_last_that_makes_sense_counts() {
+    fn max_age_wins_over_expires_and_the_last_valid_one_counts() {
         for (attributes, seconds) in [
             ("Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", 60),
             ("Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60", 60),
@@ -453,7 +453,7 @@ mod expiry {
     #[test]
     fn a_clock_that_jumps_past_the_expiry_ends_the_cookie() {
         let jar = jar(&[("ws://one.example/", "a=b; Max-Age=60"), ("ws://one.example/", "c=d")]);
-        // Back is no matter. The clock of Windows begins in 1601.
+        // A clock that jumps back changes nothing. The clock of Windows begins in 1601.
         let long_ago = UNIX_EPOCH - Duration::from_secs(10_000_000_000);
         assert_eq!(jar.cookies("ws://one.example/", long_ago).unwrap(), "a=b; c=d");
         assert_eq!(sent_after(&jar, "ws://one.example/", 10_000_000_000), "c=d");
@@ -512,7 +512,7 @@ mod values {
     }
 
     #[test]
-    fn what_is_no_cookie_is_not_taken() {
+    fn a_malformed_cookie_is_refused() {
         for line in [
             "",
             "a",
@@ -539,7 +539,7 @@ mod values {
     }
 
     #[test]
-    fn attributes_that_are_unknown_or_of_no_matter_here_are_ignored() {
+    fn unknown_attributes_are_ignored() {
         for attributes in [
             "HttpOnly",
             "SameSite=Strict",
@@ -559,12 +559,12 @@ mod values {
     }
 
     #[test]
-    fn a_cookie_of_4096_bytes_is_taken_and_no_larger_one() {
+    fn a_cookie_of_4096_bytes_is_taken_and_a_larger_one_is_refused() {
         let line = |len: usize| format!("name={}", "x".repeat(len - 4));
         assert_eq!(set(&CookieJar::new(), "ws://one.example/", &line(4096)), Ok(()));
         refusals(&[("ws://one.example/", &line(4097), TooLarge)]);
         refusals(&[("ws://one.example/", &line(1_000_000), TooLarge)]);
-        // Attributes do not count, but are bounded themselves.
+        // Attributes do not count. They have a limit of their own.
         let attribute = format!("a=b; x={}; Domain={}", "x".repeat(5000), "x".repeat(1025));
         assert!(jar(&[("ws://one.example/", &attribute)]).all()[0].is_host_only());
     }
@@ -583,13 +583,13 @@ mod order_and_replacement {
             ("ws://one.example/", "e=5; Path=/x/y"),
         ]);
         assert_eq!(sent(&jar, "ws://one.example/x/y/z"), "b=2; e=5; d=4; a=1; c=3");
-        // A new value does not make it younger.
+        // A new value does not change the place of a cookie.
         set(&jar, "ws://one.example/", "b=6; Path=/x/y").unwrap();
         assert_eq!(sent(&jar, "ws://one.example/x/y/z"), "b=6; e=5; d=4; a=1; c=3");
     }
 
     #[test]
-    fn a_cookie_of_the_same_name_domain_and_path_is_replaced_and_no_other() {
+    fn only_a_cookie_of_the_same_name_domain_and_path_is_replaced() {
         let jar = jar(&[
             ("ws://one.example/", "a=1"),
             ("ws://one.example/", "a=2; Domain=one.example"),
@@ -649,7 +649,7 @@ mod limits {
     }
 
     #[test]
-    fn the_cookie_that_was_used_longest_ago_goes_first() {
+    fn the_cookie_that_was_used_longest_ago_is_removed_first() {
         let jar = jar(&[("ws://one.example/", "old=1; Path=/used")]);
         for at in 1..50 {
             set(&jar, "ws://one.example/", &format!("c{at}=v; Path=/rest")).unwrap();
@@ -675,7 +675,7 @@ mod limits {
     }
 
     #[test]
-    fn expired_cookies_go_before_any_other() {
+    fn expired_cookies_are_removed_before_others() {
         let jar = CookieJar::new();
         for at in 0..50 {
             let age = if at == 20 { "; Max-Age=1" } else { "" };
@@ -688,7 +688,7 @@ mod limits {
     }
 
     #[test]
-    fn a_site_that_floods_from_many_names_pushes_out_its_own() {
+    fn a_site_that_floods_from_many_names_pushes_out_its_own_cookies() {
         let jar = jar(&[("ws://shop.example/", "cart=1"), ("ws://one.co.uk/", "id=1")]);
         for host in 0..62 {
             for at in 0..50 {
@@ -714,7 +714,7 @@ mod limits {
         let line = sent(&jar, "ws://one.example/");
         assert_eq!(line.len(), 8 * 1_006 - 2 + "; small=1".len());
         assert!(line.starts_with("c00=") && line.ends_with("; small=1"));
-        // To the byte.
+        // The limit is exact to the byte.
         let left = 8 * 1024 - line.len() - "; last=".len();
         set(&jar, "ws://one.example/", &format!("last={}", "y".repeat(left + 1))).unwrap();
         assert_eq!(sent(&jar, "ws://one.example/"), line);
@@ -727,7 +727,7 @@ mod the_jar {
     use super::*;
 
     #[test]
-    fn cookies_can_be_kept_elsewhere_and_come_back_as_they_were() {
+    fn cookies_can_be_stored_elsewhere_and_set_again_unchanged() {
         let jar = jar(&[
             ("ws://one.example/x/y", "a=\"1; 2\"; Max-Age=60"),
             ("wss://a.one.example/", "b=2; Domain=one.example; Secure; HttpOnly; Path=/p"),
@@ -738,10 +738,10 @@ mod the_jar {
             ("ws://bücher.example/", "g=7; Domain=bücher.example"),
             ("ws://localhost/", "h=8; Domain=localhost"),
             ("ws://one.example/", "a=9"),
-            // Beside a secure one, which only a secure URL may do.
+            // Only a secure URL may set a cookie beside a secure one.
             ("wss://two.example/", "i=10; Secure"),
             ("wss://two.example/", "i=11; Domain=two.example"),
-            // A semicolon in the path of the URL begins no attribute.
+            // A semicolon in the path of the URL does not begin an attribute.
             ("wss://one.example/app;v=1/feed", "j=12; Domain=one.example; Max-Age=60"),
             ("wss://www.one.example/a;Domain=one.example;Path=/;/b", "k=13"),
             ("wss://one.example/a;//b", "l=14"),
@@ -768,7 +768,7 @@ mod the_jar {
         assert_eq!((all[1].domain(), all[1].path()), ("two.example", "/"));
         assert!(all[0].is_host_only() && !all[1].is_host_only());
         assert!(all[1].is_http_only() && !all[1].is_secure() && all[1].expires().is_none());
-        // A closure may use the jar.
+        // The closure may use the jar.
         jar.retain(|cookie| jar.all().len() == 2 && cookie.domain() == "one.example");
         assert_eq!(jar.all(), all[..1]);
         jar.clear();
@@ -791,7 +791,7 @@ mod the_jar {
     }
 
     #[test]
-    fn a_hundred_threads_share_one() {
+    fn a_hundred_threads_share_a_jar() {
         watchdog(LIMIT, || {
             let jar = Arc::new(CookieJar::with_public_suffixes(|domain| domain == "x.y"));
             let threads: Vec<_> = (0..100)
@@ -814,7 +814,7 @@ mod the_jar {
     }
 }
 
-/// What a client does with a store.
+/// Which cookies a client gives to a store, and which it sends.
 mod on_the_wire {
     use super::*;
 
@@ -835,7 +835,7 @@ mod on_the_wire {
         peer.header("Cookie").into_iter().map(str::to_owned).collect()
     }
 
-    /// The `Cookie` lines that this client sends to a server on this machine.
+    /// Returns the `Cookie` lines that a client sends to a server on this machine.
     fn cookies_sent(builder: &Builder, path: &str) -> Vec<String> {
         let server = upgraded(|peer| cookies_of(peer));
         drop(builder.connect(&(server.url() + path)).unwrap());
@@ -848,7 +848,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn cookies_are_kept_only_if_that_is_asked_for() {
+    fn cookies_are_kept_only_with_a_store() {
         watchdog(LIMIT, || {
             let server = answers("Set-Cookie: a=b\r\n");
             let builder = builder();
@@ -859,7 +859,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn cookies_of_the_answer_that_opens_are_kept_and_sent_by_all_clients_of_the_store() {
+    fn cookies_of_the_101_are_kept_and_sent_by_all_clients_of_the_store() {
         watchdog(LIMIT, || {
             let (builder, jar) = with_jar();
             let more = "Set-Cookie: a=b\r\nset-cookie: c=d; Path=/x\r\nSet-Cookie: e=f; Secure\r\n";
@@ -875,7 +875,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn cookies_of_any_bytes_do_not_keep_the_connection_from_opening() {
+    fn malformed_cookies_do_not_prevent_the_connection() {
         watchdog(LIMIT, || {
             let server = serve(|peer| {
                 peer.read_request();
@@ -909,7 +909,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn cookies_of_what_is_no_answer_to_us_are_not_kept() {
+    fn cookies_of_answers_that_are_not_valid_are_not_kept() {
         watchdog(LIMIT, || {
             let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
             for head in [
@@ -919,7 +919,7 @@ mod on_the_wire {
                 ),
                 "HTTP/1.1 103 x\r\nSet-Cookie: a=b\r\n\r\nHTTP/1.1 404 x\r\nContent-Length: 0\r\n",
                 "HTTP/1.1 40 x\r\nSet-Cookie: a=b\r\n",
-                // Lines that are not well formed, and are left out of a refusal.
+                // Malformed lines are left out of a refusal.
                 "HTTP/1.1 404 x\r\nSet-Cookie: a=b\r\n c\r\n",
                 "HTTP/1.1 404 x\r\nSet-Cookie : a=b\r\nX: y\nSet-Cookie: a=b\r\n",
             ] {
@@ -933,12 +933,12 @@ mod on_the_wire {
     }
 
     #[test]
-    fn a_redirect_sets_cookies_for_itself_and_each_hop_gets_its_own() {
+    fn a_redirect_sets_cookies_and_each_request_gets_those_of_its_host() {
         watchdog(LIMIT, || {
             let listener = listener();
             let port = listener.local_addr().unwrap().port();
             let script = [
-                // The address does not share its cookies with the name, though it is one server.
+                // A name and its address do not share cookies, although they are one server.
                 (format!("http://localhost:{port}/two"), "address=1; Path=/"),
                 ("/three".to_owned(), "name=2"),
                 (format!("//127.0.0.1:{port}/four"), "evil=3; Domain=127.0.0.1"),
@@ -981,7 +981,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn the_callers_cookies_come_after_the_stores_in_one_line_and_win() {
+    fn the_callers_cookies_follow_those_of_the_store_and_win() {
         watchdog(LIMIT, || {
             let (stored, jar) = with_jar();
             for line in ["a=1", "b=2", "c=3"] {
@@ -1005,7 +1005,7 @@ mod on_the_wire {
         });
     }
 
-    /// A store of somebody else.
+    /// A store that is not a jar.
     #[derive(Default)]
     struct Own {
         seen: Mutex<Vec<String>>,
@@ -1026,7 +1026,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn a_store_of_your_own_sees_urls_without_secrets_and_all_lines_at_once() {
+    fn a_store_sees_urls_without_secrets_and_all_lines_at_once() {
         watchdog(LIMIT, || {
             let store = Arc::new(Own { gives: Some("own=1"), ..Own::default() });
             let builder = builder().cookie_store(store.clone());
@@ -1042,7 +1042,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn a_store_that_gives_what_no_header_can_hold_sends_nothing() {
+    fn a_store_that_returns_an_invalid_header_value_sends_nothing() {
         watchdog(LIMIT, || {
             for gives in ["a=b\r\nX-Injected: y", "a=\0", "a=\n"] {
                 let store = Own { gives: Some(gives), ..Own::default() };
@@ -1061,7 +1061,7 @@ mod on_the_wire {
     }
 
     #[test]
-    fn a_server_that_floods_the_store_is_still_sent_a_request_that_fits() {
+    fn a_server_that_floods_the_store_still_gets_a_request_within_the_limit() {
         watchdog(LIMIT, || {
             let (builder, jar) = with_jar();
             for at in 0..8 {

@@ -1,5 +1,5 @@
 //! Many clients lose their server at the same moment, and come back as `Exponential` says. Time is
-//! made up; the randomness is the system's, so each bound leaves seven standard deviations.
+//! virtual. The randomness is the system's, so each bound leaves seven standard deviations.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
@@ -18,8 +18,8 @@ const DEFAULT_CAP: Duration = Duration::from_secs(60);
 
 const REFUSED: Error = Error::Timeout(Timeout::Connect);
 
-/// All attempts of all clients, counted from when they lose the server at once until it is back
-/// and each has reached it.
+/// Holds all attempts of all clients, from the moment when all lose the server until it is back and
+/// every client has reached it.
 struct Storm {
     attempts: Vec<Duration>,
     gave_up: usize,
@@ -49,7 +49,7 @@ impl Storm {
         }
     }
 
-    /// How many attempts come in each second from the first on.
+    /// Returns the number of attempts in each second.
     fn per_second(&self) -> Vec<usize> {
         self.count(SECOND)
     }
@@ -67,7 +67,7 @@ impl Storm {
     }
 }
 
-/// Whether a count is what is expected of a random one, within seven standard deviations.
+/// Returns whether a random count is as expected, within seven standard deviations.
 #[track_caller]
 fn assert_about(count: usize, expected: f64) {
     let off = (count as f64 - expected).abs();
@@ -199,7 +199,7 @@ mod giving_up {
 mod a_server_that_names_a_time {
     use super::*;
 
-    /// What connecting says to a server that asks to come again after two minutes.
+    /// Returns the error of connecting to a server that sends a `Retry-After` of two minutes.
     fn busy() -> Error {
         watchdog(support::LIMIT, || {
             let server = serve(|peer| {

@@ -1,4 +1,4 @@
-//! What the `log` feature says, and what it keeps to itself.
+//! What the feature `log` writes, and that it writes no secret.
 
 #![cfg(feature = "log")]
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use landline::{Builder, CloseCode};
 use support::{CLOSE, TEXT, serve};
 
-/// Keeps every line.
+/// Keeps every line that is logged.
 struct Lines(Mutex<Vec<String>>);
 
 impl log::Log for Lines {
@@ -35,7 +35,7 @@ static LINES: Lines = Lines(Mutex::new(Vec::new()));
 
 #[test]
 fn heads_and_frames_are_logged_without_secrets() {
-    // Each test looks at its own lines only.
+    // All tests share the logger. Each looks for lines of its own.
     let _ = log::set_logger(&LINES);
     log::set_max_level(log::LevelFilter::Trace);
     let server = serve(|peer| {
@@ -83,7 +83,7 @@ fn heads_and_frames_are_logged_without_secrets() {
 }
 
 #[test]
-fn settings_that_are_skipped_are_logged_without_what_they_hold() {
+fn settings_that_are_skipped_are_logged_without_their_values() {
     let _ = log::set_logger(&LINES);
     log::set_max_level(log::LevelFilter::Trace);
     let variable = |name: &str| match name {
@@ -110,7 +110,10 @@ fn redirects_and_cookies_are_logged_without_secrets() {
     log::set_max_level(log::LevelFilter::Trace);
     let goal = serve(|peer| {
         peer.read_request();
-        peer.send(b"HTTP/1.1 418 Short\r\nSet-Cookie: a=s3cret\r\ns3cret\r\ns3cret s: x\r\nRefresh: 0;/s3cret\r\nContent-Length: 6\r\n\r\ns3cret");
+        peer.send(
+            b"HTTP/1.1 418 Short\r\nSet-Cookie: a=s3cret\r\ns3cret\r\ns3cret s: x\r\n\
+              Refresh: 0;/s3cret\r\nContent-Length: 6\r\n\r\ns3cret",
+        );
     });
     let location = format!("ws://user:s3cret@{}/goal/s3cret?token=s3cret#s3cret", goal.addr);
     let start = serve(move |peer| {
@@ -141,13 +144,13 @@ fn redirects_and_cookies_are_logged_without_secrets() {
     assert!(!lines.contains("s3cret"), "a secret is logged:\n{lines}");
 }
 
-/// What the logger does with a line, once.
+/// The code that the logger runs once, when it gets a certain line.
 type OnLine = Box<dyn FnOnce() + Send>;
 static ON_LINE: Mutex<Option<(&str, OnLine)>> = Mutex::new(None);
 
-/// A logger may use the connection whose frames it is told of, a telemetry exporter for example.
+/// A logger may be a telemetry exporter that sends over the connection whose frames are logged.
 #[test]
-fn a_logger_may_send_over_the_connection_that_it_is_told_about() {
+fn a_logger_may_send_over_the_connection_whose_frames_it_logs() {
     support::watchdog(support::LIMIT, || {
         let _ = log::set_logger(&LINES);
         log::set_max_level(log::LevelFilter::Trace);

@@ -48,12 +48,12 @@ fn tls(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError 
     TlsError::new(source)
 }
 
-/// Ended without a Close of the peer.
+/// Makes the error of a connection that ended without a Close of the peer.
 fn lost(cause: Cause) -> Error {
     Error::from(Closed::new(None, None, None, false, cause, None))
 }
 
-/// Both sides sent a Close.
+/// Makes the error of a connection on which both sides sent a Close.
 fn closed(ours: CloseFrame, theirs: CloseFrame, by: Side, asked: bool) -> Error {
     Error::from(Closed::new(Some(ours), Some(theirs), Some(by), asked, Cause::Handshake, None))
 }
@@ -63,7 +63,7 @@ fn closed_by_peer(close: CloseFrame) -> Error {
 }
 
 #[test]
-fn no_connection_comes_about_and_the_same_may_go_well_later() {
+fn no_connection_comes_about() {
     assert_retried(&Error::Connect(Box::new(unreachable())), ALWAYS);
     assert_retried(&Error::Io(io::ErrorKind::ConnectionReset.into()), ALWAYS);
     assert_retried(&Error::Local(io::Error::other("no random bytes")), ALWAYS);
@@ -96,7 +96,7 @@ fn the_server_answers_with_a_status() {
 }
 
 #[test]
-fn the_server_answers_something_else() {
+fn the_servers_answer_opens_no_websocket() {
     let mismatches = [
         Mismatch::Version,
         Mismatch::Upgrade,
@@ -132,7 +132,7 @@ fn tls_fails_while_connecting() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn tls_does_not_accept_the_certificate_or_is_not_accepted() {
+fn tls_does_not_accept_the_certificate_or_gets_an_alert() {
     use rustls::{AlertDescription, CertificateError, Error as Rustls, PeerIncompatible};
     for error in [
         Rustls::InvalidCertificate(CertificateError::Expired),
@@ -146,7 +146,7 @@ fn tls_does_not_accept_the_certificate_or_is_not_accepted() {
     ] {
         assert_retried(&Error::Tls(Box::new(tls(error))), ONCE_STOOD);
     }
-    // The clock of a machine without a battery is not set yet.
+    // The clock of a machine without a battery may not be set yet.
     let not_yet = Rustls::InvalidCertificate(CertificateError::NotValidYet);
     assert_retried(&Error::Tls(Box::new(tls(not_yet))), ALWAYS);
 }
@@ -235,7 +235,7 @@ fn the_peer_closes_with_a_code() {
     }
     assert_retried(&closed_by_peer(CloseCode::NORMAL.into()), NEVER);
     assert_retried(&closed_by_peer(CloseFrame::empty()), NEVER);
-    // It did not take our answer.
+    // The peer did not take our answer.
     let normal = CloseFrame::from(CloseCode::NORMAL);
     let by = Some(Side::Peer);
     let closed = Closed::new(None, Some(normal), by, false, Cause::Handshake, None);
@@ -284,7 +284,7 @@ fn this_side_closes() {
     let late = Cause::Timeout(Timeout::Close);
     let late = Closed::new(Some(normal()), None, Some(Side::Local), true, late, None);
     assert_retried(&Error::Closed(late), NEVER);
-    // A message that could not be completed, whatever the peer answers.
+    // A message could not be completed. The answer of the peer does not matter.
     let half = || CloseFrame::from(CloseCode::INTERNAL_ERROR);
     for answer in [half(), normal(), CloseFrame::empty()] {
         assert_retried(&closed(half(), answer, Side::Local, false), ALWAYS);
@@ -292,7 +292,7 @@ fn this_side_closes() {
 }
 
 #[test]
-fn the_caller_is_wrong() {
+fn the_input_is_wrong_or_a_handler_fails() {
     for input in [InvalidInput::Url("no host".into()), InvalidInput::Close] {
         assert_retried(&Error::InvalidInput(input), NEVER);
     }
@@ -302,26 +302,27 @@ fn the_caller_is_wrong() {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_connection_has_stood_if_it_lived_or_was_before_this_attempt() {
+fn a_connection_has_stood_if_it_was_stable_or_was_opened_by_an_earlier_attempt() {
     let error = lost(Cause::Eof);
     let now = Instant::now();
     let mut streak = Streak::new(10 * SECOND, now);
     let mut stood = |lived| streak.failed(&error, lived, now).has_stood();
     assert!(!stood(None));
-    assert!(!stood(Some(9 * SECOND)), "the first connection, and it did not live");
-    assert!(stood(None), "it was before this attempt");
+    assert!(!stood(Some(9 * SECOND)), "the first connection, and it was not stable");
+    assert!(stood(None), "an earlier attempt opened it");
 
     let mut streak = Streak::new(10 * SECOND, now);
-    assert!(streak.failed(&error, Some(10 * SECOND), now).has_stood(), "it lived");
+    assert!(streak.failed(&error, Some(10 * SECOND), now).has_stood(), "it was stable");
 }
 
 #[test]
-fn attempts_are_counted_from_one_again_after_a_connection_that_lived() {
+fn failures_are_counted_from_one_again_after_a_stable_connection() {
     let error = lost(Cause::Eof);
     let begin = Instant::now();
     let mut streak = Streak::new(10 * SECOND, begin);
     let rows = [
-        // At which second it ended, how long it lived; attempts in a row, how long it is down.
+        // The second at which the connection or attempt ended, the seconds for which it was open;
+        // the failures in a row, the seconds without a stable connection.
         (1, None, 1, 1),
         (3, Some(2), 2, 3),
         (15, Some(9), 3, 15),
