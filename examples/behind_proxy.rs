@@ -1,9 +1,11 @@
-//! Connects through a proxy. Without arguments through one that it starts itself, which wants a
-//! password, to an echo server of its own; with arguments through yours to yours, or through the
-//! one that the environment names:
+//! Connects through a proxy, and handles a refusal of the proxy.
 //!
 //! ```sh
+//! # Through a proxy that wants a password, to an echo server. It starts both itself:
+//! cargo run --example behind_proxy
+//! # Through your proxy, to your server, which must echo:
 //! cargo run --example behind_proxy -- wss://example.com/ socks5h://user:password@localhost:1080
+//! # Through the proxy that the environment names:
 //! HTTPS_PROXY=http://localhost:3128 cargo run --example behind_proxy -- wss://example.com/
 //! ```
 
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
     }
 }
 
+/// Talks to a server of its own through a proxy of its own, without and with the password.
 fn embedded() -> Result<()> {
     let server = TcpListener::bind("127.0.0.1:0")?;
     let port = server.local_addr()?.port();
@@ -46,13 +49,17 @@ fn embedded() -> Result<()> {
         }
     });
 
-    // The proxy looks the name up, so it may be one that is known behind it only.
+    // The proxy looks the name up, so it may be a name that only the proxy knows.
     let url = format!("ws://localhost:{port}/");
     let proxy = Proxy::new(&format!("http://{place}"))?;
     match Builder::new().proxy(proxy.clone()).connect(&url) {
         Err(landline::Error::Proxy(refused)) => {
             if let ProxyProblem::Refused(response) = refused.problem() {
-                println!("without a password: {} {}", response.status(), response.reason());
+                println!(
+                    "without a password the proxy refuses: {} {}",
+                    response.status(),
+                    response.reason()
+                );
             }
         }
         other => return Err(format!("the proxy should have refused: {other:?}").into()),
@@ -62,14 +69,18 @@ fn embedded() -> Result<()> {
 
 fn talk(builder: &Builder, url: &str) -> Result<()> {
     let mut ws = builder.connect(url)?;
-    println!("connected to {url}; the other end of the socket is {:?}", ws.peer_addr());
+    println!("connected to {url}");
+    if let Some(addr) = ws.peer_addr() {
+        println!("the socket is connected to {addr}: the proxy, if there is one");
+    }
     ws.send("hello through the proxy")?;
     println!("received {:?}", ws.recv()?);
     println!("{}", ws.close(CloseCode::NORMAL)?);
     Ok(())
 }
 
-/// A small HTTP proxy: CONNECT, for the user "user" with the password "secret".
+/// Serves one client as a small HTTP proxy: CONNECT, for the user "user" with the password
+/// "secret".
 fn lead(client: TcpStream) -> Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let (mut head, mut line) = (Vec::new(), String::new());
@@ -85,7 +96,7 @@ fn lead(client: TcpStream) -> Result<()> {
         return Ok(());
     }
     let target = head[0].split(' ').nth(1).ok_or("no target")?;
-    println!("the proxy is asked for {target}");
+    println!("(the proxy is asked for a way to {target})");
     let server = TcpStream::connect(target)?;
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
     let upwards = server.try_clone()?;
@@ -94,12 +105,14 @@ fn lead(client: TcpStream) -> Result<()> {
     Ok(())
 }
 
+/// Copies all bytes one way.
 fn pump(mut from: impl Read, mut to: &TcpStream) {
-    // Either end may go away at any time.
+    // Either end may leave at any time.
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);
 }
 
+/// Serves one client as an echo server.
 fn echo(client: TcpStream) {
     let Ok(mut server) = tungstenite::accept(client) else { return };
     while let Ok(message) = server.read() {

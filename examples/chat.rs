@@ -1,7 +1,12 @@
-//! A chat in the terminal: lines are sent, messages are printed, and a lost connection is made
-//! again while lines that were typed meanwhile wait. Without an argument it talks to a bot that it
-//! starts itself, and if there is no terminal, it knows what to say; with a URL to that server:
-//! `cargo run --example chat -- wss://example.com/room`.
+//! A chat in the terminal: sends the lines that you type, and prints the messages that come. When
+//! the connection is lost it connects again, and sends the lines that you typed meanwhile.
+//!
+//! ```sh
+//! cargo run --example chat                              # with a bot that it starts itself
+//! cargo run --example chat -- wss://example.com/room    # with that server
+//! ```
+//!
+//! Ctrl-D ends it. Without a terminal it talks to the bot from a script.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _};
@@ -9,7 +14,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use landline::app::Outbox;
+use landline::app::{Delivery, Outbox};
 use landline::backoff::Exponential;
 use landline::{App, Builder, Callbacks, CloseCode, Handle};
 use tungstenite::Message;
@@ -21,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = match url {
         Some(url) => url,
         None => {
-            builder = builder.no_proxy(); // It is on this machine.
+            builder = builder.no_proxy(); // The server is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             thread::spawn(move || serve(&listener));
@@ -30,9 +35,11 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
 
     let callbacks = Callbacks::new()
-        .on_open(|_, open| println!("* {}", if open.reconnected { "here again" } else { "hello" }))
+        .on_open(|_, open| {
+            println!("* connected{}", if open.reconnected { " again" } else { "" });
+        })
         .on_message(|_, message| {
-            // A peer must not talk to the terminal.
+            // Control characters of the peer could confuse the terminal.
             let text = String::from_utf8_lossy(message.as_bytes());
             println!("< {}", text.replace(char::is_control, " "));
         })
@@ -43,37 +50,42 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .outbox(Outbox::new())
         .backoff(Exponential::new().base(Duration::from_millis(200)));
 
-    // The App runs here; the other thread may wait for the keyboard for ever.
+    // The App runs on this thread, because the other one may wait for the keyboard for ever.
     let handle = app.handle();
     thread::spawn(move || if scripted { script(&handle) } else { keyboard(&handle) });
     println!("* {}", app.run_forever()?);
     Ok(())
 }
 
-/// Sends what is typed, until the end of the input.
+/// Sends each line that is typed, until the end of the input.
 fn keyboard(handle: &Handle) {
     for line in io::stdin().lines().map_while(Result::ok) {
-        if let Err(error) = handle.send(line) {
-            println!("* {error}");
-        }
+        send(handle, line);
     }
-    // 1000 is a code that may be sent: this cannot fail.
+    // The code 1000 may be sent, so this cannot fail.
     let _ = handle.stop(CloseCode::NORMAL);
 }
 
+/// Sends what a user might type.
 fn script(handle: &Handle) {
     for line in ["hello", "crash", "are you there?", "bye"] {
         println!("> {line}");
-        if let Err(error) = handle.send(line) {
-            println!("* {error}");
-        }
+        send(handle, line.to_owned());
         thread::sleep(Duration::from_millis(300));
     }
     thread::sleep(Duration::from_secs(1));
     let _ = handle.stop(CloseCode::NORMAL);
 }
 
-/// The bot answers, crashes when told to, and ends it at "bye".
+fn send(handle: &Handle, line: String) {
+    match handle.send(line) {
+        Ok(Delivery::Queued { .. }) => println!("* no connection now: this line waits"),
+        Ok(_) => {}
+        Err(error) => println!("* {error}"),
+    }
+}
+
+/// The bot: answers each line, crashes at "crash", and closes the connection at "bye".
 fn serve(listener: &TcpListener) -> Result<(), Box<dyn Error + Send + Sync>> {
     loop {
         let (stream, _) = listener.accept()?;

@@ -1,6 +1,12 @@
-//! Ctrl-C closes the connection properly; a second one does not wait for the server. Without an
-//! argument against a server that it starts itself, and if there is no terminal it presses Ctrl-C
-//! itself; with a URL against that server: `cargo run --example ctrl_c -- wss://example.com/feed`.
+//! Stops at Ctrl-C: the first one closes the connection properly, the second one does not wait for
+//! the server.
+//!
+//! ```sh
+//! cargo run --example ctrl_c                              # against a server that it starts itself
+//! cargo run --example ctrl_c -- wss://example.com/feed    # against that server
+//! ```
+//!
+//! Without a terminal it sends itself the signal of Ctrl-C after a second.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _};
@@ -17,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = match std::env::args().nth(1) {
         Some(url) => url,
         None => {
-            builder = builder.no_proxy(); // It is on this machine.
+            builder = builder.no_proxy(); // The server is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             thread::spawn(move || serve(&listener));
@@ -26,14 +32,15 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
 
     let callbacks = Callbacks::new()
-        .on_open(|_, _| println!("open: press Ctrl-C to stop"))
+        .on_open(|_, _| println!("connected: press Ctrl-C to stop"))
         .on_message(|_, message| println!("received {message:?}"))
-        .on_close(|closed| println!("{closed}"));
+        .on_close(|closed| println!("the connection ended: {closed}"))
+        .on_error(|error| println!("cannot connect: {error}"));
     let app = App::new(url, callbacks).builder(builder);
 
     let handle = app.handle();
     let mut pressed = false;
-    // It runs on a thread of its own, not in the signal handler: it may do anything.
+    // This closure may do anything: it runs on a thread of its own, not in the signal handler.
     ctrlc::set_handler(move || {
         println!("Ctrl-C");
         if pressed {
@@ -48,8 +55,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
 
     match app.run_forever()? {
-        Exit::Stopped => println!("stopped"),
-        other => println!("it ended by itself: {other}"),
+        Exit::Stopped => println!("stopped by Ctrl-C"),
+        other => println!("ended without Ctrl-C: {other}"),
     }
     Ok(())
 }
@@ -61,14 +68,14 @@ fn press() -> io::Result<()> {
     std::process::Command::new("kill").args(["-INT", &process]).status().map(drop)
 }
 
-/// Counts until the client goes.
+/// Counts aloud until the client closes.
 fn serve(listener: &TcpListener) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (stream, _) = listener.accept()?;
     stream.set_read_timeout(Some(Duration::from_millis(300)))?;
     let mut client = tungstenite::accept(stream).map_err(|error| error.to_string())?;
     for number in 1.. {
         client.send(Message::text(number.to_string()))?;
-        // Nothing comes but the Close, which is answered inside.
+        // The client sends nothing but its Close, which `read` answers.
         match client.read() {
             Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),

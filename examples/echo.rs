@@ -1,6 +1,10 @@
-//! All that one connection does: text, binary, a fragmented message, a ping, the closing
-//! handshake. Without an argument against an echo server that it starts itself; with a URL
-//! against that server, which must echo: `cargo run --example echo -- ws://localhost:9001`.
+//! Shows all that one connection does: text, binary, a fragmented message, a ping, the closing
+//! handshake.
+//!
+//! ```sh
+//! cargo run --example echo                           # against a server that it starts itself
+//! cargo run --example echo -- ws://localhost:9001    # against that server, which must echo
+//! ```
 
 use std::error::Error;
 use std::io::Write as _;
@@ -14,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (url, server) = match std::env::args().nth(1) {
         Some(url) => (url, None),
         None => {
-            builder = builder.no_proxy(); // It is on this machine.
+            builder = builder.no_proxy(); // The server is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             let server = thread::spawn(move || echo(&listener.accept()?.0));
@@ -23,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
 
     let mut ws = builder.connect(&url)?;
-    println!("connected to {url}: {}", ws.response().status());
+    println!("connected:  {url}, status {}", ws.response().status());
 
     ws.send("hello, world")?;
     println!("text:       {}", describe(&mut ws)?);
@@ -35,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut writer = sender.writer(MessageKind::Text)?;
     for part in ["in ", "three ", "fragments"] {
         writer.write_all(part.as_bytes())?;
-        writer.flush()?; // Ends a fragment.
+        writer.flush()?; // This ends a fragment.
     }
     writer.finish()?;
     println!("fragmented: {}", describe(&mut ws)?);
@@ -52,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
+/// Receives the next message or control frame, and describes it.
 fn describe(ws: &mut WebSocket) -> Result<String, landline::Error> {
     Ok(match ws.next_event()? {
         Event::Text(text) => format!("text {text:?}"),
@@ -61,13 +66,13 @@ fn describe(ws: &mut WebSocket) -> Result<String, landline::Error> {
     })
 }
 
-/// An echo server for one connection.
+/// Serves one connection as an echo server.
 fn echo(stream: &TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut server = tungstenite::accept(stream).map_err(|error| error.to_string())?;
     loop {
         match server.read() {
             Ok(message) if message.is_text() || message.is_binary() => server.send(message)?,
-            Ok(_) => {} // Pings and Close are answered inside.
+            Ok(_) => {} // `read` answers pings and the Close.
             Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
             Err(error) => return Err(error.into()),
         }

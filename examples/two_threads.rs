@@ -1,5 +1,10 @@
-//! Full duplex over TLS: two threads send while the main one receives, on one connection.
-//! The server, and its certificate, are made on the spot.
+//! Full duplex over TLS on one connection: two threads send while the main thread receives.
+//!
+//! ```sh
+//! cargo run --example two_threads    # against a server that it starts itself
+//! ```
+//!
+//! It makes the server's certificate on the spot, and trusts that certificate only.
 
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
@@ -49,7 +54,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (mut left, mut right) = (0, 0);
     while left + right < 2 * MESSAGES {
         let message = receiver.recv()?;
-        let (name, number) = message.as_text().and_then(|text| text.split_once(' ')).ok_or("?")?;
+        let text = message.as_text().ok_or("the echo is not text")?;
+        let (name, number) = text.split_once(' ').ok_or("the echo is not NAME NUMBER")?;
         let count = if name == "left" { &mut left } else { &mut right };
         assert_eq!(number.parse(), Ok(*count), "{name} is out of order");
         *count += 1;
@@ -61,13 +67,13 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     sender.close(CloseCode::NORMAL)?;
     for message in receiver.messages() {
-        println!("not expected: {:?}", message?);
+        println!("an unexpected message: {:?}", message?);
     }
     println!("closed cleanly");
     server.join().map_err(|_| "the server panicked")?
 }
 
-/// An echo server for one connection over TLS.
+/// Serves one connection over TLS as an echo server.
 fn echo(stream: TcpStream, config: ServerConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
     let tls = StreamOwned::new(ServerConnection::new(Arc::new(config))?, stream);
     let mut server = tungstenite::accept(tls).map_err(|error| error.to_string())?;

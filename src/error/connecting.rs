@@ -269,12 +269,12 @@ impl fmt::Display for HandshakeError {
                 }
                 _ => mismatch.fmt(f),
             },
-            HandshakeProblem::TooManyRedirects => f.write_str("too many redirects"),
+            HandshakeProblem::TooManyRedirects => f.write_str("too many redirects (max_redirects)"),
             HandshakeProblem::InsecureRedirect => BadLocation::Insecure.fmt(f),
             HandshakeProblem::BadRedirect => BadLocation::Invalid.fmt(f),
-            HandshakeProblem::UnfollowedRedirect => {
-                f.write_str("the server redirects, which cannot be followed over this stream")
-            }
+            HandshakeProblem::UnfollowedRedirect => f.write_str(
+                "the server redirects, and a redirect cannot be followed over this stream",
+            ),
         }
     }
 }

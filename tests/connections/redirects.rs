@@ -178,7 +178,10 @@ fn a_server_that_redirects_to_itself_is_asked_once_more_than_the_limit() {
             });
             let refused = refused(error(builder.connect(&format!("ws://{addr}/"))));
             assert_eq!(refused.problem(), HandshakeProblem::TooManyRedirects);
-            assert_eq!(refused.to_string(), "opening handshake failed: too many redirects");
+            assert_eq!(
+                refused.to_string(),
+                "opening handshake failed: too many redirects (max_redirects)"
+            );
             let response = refused.response().unwrap();
             assert_eq!(response.headers().get("Location"), Some(&*format!("/{}", times - 1)));
             assert_eq!(response.url(), format!("ws://{addr}/{}", times - 2));
