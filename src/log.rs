@@ -69,7 +69,7 @@ mod on_or_off {
     #[derive(Debug, Default)]
     struct SentFrames {
         frames: Vec<(Opcode, usize)>,
-        /// How many frames were sent that are not kept.
+        /// The number of frames that were sent and are not kept.
         more: usize,
     }
 

@@ -86,7 +86,7 @@ impl Backoff for Never {
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // Users write it down.
 pub struct Fixed(
-    /// How long to wait.
+    /// The time to wait.
     pub Duration,
 );
 

@@ -35,7 +35,7 @@ pub enum Exit {
     /// The [`Backoff`](crate::backoff::Backoff) gave up.
     #[non_exhaustive]
     GaveUp {
-        /// How many failures there were in a row.
+        /// The number of failures in a row.
         attempts: u32,
         /// The error of the last attempt, or the one that tells how its connection ended.
         error: Error,

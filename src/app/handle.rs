@@ -204,7 +204,7 @@ pub enum Delivery {
     /// The message waits in the outbox.
     #[non_exhaustive]
     Queued {
-        /// How many older messages were dropped to make room for this one.
+        /// The number of older messages that were dropped to make room for this one.
         dropped: usize,
     },
 }

@@ -7,25 +7,31 @@ use crate::proto::close::CloseCode;
 use crate::proto::error::SocksError;
 use crate::proto::http::Response;
 
-/// The answer to "connect again?" in both cases that a program may be in. Each variant names the
-/// answer *before a connection has stood* first, and the one *once a connection has stood* second.
+/// Tells whether to connect again, for a program that has not been connected yet and for one that
+/// has.
+///
+/// | | no connection has stood yet | once a connection has stood |
+/// |---|---|---|
+/// | `Always` | retried | retried |
+/// | `OnceStood` | final | retried |
+/// | `Never` | final | final |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
-    /// Retried before a connection has stood; retried afterwards. The same attempt may go well
-    /// later.
+    /// The same may go well later.
     Always,
-    /// Final before a connection has stood; retried afterwards. The next attempt would most likely
-    /// fail in the same way. But what worked once is only down for a while.
+    /// The next attempt would most likely fail in the same way, so a script ends at once. But what
+    /// worked once is only down for a while.
     OnceStood,
-    /// Final before a connection has stood; final afterwards. Somebody wanted the end, or the
-    /// program is wrong.
+    /// One side wanted the end, or the program is wrong.
     Never,
 }
 
 impl Retry {
-    /// Decides. [`Error::is_retryable`] and
+    /// Decides whether an error is worth another attempt.
+    ///
+    /// [`Error::is_retryable`] and
     /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable) ask this function and
-    /// nothing else. The documentation of the latter has the same rule as a table for users, and
+    /// nothing else. The documentation of the latter has the rule as a table for users, and
     /// `app/backoff/tests.rs` has it as a test.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
@@ -39,7 +45,7 @@ impl Retry {
         }
     }
 
-    /// Returns whether to connect again, if a connection has stood or not.
+    /// Returns the answer for a program for which a connection has stood, or has not.
     pub(crate) fn is_retried(self, has_stood: bool) -> bool {
         match self {
             Self::Always => true,

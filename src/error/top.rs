@@ -223,7 +223,7 @@ impl Error {
     /// The error does not know what went before. An [`App`](crate::App) does, and asks
     /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable). Both methods follow one
     /// rule. They differ only after a connection has stood: then an App also retries what is final
-    /// here, except wrong input and an end that somebody wanted.
+    /// here, except wrong input, an error of a handler, and an end that one of the sides wanted.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         Retry::of(self).is_retried(false)

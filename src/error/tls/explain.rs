@@ -163,7 +163,7 @@ fn names(f: &mut fmt::Formatter<'_>, presented: &[String]) -> fmt::Result {
         );
     }
     for (at, name) in presented.iter().take(MAX_NAMES).enumerate() {
-        // As in `DnsName("a.example")` and `IpAddress(10.1.2.3)`.
+        // rustls writes `DnsName("a.example")` and `IpAddress(10.1.2.3)`.
         let bare = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
         let bare = bare.unwrap_or(name).trim_matches('"');
         write!(f, "{} {}", if at == 0 { " but for" } else { "," }, Quoted(&bare))?;
