@@ -24,9 +24,6 @@ use crate::client::builder::Builder;
 use crate::error::{Closed, Error};
 use crate::websocket::WebSocket;
 
-type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
-type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
-
 /// Keeps one connection for ever, on one thread.
 ///
 /// An App connects as its [`Builder`] says, calls the [`Handler`] for all that happens, keeps the
@@ -290,10 +287,14 @@ impl<H: Handler> App<H> {
                 Err(error) => Ended { error, lived: None },
             };
             let Ended { error, lived } = ended;
+
+            // `on_close` was told how a connection ended. All other errors go to `on_error`.
             let by_handler = matches!(error, Error::Handler(_));
             if by_handler || lived.is_none() && !shared.is_stopping() {
                 self.handler.on_error(&error).map_err(Error::Handler)?;
             }
+
+            // This program wanted the end: by a handle, or by a sender in a callback.
             if shared.is_stopping() && !by_handler {
                 return Ok(Exit::Stopped);
             }
@@ -301,6 +302,8 @@ impl<H: Handler> App<H> {
             if error.closed().is_some_and(Closed::was_ended_here) {
                 return Ok(Exit::Stopped);
             }
+
+            // Unless the failure is final, wait for the next attempt. A stop ends the wait.
             if !self.retries(&failure) {
                 return match error {
                     Error::Closed(closed) => Ok(Exit::Closed(closed)),
@@ -317,6 +320,7 @@ impl<H: Handler> App<H> {
         }
     }
 
+    /// Makes one attempt to connect.
     fn connect(&mut self, number: u32, reconnecting: bool) -> Result<WebSocket, Error> {
         let shared = &self.shared.0;
         if shared.is_stopping() {
@@ -340,6 +344,7 @@ impl<H: Handler> App<H> {
         connected
     }
 
+    /// Returns whether to connect again after this failure.
     fn retries(&mut self, failure: &Failure<'_>) -> bool {
         match &mut self.retry_if {
             Some(retry_if) => retry_if(failure),
@@ -359,6 +364,9 @@ impl<H> fmt::Debug for App<H> {
         f.debug_struct("App").field("builder", &self.builder).finish_non_exhaustive()
     }
 }
+
+type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
+type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 
 /// Describes an attempt to connect, for [`App::connect_with`].
 #[non_exhaustive]
