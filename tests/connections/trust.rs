@@ -241,10 +241,10 @@ fn unknown_to_mozilla() -> String {
     unknown("Mozilla's roots")
 }
 
-const CA_USED: &str = "TLS failed: the server shows a certificate that is meant for an authority \
-                       (CA:TRUE), and none of those that were given. If it is the server's own, \
-                       give just this certificate to `TlsOptions::add_ca_pem_file` or \
-                       `ca_pem_file`; else have one issued with CA:FALSE";
+const CA_USED: &str = "TLS failed: the server shows the certificate of an authority (CA:TRUE) as \
+                       its own, and that certificate was not given as trusted. If it is the \
+                       server's own, give this very certificate to `TlsOptions::add_ca_pem_file` \
+                       or `ca_pem_file`; otherwise have one issued with CA:FALSE";
 
 const EXPIRED: &str = "TLS failed: the certificate, or one of its chain, expired on \
                        Sun, 05 Mar 2000 00:00:00 GMT; the clock here says _";
@@ -392,13 +392,13 @@ fn a_certificate_of_version_1() {
 }
 
 const BAD_SIGNATURE: &str = "TLS failed: a signature of the server, or of its certificate, does \
-                             not fit the key it should be made with (one by an RSA key of less \
-                             than 2048 bits never does)";
+                             not match the key that should have made it (one by an RSA key of \
+                             less than 2048 bits is never accepted)";
 
 const HANDSHAKE_FAILURE: &str = "TLS failed: the peer sent the alert HandshakeFailure: it shares \
-                                 no cipher suite, curve or signature algorithm with this client (a \
-                                 server that knows of TLS 1.2 only CBC suites or RSA key exchange, \
-                                 or has a key on P-521; see `TlsOptions`), or it wants a client \
+                                 no cipher suite, curve or signature algorithm with this client \
+                                 (perhaps it has only CBC suites or RSA key exchange of TLS 1.2, \
+                                 or a key on P-521; see `TlsOptions`), or it wants a client \
                                  certificate";
 
 #[test]
@@ -505,7 +505,7 @@ fn an_authority_that_may_not_vouch_for_the_name() {
         let (shown, root) = chain(&["localhost"], same, limit);
         let mozilla = &unknown_to_mozilla();
         let said =
-            "TLS failed: an authority in the chain may not vouch for the certificate's names";
+            "TLS failed: an authority in the chain may not issue certificates for these names";
         row(&shown, &root, &Expected { mozilla, given: said, any_name: said });
     });
 }

@@ -110,8 +110,8 @@ fn certificate(
                 .and_then(|()| names(f, presented))
         }
         CertificateError::BadSignature => f.write_str(
-            "a signature of the server, or of its certificate, does not fit the key it should be \
-             made with (one by an RSA key of less than 2048 bits never does)",
+            "a signature of the server, or of its certificate, does not match the key that should \
+             have made it (one by an RSA key of less than 2048 bits is never accepted)",
         ),
         CertificateError::UnsupportedSignatureAlgorithmContext {
             signature_algorithm_id, ..
@@ -127,21 +127,21 @@ fn certificate(
         CertificateError::BadEncoding => f.write_str("the certificate is malformed"),
         CertificateError::Other(OtherError(other)) => match &*other.to_string() {
             CA_USED => f.write_str(
-                "the server shows a certificate that is meant for an authority (CA:TRUE), and none \
-                 of those that were given. If it is the server's own, give just this certificate \
-                 to `TlsOptions::add_ca_pem_file` or `ca_pem_file`; else have one issued with \
-                 CA:FALSE",
+                "the server shows the certificate of an authority (CA:TRUE) as its own, and that \
+                 certificate was not given as trusted. If it is the server's own, give this very \
+                 certificate to `TlsOptions::add_ca_pem_file` or `ca_pem_file`; otherwise have one \
+                 issued with CA:FALSE",
             ),
             "UnsupportedCertVersion" => f.write_str(
                 "the certificate is of version 1 of X.509, which has no names: have one of version \
                  3 issued, with a subjectAltName",
             ),
             "EndEntityUsedAsCa" => f.write_str(
-                "a certificate in the chain vouches for another, and is not meant for an authority \
+                "a certificate in the chain issued another one, and is not that of an authority \
                  (CA:FALSE)",
             ),
             "NameConstraintViolation" => {
-                f.write_str("an authority in the chain may not vouch for the certificate's names")
+                f.write_str("an authority in the chain may not issue certificates for these names")
             }
             "PathLenConstraintViolated" => {
                 f.write_str("the chain is longer than one of its authorities allows")
@@ -195,8 +195,8 @@ fn explain_alert(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Re
     write!(f, "the peer sent the alert {alert:?}")?;
     f.write_str(match alert {
         AlertDescription::HandshakeFailure => {
-            ": it shares no cipher suite, curve or signature algorithm with this client (a server \
-             that knows of TLS 1.2 only CBC suites or RSA key exchange, or has a key on P-521; see \
+            ": it shares no cipher suite, curve or signature algorithm with this client (perhaps it \
+             has only CBC suites or RSA key exchange of TLS 1.2, or a key on P-521; see \
              `TlsOptions`), or it wants a client certificate"
         }
         AlertDescription::ProtocolVersion => {
