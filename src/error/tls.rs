@@ -79,7 +79,6 @@ pub enum TlsProblem {
 }
 
 impl TlsError {
-    #[cfg(any(feature = "tls", test))]
     pub(crate) fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: source.into(), trusted: "".into() }
     }

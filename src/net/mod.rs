@@ -4,6 +4,7 @@ pub(crate) mod abort;
 mod blocking_pool;
 pub(crate) mod deadline;
 pub(crate) mod duplex;
+pub(crate) mod http;
 pub(crate) mod opening;
 pub(crate) mod proxy;
 pub(crate) mod stream;
@@ -13,10 +14,3 @@ pub(crate) mod tls;
 #[cfg(unix)]
 pub(crate) mod unix;
 pub(crate) mod url;
-
-use std::time::Duration;
-
-/// The most 1xx responses before the answer.
-pub(crate) const MAX_INTERIM: usize = 8;
-/// How long the body of a refusal is waited for: it is only evidence.
-pub(crate) const BODY_WAIT: Duration = Duration::from_secs(1);

@@ -5,34 +5,27 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Host;
 
 use super::Proxy;
-use super::exchange::Exchange;
 use crate::error::{Error, ProxyProblem};
-use crate::log::log_head;
-use crate::net::deadline::Deadline;
-use crate::net::{BODY_WAIT, MAX_INTERIM};
-use crate::proto::http::{self, HeadReader, MAX_BODY, Response};
+use crate::net::http::{self, Peer};
+use crate::net::opening::Exchange;
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.
 pub(super) fn ask(
     exchange: &mut Exchange<'_>,
+    proxy: &Proxy,
     host: &Host<String>,
     port: u16,
     user_agent: Option<&str>,
 ) -> Result<(), Error> {
-    let head = request(exchange.proxy, host, port, user_agent);
-    log_head("proxy request", &head);
-    let sent = exchange.send(&head);
-    // A proxy that refuses may do so before it has read all: then the answer says why.
-    let response = match (read_answer(exchange), sent) {
-        (Err(_), Err(error)) => return Err(error),
-        (answer, _) => answer?,
-    };
+    let head = request(proxy, host, port, user_agent);
+    let answer = http::ask(exchange, Peer::Proxy, &head);
+    let (mut response, rest) = answer.map_err(|error| proxy.exchange_failed(error))?;
     // Any 2xx opens the tunnel. It has no body, whatever the headers say.
     if matches!(response.status(), 200..=299) {
         return Ok(());
     }
-    let response = with_body(exchange, response);
-    Err(exchange.failed(ProxyProblem::Refused(response)))
+    http::keep_body(exchange, &mut response, rest);
+    Err(proxy.failed(ProxyProblem::Refused(response)))
 }
 
 /// Of all headers that the caller asked for, only those that are meant for the proxy, and
@@ -57,44 +50,4 @@ fn request(proxy: &Proxy, host: &Host<String>, port: u16, user_agent: Option<&st
     }
     head.push_str("\r\n");
     head.into_bytes()
-}
-
-/// Reads up to the end of a response head that is not interim.
-fn read_answer(exchange: &mut Exchange<'_>) -> Result<Response, Error> {
-    for _ in 0..=MAX_INTERIM {
-        let response = read_head(exchange)?;
-        // RFC 9110 section 15.2: interim responses come before the answer; 101 is final.
-        if response.status() >= 200 || response.status() == 101 {
-            return Ok(response);
-        }
-    }
-    Err(exchange.failed(ProxyProblem::TooManyInterim))
-}
-
-fn read_head(exchange: &mut Exchange<'_>) -> Result<Response, Error> {
-    let (mut head, mut bytes) = (HeadReader::for_tunnel(), Vec::new());
-    loop {
-        match head.advance(&bytes) {
-            Ok(Some((response, _))) => {
-                log_head("proxy response", &bytes);
-                return Ok(response);
-            }
-            Ok(None) => {
-                let missing = head.missing(&bytes);
-                exchange.receive(&mut bytes, missing)?;
-            }
-            Err(error) => return Err(exchange.failed(ProxyProblem::Head(error))),
-        }
-    }
-}
-
-/// Reads as much of a refusal's body as comes soon: it is only evidence.
-fn with_body(exchange: &mut Exchange<'_>, mut response: Response) -> Response {
-    let soon = Deadline::after(Some(BODY_WAIT));
-    let mut body = Vec::new();
-    while !http::is_body_complete(&response, &body)
-        && matches!(exchange.read(&mut body, MAX_BODY, soon), Ok(1..))
-    {}
-    http::keep_body(&mut response, &body);
-    response
 }

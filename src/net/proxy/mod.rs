@@ -2,7 +2,6 @@
 //! names.
 
 mod environment;
-mod exchange;
 mod http_connect;
 mod no_proxy;
 mod socks;

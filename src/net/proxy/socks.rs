@@ -6,18 +6,18 @@ use std::net::IpAddr;
 
 use url::Host;
 
-use super::Scheme;
-use super::exchange::Exchange;
+use super::{Proxy, Scheme};
 use crate::error::{Error, InvalidInput, ProxyProblem};
+use crate::net::opening::Exchange;
 use crate::proto::socks::{Destination, Handshake, RequestError, Version};
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.
 pub(super) fn ask(
     exchange: &mut Exchange<'_>,
+    proxy: &Proxy,
     host: &Host<String>,
     port: u16,
 ) -> Result<(), Error> {
-    let proxy = exchange.proxy;
     let version = match proxy.scheme {
         Scheme::Socks4 | Scheme::Socks4a => Version::V4,
         _ => Version::V5,
@@ -33,13 +33,16 @@ pub(super) fn ask(
         Handshake::new(version, destination, port, credentials).map_err(unsayable)?;
     let mut answer = Vec::new();
     loop {
-        exchange.send(&handshake.take_output())?;
-        match handshake.missing() {
-            0 => return Ok(()),
-            missing => exchange.receive(&mut answer, missing)?,
+        let sent = exchange.send(&handshake.take_output());
+        sent.map_err(|error| proxy.exchange_failed(error))?;
+        let missing = handshake.missing();
+        if missing == 0 {
+            return Ok(());
         }
-        let received = handshake.receive(&answer);
-        received.map_err(|error| exchange.failed(ProxyProblem::Socks(error)))?;
+        let received = exchange.receive(&mut answer, missing);
+        received.map_err(|error| proxy.exchange_failed(error))?;
+        let read = handshake.receive(&answer);
+        read.map_err(|error| proxy.failed(ProxyProblem::Socks(error)))?;
         answer.clear();
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use url::Host;
 
-use super::exchange::{Exchange, failed};
 use super::{Proxy, Scheme, http_connect, socks};
-use crate::error::{ConnectError, Error, InvalidInput, ProxyProblem, Timeout};
+use crate::error::{ConnectError, Error, InvalidInput, ProxyError, ProxyProblem, Timeout};
+use crate::net::opening::{Exchange, ExchangeError};
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 use crate::net::tls;
@@ -74,11 +74,13 @@ fn open_to(
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
     let stream = reach(dialer, proxy)?;
-    let mut exchange = Exchange::new(proxy, stream.clone(), dialer.opening());
+    let mut exchange = Exchange::plain(stream.clone(), dialer.opening());
     match proxy.scheme {
-        Scheme::Http | Scheme::Https => http_connect::ask(&mut exchange, host, port, user_agent)?,
+        Scheme::Http | Scheme::Https => {
+            http_connect::ask(&mut exchange, proxy, host, port, user_agent)?;
+        }
         Scheme::Socks4 | Scheme::Socks4a | Scheme::Socks5 | Scheme::Socks5h => {
-            socks::ask(&mut exchange, host, port)?;
+            socks::ask(&mut exchange, proxy, host, port)?;
         }
     }
     Ok(stream)
@@ -92,20 +94,39 @@ fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
     };
     let stream = match dialer.connect(&proxy.host, proxy.port) {
         Ok(stream) => Arc::new(stream) as Arc<dyn Stream>,
-        Err(Error::Connect(error)) => return Err(failed(proxy, ProxyProblem::Connect(*error))),
-        Err(Error::Io(error)) => return Err(failed(proxy, ProxyProblem::Io(error))),
+        Err(Error::Connect(error)) => return Err(proxy.failed(ProxyProblem::Connect(*error))),
+        Err(Error::Io(error)) => return Err(proxy.failed(ProxyProblem::Io(error))),
         Err(error) => return Err(error),
     };
     dialer.abort.wake_stream(&stream);
     if let Some(tls) = tls {
         let stream = tls.open_stream(stream, dialer.opening()).map_err(|error| match error {
             Error::Timeout(_) => Error::Timeout(Timeout::Proxy),
-            Error::Tls(error) => failed(proxy, ProxyProblem::Tls(*error)),
-            Error::Io(error) => failed(proxy, ProxyProblem::Io(error)),
+            Error::Tls(error) => proxy.failed(ProxyProblem::Tls(*error)),
+            Error::Io(error) => proxy.failed(ProxyProblem::Io(error)),
             error => error,
         })?;
         dialer.abort.wake_stream(&stream);
         return Ok(stream);
     }
     Ok(stream)
+}
+
+impl Proxy {
+    /// Returns the error that this proxy failed with `problem`.
+    pub(super) fn failed(&self, problem: ProxyProblem) -> Error {
+        let proxy = self.to_string().into();
+        Error::Proxy(Box::new(ProxyError { proxy, problem }))
+    }
+
+    pub(super) fn exchange_failed(&self, error: ExchangeError) -> Error {
+        self.failed(match error {
+            ExchangeError::Timeout => return Error::Timeout(Timeout::Proxy),
+            ExchangeError::Eof => ProxyProblem::Eof,
+            ExchangeError::Tls(error) => ProxyProblem::Tls(error),
+            ExchangeError::Io(error) => ProxyProblem::Io(error),
+            ExchangeError::Head(error) => ProxyProblem::Head(error),
+            ExchangeError::TooManyInterim(_) => ProxyProblem::TooManyInterim,
+        })
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConnection;
 use url::Host;
@@ -10,8 +11,8 @@ use super::options::{TlsOptions, invalid};
 use super::session::Session;
 use super::stream::TlsStream;
 use crate::error::{Error, Timeout, TlsError};
-use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf, is_timeout};
-use crate::net::opening::Opening;
+use crate::net::duplex::{Duplex, is_timeout};
+use crate::net::opening::{Exchange, Opening};
 use crate::net::stream::Stream;
 
 /// A TLS connection that has said nothing yet.
@@ -41,21 +42,20 @@ impl Prepared {
         opening: Opening<'_>,
     ) -> Result<Duplex, Error> {
         let Self { connection: mut tls, trusted } = self;
-        let socket = Duplex::plain(stream.clone());
-        let (mut reading, mut writing) = (ReadHalf::default(), WriteHalf::default());
+        let mut exchange = Exchange::plain(stream.clone(), opening);
         let mut buffer = vec![0; 8 * 1024];
         while tls.is_handshaking() || tls.wants_write() {
             if opening.deadline.is_past() {
                 return Err(Error::Timeout(Timeout::Tls));
             }
             while tls.wants_write() {
-                tls.write_tls(socket.stage(&mut writing)).map_err(Error::Io)?;
+                tls.write_tls(exchange.stage()).map_err(Error::Io)?;
             }
-            opening.flush(&socket, &mut writing).map_err(io_failed)?;
+            exchange.flush().map_err(io_failed)?;
             if !tls.is_handshaking() {
                 break;
             }
-            let len = opening.read(&socket, &mut reading, &mut buffer).map_err(io_failed)?;
+            let len = exchange.read(&mut buffer).map_err(io_failed)?;
             if len == 0 {
                 return Err(failed(io::Error::from(io::ErrorKind::UnexpectedEof)));
             }
@@ -66,9 +66,10 @@ impl Prepared {
                     break;
                 }
                 if let Err(error) = tls.process_new_packets() {
-                    // An alert tells the server why.
-                    let _ = tls.write_tls(socket.stage(&mut writing));
-                    let _ = socket.flush(&mut writing, Wait::Not);
+                    // An alert tells the server why, if the system takes it at once.
+                    let _ = tls.write_tls(exchange.stage());
+                    exchange.shorten(Duration::ZERO);
+                    let _ = exchange.flush();
                     return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
                 }
             }
@@ -90,14 +91,9 @@ fn io_failed(error: io::Error) -> Error {
     if is_timeout(&error) { Error::Timeout(Timeout::Tls) } else { Error::Io(error) }
 }
 
-/// TLS errors travel inside of I/O errors: gives either.
+/// Returns the error of TLS that travels inside an I/O error, or the I/O error if there is none.
 pub(crate) fn error_within(error: io::Error) -> Result<rustls::Error, io::Error> {
     error.downcast()
-}
-
-/// Does the same as [`error_within`], and gives the error of TLS as that of this crate.
-pub(crate) fn tls_error(error: io::Error) -> Result<TlsError, io::Error> {
-    error_within(error).map(TlsError::new)
 }
 
 fn failed(error: io::Error) -> Error {

@@ -9,7 +9,7 @@ mod session;
 mod stream;
 mod verifier;
 
-pub(crate) use handshake::{Prepared, error_within, prepare, tls_error};
+pub(crate) use handshake::{Prepared, error_within, prepare};
 pub use options::TlsOptions;
 pub(crate) use options::can_name;
 pub(crate) use session::{Cipher, Session};

@@ -12,7 +12,7 @@ use url::Host;
 use super::duplex::Duplex;
 use super::opening::Opening;
 use super::stream::Stream;
-use crate::error::{Error, InvalidInput, TlsError};
+use crate::error::{Error, InvalidInput};
 
 /// There is nothing to choose.
 #[derive(Clone)]
@@ -84,11 +84,6 @@ impl Session {
 
 /// No error is one of TLS.
 pub(crate) fn error_within(error: io::Error) -> Result<Infallible, io::Error> {
-    Err(error)
-}
-
-/// No error is one of TLS.
-pub(crate) fn tls_error(error: io::Error) -> Result<TlsError, io::Error> {
     Err(error)
 }
 
