@@ -9,7 +9,7 @@ use super::config::{Authorization, Config};
 use super::redirect::{RequestContext, is_harmless};
 use crate::error::{Error, InvalidInput};
 use crate::proto::deflate;
-use crate::proto::http::{MAX_HEAD, is_field_value, is_token};
+use crate::proto::http::{MAX_HEAD, begins_with, is_field_value, is_token};
 
 /// All header lines except those of the handshake itself.
 pub(crate) struct HeaderLines {
@@ -124,14 +124,11 @@ fn is((name, _): &(String, String), other: &str) -> bool {
 
 /// Returns `true` for a header that the handshake, or HTTP below it, writes itself.
 fn is_reserved(name: &str) -> bool {
-    let begins = |prefix: &str| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
     ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"]
         .iter()
         .any(|reserved| name.eq_ignore_ascii_case(reserved))
-        || begins("Sec-WebSocket-")
-        || begins("Proxy-")
+        || begins_with(name, "Sec-WebSocket-")
+        || begins_with(name, "Proxy-")
 }
 
 impl Authorization {

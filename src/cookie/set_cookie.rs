@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use url::{Host, Url};
 
 use crate::proto::date;
-use crate::proto::http::is_field_value;
+use crate::proto::http::{begins_with, is_field_value};
 
 /// Tells why a cookie is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -209,13 +209,12 @@ impl Cookie {
         if secure && !from.secure {
             return Err(CookieError::NotSecure);
         }
+        let bound_to_host = attributes.domain.is_none() && attributes.path == Some("/");
         // RFC 6265bis section 5.4: servers may ignore the case of the prefix, so it is ignored
         // here.
-        let begins = |prefix: &str| {
-            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        let bound_to_host = attributes.domain.is_none() && attributes.path == Some("/");
-        if begins("__Secure-") && !secure || begins("__Host-") && !(secure && bound_to_host) {
+        if begins_with(name, "__Secure-") && !secure
+            || begins_with(name, "__Host-") && !(secure && bound_to_host)
+        {
             return Err(CookieError::Prefix);
         }
         Ok(Self {

@@ -71,8 +71,7 @@ impl ServerUrl {
             Some((decode(url.username())?, decode(url.password().unwrap_or(""))?))
         };
         let resource = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-        let clean = url.set_username("").is_ok() && url.set_password(None).is_ok();
-        if !clean {
+        if !location::strip_userinfo(&mut url) {
             return Err(invalid("user and password cannot be taken out"));
         }
         Ok(Self { secure, host, port, resource, credentials, url: url.into() })

@@ -218,6 +218,11 @@ pub fn is_field_value(value: &str) -> bool {
     value.bytes().all(is_text)
 }
 
+/// Returns whether `text` begins with `prefix`, in upper or lower case.
+pub(crate) fn begins_with(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7F)
 }

@@ -57,10 +57,7 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
         "wss" | "https" => "wss",
         _ => return Err(BadLocation::Invalid),
     };
-    let cleaned = url.set_scheme(scheme).is_ok()
-        && url.set_username("").is_ok()
-        && url.set_password(None).is_ok();
-    if !cleaned {
+    if url.set_scheme(scheme).is_err() || !strip_userinfo(&mut url) {
         return Err(BadLocation::Invalid);
     }
     url.set_fragment(None);
@@ -68,6 +65,11 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
         return Err(BadLocation::Insecure);
     }
     Ok(url.into())
+}
+
+/// Takes user and password out of a URL. Returns `false` if the URL can have none: it has no host.
+pub(crate) fn strip_userinfo(url: &mut Url) -> bool {
+    url.set_username("").is_ok() && url.set_password(None).is_ok()
 }
 
 /// Returns whether a host can begin after the scheme of a URL and `//`. Browsers forgive a missing
