@@ -2,12 +2,10 @@
 
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
 use super::config::{Authorization, Config};
 use super::redirect::{RequestContext, is_harmless};
 use crate::error::{Error, InvalidInput};
+use crate::net::basic_auth::BasicAuth;
 use crate::proto::deflate;
 use crate::proto::http::{MAX_HEAD, begins_with, is_field_value, is_token};
 
@@ -134,13 +132,10 @@ fn is_reserved(name: &str) -> bool {
 impl Authorization {
     fn value(&self) -> Result<String, InvalidInput> {
         match self {
-            // RFC 7617 section 2: the first colon ends the user.
-            Self::Basic(user, _) if user.contains(':') => {
-                Err(InvalidInput::Header("Authorization".into()))
-            }
-            Self::Basic(user, password) => {
-                Ok(format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
-            }
+            Self::Basic(user, password) => match BasicAuth::new(user, password) {
+                Some(auth) => Ok(auth.header_value().to_owned()),
+                None => Err(InvalidInput::Header("Authorization".into())),
+            },
             Self::Bearer(token) => Ok(format!("Bearer {token}")),
         }
     }

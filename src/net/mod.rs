@@ -1,6 +1,7 @@
 //! Blocking I/O: the only module that touches sockets.
 
 pub(crate) mod abort;
+pub(crate) mod basic_auth;
 mod blocking_pool;
 pub(crate) mod deadline;
 pub(crate) mod duplex;

@@ -75,6 +75,21 @@ pub enum RequestError {
     Zero,
 }
 
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FieldLength => {
+                "SOCKS needs a user and a host of 1 to 255 bytes, and a password of at most 255"
+            }
+            Self::Ipv6 => "SOCKS 4 cannot reach an IPv6 address",
+            Self::Password => "SOCKS 4 has no password",
+            Self::Zero => "SOCKS 4 cannot send a zero byte",
+        })
+    }
+}
+
+impl core::error::Error for RequestError {}
+
 impl<'a> Handshake<'a> {
     /// Begins. Of `credentials`, user and password, SOCKS 4 takes the user only, and a
     /// password is refused.
@@ -87,7 +102,10 @@ impl<'a> Handshake<'a> {
         port: u16,
         credentials: Option<(&'a str, &'a str)>,
     ) -> Result<Self, RequestError> {
-        check(version, &destination, credentials)?;
+        check_destination(version, &destination)?;
+        if let Some((user, password)) = credentials {
+            check_credentials(version, user, password)?;
+        }
         let (awaited, output) = match version {
             Version::V4 => {
                 let user = credentials.map_or("", |(user, _)| user);
@@ -207,31 +225,35 @@ impl fmt::Debug for Handshake<'_> {
     }
 }
 
-fn check(
-    version: Version,
-    destination: &Destination<'_>,
-    credentials: Option<(&str, &str)>,
-) -> Result<(), RequestError> {
-    let name = match destination {
-        Destination::Name(name) => Some(*name),
-        Destination::Address(_) => None,
-    };
-    let user = credentials.map(|(user, _)| user);
-    for text in [name, user].into_iter().flatten() {
-        if text.is_empty() || text.len() > MAX_FIELD {
-            return Err(RequestError::FieldLength);
-        }
-        if version == Version::V4 && text.contains('\0') {
-            return Err(RequestError::Zero);
-        }
+fn check_destination(version: Version, to: &Destination<'_>) -> Result<(), RequestError> {
+    match to {
+        Destination::Name(name) => check_field(version, name),
+        Destination::Address(IpAddr::V6(_)) if version == Version::V4 => Err(RequestError::Ipv6),
+        Destination::Address(_) => Ok(()),
     }
-    let password = credentials.map_or("", |(_, password)| password);
-    match (version, destination) {
-        (Version::V4, Destination::Address(IpAddr::V6(_))) => Err(RequestError::Ipv6),
-        (Version::V4, _) if !password.is_empty() => Err(RequestError::Password),
+}
+
+/// Checks whether this version can send the user and the password, as [`Handshake::new`] does.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn check_credentials(version: Version, user: &str, password: &str) -> Result<(), RequestError> {
+    check_field(version, user)?;
+    match version {
+        Version::V4 if !password.is_empty() => Err(RequestError::Password),
         _ if password.len() > MAX_FIELD => Err(RequestError::FieldLength),
         _ => Ok(()),
     }
+}
+
+fn check_field(version: Version, text: &str) -> Result<(), RequestError> {
+    if text.is_empty() || text.len() > MAX_FIELD {
+        return Err(RequestError::FieldLength);
+    }
+    if version == Version::V4 && text.contains('\0') {
+        return Err(RequestError::Zero);
+    }
+    Ok(())
 }
 
 fn request_4(destination: &Destination<'_>, port: u16, user: &str) -> Vec<u8> {

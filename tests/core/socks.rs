@@ -208,6 +208,18 @@ mod what_cannot_be_said {
     }
 
     #[test]
+    fn the_error_says_which_rule_was_broken() {
+        for (error, text) in [
+            (FieldLength, "1 to 255 bytes"),
+            (Ipv6, "SOCKS 4 cannot reach an IPv6 address"),
+            (Password, "SOCKS 4 has no password"),
+            (Zero, "zero byte"),
+        ] {
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
     fn socks_4_has_neither_ipv6_nor_a_password() {
         for user in [None, Some(("me", "")), ME] {
             assert_eq!(refused(V4, Address(IPV6), user), Some(Ipv6));

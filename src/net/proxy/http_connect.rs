@@ -1,10 +1,8 @@
 //! CONNECT (RFC 9110 section 9.3.6): asks an HTTP proxy for a tunnel.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Host;
 
-use super::Proxy;
+use super::{Credentials, Proxy};
 use crate::error::{Error, ProxyProblem};
 use crate::net::http::{self, Peer};
 use crate::net::opening::Exchange;
@@ -41,9 +39,9 @@ fn request(proxy: &Proxy, host: &Host<String>, port: u16, user_agent: Option<&st
     if let (Some(user_agent), false) = (user_agent, gives("User-Agent")) {
         put("User-Agent", user_agent);
     }
-    if let (Some((user, password)), false) = (&proxy.credentials, gives("Proxy-Authorization")) {
-        let credentials = BASE64.encode(format!("{user}:{password}"));
-        put("Proxy-Authorization", &format!("Basic {credentials}"));
+    let own = gives("Proxy-Authorization");
+    if let (Some(Credentials::Basic(auth)), false) = (&proxy.credentials, own) {
+        put("Proxy-Authorization", auth.header_value());
     }
     for (name, value) in &proxy.headers {
         put(name, value);

@@ -13,11 +13,12 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::error::{Error, InvalidInput};
+use crate::net::basic_auth::BasicAuth;
 use crate::net::tls::TlsOptions;
 use crate::net::url::{ServerUrl, is_name, percent_decode};
 use crate::proto::http::{is_field_value, is_token};
 use crate::proto::location;
-use crate::proto::socks::MAX_FIELD;
+use crate::proto::socks::{RequestError, Version, check_credentials};
 use no_proxy::NoProxy;
 
 /// A proxy to connect through: [`Builder::proxy`](crate::Builder::proxy).
@@ -50,8 +51,7 @@ pub struct Proxy {
     pub(crate) scheme: Scheme,
     pub(crate) host: Host<String>,
     pub(crate) port: u16,
-    /// User and password.
-    pub(crate) credentials: Option<(String, String)>,
+    credentials: Option<Credentials>,
     pub(crate) headers: Vec<(String, String)>,
     except: NoProxy,
     pub(crate) tls: TlsOptions,
@@ -66,6 +66,13 @@ pub(crate) enum Scheme {
     Socks4a,
     Socks5,
     Socks5h,
+}
+
+/// The credentials that the proxy is shown, in a form that its protocol can send.
+#[derive(Clone)]
+enum Credentials {
+    Basic(BasicAuth),
+    Socks { user: String, password: String },
 }
 
 const SCHEMES: [(&str, Scheme, u16); 6] = [
@@ -167,21 +174,19 @@ impl Proxy {
     }
 
     fn with_credentials(mut self, user: String, password: String) -> Result<Self, InvalidInput> {
-        let fits = match self.scheme {
-            // RFC 7617 section 2: the first colon ends the user.
-            Scheme::Http | Scheme::Https => !user.contains(':'),
-            Scheme::Socks4 | Scheme::Socks4a => (1..=MAX_FIELD).contains(&user.len()),
-            Scheme::Socks5 | Scheme::Socks5h => {
-                (1..=MAX_FIELD).contains(&user.len()) && password.len() <= MAX_FIELD
-            }
-        };
-        if !fits || [&user, &password].iter().any(|text| text.contains(char::is_control)) {
+        if [&user, &password].iter().any(|text| text.contains(char::is_control)) {
             return Err(invalid(CREDENTIALS));
         }
-        if matches!(self.scheme, Scheme::Socks4 | Scheme::Socks4a) && !password.is_empty() {
-            return Err(invalid("SOCKS 4 has no password"));
-        }
-        self.credentials = Some((user, password));
+        self.credentials = Some(match self.scheme.socks_version() {
+            Some(version) => {
+                check_credentials(version, &user, &password).map_err(cannot_request)?;
+                Credentials::Socks { user, password }
+            }
+            None => {
+                let auth = BasicAuth::new(&user, &password);
+                Credentials::Basic(auth.ok_or_else(|| invalid(CREDENTIALS))?)
+            }
+        });
         Ok(self)
     }
 
@@ -200,7 +205,7 @@ impl Proxy {
         value: impl Into<String>,
     ) -> Result<Self, Error> {
         let (name, value) = (name.into(), value.into());
-        if !matches!(self.scheme, Scheme::Http | Scheme::Https) {
+        if self.scheme.socks_version().is_some() {
             return Err(invalid("SOCKS has no headers").into());
         }
         if !is_token(&name) || !is_field_value(&value) {
@@ -265,6 +270,17 @@ impl Proxy {
     }
 }
 
+impl Scheme {
+    /// Returns the version of SOCKS; `None` for HTTP.
+    fn socks_version(self) -> Option<Version> {
+        match self {
+            Self::Http | Self::Https => None,
+            Self::Socks4 | Self::Socks4a => Some(Version::V4),
+            Self::Socks5 | Self::Socks5h => Some(Version::V5),
+        }
+    }
+}
+
 /// `scheme://host:port`, without the credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -298,6 +314,11 @@ const CREDENTIALS: &str = "user or password cannot be sent";
 
 fn invalid(why: &str) -> InvalidInput {
     InvalidInput::Proxy(why.into())
+}
+
+/// Returns the error for what SOCKS cannot send.
+fn cannot_request(why: RequestError) -> InvalidInput {
+    InvalidInput::Proxy(why.to_string().into())
 }
 
 /// Where the proxy comes from, if there is to be one.

@@ -6,31 +6,30 @@ use std::net::IpAddr;
 
 use url::Host;
 
-use super::{Proxy, Scheme};
-use crate::error::{Error, InvalidInput, ProxyProblem};
+use super::{Credentials, Proxy, cannot_request};
+use crate::error::{Error, ProxyProblem};
 use crate::net::opening::Exchange;
-use crate::proto::socks::{Destination, Handshake, RequestError, Version};
+use crate::proto::socks::{Destination, Handshake, Version};
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.
 pub(super) fn ask(
     exchange: &mut Exchange<'_>,
     proxy: &Proxy,
+    version: Version,
     host: &Host<String>,
     port: u16,
 ) -> Result<(), Error> {
-    let version = match proxy.scheme {
-        Scheme::Socks4 | Scheme::Socks4a => Version::V4,
-        _ => Version::V5,
-    };
     let destination = match host {
         Host::Domain(name) => Destination::Name(name),
         Host::Ipv4(address) => Destination::Address(IpAddr::V4(*address)),
         Host::Ipv6(address) => Destination::Address(IpAddr::V6(*address)),
     };
-    let credentials = proxy.credentials.as_ref();
-    let credentials = credentials.map(|(user, password)| (user.as_str(), password.as_str()));
-    let mut handshake =
-        Handshake::new(version, destination, port, credentials).map_err(unsayable)?;
+    let credentials = match &proxy.credentials {
+        Some(Credentials::Socks { user, password }) => Some((user.as_str(), password.as_str())),
+        _ => None,
+    };
+    let handshake = Handshake::new(version, destination, port, credentials);
+    let mut handshake = handshake.map_err(cannot_request)?;
     let mut answer = Vec::new();
     loop {
         let sent = exchange.send(&handshake.take_output());
@@ -45,9 +44,4 @@ pub(super) fn ask(
         read.map_err(|error| proxy.failed(ProxyProblem::Socks(error)))?;
         answer.clear();
     }
-}
-
-/// Never so: the proxy and the host were checked.
-fn unsayable(why: RequestError) -> Error {
-    InvalidInput::Proxy(format!("SOCKS cannot say this: {why:?}").into()).into()
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use url::Host;
 
-use super::{Proxy, Scheme, http_connect, socks};
-use crate::error::{ConnectError, Error, InvalidInput, ProxyError, ProxyProblem, Timeout};
+use super::{Proxy, Scheme, cannot_request, http_connect, socks};
+use crate::error::{ConnectError, Error, ProxyError, ProxyProblem, Timeout};
 use crate::net::opening::{Exchange, ExchangeError};
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 use crate::net::tls;
+use crate::proto::socks::{RequestError, Version};
 
 /// Opens a way to `host` through `proxy`: what is written to the stream reaches the server. An HTTP
 /// proxy is told the `user_agent`.
@@ -22,8 +23,8 @@ pub(crate) fn open(
     port: u16,
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
-    if matches!(proxy.scheme, Scheme::Socks4 | Scheme::Socks4a) && matches!(host, Host::Ipv6(_)) {
-        return Err(InvalidInput::Proxy("SOCKS 4 cannot reach an IPv6 address".into()).into());
+    if proxy.scheme.socks_version() == Some(Version::V4) && matches!(host, Host::Ipv6(_)) {
+        return Err(cannot_request(RequestError::Ipv6).into());
     }
     let mut destinations = destinations(dialer, proxy, host, port)?.into_iter().peekable();
     let mut outcome = Err(Error::Timeout(Timeout::Proxy));
@@ -75,13 +76,9 @@ fn open_to(
 ) -> Result<Arc<dyn Stream>, Error> {
     let stream = reach(dialer, proxy)?;
     let mut exchange = Exchange::plain(stream.clone(), dialer.opening());
-    match proxy.scheme {
-        Scheme::Http | Scheme::Https => {
-            http_connect::ask(&mut exchange, proxy, host, port, user_agent)?;
-        }
-        Scheme::Socks4 | Scheme::Socks4a | Scheme::Socks5 | Scheme::Socks5h => {
-            socks::ask(&mut exchange, proxy, host, port)?;
-        }
+    match proxy.scheme.socks_version() {
+        Some(version) => socks::ask(&mut exchange, proxy, version, host, port)?,
+        None => http_connect::ask(&mut exchange, proxy, host, port, user_agent)?,
     }
     Ok(stream)
 }
