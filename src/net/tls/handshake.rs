@@ -7,9 +7,10 @@ use std::time::Duration;
 use rustls::ClientConnection;
 use url::Host;
 
-use super::options::{TlsOptions, invalid};
+use super::options::TlsOptions;
 use super::session::Session;
 use super::stream::TlsStream;
+use super::verifier::invalid;
 use crate::error::{Error, Timeout, TlsError};
 use crate::net::duplex::{Duplex, is_timeout};
 use crate::net::opening::{Exchange, Opening};

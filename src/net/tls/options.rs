@@ -15,7 +15,7 @@ use url::Host;
 
 #[cfg(feature = "native-roots")]
 use super::verifier::Base;
-use super::verifier::{Roots, Verify};
+use super::verifier::{Roots, Verify, invalid};
 use crate::error::{Error, InvalidInput};
 
 /// How TLS is spoken and whom it trusts. Cheap to clone; clones share one configuration, made
@@ -259,7 +259,7 @@ impl TlsOptions {
         self.settings.roots.describe()
     }
 
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, InvalidInput> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());
         }
@@ -267,7 +267,7 @@ impl TlsOptions {
         Ok(self.config.get_or_init(|| config).clone())
     }
 
-    pub(super) fn name(&self, host: &Host<String>) -> Result<ServerName<'static>, Error> {
+    pub(super) fn name(&self, host: &Host<String>) -> Result<ServerName<'static>, InvalidInput> {
         let name = match &self.settings.server_name {
             Some(name) => ServerName::try_from(name.clone()).ok(),
             None => server_name(host),
@@ -287,7 +287,7 @@ impl fmt::Debug for TlsOptions {
 }
 
 impl Settings {
-    fn build(&self) -> Result<ClientConfig, Error> {
+    fn build(&self) -> Result<ClientConfig, InvalidInput> {
         let provider = Arc::new(ring::default_provider());
         let tls13 = [&rustls::version::TLS13];
         let versions = if self.tls13_only { &tls13[..] } else { rustls::ALL_VERSIONS };
@@ -319,7 +319,7 @@ fn client_key(
     chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
     provider: &CryptoProvider,
-) -> Result<CertifiedKey, Error> {
+) -> Result<CertifiedKey, InvalidInput> {
     let key = provider.key_provider.load_private_key(key.clone_key());
     let key = key.map_err(|error| invalid(&format!("private key: {error}")))?;
     if let (Some(public), Some(leaf)) = (key.public_key(), chain.first()) {
@@ -362,7 +362,7 @@ fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidInput> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|error| invalid(&format!("certificate: {error}")))?;
     if found.is_empty() {
@@ -371,10 +371,6 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     Ok(found)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+fn read(path: &Path) -> Result<Vec<u8>, InvalidInput> {
     std::fs::read(path).map_err(|error| invalid(&format!("{}: {error}", path.display())))
-}
-
-pub(super) fn invalid(why: &str) -> Error {
-    Error::InvalidInput(InvalidInput::Tls(why.into()))
 }

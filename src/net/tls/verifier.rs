@@ -11,8 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::options::invalid;
-use crate::error::{Error, is_ca_used_as_end_entity};
+use crate::error::{InvalidInput, is_ca_used_as_end_entity};
 
 /// The certificates that are trusted.
 #[derive(Clone, Default)]
@@ -56,7 +55,7 @@ impl Roots {
         &self,
         verify: Verify,
         provider: &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    ) -> Result<Arc<dyn ServerCertVerifier>, InvalidInput> {
         if verify == Verify::Nothing {
             return Ok(Arc::new(AcceptsAnything));
         }
@@ -94,7 +93,7 @@ impl Roots {
         these.iter().chain(&self.added)
     }
 
-    fn store(&self) -> Result<RootCertStore, Error> {
+    fn store(&self) -> Result<RootCertStore, InvalidInput> {
         let mut store = RootCertStore::empty();
         if let Base::Mozilla = self.base {
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -256,4 +255,9 @@ impl ServerCertVerifier for AcceptsAnything {
             SignatureScheme::RSA_PKCS1_SHA1,
         ]
     }
+}
+
+/// Returns the error for options that do not work.
+pub(super) fn invalid(why: &str) -> InvalidInput {
+    InvalidInput::Tls(why.into())
 }
