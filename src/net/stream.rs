@@ -141,9 +141,18 @@ socket!(
     |_this| None,
     None,
     fn into_shared(self) -> Arc<dyn Stream> {
-        Arc::new(Guest(super::unix::without_sigpipe(self)))
+        Arc::new(Guest(without_sigpipe(self)))
     }
 );
+
+/// Returns the same socket in a type whose writes fail once the peer is gone. Before Rust 1.90 a
+/// `UnixStream` of `std` writes by `write(2)`, which raises SIGPIPE. A `TcpStream` has always
+/// written by `send(2)` with `MSG_NOSIGNAL`, and its other methods that are used here work for any
+/// socket.
+#[cfg(unix)]
+pub(super) fn without_sigpipe(stream: std::os::unix::net::UnixStream) -> TcpStream {
+    TcpStream::from(std::os::fd::OwnedFd::from(stream))
+}
 
 /// Keeps code of the caller's from being called while a thread unwinds: a second panic, in a
 /// destructor, would abort the process.

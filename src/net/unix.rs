@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::abort::AbortHandle;
 use super::blocking_pool::{Call, Pool, Serves};
 use super::deadline::Deadline;
+use super::stream::without_sigpipe;
 use crate::error::{Error, Timeout};
 
 /// Connects in another thread: that blocks without a limit while the server's backlog is full.
@@ -34,11 +34,4 @@ impl Call for Connect {
     fn run(&self) -> Self::Answer {
         UnixStream::connect(&self.0)
     }
-}
-
-/// The same socket, such that a write after the peer is gone is an error. Before Rust 1.90 a
-/// `UnixStream` of `std` writes by `write(2)`, which raises SIGPIPE; a `TcpStream` has always
-/// written by `send(2)` with `MSG_NOSIGNAL`, and all else that we do with it goes for any socket.
-pub(super) fn without_sigpipe(stream: UnixStream) -> TcpStream {
-    TcpStream::from(OwnedFd::from(stream))
 }
