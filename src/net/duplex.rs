@@ -5,8 +5,8 @@
 //!          lock tls -> read_tls, process, take plaintext -> unlock
 //! writer:  lock tls -> encrypt into a Vec -> unlock -> socket.write
 //! ```
-//! The caller keeps the writers apart (the wire lock, which comes before the TLS lock); the TLS
-//! lock is never held across a system call.
+//! The TLS lock is never held during a system call. The caller keeps the writers apart by a lock of
+//! its own, which is taken before the TLS lock.
 
 use std::fmt;
 use std::io;
@@ -24,9 +24,9 @@ use crate::sync::{AtomicBool, Mutex, now, yield_now};
 /// How long a system call may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
-    /// Not at all.
+    /// It must not block.
     Not,
-    /// Until then.
+    /// It blocks until the deadline at most.
     Until(Deadline),
 }
 
@@ -38,7 +38,7 @@ impl Wait {
         }
     }
 
-    /// Returns the timeout of a call that begins `now`, where `Some(None)` is for ever; `None` if
+    /// Returns the timeout of a call that begins `now`. `Some(None)` is no limit; `None` says that
     /// the call must not block.
     fn timeout(self, now: Instant) -> Option<Option<Duration>> {
         match self {
@@ -51,75 +51,78 @@ impl Wait {
     }
 }
 
-/// How long records are taken that have arrived when the wait is over, until plaintext comes.
+/// After the wait is over, TLS records that have already arrived are decrypted for at most this
+/// long, until one gives plaintext.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// The stream, and TLS over it.
+/// A stream, plain or with TLS over it.
 pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
     tls: Option<Session>,
-    /// Held while the stream does not block, which is for one system call: a thread whose own call
-    /// fails with `WouldBlock` too early because of that waits for it here.
+    /// Held while the stream is non-blocking, which is for one system call. Meanwhile a call of
+    /// another thread fails with `WouldBlock` at once; that thread waits for this lock, and tries
+    /// again.
     unblocked: Mutex<()>,
-    /// Both directions are ended here, whatever the stream makes of that.
+    /// Nothing is written any more, whatever the stream makes of its shutdown.
     is_shut: AtomicBool,
 }
 
-/// What the one reader keeps.
+/// The state of the one reader.
 #[derive(Debug, Default)]
 pub(crate) struct ReadHalf {
     armed: Armed,
     cipher: Cipher,
-    /// TLS wants to send something, an alert for example.
-    pub(crate) owes_tls: bool,
-    /// Bytes came from the socket, be it a part of a TLS record.
-    pub(crate) heard: bool,
+    /// TLS has output to send, an alert for example. The caller resets this, and flushes.
+    pub(crate) tls_pending: bool,
+    /// Bytes came from the socket, perhaps only a part of a TLS record. The caller resets this.
+    pub(crate) has_received: bool,
 }
 
-/// What the writers share, one at a time.
+/// The state of the writer. Several threads may write, one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct WriteHalf {
     armed: Armed,
-    /// Plaintext that is not encrypted yet; unused without TLS.
+    /// Plaintext that is not encrypted yet. Empty without TLS.
     plain: Vec<u8>,
     /// Bytes for the socket, of which the first `sent` are written.
     out: Vec<u8>,
     sent: usize,
-    taken: Taken,
+    progress: Progress,
 }
 
-/// What the stream took of what was written.
+/// How much the stream has taken of what was written to it.
 #[derive(Debug, Default)]
-struct Taken {
+struct Progress {
     bytes: u64,
-    /// It had no room for more the last time.
+    /// The last write found no room for all of its bytes.
     is_full: bool,
-    /// It had none, and then took some: the peer has read meanwhile, be it that it says nothing.
+    /// The stream was full, and then took bytes. So the peer has read, even if it sends nothing.
     made_room: bool,
 }
 
-/// A write that takes so long had to wait for room. A peer that makes room sooner, again and again,
-/// reads faster than the pace that the keepalive waits for: it needs no such sign of life.
-const WAITED: Duration = Duration::from_millis(20);
+/// A write that takes this long had to wait for room. If each write is faster, the peer reads
+/// faster than the pace that the keepalive expects, and no sign of life is needed.
+const BLOCKED: Duration = Duration::from_millis(20);
 
-impl Taken {
-    /// Notes what became of a write of so many bytes, and how long it took.
+impl Progress {
+    /// Notes the result of a write of `whole` bytes that took `time`.
     fn note(&mut self, written: &io::Result<usize>, whole: usize, time: Duration) {
         let Ok(len) = *written else {
             self.is_full = true; // Or the connection is over.
             return;
         };
         self.bytes += len as u64;
-        self.made_room |= self.is_full || time >= WAITED;
+        self.made_room |= self.is_full || time >= BLOCKED;
         self.is_full = len < whole;
     }
 }
 
-/// The longest that a read blocks on Windows.
-const LOOK_UP: Duration = Duration::from_millis(50);
-/// How often a call that must not block is made again when a signal interrupts it.
+/// The longest time that a read blocks on Windows, where a shutdown of the socket does not wake the
+/// thread that reads it.
+const WINDOWS_POLL: Duration = Duration::from_millis(50);
+/// The most attempts of a call that must not block, if signals interrupt it.
 const MAX_INTERRUPTIONS: usize = 8;
-/// The write buffer of an idle connection is not larger than this.
+/// The capacity that a write buffer of an idle connection may keep.
 const SMALL_BUFFER: usize = 2 * 1024;
 
 impl Duplex {
@@ -135,8 +138,9 @@ impl Duplex {
         &self.stream
     }
 
-    /// Reads what is there; `Ok(0)` is the end. [`io::ErrorKind::WouldBlock`] says that the wait
-    /// is over, or a little early: look at the clock and call again.
+    /// Reads at least one byte; `Ok(0)` is the end of the stream. Fails with
+    /// [`io::ErrorKind::WouldBlock`] when the wait is over, or a little earlier: look at the clock
+    /// and call again. With TLS it also fails so when [`ReadHalf::tls_pending`] becomes `true`.
     pub(crate) fn read(
         &self,
         half: &mut ReadHalf,
@@ -147,7 +151,7 @@ impl Duplex {
             return self.read_tls(tls, half, buf, wait);
         }
         let len = self.read_socket(&mut half.armed, buf, wait)?;
-        half.heard |= len > 0;
+        half.has_received |= len > 0;
         Ok(len)
     }
 
@@ -158,18 +162,18 @@ impl Duplex {
         buf: &mut [u8],
         wait: Wait,
     ) -> io::Result<usize> {
-        let owed = half.owes_tls;
+        let was_pending = half.tls_pending;
         let mut late_since = None;
         loop {
-            let decrypted = tls.decrypt(&mut half.cipher, &mut half.owes_tls, buf)?;
+            let decrypted = tls.decrypt(&mut half.cipher, &mut half.tls_pending, buf)?;
             if let Some(len) = decrypted {
                 return Ok(len);
             }
-            if half.owes_tls && !owed {
-                // To be paid before waiting for more: the peer may wait for it.
+            if half.tls_pending && !was_pending {
+                // The caller flushes before it waits for more: the peer may wait for this output.
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            // Records without plaintext do not stretch the wait.
+            // Records without plaintext do not prolong the wait.
             if wait.is_over() && now() - *late_since.get_or_insert_with(now) > GRACE {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -178,16 +182,15 @@ impl Duplex {
             if len == 0 {
                 return Ok(0);
             }
-            half.heard = true;
+            half.has_received = true;
         }
     }
 
     fn read_socket(&self, armed: &mut Armed, buf: &mut [u8], wait: Wait) -> io::Result<usize> {
         let capacity = buf.len();
         let wait = match wait {
-            // There shutting a socket down does not wake the thread that reads it.
             Wait::Until(deadline) if cfg!(windows) => {
-                Wait::Until(deadline.min(Deadline::after(Some(LOOK_UP))))
+                Wait::Until(deadline.min(Deadline::after(Some(WINDOWS_POLL))))
             }
             wait => wait,
         };
@@ -204,7 +207,7 @@ impl Duplex {
         self.tls.is_some()
     }
 
-    /// Where the next bytes to write are put.
+    /// Returns the buffer that takes the next bytes to write.
     pub(crate) fn stage<'a>(&self, half: &'a mut WriteHalf) -> &'a mut Vec<u8> {
         if self.tls.is_some() {
             return &mut half.plain;
@@ -212,31 +215,32 @@ impl Duplex {
         &mut half.out
     }
 
-    /// How many bytes were written and staged: where the next one stands. Those of TLS that are
-    /// added to what is staged are not counted yet.
+    /// Returns the position of the next byte: the number of bytes that were written or staged. What
+    /// TLS adds to staged bytes is not counted before they are encrypted.
     pub(crate) fn position(&self, half: &mut WriteHalf) -> u64 {
         let mut staged = half.out.len() - half.sent;
         if self.is_tls() {
             staged += self.stage(half).len();
         }
-        half.taken.bytes + staged as u64
+        half.progress.bytes + staged as u64
     }
 
-    /// Whether the stream took bytes, since this was asked, after it had no room for more: the peer
-    /// must have read some.
+    /// Returns whether the stream, since the last call of this method, took bytes after it had no
+    /// room for more. Then the peer must have read some.
     pub(crate) fn made_room(&self, half: &mut WriteHalf) -> bool {
-        std::mem::take(&mut half.taken.made_room)
+        std::mem::take(&mut half.progress.made_room)
     }
 
-    /// Whether there is something to flush.
+    /// Returns whether there is something to flush.
     pub(crate) fn is_staged(&self, half: &mut WriteHalf) -> bool {
         !self.stage(half).is_empty() || !half.out.is_empty()
     }
 
-    /// Writes all that was staged. [`io::ErrorKind::WouldBlock`] says that the wait is over, or a
-    /// little early; what is not written yet stays for the next flush.
-    /// [`io::ErrorKind::TimedOut`] says that a write took longer than the wait, and that nobody
-    /// knows how much of it was taken.
+    /// Writes all that was staged, and with TLS also the output of TLS. Fails with
+    /// [`io::ErrorKind::WouldBlock`] when the wait is over, or a little earlier; the next flush
+    /// goes on with what is not written yet. Fails with [`io::ErrorKind::TimedOut`] when a write
+    /// took longer than the wait and nobody knows how much of it was taken; then nothing can be
+    /// written any more.
     pub(crate) fn flush(&self, half: &mut WriteHalf, wait: Wait) -> io::Result<()> {
         if let Some(tls) = &self.tls {
             tls.encrypt(&mut half.plain, &mut half.out)?;
@@ -257,11 +261,11 @@ impl Duplex {
                     self.stream.write(rest).inspect_err(|error| timed_out = timeout(error))
                 },
             );
-            half.taken.note(&len, rest.len(), now().saturating_duration_since(begun));
+            half.progress.note(&len, rest.len(), now().saturating_duration_since(begun));
             match len {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => half.sent += checked(len, rest.len())?,
-                // Perhaps a part was taken: writing it again could double it.
+                // A part may have been taken, and would be written twice.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && timed_out => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
@@ -275,10 +279,10 @@ impl Duplex {
         Ok(())
     }
 
-    /// Gives back what a big message needed.
+    /// Frees the memory that a big message needed.
     pub(crate) fn shrink(&self, half: &mut WriteHalf) {
-        // Freed, not made smaller: the allocator keeps what is freed for the next big message,
-        // but what it cuts off it may give back to the system each time.
+        // A freed buffer stays with the allocator for the next big message. What is cut off from a
+        // buffer may go back to the system each time.
         let free = |buffer: &mut Vec<u8>| {
             if buffer.is_empty() && buffer.capacity() > SMALL_BUFFER {
                 *buffer = Vec::new();
@@ -288,36 +292,37 @@ impl Duplex {
         free(self.stage(half));
     }
 
-    /// Says that nothing more is written: `close_notify`, and FIN. What TLS has to say is written
-    /// as far as that takes no waiting.
+    /// Ends the writing direction by `close_notify` and FIN. Of what is staged it writes as much as
+    /// the system takes at once.
     pub(crate) fn finish(&self, half: &mut WriteHalf) {
         self.send_close_notify();
-        // The peer may have gone; that is no matter now.
+        // The peer may be gone, which does not matter any more.
         let _ = self.flush(half, Wait::Not);
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Gives TLS `close_notify` to say, with the next flush.
+    /// Makes the next flush send `close_notify`, if there is TLS.
     pub(crate) fn send_close_notify(&self) {
         if let Some(tls) = &self.tls {
             tls.send_close_notify();
         }
     }
 
-    /// Lets nothing be written any more; a write that has begun goes on.
+    /// Makes every later write fail. A write that has begun goes on.
     pub(crate) fn stop_writes(&self) {
         self.is_shut.store(true, Ordering::SeqCst);
     }
 
-    /// Ends both directions, and wakes the threads that block in one. Nothing is written after it.
+    /// Ends both directions, and wakes the threads that block in them. Nothing is written after
+    /// this.
     pub(crate) fn shutdown(&self) {
         self.stop_writes();
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Makes one system call that waits that long: `arm` sets the timeout, unless the call is not
-    /// to block. [`io::ErrorKind::WouldBlock`] says that the wait is over, or a little early: the
-    /// caller looks at the clock, and whether the connection should be over.
+    /// Makes one system call that blocks as long as `wait` allows; `arm` sets the timeout of the
+    /// socket. Fails with [`io::ErrorKind::WouldBlock`] when the wait is over, or a little earlier:
+    /// the caller looks at the clock, and at whether the connection should be over.
     fn call(
         &self,
         wait: Wait,
@@ -331,13 +336,13 @@ impl Duplex {
             Some(timeout) => match armed.arm(timeout, arm) {
                 Ok(()) => call().inspect_err(|error| {
                     if error.kind() == io::ErrorKind::WouldBlock {
-                        // Perhaps another thread's call must not block just now.
+                        // Another thread may have made the stream non-blocking: wait for it.
                         drop(self.unblocked.lock());
                         yield_now();
                     }
                 }),
                 // macOS and illumos refuse to set a timeout once the peer is gone, although its
-                // last bytes may wait to be read: they come before the error.
+                // last bytes may still wait to be read. These come before the error.
                 Err(failed) => self.unblocked(call).map_err(|error| match error.kind() {
                     io::ErrorKind::WouldBlock => failed,
                     _ => error,
@@ -358,7 +363,8 @@ impl Duplex {
         let _unblocked = self.unblocked.lock();
         self.stream.set_nonblocking(true)?;
         let interrupted = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
-        // A stream that somebody brought may panic, and others still use it.
+        // A stream that the caller brought may panic while other threads use it: it must block
+        // again.
         let done = catch_unwind(AssertUnwindSafe(|| {
             let mut calls = (0..MAX_INTERRUPTIONS).map(|_| call());
             calls.find(|done| !done.as_ref().is_err_and(interrupted))
@@ -366,7 +372,7 @@ impl Duplex {
         let blocks = self.stream.set_nonblocking(false);
         let done = done.unwrap_or_else(|panic| resume_unwind(panic));
         let done = done.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()));
-        // Bytes that have moved come before the error.
+        // If bytes have moved, the error waits for the next call.
         if done.is_ok() { done } else { blocks.and(done) }
     }
 }
@@ -377,12 +383,13 @@ impl fmt::Debug for Duplex {
     }
 }
 
-/// The timeout that is set at the socket, if one is known to be.
+/// The timeout that is set on the socket; `None` if it is not known.
 #[derive(Clone, Copy, Debug, Default)]
 struct Armed(Option<Option<Duration>>);
 
 impl Armed {
-    /// Sets a socket timeout only when the one that is set would fire too late, or much too early.
+    /// Sets the timeout of the socket, but only if the present one would fire too late or much too
+    /// early: that saves a system call for most reads.
     fn arm(
         &mut self,
         timeout: Option<Duration>,
@@ -390,7 +397,7 @@ impl Armed {
     ) -> io::Result<()> {
         let fits = match (self.0, timeout) {
             (Some(None), None) => true,
-            // One that fires early only makes the caller look at the clock.
+            // If it fires early, the caller looks at the clock and calls again.
             (Some(Some(armed)), Some(timeout)) => armed <= timeout + SLACK && armed >= timeout / 2,
             _ => false,
         };
@@ -403,20 +410,20 @@ impl Armed {
     }
 }
 
-/// Socket timeouts are no more exact than this anyway.
+/// A timeout may be this much longer than asked for: sockets are no more exact anyway.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// Returns whether `error`, of kind `TimedOut`, says that the system has given the connection up,
-/// and not that a timeout of ours has passed. Unix has different numbers for the two (ETIMEDOUT and
-/// EAGAIN). Windows has one (WSAETIMEDOUT): there it is the connection's if it comes too early to
-/// be ours.
+/// Returns whether `error`, of kind `TimedOut`, says that the system has given up the connection,
+/// and not that the socket's timeout has passed. Unix has different numbers for the two (ETIMEDOUT
+/// and EAGAIN). Windows has one (WSAETIMEDOUT): there the connection is given up if the error comes
+/// too early for the timeout.
 fn is_fatal(error: &io::Error, armed: Armed, took: Duration) -> bool {
     let early = || !matches!(armed.0, Some(Some(armed)) if took >= armed / 2);
     error.raw_os_error().is_some() && (cfg!(unix) || early())
 }
 
-/// Returns whether a read or write of a [`Duplex`] failed because its wait is over. After a write
-/// that says [`io::ErrorKind::TimedOut`] nothing can be written any more.
+/// Returns whether a read or a flush of a [`Duplex`] failed because its wait is over. After a flush
+/// that failed with [`io::ErrorKind::TimedOut`] nothing can be written any more.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     match error.kind() {
         io::ErrorKind::WouldBlock => true,
@@ -425,7 +432,7 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
     }
 }
 
-/// A stream that somebody brought may lie about how much it did.
+/// Checks the length that a stream returns: one that the caller brought may be wrong about it.
 fn checked(len: usize, capacity: usize) -> io::Result<usize> {
     if len > capacity {
         return Err(io::Error::other("the stream says that it moved more bytes than it could"));

@@ -398,7 +398,7 @@ impl Receiver {
 
     /// Flushes what is pending as far as that takes no waiting.
     fn flush_pending(&mut self) {
-        if std::mem::take(&mut self.half.owes_tls) {
+        if std::mem::take(&mut self.half.tls_pending) {
             self.wire.note_tls();
             self.pending = true;
         }
@@ -452,12 +452,12 @@ impl Receiver {
         // A peer is dead only if nothing is waiting to be read.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
         let mut read = self.wire.read(&mut self.half, self.decoder.space(), wait);
-        if self.half.owes_tls && matches!(&read, Err(error) if is_timeout(error)) {
+        if self.half.tls_pending && matches!(&read, Err(error) if is_timeout(error)) {
             // It came back to say something, and may not have looked what waits to be read.
             self.flush_pending();
             read = self.wire.read(&mut self.half, self.decoder.space(), Wait::Not);
         }
-        if std::mem::take(&mut self.half.heard) && self.timer.is_waiting() {
+        if std::mem::take(&mut self.half.has_received) && self.timer.is_waiting() {
             self.timer.heard(sync::now());
             dying = false;
         }

@@ -1,5 +1,5 @@
-//! What stands for TLS without the feature `tls`. There is no value of the types that stand for a
-//! connection, so the compiler leaves out all that would use one.
+//! Stands for TLS without the feature `tls`. The types of a connection have no value, so the
+//! compiler leaves out the code that would use one.
 
 #![allow(clippy::needless_pass_by_ref_mut)] // The signatures are those of the feature.
 
@@ -14,7 +14,7 @@ use super::opening::Opening;
 use super::stream::Stream;
 use crate::error::{Error, InvalidInput};
 
-/// There is nothing to choose.
+/// Stands for the options of TLS: there are none.
 #[derive(Clone)]
 pub(crate) struct TlsOptions(());
 
@@ -82,12 +82,12 @@ impl Session {
     }
 }
 
-/// No error is one of TLS.
+/// Returns the I/O error: none is one of TLS.
 pub(crate) fn error_within(error: io::Error) -> Result<Infallible, io::Error> {
     Err(error)
 }
 
-/// Not asked: [`prepare`] fails for every host.
+/// Returns `true` for every host: [`prepare`] fails anyway.
 pub(crate) fn can_name(_: &Host<String>) -> bool {
     true
 }

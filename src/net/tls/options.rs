@@ -60,11 +60,13 @@ use crate::error::{Error, InvalidInput};
 /// * RSA-PSS only with a salt as long as the hash.
 /// * X.509 version 3, with the names in `subjectAltName`: the common name is not looked at.
 ///
-/// The way out is a `ClientConfig` with another crypto provider ([`from_rustls`](Self::from_rustls)),
-/// `aws-lc-rs` for example, which knows P-521 and ECDSA with SHA-512; or a stream of your own over
-/// another TLS library ([`Builder::connect_over`](crate::Builder::connect_over)). In a test
-/// [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) takes any certificate that
-/// a server shows (one with a key on P-521 shows none by TLS 1.2, because that curve is not offered).
+/// The way out is a `ClientConfig` with another crypto provider
+/// ([`from_rustls`](Self::from_rustls)), `aws-lc-rs` for example, which knows P-521 and ECDSA with
+/// SHA-512; or a stream of your own over another TLS library
+/// ([`Builder::connect_over`](crate::Builder::connect_over)). In a test
+/// [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) takes any certificate
+/// that a server shows (one with a key on P-521 shows none by TLS 1.2, because that curve is not
+/// offered).
 #[derive(Clone, Default)]
 pub struct TlsOptions {
     settings: Settings,
@@ -219,8 +221,8 @@ impl TlsOptions {
     }
 
     /// Accepts a certificate of any name, if it is otherwise valid: whoever has one that the roots
-    /// trust can sit in between. With Mozilla's roots that is everybody who has a domain. A redirect
-    /// to another host takes this along.
+    /// trust can sit in between. With Mozilla's roots that is everybody who has a domain. A
+    /// redirect to another host takes this along.
     #[must_use]
     pub fn danger_accept_any_name(self) -> Self {
         self.change(|settings| settings.verify = Verify::NotTheName)

@@ -1,4 +1,4 @@
-//! TLS as a stream to speak over: TLS with an `https` proxy, under TLS with the server.
+//! TLS as a [`Stream`]: TLS with an `https` proxy, over which TLS with the server is spoken.
 
 use std::io;
 use std::mem;
@@ -11,18 +11,18 @@ use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf};
 use crate::net::stream::Stream;
 use crate::sync::Mutex;
 
-/// How much is encrypted at a time.
+/// The most bytes that are encrypted at once.
 const CHUNK: usize = 64 * 1024;
 
-/// One thread may read while others write, one at a time, as with a socket.
+/// A TLS connection that is read and written like a socket, also from different threads.
 #[derive(Debug)]
 pub(crate) struct TlsStream {
     duplex: Duplex,
     reading: Mutex<ReadHalf>,
     writing: Mutex<Writing>,
-    /// The reader found that TLS has something to say, a key update for example; paid by whoever
-    /// has `writing`.
-    owes_tls: AtomicBool,
+    /// TLS has output to send, as the reader found: a key update for example. The thread that holds
+    /// `writing` flushes it.
+    tls_pending: AtomicBool,
     nonblocking: AtomicBool,
     read_timeout: Mutex<Option<Duration>>,
     write_timeout: Mutex<Option<Duration>>,
@@ -31,19 +31,19 @@ pub(crate) struct TlsStream {
 #[derive(Debug, Default)]
 struct Writing {
     half: WriteHalf,
-    /// So many of the caller's bytes are encrypted, but not all written yet. The caller has not
-    /// been told, and brings them again.
+    /// The number of the caller's bytes that are encrypted, but not all written yet. The caller was
+    /// told that none were taken, so its next call brings them again.
     begun: usize,
 }
 
 impl TlsStream {
-    /// Over a connection whose TLS handshake is done.
+    /// Makes a stream of a connection whose TLS handshake is done.
     pub(crate) fn new(duplex: Duplex) -> Self {
         Self {
             duplex,
             reading: Mutex::default(),
             writing: Mutex::default(),
-            owes_tls: AtomicBool::new(false),
+            tls_pending: AtomicBool::new(false),
             nonblocking: AtomicBool::new(false),
             read_timeout: Mutex::new(None),
             write_timeout: Mutex::new(None),
@@ -57,18 +57,19 @@ impl TlsStream {
         Wait::Until(Deadline::after(*timeout.lock()))
     }
 
-    /// Writes what TLS has to say, without waiting; whoever is writing does it afterwards.
-    fn pay(&self) {
-        while self.owes_tls.load(Ordering::SeqCst) {
+    /// Writes the output of TLS, without waiting. A thread that is writing does this when it is
+    /// done.
+    fn flush_tls(&self) {
+        while self.tls_pending.load(Ordering::SeqCst) {
             let Some(mut writing) = self.writing.try_lock() else { return };
-            if self.owes_tls.swap(false, Ordering::SeqCst) {
-                // What does not go out now does with the next bytes.
+            if self.tls_pending.swap(false, Ordering::SeqCst) {
+                // The next write sends what the system does not take now.
                 let _ = self.duplex.flush(&mut writing.half, Wait::Not);
             }
         }
     }
 
-    fn write_piece(&self, writing: &mut Writing, bytes: &[u8]) -> io::Result<usize> {
+    fn write_chunk(&self, writing: &mut Writing, bytes: &[u8]) -> io::Result<usize> {
         let wait = self.wait(&self.write_timeout);
         if writing.begun == 0 {
             writing.begun = bytes.len().min(CHUNK);
@@ -85,18 +86,18 @@ impl Stream for TlsStream {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut half = self.reading.lock();
         let read = self.duplex.read(&mut half, buf, self.wait(&self.read_timeout));
-        if mem::take(&mut half.owes_tls) {
-            self.owes_tls.store(true, Ordering::SeqCst);
-            self.pay();
+        if mem::take(&mut half.tls_pending) {
+            self.tls_pending.store(true, Ordering::SeqCst);
+            self.flush_tls();
         }
         read
     }
 
-    /// After [`WouldBlock`](io::ErrorKind::WouldBlock) the next call must bring the same bytes, as
-    /// [`Duplex::flush`] does.
+    /// Takes some of `buf`. After [`WouldBlock`](io::ErrorKind::WouldBlock) the next call must
+    /// bring the same bytes, as those of [`Duplex::flush`] do.
     fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let written = self.write_piece(&mut self.writing.lock(), buf);
-        self.pay();
+        let written = self.write_chunk(&mut self.writing.lock(), buf);
+        self.flush_tls();
         written
     }
 

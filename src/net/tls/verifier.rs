@@ -139,7 +139,8 @@ impl Verifier {
         let certificate = ParsedCertificate::try_from(certificate)?;
         let no_roots = RootCertStore::empty();
         // The dates are checked first, then whether it is an authority's, then what it is for; then
-        // an issuer is looked for, and there is none. So these two errors say that the dates are good.
+        // an issuer is looked for, and there is none. So these two errors say that the dates are
+        // good.
         match verify_server_cert_signed_by_trust_anchor(
             &certificate,
             &no_roots,
@@ -202,8 +203,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Accepts what it is shown. To check a signature the certificate would have to be understood, which
-/// fails for some; and what a key that anybody can make has signed proves nothing.
+/// Accepts what it is shown. To check a signature the certificate would have to be understood,
+/// which fails for some; and what a key that anybody can make has signed proves nothing.
 #[derive(Debug)]
 struct AcceptsAnything;
 
