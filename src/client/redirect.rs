@@ -22,7 +22,8 @@ impl RequestContext {
         Ok(Self { server: ServerUrl::parse(url)?, redirects: 0, is_first_origin: true })
     }
 
-    /// Returns the context of the request that the server redirects to. Fails after `max` redirects.
+    /// Returns the context of the request that the server redirects to. Fails after `max`
+    /// redirects.
     pub(crate) fn next(
         &self,
         response: Option<&Response>,

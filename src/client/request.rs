@@ -95,8 +95,8 @@ fn authorization(
     config.authorization.as_ref().or(url.as_ref()).map(Authorization::value).transpose()
 }
 
-/// Returns the value of `Cookie`: the cookies of the store whose names the caller does not give, then
-/// the caller's, unchanged.
+/// Returns the value of `Cookie`: the cookies of the store whose names the caller does not give,
+/// then the caller's, unchanged.
 fn cookies(
     config: &Config,
     context: &RequestContext,

@@ -28,8 +28,8 @@ struct State {
     wake: Option<Wake>,
 }
 
-/// Reaches whoever blocks. It may call a stream of the caller's, so it is neither called nor dropped
-/// under the lock.
+/// Reaches whoever blocks. It may call a stream of the caller's, so it is neither called nor
+/// dropped under the lock.
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
 impl AbortHandle {

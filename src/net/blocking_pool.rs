@@ -17,8 +17,8 @@ use super::deadline::Deadline;
 use crate::error::{Error, Timeout};
 
 /// The most threads of one kind of calls; beyond that a call waits until another one comes back. A
-/// thread takes no more than a few pages while it is stuck, but its stack of 2 MiB must fit into the
-/// address space of a 32-bit process.
+/// thread takes no more than a few pages while it is stuck, but its stack of 2 MiB must fit into
+/// the address space of a 32-bit process.
 const MAX_THREADS: usize = 256;
 /// A group whose n calls are all stuck gets one more when the last of them began 2^n times this
 /// long ago, and somebody still asks. So one lost answer does not spoil a name for ever, and

@@ -34,8 +34,8 @@ pub(crate) fn ask(
         return Err(ExchangeError::Timeout);
     }
     match (read_answer(exchange, peer), sent) {
-        // A peer that refuses may do so before it has read all. Then its answer, or an alert of TLS,
-        // tells more than the error of the write; other errors of the read tell less.
+        // A peer that refuses may do so before it has read all. Then its answer, or an alert of
+        // TLS, tells more than the error of the write; other errors of the read tell less.
         (Err(ExchangeError::Timeout | ExchangeError::Eof | ExchangeError::Io(_)), Err(error)) => {
             Err(error)
         }

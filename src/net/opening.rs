@@ -83,8 +83,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Brings the deadline forward, to `timeout` from now at the latest. With zero nothing waits any
-    /// more.
+    /// Brings the deadline forward, to `timeout` from now at the latest. With zero nothing waits
+    /// any more.
     pub(crate) fn shorten(&mut self, timeout: Duration) {
         self.opening.deadline = self.opening.deadline.min(Deadline::after(Some(timeout)));
     }

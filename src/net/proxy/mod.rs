@@ -90,8 +90,8 @@ impl Proxy {
     ///
     /// # Errors
     /// [`InvalidInput::Proxy`] for any other scheme, a host or port that makes no sense, anything
-    /// after the port, and credentials that a proxy of this scheme cannot be given; `https` needs the
-    /// feature `tls`.
+    /// after the port, and credentials that a proxy of this scheme cannot be given; `https` needs
+    /// the feature `tls`.
     pub fn new(url: &str) -> Result<Self, Error> {
         Ok(Self::parse(url.trim())?)
     }
