@@ -16,15 +16,15 @@ use crate::net::duplex::{Duplex, is_timeout};
 use crate::net::opening::{Exchange, Opening};
 use crate::net::stream::Stream;
 
-/// A TLS connection that has said nothing yet.
+/// A TLS connection whose handshake has not begun.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     connection: ClientConnection,
-    /// Names what is trusted, for an error.
+    /// The names of the roots that are trusted, for the text of an error.
     trusted: String,
 }
 
-/// Prepares TLS with `host`. Fails before any socket is opened if the options do not work.
+/// Prepares TLS with `host`. Fails, before any socket is opened, if the options do not work.
 pub(crate) fn prepare(options: &TlsOptions, host: &Host<String>) -> Result<Prepared, Error> {
     let connection = ClientConnection::new(options.config()?, options.name(host)?)
         .map_err(|error| invalid(&error.to_string()))?;
@@ -62,7 +62,7 @@ impl Prepared {
             }
             let mut received = &buffer[..len];
             while !received.is_empty() {
-                // After close_notify rustls takes no more.
+                // After close_notify rustls takes no more bytes.
                 if tls.read_tls(&mut received).map_err(failed)? == 0 {
                     break;
                 }
@@ -78,7 +78,7 @@ impl Prepared {
         Ok(Duplex::new(stream, Some(Session::new(tls))))
     }
 
-    /// Does the TLS handshake, and gives TLS as a stream to speak over.
+    /// Does the TLS handshake, and returns a stream that speaks TLS.
     pub(crate) fn open_stream(
         self,
         stream: Arc<dyn Stream>,

@@ -1,4 +1,4 @@
-//! How TLS is spoken, and whom it trusts.
+//! The options of TLS: which certificates are trusted, and what is shown to the server.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,18 +18,38 @@ use super::verifier::Base;
 use super::verifier::{Roots, Verify, invalid};
 use crate::error::{Error, InvalidInput};
 
-/// How TLS is spoken and whom it trusts. Cheap to clone; clones share one configuration, made
-/// at the first connection, so that later connections resume its sessions.
+/// Holds the options of TLS: which certificates are trusted, which names they must have, and what
+/// is shown to the server. [`Builder::tls`](crate::Builder::tls) takes it for connections to
+/// servers, and [`Proxy::tls`](crate::proxy::Proxy::tls) for those to `https` proxies.
+///
+/// A clone is cheap. All clones share one configuration, which is made at the first connection, so
+/// that later connections resume sessions.
+///
+/// # Examples
+///
+/// To trust an authority of your own, and to check a name that is not the URL's host:
 ///
 /// ```no_run
 /// use landline::Builder;
 /// use landline::tls::TlsOptions;
+///
 /// let tls = TlsOptions::new().ca_pem_file("ca.pem")?.server_name("internal.example");
-/// let ws = Builder::new().tls(tls).connect("wss://10.1.2.3/feed")?;
+/// let mut ws = Builder::new().tls(tls).connect("wss://10.1.2.3/feed")?;
 /// # Ok::<(), landline::Error>(())
 /// ```
 ///
-/// # Whom it trusts
+/// To show a client certificate, and to accept TLS 1.3 only:
+///
+/// ```no_run
+/// use landline::Builder;
+/// use landline::tls::TlsOptions;
+///
+/// let tls = TlsOptions::new().client_certificate_files("me.pem", "me.key")?.tls13_only();
+/// let mut ws = Builder::new().tls(tls).connect("wss://example.com/")?;
+/// # Ok::<(), landline::Error>(())
+/// ```
+///
+/// # Trust
 ///
 /// | | Mozilla's roots | those of the operating system | certificates of yours |
 /// |---|---|---|---|
@@ -39,16 +59,16 @@ use crate::error::{Error, InvalidInput};
 /// | `native_roots` (feature `native-roots`) | | yes | |
 /// | `add_native_roots` (feature `native-roots`) | as before | yes, too | as before |
 ///
-/// A server is trusted if its certificate leads to one of these, or *is* one of yours, byte for
-/// byte: a self-signed certificate such as `openssl req -x509` makes can be given as it is. Name
-/// and dates must be right either way.
+/// A server is trusted if its certificate leads to one of these, or if its certificate *is* one of
+/// yours, byte for byte. So a self-signed certificate such as `openssl req -x509` makes can be
+/// given as it is. The name and the dates must be right in both cases.
 ///
-/// Roots and the `danger_` switches hold for every server that one connection leads to: a redirect
-/// takes them along to another host.
+/// The roots and the `danger_` switches hold for every server that one connection leads to, also
+/// for another host after a redirect.
 ///
-/// # What it cannot do
+/// # Limits
 ///
-/// The cryptography is *ring*'s:
+/// The cryptography is that of *ring*:
 ///
 /// * TLS 1.3 and 1.2, nothing older. Of TLS 1.2 only ECDHE with AES-GCM or ChaCha20-Poly1305: a
 ///   server that knows only CBC suites, or only RSA or DHE key exchange, ends the handshake with
@@ -60,19 +80,19 @@ use crate::error::{Error, InvalidInput};
 /// * RSA-PSS only with a salt as long as the hash.
 /// * X.509 version 3, with the names in `subjectAltName`: the common name is not looked at.
 ///
-/// The way out is a `ClientConfig` with another crypto provider
-/// ([`from_rustls`](Self::from_rustls)), `aws-lc-rs` for example, which knows P-521 and ECDSA with
-/// SHA-512; or a stream of your own over another TLS library
-/// ([`Builder::connect_over`](crate::Builder::connect_over)). In a test
-/// [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) takes any certificate
-/// that a server shows (one with a key on P-521 shows none by TLS 1.2, because that curve is not
-/// offered).
+/// If a server needs more, there are two ways. Give [`from_rustls`](Self::from_rustls) a
+/// `ClientConfig` with another crypto provider: `aws-lc-rs`, for example, knows P-521 and ECDSA
+/// with SHA-512. Or give [`Builder::connect_over`](crate::Builder::connect_over) a stream over
+/// another TLS library. In a test,
+/// [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) accepts any certificate
+/// that a server shows. (By TLS 1.2 a server with a key on P-521 shows none, because that curve is
+/// not offered.)
 #[derive(Clone, Default)]
 pub struct TlsOptions {
     settings: Settings,
     /// Made at the first connection.
     config: Arc<OnceLock<Arc<ClientConfig>>>,
-    /// It was given, and stays as it is.
+    /// The configuration was given by the caller, so no setting changes it.
     pub(super) given: bool,
 }
 
@@ -87,20 +107,40 @@ struct Settings {
 }
 
 impl TlsOptions {
-    /// Mozilla's roots, TLS 1.2 and 1.3, the URL's host as server name.
+    /// Returns the defaults: Mozilla's roots, TLS 1.2 and 1.3, the URL's host as server name.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The defaults, made once, so that sessions are resumed without further ado.
+    /// Returns the defaults, of which all clones share the sessions.
     pub(crate) fn shared() -> Self {
         static SHARED: OnceLock<TlsOptions> = OnceLock::new();
         SHARED.get_or_init(Self::new).clone()
     }
 
-    /// A configuration of your own; all other options but [`server_name`](Self::server_name) are
-    /// then of no effect. WebSocket needs HTTP/1.1, so offer no other ALPN protocol.
+    /// Uses a configuration of your own. All other options except
+    /// [`server_name`](Self::server_name) have no effect then. WebSocket needs HTTP/1.1, so offer
+    /// no other ALPN protocol.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use landline::Builder;
+/// use landline::tls::TlsOptions;
+    /// use rustls::crypto::ring;
+    /// use rustls::{ClientConfig, RootCertStore};
+    ///
+    /// let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    /// let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ///     .with_safe_default_protocol_versions()?
+    ///     .with_root_certificates(roots)
+    ///     .with_no_client_auth();
+    /// let builder = Builder::new().tls(TlsOptions::from_rustls(Arc::new(config)));
+    /// # Ok::<(), rustls::Error>(())
+    /// ```
     #[must_use]
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
         Self {
@@ -110,17 +150,17 @@ impl TlsOptions {
         }
     }
 
-    /// Trusts these certificates *instead of* Mozilla's roots or the operating system's: PEM, one
-    /// or several. Called again, it adds. A redirect to another host takes them along.
+    /// Trusts the certificates in `pem` *instead of* Mozilla's roots or those of the operating
+    /// system. Another call adds more. After a redirect to another host they are trusted too.
     ///
     /// # Errors
-    /// [`InvalidInput::Tls`] if there is no certificate in it, or a malformed one.
+    /// [`InvalidInput::Tls`] if `pem` holds no certificate, or a malformed one.
     pub fn ca_pem(self, pem: &[u8]) -> Result<Self, Error> {
         let found = certificates(pem)?;
         Ok(self.change(|settings| settings.roots.replace(found)))
     }
 
-    /// As [`ca_pem`](Self::ca_pem), from a file.
+    /// Does the same as [`ca_pem`](Self::ca_pem) with the contents of a file.
     ///
     /// # Errors
     /// Also [`InvalidInput::Tls`] if the file cannot be read.
@@ -128,18 +168,18 @@ impl TlsOptions {
         self.ca_pem(&read(path.as_ref())?)
     }
 
-    /// Trusts these certificates *besides* all others that are trusted, Mozilla's roots for
-    /// example: PEM, one or several. The order of the calls does not matter. A redirect to another
-    /// host takes them along.
+    /// Trusts the certificates in `pem` *besides* all others that are trusted, for example
+    /// Mozilla's roots. The order of the calls does not matter. After a redirect to another host
+    /// they are trusted too.
     ///
     /// # Errors
-    /// [`InvalidInput::Tls`] if there is no certificate in it, or a malformed one.
+    /// [`InvalidInput::Tls`] if `pem` holds no certificate, or a malformed one.
     pub fn add_ca_pem(self, pem: &[u8]) -> Result<Self, Error> {
         let found = certificates(pem)?;
         Ok(self.change(|settings| settings.roots.added.extend(found)))
     }
 
-    /// As [`add_ca_pem`](Self::add_ca_pem), from a file.
+    /// Does the same as [`add_ca_pem`](Self::add_ca_pem) with the contents of a file.
     ///
     /// # Errors
     /// Also [`InvalidInput::Tls`] if the file cannot be read.
@@ -147,28 +187,30 @@ impl TlsOptions {
         self.add_ca_pem(&read(path.as_ref())?)
     }
 
-    /// Trusts what the operating system trusts *instead of* Mozilla's roots and of what was given
-    /// to [`ca_pem`](Self::ca_pem) before; `SSL_CERT_FILE` and `SSL_CERT_DIR` replace that.
+    /// Trusts the roots of the operating system *instead of* Mozilla's and of those that were given
+    /// to [`ca_pem`](Self::ca_pem) before. If the variable `SSL_CERT_FILE` or
+    /// `SSL_CERT_DIR` is set, the roots that it names are taken instead.
     #[cfg(feature = "native-roots")]
     #[must_use]
     pub fn native_roots(self) -> Self {
         self.change(|settings| settings.roots.base = Base::Native)
     }
 
-    /// Trusts what the operating system trusts *besides* all others that are trusted. That there is
-    /// nothing is no error. The order of the calls does not matter.
+    /// Trusts the roots of the operating system *besides* all others that are trusted. It is no
+    /// error if the system has none. The order of the calls does not matter.
     #[cfg(feature = "native-roots")]
     #[must_use]
     pub fn add_native_roots(self) -> Self {
         self.change(|settings| settings.roots.native_too = true)
     }
 
-    /// Shows this certificate to servers that ask for one: the chain, leaf first, and its private
-    /// key (PKCS #8, PKCS #1 or SEC 1), both PEM.
+    /// Shows a certificate to servers that ask for one. `chain` holds the certificates, the
+    /// client's own first, and `key` its private key (PKCS #8, PKCS #1 or SEC 1). Both are PEM.
     ///
     /// # Errors
-    /// [`InvalidInput::Tls`] if either is missing or malformed. An encrypted key is refused:
-    /// decrypt it first. Connecting fails with it if the two do not belong together.
+    /// [`InvalidInput::Tls`] if either is missing or malformed, or if the key is encrypted: decrypt
+    /// it first. Connecting fails with the same error if the key does not belong to the
+    /// certificate.
     pub fn client_certificate_pem(self, chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
@@ -176,7 +218,8 @@ impl TlsOptions {
         Ok(self.change(|settings| settings.client = Some(Arc::new((chain, key)))))
     }
 
-    /// As [`client_certificate_pem`](Self::client_certificate_pem), from files.
+    /// Does the same as [`client_certificate_pem`](Self::client_certificate_pem) with the contents
+    /// of two files.
     ///
     /// # Errors
     /// Also [`InvalidInput::Tls`] if a file cannot be read.
@@ -188,47 +231,47 @@ impl TlsOptions {
         self.client_certificate_pem(&read(chain.as_ref())?, &read(key.as_ref())?)
     }
 
-    /// The name that is sent (SNI) and that the certificate must have, instead of the URL's host:
-    /// a DNS name or an IP address.
+    /// Sets the name that is sent to the server (SNI) and that its certificate must have: a DNS
+    /// name or an IP address. Default: the URL's host.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.settings.server_name = Some(name.into());
         self
     }
 
-    /// Refuses TLS 1.2. Default: 1.2 and 1.3.
+    /// Refuses TLS 1.2. Default: TLS 1.2 and 1.3 are spoken.
     #[must_use]
     pub fn tls13_only(self) -> Self {
         self.change(|settings| settings.tls13_only = true)
     }
 
-    /// Appends the session's secrets to the file that `SSLKEYLOGFILE` names, for Wireshark. The
-    /// variable alone does nothing. Default: off.
+    /// Appends the secrets of each session to the file that the variable `SSLKEYLOGFILE` names, so
+    /// that Wireshark can decrypt it. The variable alone does nothing. Default: off.
     #[must_use]
     pub fn key_log(self) -> Self {
         self.change(|settings| settings.key_log = true)
     }
 
-    /// Accepts whatever a server shows: no name, date, issuer or form of its certificate is
-    /// checked, and neither is the signature by which it proves to have the key.
+    /// Accepts every certificate. Neither its name, dates, issuer and form are checked, nor the
+    /// signature by which the server proves that it has the key.
     ///
-    /// **Nobody is authenticated.** The connection is encrypted, but whoever sits in between can
-    /// read and change everything. A redirect to another host takes this along, and a client
-    /// certificate is shown to whoever answers. The roots are of no effect.
+    /// **Nobody is authenticated.** The connection is encrypted, but an attacker in between can
+    /// read and change everything. The same holds after a redirect to another host. A client
+    /// certificate is shown to anyone who answers. The roots have no effect.
     #[must_use]
     pub fn danger_accept_any_certificate(self) -> Self {
         self.change(|settings| settings.verify = Verify::Nothing)
     }
 
-    /// Accepts a certificate of any name, if it is otherwise valid: whoever has one that the roots
-    /// trust can sit in between. With Mozilla's roots that is everybody who has a domain. A
-    /// redirect to another host takes this along.
+    /// Accepts a certificate of any name, if it is otherwise valid. So an attacker in between needs
+    /// only some certificate that the roots trust. With Mozilla's roots, everybody who has a domain
+    /// can get one. The same holds after a redirect to another host.
     #[must_use]
     pub fn danger_accept_any_name(self) -> Self {
         self.change(|settings| settings.verify = Verify::NotTheName)
     }
 
-    /// A changed configuration is not the one that the clones share.
+    /// Changes a setting, and leaves the configuration that the clones share.
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         if self.given {
             return self;
@@ -238,8 +281,9 @@ impl TlsOptions {
         self
     }
 
-    /// For a server that the caller does not know, because a redirect led to it: no client
-    /// certificate, no session that one was shown in, and the name is that of the URL.
+    /// Returns the options for a server that the caller does not know, because a redirect led to
+    /// it: without client certificate, without the sessions in which one was shown, and with the
+    /// URL's host as server name.
     pub(crate) fn for_stranger(&self) -> Self {
         let mut options = self.clone();
         options.settings.server_name = None;
@@ -256,7 +300,7 @@ impl TlsOptions {
         options
     }
 
-    /// Names the roots that are trusted, for an error.
+    /// Returns the names of the roots that are trusted, for the text of an error.
     pub(super) fn describe_roots(&self) -> String {
         self.settings.roots.describe()
     }
@@ -315,8 +359,8 @@ impl Settings {
     }
 }
 
-/// The certificate that we show, and its key. What the certificate says is the server's matter: it
-/// is not read here, because rustls understands only version 3 of X.509.
+/// Returns the client certificate and its key. The certificate is not parsed, because rustls
+/// understands only version 3 of X.509, and the server may accept others.
 fn client_key(
     chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
@@ -325,7 +369,7 @@ fn client_key(
     let key = provider.key_provider.load_private_key(key.clone_key());
     let key = key.map_err(|error| invalid(&format!("private key: {error}")))?;
     if let (Some(public), Some(leaf)) = (key.public_key(), chain.first()) {
-        // A certificate holds the public key in just this form.
+        // A certificate holds the public key in exactly this form.
         if !leaf.windows(public.len()).any(|part| part == &*public) {
             return Err(invalid("the private key does not belong to the client certificate"));
         }
@@ -333,7 +377,7 @@ fn client_key(
     Ok(CertifiedKey::new(chain.to_vec(), key))
 }
 
-/// Shows no certificate to anybody.
+/// Shows no certificate to any server.
 #[derive(Debug)]
 struct NoCertificate;
 
@@ -347,15 +391,15 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
-/// Whether certificates can name the host.
+/// Returns whether a certificate can name the host.
 pub(crate) fn can_name(host: &Host<String>) -> bool {
     server_name(host).is_some()
 }
 
-/// The host as certificates name it; not every host of a URL is one that they can.
+/// Returns the host as certificates name it; `None` for a host of a URL that they cannot name.
 fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
     match host {
-        // The certificate has the name without the dot of the root.
+        // In a certificate the name has no dot at its end.
         Host::Domain(name) => {
             ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok()
         }

@@ -1,4 +1,4 @@
-//! Whom TLS trusts: the roots, and the checks of the certificate that a server shows.
+//! The roots that TLS trusts, and the checks of the certificate that a server shows.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::error::{InvalidInput, is_ca_used_as_end_entity};
 #[derive(Clone, Default)]
 pub(super) struct Roots {
     pub(super) base: Base,
-    /// Those of the operating system too.
+    /// The roots of the operating system are trusted besides the base.
     pub(super) native_too: bool,
-    /// These too.
+    /// Certificates that are trusted besides the base.
     pub(super) added: Vec<CertificateDer<'static>>,
 }
 
@@ -50,7 +50,7 @@ impl Roots {
         }
     }
 
-    /// What checks the certificates of servers.
+    /// Returns the code that checks the certificates of servers.
     pub(super) fn verifier(
         &self,
         verify: Verify,
@@ -71,7 +71,7 @@ impl Roots {
         }))
     }
 
-    /// Names the trusted certificates, for an error.
+    /// Returns the names of the trusted certificates, for the text of an error.
     pub(super) fn describe(&self) -> String {
         let base = match self.base {
             Base::Mozilla => "Mozilla's roots",
@@ -84,7 +84,7 @@ impl Roots {
         format!("{base}{native}{added}")
     }
 
-    /// The certificates that the caller gave.
+    /// Returns the certificates that the caller gave.
     fn given(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         let these = match &self.base {
             Base::These(these) => &these[..],
@@ -128,8 +128,8 @@ struct Verifier {
 }
 
 impl Verifier {
-    /// Checks a certificate that the caller gave: it needs nobody to vouch for it, but the dates
-    /// and the name must be right.
+    /// Checks a certificate that the caller gave. It needs no issuer, but the dates and the name
+    /// must be right.
     fn verify_given(
         &self,
         certificate: &CertificateDer<'_>,
@@ -138,9 +138,9 @@ impl Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let certificate = ParsedCertificate::try_from(certificate)?;
         let no_roots = RootCertStore::empty();
-        // The dates are checked first, then whether it is an authority's, then what it is for; then
-        // an issuer is looked for, and there is none. So these two errors say that the dates are
-        // good.
+        // The checks come in this order: the dates, whether it is the certificate of an authority,
+        // its purpose, its issuer. No issuer is found, because there are no roots. So these two
+        // errors say that the dates are good.
         match verify_server_cert_signed_by_trust_anchor(
             &certificate,
             &no_roots,
@@ -150,7 +150,7 @@ impl Verifier {
         ) {
             Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
             Err(error) if is_ca_used_as_end_entity(&error) => {}
-            verdict => verdict?,
+            checked => checked?,
         }
         verify_server_name(&certificate, name)?;
         Ok(ServerCertVerified::assertion())
@@ -166,17 +166,17 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = if self.given.iter().any(|given| given == certificate) {
+        let checked = if self.given.iter().any(|given| given == certificate) {
             self.verify_given(certificate, name, now)
         } else {
             self.chains.verify_server_cert(certificate, intermediates, name, ocsp, now)
         };
-        match verdict {
-            // The name is looked at last, so all else is right.
+        match checked {
+            // The name is checked last, so everything else is right.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.any_name => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
+            checked => checked,
         }
     }
 
@@ -203,8 +203,9 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Accepts what it is shown. To check a signature the certificate would have to be understood,
-/// which fails for some; and what a key that anybody can make has signed proves nothing.
+/// Accepts every certificate and every signature. A signature proves nothing here, because anybody
+/// can make a key and a certificate for it. Checking it would fail for certificates that are not
+/// understood.
 #[derive(Debug)]
 struct AcceptsAnything;
 
@@ -238,7 +239,7 @@ impl ServerCertVerifier for AcceptsAnything {
         Ok(HandshakeSignatureValid::assertion())
     }
 
-    /// All that a server may have a key for.
+    /// Returns the schemes of all keys that a server may have.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![
             SignatureScheme::ECDSA_NISTP256_SHA256,
