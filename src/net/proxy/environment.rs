@@ -1,5 +1,5 @@
-//! The proxy that environment variables name. They were written for other programs, and are read as
-//! those programs read them.
+//! The proxy that environment variables name. The variables were written for other programs, so
+//! they are read as those programs read them.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,15 +18,17 @@ impl Proxy {
     /// [`Builder::proxy`](crate::Builder::proxy).
     ///
     /// # Errors
-    /// [`InvalidInput::Url`] as for connecting. [`InvalidInput::Proxy`] if a variable names a
-    /// proxy that cannot be used: with credentials that it cannot be given, or by `https` without
-    /// the feature `tls`. It is not gone around.
+    /// [`InvalidInput::Url`], as when connecting. [`InvalidInput::Proxy`] if the proxy that a
+    /// variable names cannot be used: its credentials cannot be sent by its protocol, or its scheme
+    /// is `https` and the feature `tls` is off. landline does not connect directly then.
     pub fn from_environment(url: &str) -> Result<Option<Self>, Error> {
         Ok(proxy_for(&ServerUrl::parse(url)?)?)
     }
 
-    /// Does the same as [`from_environment`](Self::from_environment) with variables that are kept
-    /// elsewhere: `variable` is asked for the value of each name.
+    /// Does the same as [`from_environment`](Self::from_environment) with variables that come from
+    /// elsewhere: `variable` returns the value of the variable with a name.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use landline::proxy::Proxy;
@@ -43,7 +45,7 @@ impl Proxy {
     /// ```
     ///
     /// # Errors
-    /// As [`from_environment`](Self::from_environment).
+    /// Those of [`from_environment`](Self::from_environment).
     pub fn from_variables(
         url: &str,
         variable: impl Fn(&str) -> Option<OsString>,
@@ -62,18 +64,18 @@ fn named_by(
     variable: impl Fn(&str) -> Option<OsString>,
     server: &ServerUrl,
 ) -> Result<Option<Proxy>, InvalidInput> {
-    // The exceptions come first: a broken proxy does not matter to a server that is excepted.
+    // The exceptions come first, so that a broken proxy does not matter for a server among them.
     let mut except = NoProxy::loopback();
     let list = ["no_proxy", "NO_PROXY"].into_iter().find_map(|name| Some((name, variable(name)?)));
     if let Some((name, list)) = list {
-        // What is not UTF-8 spoils only the entry that it stands in.
+        // Bytes that are not UTF-8 spoil only the entry that they stand in.
         let list = list.to_string_lossy();
         except.extend(NoProxy::understood(&list, |at| exception_skipped(name, at)));
     }
     if except.matches(&server.host, server.port) {
         return Ok(None);
     }
-    // The client of a CGI program sets HTTP_PROXY by a header that it sends.
+    // A client of a CGI program can set HTTP_PROXY by the header `Proxy`.
     let is_cgi = variable("REQUEST_METHOD").is_some();
     let names = match server.secure {
         true => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
@@ -98,23 +100,23 @@ fn named_by(
 }
 
 /// Reads the value of a variable, which was written for other programs: a path after the port
-/// is left out, and `socks` is SOCKS 5. `None` if it names no proxy.
+/// is ignored, and `socks` means SOCKS 5. Returns `None` if the value names no proxy.
 fn understood(value: &str) -> Option<(Proxy, Url)> {
     let value = value.trim();
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (place, path) = rest.split_at(end);
-    // A password with a slash in it: what stands before the slash is not the host.
+    // If a password has a slash in it, the text before the slash is not the host.
     let is_cut_password = path.contains('@');
     if is_cut_password || lacks_slash(value) {
         return None;
     }
-    // Names are looked up by the proxy, as in GNOME, which writes this: none leaks from here.
+    // GNOME writes `socks`, and lets the proxy look up names. So no lookup leaves this machine.
     let scheme = if scheme.eq_ignore_ascii_case("socks") { "socks5h" } else { scheme };
     Proxy::locate(&format!("{scheme}://{place}")).ok()
 }
 
-/// Whether asking for the variable `name` gives `HTTP_PROXY`: on Windows case does not matter.
+/// Returns whether `name` gives the variable `HTTP_PROXY`. On Windows case does not matter.
 fn is_http_proxy(name: &str) -> bool {
     name == "HTTP_PROXY" || cfg!(windows) && name.eq_ignore_ascii_case("HTTP_PROXY")
 }

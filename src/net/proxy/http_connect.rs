@@ -1,4 +1,4 @@
-//! CONNECT (RFC 9110 section 9.3.6): asks an HTTP proxy for a tunnel.
+//! Asks an HTTP proxy for a tunnel, by CONNECT (RFC 9110 section 9.3.6).
 
 use url::Host;
 
@@ -26,8 +26,8 @@ pub(super) fn ask(
     Err(proxy.failed(ProxyProblem::Refused(response)))
 }
 
-/// Of all headers that the caller asked for, only those that are meant for the proxy, and
-/// `User-Agent`: some proxies refuse a request without one.
+/// Returns the head of the request. It has the headers that are meant for the proxy, and
+/// `User-Agent`, because some proxies refuse a request without one.
 fn request(proxy: &Proxy, host: &Host<String>, port: u16, user_agent: Option<&str>) -> Vec<u8> {
     let mut head = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
     let mut put = |name: &str, value: &str| {

@@ -21,7 +21,7 @@ use crate::proto::location;
 use crate::proto::socks::{RequestError, Version, check_credentials};
 use no_proxy::NoProxy;
 
-/// A proxy to connect through: [`Builder::proxy`](crate::Builder::proxy).
+/// Describes a proxy to connect through. [`Builder::proxy`](crate::Builder::proxy) takes it.
 ///
 /// | scheme | speaks | port if none is given | the server's name is looked up |
 /// |---|---|---|---|
@@ -32,8 +32,20 @@ use no_proxy::NoProxy;
 /// | `socks5` | SOCKS 5 (RFC 1928) | 1080 | here |
 /// | `socks5h` | SOCKS 5 | 1080 | by the proxy |
 ///
-/// `wss://` is TLS with the server itself, through whatever proxy: it sees no more than the
-/// server's name and address.
+/// For `wss://`, TLS is spoken with the server itself through the proxy. So the proxy sees no more
+/// than the server's name and address.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::{Builder, Proxy};
+///
+/// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
+/// let mut ws = Builder::new().proxy(proxy).connect("wss://example.com/")?;
+/// # Ok::<(), landline::Error>(())
+/// ```
+///
+/// A proxy may have exceptions, to which landline connects directly:
 ///
 /// ```
 /// use landline::proxy::Proxy;
@@ -68,7 +80,7 @@ pub(crate) enum Scheme {
     Socks5h,
 }
 
-/// The credentials that the proxy is shown, in a form that its protocol can send.
+/// The credentials that are sent to the proxy, checked for its protocol.
 #[derive(Clone)]
 enum Credentials {
     Basic(BasicAuth),
@@ -85,8 +97,9 @@ const SCHEMES: [(&str, Scheme, u16); 6] = [
 ];
 
 impl Proxy {
-    /// Reads `scheme://user:password@host:port`; user, password and port may be left out, and
-    /// the scheme, which is `http` then. In user and password `%40` stands for `@`, and so on.
+    /// Reads `scheme://user:password@host:port`. User, password and port may be left out, and also
+    /// the scheme, which is `http` then. In user and password special characters are written as in
+    /// URLs: `%40` stands for `@`.
     ///
     /// # Errors
     /// [`InvalidInput::Proxy`] for any other scheme, a host or port that makes no sense, anything
@@ -101,9 +114,9 @@ impl Proxy {
         proxy.with_credentials_of(&url)
     }
 
-    /// Reads scheme, host and port; the URL may hold credentials.
+    /// Reads scheme, host and port. Returns the URL too, which may hold credentials.
     fn locate(url: &str) -> Result<(Self, Url), InvalidInput> {
-        // The URL Standard drops some of these in silence.
+        // The URL Standard drops some of these silently.
         if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(invalid("it has a space or a control character"));
         }
@@ -112,7 +125,7 @@ impl Proxy {
         if lacks_slash || !location::has_host(&url) {
             return Err(invalid("the host is not valid"));
         }
-        // What the parser says never quotes the URL, which may hold a password.
+        // The text of the parser's error never quotes the URL, which may hold a password.
         let url = Url::parse(&url).map_err(|error| invalid(&error.to_string()))?;
         let known = SCHEMES.iter().find(|(name, ..)| *name == url.scheme());
         let &(_, scheme, default_port) = known.ok_or_else(|| {
@@ -122,7 +135,7 @@ impl Proxy {
             return Err(invalid("there is something after the port"));
         }
         let host = match url.host() {
-            // For schemes that it does not know the URL Standard leaves the host as it is.
+            // The URL Standard does not parse the host if it does not know the scheme.
             Some(Host::Domain(name)) => Host::parse(name).ok(),
             Some(Host::Ipv4(address)) => Some(Host::Ipv4(address)),
             Some(Host::Ipv6(address)) => Some(Host::Ipv6(address)),
@@ -158,13 +171,14 @@ impl Proxy {
         self.with_credentials(decode(user)?, decode(password.unwrap_or(""))?)
     }
 
-    /// Shows these to the proxy, and only to it: as `Proxy-Authorization: Basic` (RFC 7617), by
-    /// RFC 1929 to SOCKS 5; of SOCKS 4 there is a user only, and the password must be empty.
-    /// Default: those in the URL, if there are any.
+    /// Sends a user and a password to the proxy, and only to the proxy: by
+    /// `Proxy-Authorization: Basic` (RFC 7617) to an HTTP proxy, by RFC 1929 to SOCKS 5. SOCKS 4
+    /// knows a user only, so there the password must be empty. Default: those in the URL, if there
+    /// are any.
     ///
     /// # Errors
-    /// [`InvalidInput::Proxy`] if they have control characters, a colon in a user for Basic, for
-    /// SOCKS an empty user or more than 255 bytes.
+    /// [`InvalidInput::Proxy`] if either has a control character; for an HTTP proxy if the user has
+    /// a colon; for SOCKS if the user is empty, or either is longer than 255 bytes.
     pub fn credentials(
         self,
         user: impl Into<String>,
@@ -190,15 +204,15 @@ impl Proxy {
         Ok(self)
     }
 
-    /// Adds a header line to the CONNECT request, which has none of the headers that are meant
-    /// for the server but `User-Agent`. `Proxy-Authorization` replaces the one of
-    /// [`credentials`](Self::credentials), and `User-Agent` the
-    /// [Builder's](crate::Builder::user_agent).
+    /// Adds a header line to the CONNECT request. Of the headers for the server, that request has
+    /// `User-Agent` only. A `Proxy-Authorization` given here replaces that of
+    /// [`credentials`](Self::credentials), and a `User-Agent` that of the
+    /// [Builder](crate::Builder::user_agent).
     ///
     /// # Errors
-    /// [`InvalidInput::Proxy`] with a SOCKS proxy, which takes none. [`InvalidInput::Header`] for
-    /// a name that is no token or a value with control characters;
-    /// [`InvalidInput::ReservedHeader`] for `Host`, `Content-Length`, `Transfer-Encoding`.
+    /// [`InvalidInput::Proxy`] for a SOCKS proxy, because SOCKS has no headers.
+    /// [`InvalidInput::Header`] for a name that is no token, or a value with control characters.
+    /// [`InvalidInput::ReservedHeader`] for `Host`, `Content-Length` and `Transfer-Encoding`.
     pub fn header(
         mut self,
         name: impl Into<String>,
@@ -219,9 +233,9 @@ impl Proxy {
         Ok(self)
     }
 
-    /// How TLS is spoken with an `https` proxy and whom it trusts; of no effect with others, and
-    /// on TLS with the server, for which there is [`Builder::tls`](crate::Builder::tls).
-    /// Default: [`TlsOptions::new`].
+    /// Sets the options of TLS with an `https` proxy. They have no effect for other proxies, nor on
+    /// TLS with the server, which has [`Builder::tls`](crate::Builder::tls). Default:
+    /// [`TlsOptions::new`].
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, options: TlsOptions) -> Self {
@@ -229,8 +243,8 @@ impl Proxy {
         self
     }
 
-    /// Connects to these servers directly; called again, it adds. Default: none. The list is what
-    /// `NO_PROXY` holds, separated by commas, semicolons or white space:
+    /// Connects to the servers in `list` directly. Another call adds more. Default: none. The list
+    /// is written like that of `NO_PROXY`: entries separated by commas, semicolons or white space.
     ///
     /// | entry | stands for |
     /// |---|---|
@@ -242,7 +256,7 @@ impl Proxy {
     /// | `<local>` | names without a dot, as on Windows |
     /// | `example.com:8080`, `[2001:db8::1]:8080` | the same with this port only |
     ///
-    /// Addresses are compared with the URL; a name is not looked up for it.
+    /// An address is compared with the host of the URL. A name is not looked up for that.
     ///
     /// # Errors
     /// [`InvalidInput::Proxy`] with the first entry that is none of these.
@@ -251,11 +265,11 @@ impl Proxy {
         Ok(self)
     }
 
-    /// Whether a connection to this `ws://` or `wss://` URL goes through it: no
-    /// [exception](Self::except) stands for it.
+    /// Returns whether a connection to this `ws://` or `wss://` URL goes through the proxy. It
+    /// does, unless an [exception](Self::except) names the server.
     ///
     /// # Errors
-    /// [`InvalidInput::Url`] as for connecting.
+    /// [`InvalidInput::Url`], as when connecting.
     pub fn is_for(&self, url: &str) -> Result<bool, Error> {
         Ok(self.is_for_server(&ServerUrl::parse(url)?))
     }
@@ -264,7 +278,7 @@ impl Proxy {
         !self.except.matches(&server.host, server.port)
     }
 
-    /// Whether it looks up the server's name itself.
+    /// Returns whether the proxy looks up the server's name itself.
     pub(crate) fn looks_up_names(&self) -> bool {
         !matches!(self.scheme, Scheme::Socks4 | Scheme::Socks5)
     }
@@ -281,7 +295,7 @@ impl Scheme {
     }
 }
 
-/// `scheme://host:port`, without the credentials.
+/// Writes `scheme://host:port`, without the credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = SCHEMES.iter().find(|(_, scheme, _)| *scheme == self.scheme);
@@ -291,7 +305,7 @@ impl fmt::Display for Proxy {
 }
 
 impl fmt::Debug for Proxy {
-    /// Without the credentials, and headers by their names only: values may be secrets.
+    /// Writes no credentials, and of the headers the names only: the values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Proxy")
@@ -303,8 +317,8 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Whether a slash is missing after the scheme: `http:/proxy.example` does not mean a proxy that is
-/// named `http`.
+/// Returns whether a slash is missing after the scheme. The URL `http:/proxy.example` does not mean
+/// a proxy that is named `http`.
 fn lacks_slash(url: &str) -> bool {
     let before = url.split_once('/').map_or("", |(before, _)| before);
     before.ends_with(':') && !url.contains("://")
@@ -321,7 +335,7 @@ fn cannot_request(why: RequestError) -> InvalidInput {
     InvalidInput::Proxy(why.to_string().into())
 }
 
-/// Where the proxy comes from, if there is to be one.
+/// The choice of the proxy: by the environment, none, or a given one.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
     Environment,

@@ -1,4 +1,4 @@
-//! Whom a proxy is not for: the list that `NO_PROXY` holds.
+//! The exceptions of a proxy: a list of servers, as `NO_PROXY` holds it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,29 +13,29 @@ pub(crate) struct NoProxy(Vec<Entry>);
 
 #[derive(Clone, Debug)]
 struct Entry {
-    who: Who,
-    /// Only with this port.
+    servers: Servers,
+    /// The only port that the entry is for; `None` for all ports.
     port: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
-enum Who {
+enum Servers {
     All,
-    /// This name, and all below it; without the dot of the root.
+    /// A name, without a dot at its end, and all names below it.
     Name(String),
     Address(IpAddr),
-    /// All addresses whose first so many bits are the same.
+    /// The addresses whose first n bits are those of this one.
     Network(IpAddr, u32),
     /// All names without a dot.
     Dotless,
 }
 
 impl NoProxy {
-    /// Reads a list that the caller gives: all of it must be understood.
+    /// Reads a list that the caller gives. Every entry must be valid.
     pub(crate) fn parse(list: &str) -> Result<Self, InvalidInput> {
         let entries = entries(list).map(|text| {
             Entry::parse(text).ok_or_else(|| {
-                // In a URL there may be a password before the host.
+                // The entry may be a URL with a password before the host.
                 let text = text
                     .rsplit_once('@')
                     .map_or_else(|| text.into(), |(_, host)| format!("***@{host}"));
@@ -47,8 +47,8 @@ impl NoProxy {
         entries.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Reads a list that was written for other programs: an entry that is not understood, of which
-    /// `skipped` is told the number, counted from 1, excepts nothing, and the others stay.
+    /// Reads a list that was written for other programs. An entry that is not understood is
+    /// skipped, and the others stay. `skipped` is called with its number, counted from 1.
     pub(crate) fn understood(list: &str, mut skipped: impl FnMut(usize)) -> Self {
         let entries = entries(list).zip(1..).filter_map(|(text, at)| {
             let entry = Entry::parse(text);
@@ -60,29 +60,30 @@ impl NoProxy {
         Self(entries.collect())
     }
 
-    /// This machine: `localhost` and the names below it, 127.0.0.0/8 and `::1`.
+    /// Returns the entries for this machine: `localhost` and the names below it, 127.0.0.0/8 and
+    /// `::1`.
     pub(crate) fn loopback() -> Self {
         let loopback = [
-            Who::Name("localhost".to_owned()),
-            Who::Network(Ipv4Addr::LOCALHOST.into(), 8),
-            Who::Address(Ipv6Addr::LOCALHOST.into()),
+            Servers::Name("localhost".to_owned()),
+            Servers::Network(Ipv4Addr::LOCALHOST.into(), 8),
+            Servers::Address(Ipv6Addr::LOCALHOST.into()),
         ];
-        Self(loopback.map(|who| Entry { who, port: None }).into())
+        Self(loopback.map(|servers| Entry { servers, port: None }).into())
     }
 
     pub(crate) fn extend(&mut self, more: Self) {
         self.0.extend(more.0);
     }
 
-    /// Whether the proxy is not for this host and port. Names are not looked up, so an address on
-    /// the list is no exception for a name that has it.
+    /// Returns whether the list has this host and port. Names are not looked up, so an address on
+    /// the list does not match a name that has this address.
     pub(crate) fn matches(&self, host: &Host<String>, port: u16) -> bool {
-        let due = |entry: &Entry| entry.port.is_none_or(|own| own == port);
-        self.0.iter().filter(|entry| due(entry)).any(|entry| entry.who.is(host))
+        let has_port = |entry: &Entry| entry.port.is_none_or(|own| own == port);
+        self.0.iter().any(|entry| has_port(entry) && entry.servers.match_host(host))
     }
 }
 
-/// The entries of a list: separated by commas or white space, or by semicolons as on Windows.
+/// Splits a list at commas and white space, and at semicolons, as they are used on Windows.
 fn entries(list: &str) -> impl Iterator<Item = &str> {
     let separator = |c: char| matches!(c, ',' | ';') || c.is_whitespace();
     list.split(separator).filter(|entry| !entry.is_empty())
@@ -93,11 +94,11 @@ impl Entry {
         if let Some((address, bits)) = text.split_once('/') {
             let address: IpAddr = address.parse().ok()?;
             let bits = number(bits).filter(|&bits| bits <= width(address))?;
-            return Some(Self { who: Who::network(address, bits), port: None });
+            return Some(Self { servers: Servers::network(address, bits), port: None });
         }
         // An IPv6 address without brackets has no port.
         if let Ok(address) = text.parse::<Ipv6Addr>() {
-            return Some(Self { who: Who::address(address.into()), port: None });
+            return Some(Self { servers: Servers::address(address.into()), port: None });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(number(port)?)),
@@ -107,11 +108,11 @@ impl Entry {
             Some(port) => Some(u16::try_from(port).ok().filter(|&port| port > 0)?),
             None => None,
         };
-        Some(Self { who: Who::parse(host)?, port })
+        Some(Self { servers: Servers::parse(host)?, port })
     }
 }
 
-impl Who {
+impl Servers {
     fn parse(text: &str) -> Option<Self> {
         match text {
             "*" => return Some(Self::All),
@@ -145,7 +146,7 @@ impl Who {
             return None;
         }
         let wildcards = labels.iter().skip_while(|label| {
-            // Not "010", which some take for an octal number.
+            // Not "010", which some programs read as an octal number.
             let octet = label.parse::<u8>().ok().filter(|octet| octet.to_string() == **label);
             if let Some(octet) = octet {
                 octets[known] = octet;
@@ -159,7 +160,8 @@ impl Who {
         well_formed.then(|| Self::Network(Ipv4Addr::from(octets).into(), bits))
     }
 
-    /// An IPv4 address that is written as an IPv6 one is the same machine.
+    /// Returns the entry for an address. An IPv4 address written as an IPv6 one is the same
+    /// machine.
     fn address(address: IpAddr) -> Self {
         Self::Address(address.to_canonical())
     }
@@ -168,11 +170,11 @@ impl Who {
         let canonical = address.to_canonical();
         match bits.checked_sub(width(address) - width(canonical)) {
             Some(bits) => Self::Network(canonical, bits),
-            None => Self::Network(address, bits), // IPv4 is only a part of it.
+            None => Self::Network(address, bits), // It holds more than the IPv4 addresses.
         }
     }
 
-    fn is(&self, host: &Host<String>) -> bool {
+    fn match_host(&self, host: &Host<String>) -> bool {
         match (self, host) {
             (Self::All, _) => true,
             (Self::Name(own), Host::Domain(name)) => {
@@ -180,13 +182,13 @@ impl Who {
                 name.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
             (Self::Dotless, Host::Domain(name)) => !name.contains('.'),
-            (_, Host::Ipv4(address)) => self.is_address(IpAddr::V4(*address)),
-            (_, Host::Ipv6(address)) => self.is_address(IpAddr::V6(*address).to_canonical()),
+            (_, Host::Ipv4(address)) => self.match_address(IpAddr::V4(*address)),
+            (_, Host::Ipv6(address)) => self.match_address(IpAddr::V6(*address).to_canonical()),
             (Self::Address(_) | Self::Network(..), Host::Domain(_)) => false,
         }
     }
 
-    fn is_address(&self, address: IpAddr) -> bool {
+    fn match_address(&self, address: IpAddr) -> bool {
         match self {
             Self::Address(own) => *own == address,
             Self::Network(own, bits) if own.is_ipv4() == address.is_ipv4() => {
@@ -199,12 +201,12 @@ impl Who {
     }
 }
 
-/// Digits, and nothing else.
+/// Reads a number that is written with digits only.
 fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// How many bits an address has.
+/// Returns the number of bits of an address.
 fn width(address: IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
 }

@@ -1,4 +1,4 @@
-//! Asks a SOCKS proxy for a tunnel; the bytes are made and read in [`proto::socks`].
+//! Asks a SOCKS proxy for a tunnel. [`proto::socks`] encodes and decodes the messages.
 //!
 //! [`proto::socks`]: crate::proto::socks
 

@@ -1,4 +1,4 @@
-//! The way to a server through a proxy: TCP and TLS to the proxy, and its handshake.
+//! Opens a tunnel to a server: TCP and TLS to the proxy, and the handshake with it.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,8 +14,8 @@ use crate::net::tcp::Dialer;
 use crate::net::tls;
 use crate::proto::socks::{RequestError, Version};
 
-/// Opens a way to `host` through `proxy`: what is written to the stream reaches the server. An HTTP
-/// proxy is told the `user_agent`.
+/// Opens a tunnel to `host` through `proxy`. Bytes that are written to the stream reach the server.
+/// An HTTP proxy is sent the `user_agent`.
 pub(crate) fn open(
     dialer: &Dialer<'_>,
     proxy: &Proxy,
@@ -36,12 +36,12 @@ pub(crate) fn open(
             break;
         }
     }
-    // Whatever the socket said when it was shut down here, that is why.
+    // The abort shut the socket down; report it, not the error of the socket.
     outcome.map_err(|error| if dialer.abort.is_aborted() { Error::aborted() } else { error })
 }
 
-/// What the proxy is asked for: the host, or its addresses one after the other if the proxy looks
-/// no names up.
+/// Returns the destinations to ask the proxy for, one after the other: the host, or its addresses
+/// if the proxy looks up no names.
 fn destinations(
     dialer: &Dialer<'_>,
     proxy: &Proxy,
