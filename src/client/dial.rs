@@ -1,4 +1,5 @@
-//! The steps from a URL to an open connection: checks, TCP or a proxy, TLS, opening handshake.
+//! Takes the steps from a URL to an open connection: checks, TCP or a proxy, TLS, opening
+//! handshake.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -60,8 +61,8 @@ fn follow<'a>(
     Err(Error::Handshake(refused))
 }
 
-/// One attempt to connect. All that can be checked without a socket has been checked, and the
-/// deadline runs.
+/// One attempt to connect. All that can be checked without a socket is checked, and the deadline is
+/// set.
 pub(crate) struct Dial<'a> {
     config: &'a Config,
     context: RequestContext,
@@ -157,7 +158,7 @@ impl<'a> Dial<'a> {
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
         }
-        // Without randomness the payloads of pings can be guessed, which is no reason to fail.
+        // Without randomness a peer can guess the payloads of pings. That is no reason to fail.
         let seed = getrandom::u64().unwrap_or_default();
         let timer = Timer::new(config.keepalive, Instant::now(), seed);
         let receiver = Receiver::new(wire.clone(), reading, decoder, timer, config.receive);

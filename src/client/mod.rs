@@ -1,4 +1,4 @@
-//! From a URL to an open connection.
+//! Leads from a URL to an open connection.
 
 pub(crate) mod builder;
 mod config;

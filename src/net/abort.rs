@@ -1,4 +1,4 @@
-//! Waking whoever blocks, from any thread.
+//! Aborts a connection from any thread, and wakes the threads that block in it.
 
 use std::fmt;
 use std::net::Shutdown;
@@ -7,15 +7,20 @@ use std::sync::Arc;
 use super::stream::Stream;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Ends a connection at once, from any thread and in any state: whoever blocks in connecting, in
-/// the handshakes, in `recv` or in `send` returns within 100 ms, and is told that it was
-/// aborted here. Give it to [`Builder::abort_handle`](crate::Builder::abort_handle) before
-/// connecting; it serves one connection at a time, the latest.
+/// Ends a connection at once, from any thread and in any state. A thread that blocks in connecting,
+/// in the handshakes, in `recv` or in `send` returns within 100 ms, with an error that says that
+/// the connection was aborted.
+///
+/// Give the handle to [`Builder::abort_handle`](crate::Builder::abort_handle) before connecting. It
+/// serves one connection at a time, the latest.
+///
+/// # Examples
 ///
 /// ```
 /// let abort = landline::AbortHandle::new();
 /// let builder = landline::Builder::new().abort_handle(abort.clone());
 /// abort.abort();
+///
 /// let error = builder.connect("ws://127.0.0.1:9").unwrap_err();
 /// assert!(matches!(error.closed().unwrap().cause(), landline::error::Cause::Aborted));
 /// ```
@@ -28,18 +33,18 @@ struct State {
     wake: Option<Wake>,
 }
 
-/// Reaches whoever blocks. It may call a stream of the caller's, so it is neither called nor
-/// dropped under the lock.
+/// Wakes the threads that block. It may call a stream that the caller brought, so it is neither
+/// called nor dropped under the lock.
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
 impl AbortHandle {
-    /// A handle that belongs to no connection yet.
+    /// Returns a handle that belongs to no connection yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Aborts the connection, and every later one of the same handle.
+    /// Aborts the connection, and every later one that uses the same handle.
     pub fn abort(&self) {
         let mut state = self.lock();
         state.aborted = true;
@@ -50,15 +55,15 @@ impl AbortHandle {
         }
     }
 
-    /// Whether [`abort`](Self::abort) was called.
+    /// Returns whether [`abort`](Self::abort) was called.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.lock().aborted
     }
 
-    /// From now on whoever blocks does so in this stream.
+    /// Makes an abort shut down this stream, instead of what it did before.
     pub(crate) fn wake_stream(&self, stream: &Arc<dyn Stream>) {
-        // Weak: a builder that lives on must not keep a socket open.
+        // The reference is weak, because a builder that lives on must not keep a socket open.
         let stream = Arc::downgrade(stream);
         self.wake_with(move || {
             if let Some(stream) = stream.upgrade() {
@@ -67,7 +72,8 @@ impl AbortHandle {
         });
     }
 
-    /// From now on `wake` is how to reach whoever blocks; called at once if it is too late.
+    /// Makes an abort call `wake`, instead of what it did before. Calls it now if the connection is
+    /// aborted already.
     pub(crate) fn wake_with(&self, wake: impl Fn() + Send + Sync + 'static) {
         let wake: Wake = Arc::new(wake);
         let mut state = self.lock();

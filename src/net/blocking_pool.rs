@@ -1,8 +1,8 @@
-//! System calls that can be neither bounded nor stopped, each in a thread of its own. A caller
-//! leaves its call behind when its time is over.
+//! Makes system calls that can be neither bounded nor stopped, each in a thread of its own. When
+//! the time of a caller is over, it goes on without the answer.
 //!
-//! Calls of the same kind that are equal form a group: the lookups of one name by one resolver, the
-//! connects to one Unix socket. A group that is stuck holds up no other one.
+//! Equal calls form a group: the lookups of one name by one resolver, or the connects to one Unix
+//! socket. A group that is stuck does not delay the others.
 
 use std::io;
 use std::mem;
@@ -16,39 +16,40 @@ use super::abort::AbortHandle;
 use super::deadline::Deadline;
 use crate::error::{Error, Timeout};
 
-/// The most threads of one kind of calls; beyond that a call waits until another one comes back. A
-/// thread takes no more than a few pages while it is stuck, but its stack of 2 MiB must fit into
-/// the address space of a 32-bit process.
+/// The most threads of one pool. Beyond that a call waits until another one returns. A thread that
+/// is stuck takes a few pages of memory only, but its stack of 2 MiB must fit into the address
+/// space of a 32-bit process.
 const MAX_THREADS: usize = 256;
-/// A group whose n calls are all stuck gets one more when the last of them began 2^n times this
-/// long ago, and somebody still asks. So one lost answer does not spoil a name for ever, and
-/// threads become more only with the logarithm of the time.
+/// A group whose n calls are all stuck gets one more call when the last of them began 2^n times
+/// this long ago and a caller still waits. So one lost answer does not block a name for ever, and
+/// the number of threads grows only with the logarithm of the time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A call that may block for ever. Equal ones are in one group.
+/// A system call that may block for ever. Equal calls are in one group.
 pub(crate) trait Call: Clone + PartialEq + Send + 'static {
-    /// What it brings back.
+    /// The result of the call.
     type Answer: Send + 'static;
 
+    /// The callers that an answer is for.
     const SERVES: Serves<Self::Answer>;
-    /// The name of its threads.
+    /// The name of the threads.
     const THREAD: &'static str;
 
-    /// Blocks. It must not panic.
+    /// Makes the call, which may block. It must not panic.
     fn run(&self) -> Self::Answer;
 }
 
-/// How many of those who wait in its group an answer is for.
+/// The callers of a group that one answer is for.
 pub(crate) enum Serves<A> {
-    /// All: they share one call, and get copies.
+    /// All of them: they share one call, and get copies of its answer.
     All(fn(&A) -> A),
-    /// One: each has a call made, and takes the first answer that comes.
+    /// One of them: there is a call for each, and each takes the first answer that comes.
     #[cfg_attr(not(unix), allow(dead_code))]
     One,
 }
 
 impl<A> Serves<A> {
-    /// How many calls of a group run at once, if none of them is stuck.
+    /// Returns how many calls of a group run at once while none of them is stuck.
     fn at_once(&self) -> usize {
         match self {
             Self::All(_) => 1,
@@ -57,29 +58,29 @@ impl<A> Serves<A> {
     }
 }
 
-/// All calls of one kind in the process. A thread ends when there is nothing to do.
+/// All calls of one type in the process. A thread ends when it has nothing to do.
 pub(crate) struct Pool<C: Call> {
     /// The process whose threads these are; 0 until the first call.
     process: AtomicU32,
-    /// The group that was served longest ago comes first.
+    /// The group whose last call began longest ago comes first.
     groups: Mutex<Vec<Group<C>>>,
-    /// The pool of a child that was made by `fork`: our threads are not there, and our lock may be
-    /// held for ever.
+    /// The pool of a child process that `fork` made. The child lacks the threads of this pool, and
+    /// the lock may be held for ever there.
     of_child: OnceLock<Box<Self>>,
 }
 
 struct Group<C: Call> {
     call: C,
-    /// When the calls began that are not back yet.
+    /// The times at which the running calls began.
     running: Vec<Instant>,
     waiting: Vec<Waiter<C::Answer>>,
 }
 
 struct Waiter<A> {
     news: Sender<Option<A>>,
-    /// Gone when nobody waits any more.
+    /// Dropped by the caller when it waits no longer.
     wanted: Weak<()>,
-    /// A call has begun since it waits, or was running already.
+    /// A call has begun since this caller waits.
     is_begun: bool,
 }
 
@@ -142,7 +143,7 @@ impl<C: Call> Pool<C> {
             let job = move || self.work(call, now);
             match thread::Builder::new().name(C::THREAD.into()).spawn(job) {
                 Ok(_) => group.begin(now),
-                // The answer of the call that is running will do.
+                // No thread can be started, but the call that is running gives an answer.
                 Err(_) if !group.running.is_empty() => {}
                 Err(error) => {
                     group.waiting.pop();
@@ -154,7 +155,7 @@ impl<C: Call> Pool<C> {
         Ok(())
     }
 
-    /// Makes calls until there is none to make.
+    /// Makes calls, one after the other, until no caller waits.
     fn work(&self, mut call: C, mut began: Instant) {
         loop {
             let answer = call.run();
@@ -166,7 +167,7 @@ impl<C: Call> Pool<C> {
 
     fn deliver(&self, call: &C, began: Instant, mut answer: C::Answer) {
         let mut waiting = self.finish(call, began);
-        // The answer may be, or hold, something of the caller's: no lock is held here.
+        // The answer may hold a value of the user's, so no lock is held here.
         while let Some(last) = waiting.pop() {
             if let Serves::All(copy) = C::SERVES {
                 for waiter in waiting.drain(..) {
@@ -174,7 +175,7 @@ impl<C: Call> Pool<C> {
                 }
             }
             match last.send(Some(answer)) {
-                // It gave up meanwhile.
+                // This caller gave up meanwhile.
                 Err(SendError(Some(back))) => answer = back,
                 Ok(()) | Err(SendError(None)) => return,
             }
@@ -182,7 +183,8 @@ impl<C: Call> Pool<C> {
         }
     }
 
-    /// Counts a call out, and takes out of its group those that its answer is for.
+    /// Notes that a call has returned, and takes the callers that its answer is for out of the
+    /// group.
     fn finish(&self, call: &C, began: Instant) -> Vec<Sender<Option<C::Answer>>> {
         let mut groups = self.lock();
         let Some(group) = groups.iter_mut().find(|group| group.call == *call) else {
@@ -203,7 +205,7 @@ impl<C: Call> Pool<C> {
         groups.iter_mut().find(|group| group.call == *call)?.take_one()
     }
 
-    /// Begins the next call.
+    /// Returns the next call to make and the time at which it begins; `None` if there is none.
     fn next(&self) -> Option<(C, Instant)> {
         let mut unused = Unused::new();
         let mut groups = self.lock();
@@ -217,14 +219,14 @@ impl<C: Call> Pool<C> {
         Some((call, now))
     }
 
-    /// Nothing runs under this lock that could panic half-way.
+    /// Locks the groups. No code under this lock can panic and leave them half-changed.
     fn lock(&self) -> MutexGuard<'_, Vec<Group<C>>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<C: Call> Group<C> {
-    /// Somebody waits for a call, and it is time to begin one.
+    /// Returns whether a caller waits for a call that has not begun, and it is time to begin it.
     fn is_due(&self, now: Instant) -> bool {
         let is_asked_for = self.waiting.iter().any(|waiter| !waiter.is_begun && waiter.is_wanted());
         let calls = self.running.len();
@@ -260,8 +262,8 @@ impl<A> Waiter<A> {
     }
 }
 
-/// Groups that are taken out of a pool, to be dropped after its lock is released: the destructor of
-/// a resolver is the caller's. Declare it before the lock.
+/// Groups that are taken out of a pool, to be dropped after its lock is released, because dropping
+/// a resolver may run code of the user. Declare it before the guard of the lock.
 struct Unused<C: Call>(Vec<Group<C>>);
 
 impl<C: Call> Unused<C> {
@@ -269,7 +271,7 @@ impl<C: Call> Unused<C> {
         Self(Vec::new())
     }
 
-    /// Takes out who does not wait any more, and the groups that are idle.
+    /// Takes out the groups that are idle, and the callers that wait no longer.
     fn take_from(&mut self, groups: &mut Vec<Group<C>>) {
         for group in &mut *groups {
             group.waiting.retain(Waiter::is_wanted);
@@ -282,20 +284,20 @@ impl<C: Call> Unused<C> {
     }
 }
 
-/// A channel to wait at. An abort sends `None`.
+/// Makes a channel to wait at. An abort sends `None`.
 pub(super) fn news<T: Send + 'static>(
     abort: &AbortHandle,
 ) -> (Sender<Option<T>>, Receiver<Option<T>>) {
     let (sender, news) = channel();
     let waker = sender.clone();
     abort.wake_with(move || {
-        // Nobody waits any more if this fails.
+        // If this fails, the caller waits no longer.
         let _ = waker.send(None);
     });
     (sender, news)
 }
 
-/// Waits at such a channel, until the deadline.
+/// Waits at a channel of [`news`] until the deadline.
 pub(super) fn wait<T>(
     news: &Receiver<Option<T>>,
     deadline: Deadline,
@@ -335,7 +337,7 @@ mod tests {
         let mut group = Group { call: Nothing, running: Vec::new(), waiting: Vec::new() };
         let mut begun = Vec::new();
         for _ in 0..24 * 60 * 60 {
-            // Somebody asks each second.
+            // A caller asks each second.
             let wanted = Arc::new(());
             let (news, wanted_by) = (channel().0, Arc::downgrade(&wanted));
             group.waiting.push(Waiter { news, wanted: wanted_by, is_begun: false });
@@ -343,9 +345,9 @@ mod tests {
                 group.begin(now);
                 begun.push((now - start).as_secs());
             }
-            assert!(!group.is_due(now), "one call is for all who wait");
+            assert!(!group.is_due(now), "one call is for all that wait");
             drop(wanted);
-            assert!(!group.is_due(now + PATIENCE * 100_000), "nobody asks");
+            assert!(!group.is_due(now + PATIENCE * 100_000), "no caller waits");
             group.waiting.clear();
             now += Duration::from_secs(1);
         }
@@ -357,7 +359,7 @@ mod tests {
     fn a_child_of_a_fork_has_a_pool_of_its_own() {
         static POOL: Pool<Nothing> = Pool::new();
         let parent = POOL.of_process(1);
-        // Another thread of the parent holds it, and is not there in the child.
+        // Another thread of the parent holds the lock. The child does not have that thread.
         let _held = parent.lock();
         let child = POOL.of_process(2);
         assert!(child.groups.try_lock().is_ok());

@@ -1,27 +1,28 @@
-//! One absolute deadline carries a timeout through many steps.
+//! One absolute deadline bounds the many steps that a timeout is for.
 
 use std::time::{Duration, Instant};
 
 use crate::sync::now;
 
-/// A moment by which something must be done, or never.
+/// A moment that a wait ends at, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     pub(crate) const NEVER: Self = Self(None);
 
-    /// So long from now; `None`, or longer than a clock can tell, is never.
+    /// Returns the moment `timeout` from now. `None` is never, and so is a time that no clock can
+    /// tell.
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
         Self(timeout.and_then(|timeout| now().checked_add(timeout)))
     }
 
-    /// At `moment`; `None` is never.
+    /// Returns the deadline at `moment`; `None` is never.
     pub(crate) fn at(moment: impl Into<Option<Instant>>) -> Self {
         Self(moment.into())
     }
 
-    /// The earlier of two.
+    /// Returns the earlier of two deadlines.
     pub(crate) fn min(self, other: Self) -> Self {
         Self(match (self.0, other.0) {
             (Some(one), Some(two)) => Some(one.min(two)),
@@ -29,7 +30,7 @@ impl Deadline {
         })
     }
 
-    /// How long from `now`; `None` is never, zero is passed.
+    /// Returns the time from `now` to the deadline: zero if it has passed, `None` if it is never.
     pub(crate) fn remaining(self, now: Instant) -> Option<Duration> {
         self.0.map(|moment| moment.saturating_duration_since(now))
     }

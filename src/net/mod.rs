@@ -1,4 +1,4 @@
-//! Blocking I/O: the only module that touches sockets.
+//! Blocking I/O. No other module touches sockets.
 
 pub(crate) mod abort;
 pub(crate) mod basic_auth;

@@ -14,7 +14,7 @@ use crate::error::TlsError;
 use crate::proto::error::HeadError;
 use crate::proto::http::Response;
 
-/// The limits of opening a connection.
+/// The limits of opening a connection: it fails at the deadline, or when the handle aborts it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening<'a> {
     pub(crate) deadline: Deadline,

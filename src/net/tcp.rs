@@ -1,4 +1,4 @@
-//! Name lookup and TCP: the addresses race (RFC 8305), under one deadline.
+//! Looks up names, and connects by TCP. The addresses of a name race (RFC 8305), by one deadline.
 
 use std::fmt;
 use std::io;
@@ -17,19 +17,19 @@ use super::deadline::Deadline;
 use super::opening::Opening;
 use crate::error::{ConnectError, Error, Timeout};
 
-/// How long one address has before the next is tried beside it (RFC 8305 section 5).
+/// The time that one address has before the next one is tried as well (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
-/// A name with more addresses than this is tried at the first ones only.
+/// The most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
-/// What the caller may do to a socket before it is used.
+/// Prepares a socket before it is used. The caller gives it.
 pub(crate) type SocketHook = Arc<dyn Fn(&TcpStream) -> io::Result<()> + Send + Sync>;
-/// Looks up a name instead of the system.
+/// Looks up names instead of the system.
 pub(crate) type Resolver = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
-/// Says whether an address may be connected to.
+/// Returns whether landline may connect to an address.
 pub(crate) type AddressFilter = Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>;
 
-/// How sockets are connected.
+/// The options for connecting sockets.
 #[derive(Clone)]
 pub(crate) struct SocketOptions {
     pub(crate) nodelay: bool,
@@ -59,11 +59,11 @@ pub(crate) struct Addresses {
     refused: Vec<(SocketAddr, io::Error)>,
 }
 
-/// What came of one address.
+/// The result of one address.
 type Tried = (SocketAddr, io::Result<TcpStream>);
 
 impl<'a> Dialer<'a> {
-    /// What bounds the talk over a socket that is connected.
+    /// Returns the limits for what follows on the connected socket.
     pub(crate) fn opening(&self) -> Opening<'a> {
         Opening { deadline: self.deadline, abort: self.abort }
     }
@@ -75,7 +75,8 @@ impl<'a> Dialer<'a> {
         stream.set_nodelay(self.options.nodelay).map_err(Error::Io)?;
         if let Some(hook) = &self.options.on_socket {
             hook(&stream).map_err(Error::Io)?;
-            // The hook sets options for good, but these are ours. Timeouts are set before each use.
+            // The options that the hook sets stay, except this one. Timeouts are set before each
+            // use.
             stream.set_nonblocking(false).map_err(Error::Io)?;
         }
         Ok(stream)
@@ -146,7 +147,7 @@ impl<'a> Dialer<'a> {
                     next_start = Deadline::after(Some(STAGGER));
                     match try_address(address, deadline, sender.clone()) {
                         Ok(()) => running += 1,
-                        // There are too many threads. Those that run go on; this one comes later.
+                        // The system gives no thread now. This address is tried again later.
                         Err(_) if running > 0 => continue,
                         Err(error) => {
                             attempts.push((address, error));
@@ -171,14 +172,14 @@ impl<'a> Dialer<'a> {
                     running -= 1;
                     next_start = Deadline::at(Instant::now());
                 }
-                Err(Error::Timeout(_)) if !deadline.is_past() => {} // The next address's turn.
+                Err(Error::Timeout(_)) if !deadline.is_past() => {} // The next address may start.
                 Err(error) => return Err(error),
             }
         }
     }
 }
 
-/// A name to look up, by the system or by a resolver of the caller's, which is given a port too.
+/// A name to look up by the system, or by a resolver of the caller, which is given the port too.
 #[derive(Clone)]
 struct Lookup {
     name: String,
@@ -205,7 +206,7 @@ impl Call for Lookup {
     fn run(&self) -> Self::Answer {
         let lookup = || match &self.by {
             Some((resolver, port)) => resolver(&self.name, *port),
-            // The port is set by each who asks.
+            // Each caller sets its own port.
             None => (self.name.as_str(), 0).to_socket_addrs().map(Iterator::collect),
         };
         let found = catch_unwind(AssertUnwindSafe(lookup));
@@ -213,7 +214,8 @@ impl Call for Lookup {
     }
 }
 
-/// The answer for another caller; of an error the kind and the text, or the system's number.
+/// Copies the answer for another caller. Of an error it keeps the system's number, or the kind and
+/// the text.
 fn copy(found: &io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
     match found {
         Ok(addresses) => Ok(addresses.clone()),
@@ -224,7 +226,8 @@ fn copy(found: &io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// The families in turn, the first one's first (RFC 8305 section 4).
+/// Orders the addresses so that IPv4 and IPv6 take turns, beginning with the family of the first
+/// address (RFC 8305 section 4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
@@ -240,7 +243,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     turns
 }
 
-/// Tries one address in a thread of its own. A connection that comes too late is closed there.
+/// Tries one address in a thread of its own. The thread closes a connection that comes too late.
 fn try_address(
     address: SocketAddr,
     deadline: Deadline,
@@ -253,7 +256,8 @@ fn try_address(
             None => TcpStream::connect(address),
         };
         let tried = tried.and_then(|stream| {
-            // A port in the ephemeral range that nobody listens on can connect to itself.
+            // If nobody listens on the port, and the system gives it to this very socket, the
+            // socket connects to itself.
             if stream.local_addr()? == stream.peer_addr()? {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }

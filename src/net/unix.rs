@@ -1,4 +1,4 @@
-//! Unix sockets, under the same deadline as TCP.
+//! Connects to Unix sockets, by the same deadline as TCP.
 
 use std::io;
 use std::net::TcpStream;
@@ -11,7 +11,8 @@ use super::deadline::Deadline;
 use super::stream::without_sigpipe;
 use crate::error::{Error, Timeout};
 
-/// Connects in another thread: that blocks without a limit while the server's backlog is full.
+/// Connects in another thread, because the system call blocks without a limit while the server's
+/// backlog is full.
 pub(crate) fn connect(
     path: &Path,
     deadline: Deadline,

@@ -5,7 +5,7 @@ use url::{Host, Url};
 use crate::error::InvalidInput;
 use crate::proto::location;
 
-/// A `ws` or `wss` URL, taken apart. One view of the host serves lookup, SNI and `Host` alike.
+/// A `ws` or `wss` URL, taken apart. The lookup, SNI and `Host` all use the same host.
 #[derive(Clone)]
 pub(crate) struct ServerUrl {
     pub(crate) secure: bool,
@@ -13,13 +13,13 @@ pub(crate) struct ServerUrl {
     pub(crate) port: u16,
     /// Path and query.
     pub(crate) resource: String,
-    /// User and password of the URL, decoded.
+    /// The user and the password of the URL, decoded.
     pub(crate) credentials: Option<(String, String)>,
-    /// The URL without them.
+    /// The URL without user and password.
     pub(crate) url: String,
 }
 
-/// Longer URLs are refused; a request head of 64 KiB is the most that anybody takes.
+/// The longest URL, in bytes. No server takes more than 64 KiB of request head.
 const MAX_URL: usize = 32 * 1024;
 
 impl ServerUrl {
@@ -29,7 +29,7 @@ impl ServerUrl {
         if url.len() > MAX_URL {
             return Err(InvalidInput::RequestTooLarge);
         }
-        // The URL Standard drops some of these in silence.
+        // The URL Standard drops some of these silently.
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
             return Err(invalid("it has a space or a control character"));
         }
@@ -77,17 +77,17 @@ impl ServerUrl {
         Ok(Self { secure, host, port, resource, credentials, url: url.into() })
     }
 
-    /// RFC 6454 section 5: scheme, host and port.
+    /// Returns whether scheme, host and port are the same (RFC 6454 section 5).
     pub(crate) fn is_same_origin(&self, other: &Self) -> bool {
         (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
     }
 
-    /// Scheme, host and port, for diagnostics.
+    /// Returns scheme, host and port, for diagnostics.
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}", if self.secure { "wss" } else { "ws" }, self.host_header())
     }
 
-    /// `Host`: the port is left out only when it is the scheme's default.
+    /// Returns the value of `Host`. It has the port, unless that is the default of the scheme.
     pub(crate) fn host_header(&self) -> String {
         let default = if self.secure { 443 } else { 80 };
         if self.port == default {
@@ -98,13 +98,13 @@ impl ServerUrl {
     }
 }
 
-/// Whether the labels, and all together, are not empty and not too long for DNS.
+/// Returns whether a name has a length that DNS allows, and so has each of its labels.
 pub(crate) fn is_name(name: &str) -> bool {
     let labels = name.strip_suffix('.').unwrap_or(name);
     labels.len() <= 253 && labels.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
-/// `None` if it is not UTF-8 after decoding.
+/// Decodes `%40` and its like. Returns `None` if the result is not UTF-8.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let bytes = text.as_bytes();
