@@ -1,4 +1,4 @@
-//! What is shown of errors and values: no secret, and nothing that a peer could use against a
+//! `Display` and `Debug` of errors and values. They show no secret, and nothing that could harm a
 //! terminal or a log.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -13,12 +13,12 @@ use landline::error::{HandshakeProblem, InvalidInput};
 use landline::{AbortHandle, CloseCode, Error, Keepalive, MessageKind};
 use support::*;
 
-/// All that can be shown of a value.
+/// Returns all that `Debug` shows of a value.
 fn shown(value: impl Debug) -> String {
     format!("{value:?} {value:#?}")
 }
 
-/// All that can be shown of an error, and of what it holds.
+/// Returns all that is shown of an error and of its sources.
 fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let mut all = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
@@ -31,12 +31,12 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn hides_the_canary(shown: &str) {
     assert!(!shown.contains("canary"), "{shown}");
-    // Nor as a list of bytes, in one line or in several.
+    // The list of its bytes is not there either, in one line or in several.
     let bytes: String = shown.split_whitespace().collect();
     assert!(!bytes.contains("99,97,110,97,114,121"), "{shown}");
 }
 
-/// Nothing that moves a cursor, breaks a line, or turns the direction of writing.
+/// Checks that nothing moves a cursor, breaks a line, or changes the direction of writing.
 fn is_harmless(shown: &impl Display) {
     let shown = shown.to_string();
     let harmful = |letter: char| {
@@ -85,7 +85,7 @@ fn credentials_are_in_no_error_however_connecting_ends() {
             .bearer_auth("canary")
             .cookie("session=canary")
             .origin("https://canary@origin");
-        // Silent, refused, ended, no HTTP, another protocol, a redirect, wrong in each way.
+        // Silence, a refusal, the end, no HTTP, another protocol, a redirect, each wrong 101.
         let answers: [&[u8]; 12] = [
             b"",
             b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nLink: </canary>\r\nContent-Length: 2\r\n\r\nno",
@@ -165,7 +165,7 @@ fn a_server_that_gives_a_hostile_reason_is_quoted_escaped_and_cut() {
             assert_eq!(said.status(), Some(403));
             is_harmless(&said);
             is_harmless(&format!("{said:?}"));
-            // 256 characters, each of which may take ten to escape.
+            // 256 characters, each of which takes up to ten when it is escaped.
             assert!(said.to_string().len() < 2700, "{}", said.to_string().len());
             server.join();
         }
@@ -202,7 +202,7 @@ fn a_caller_that_is_given_hostile_input_is_shown_it_escaped() {
         is_harmless(&said);
         is_harmless(&format!("{said:?}"));
     }
-    // In a path it is escaped, and goes as far as the lookup.
+    // In a path it is escaped, so that connecting fails at the lookup only.
     let nowhere = builder().resolver(|_, _| Err(std::io::Error::other("no such name")));
     let said = error(nowhere.connect("ws://h/\u{9b}"));
     assert!(matches!(said, Error::Connect(_)), "{said:?}");
@@ -222,7 +222,7 @@ fn a_caller_that_is_given_hostile_input_is_shown_it_escaped() {
     }
 }
 
-/// Credentials go into one line of one request, and into nothing that is shown.
+/// Credentials are in one line of one request, and in nothing that is shown.
 mod credentials {
     use std::net::TcpStream;
     use std::sync::{Arc, Mutex};
@@ -232,7 +232,7 @@ mod credentials {
 
     use super::*;
 
-    /// Returns whether a text has the canary in it, as it is or in base64 at any offset.
+    /// Returns whether a text has the canary in it, in plain text or in base64 at any offset.
     fn has_canary(text: &str) -> bool {
         let encoded = ["Y2FuYXJ5", "NhbmFye", "jYW5hcn"];
         text.to_lowercase().contains("canary") || encoded.iter().any(|part| text.contains(part))
@@ -266,7 +266,7 @@ mod credentials {
         });
     }
 
-    /// Everything that was shown.
+    /// Collects everything that was shown.
     #[derive(Default)]
     struct Shown(String);
 
@@ -280,7 +280,7 @@ mod credentials {
             self.see(value);
         }
 
-        /// An error, and all that is behind it.
+        /// Adds an error and all its sources.
         fn error(&mut self, error: Error) {
             let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
             while let Some(error) = cause {
@@ -291,7 +291,7 @@ mod credentials {
         }
     }
 
-    /// A client with a secret in every option that takes one.
+    /// Returns a client with a secret in every option that takes one.
     fn laden(jar: &Arc<CookieJar>) -> Builder {
         builder()
             .cookie_store(jar.clone())
@@ -299,7 +299,7 @@ mod credentials {
             .basic_auth("canary", "canary")
             .header("X-Api-Key", "canary")
             .header("X-Two", "canary")
-            .headers_with(|hop| Ok(vec![("X-Url".into(), format!("canary {}", hop.url()))]))
+            .headers_with(|request| Ok(vec![("X-Url".into(), format!("canary {}", request.url()))]))
     }
 
     #[test]
@@ -344,7 +344,7 @@ mod credentials {
             assert_eq!(hops.lock().unwrap().len(), 10);
             seen.see(&hops);
 
-            // Too many, and over a stream.
+            // More redirects than the limit, and one over a stream.
             let server = serve(|peer| {
                 peer.read_request();
                 peer.send(b"HTTP/1.1 302 Go\r\nLocation: /canary?canary\r\n\r\n");
@@ -353,7 +353,7 @@ mod credentials {
             seen.error(error(builder.connect_over("ws://canary:canary@x/canary?canary", stream)));
             server.join();
 
-            // Nobody there, and input that cannot be sent.
+            // A port where nobody listens, and input that cannot be sent.
             let nobody = listener().local_addr().unwrap();
             seen.error(error(builder.connect(&format!("ws://canary:canary@{nobody}/canary"))));
             for url in
@@ -365,7 +365,7 @@ mod credentials {
             seen.error(error(builder.clone().basic_auth("can:ary", "canary").connect("ws://x/")));
             seen.error(error(builder.clone().subprotocols(["a", "a"]).connect("ws://canary:x@x/")));
 
-            // One that opens.
+            // A connection that opens.
             let server = serve(|peer| {
                 peer.read_request();
                 let answer = peer.good_answer("Set-Cookie: d=canary\r\nLocation: canary\r\n");

@@ -1,4 +1,4 @@
-//! Servers that answer the opening handshake with anything but a good answer, or not at all.
+//! Servers whose answer to the opening handshake is wrong or missing.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -11,7 +11,7 @@ use landline::error::{HandshakeProblem, HeadError, Mismatch};
 use landline::{Builder, Error, Message, Timeout};
 use support::*;
 
-/// Answers the request with these bytes and ends the stream.
+/// Starts a server that answers the request with these bytes and ends the stream.
 fn answers(bytes: Vec<u8>) -> Server<()> {
     serve(move |peer| {
         peer.read_request();
@@ -21,7 +21,7 @@ fn answers(bytes: Vec<u8>) -> Server<()> {
     })
 }
 
-/// What the client says to an answer, promptly.
+/// Returns the error of a client that connects to the server, which must come promptly.
 fn refusal(builder: Builder, server: Server<()>) -> Error {
     let refused = promptly(|| error(builder.connect(&server.url())));
     drop(builder);
@@ -49,7 +49,7 @@ fn heads(cases: &[&str], expected: HeadError) {
     }
 }
 
-/// A server whose good answer is changed.
+/// Starts a server whose answer is a correct one, changed by a function.
 fn changes(change: impl FnOnce(String) -> String + Send + 'static) -> Server<()> {
     serve(move |peer| {
         peer.read_request();
@@ -252,7 +252,7 @@ fn a_server_whose_refusal_has_a_malformed_line_is_understood() {
     });
 }
 
-/// Where servers say why: a missing `Origin`, Chromium's switch, a plain word.
+/// Servers give the reason there: a missing `Origin`, Chromium's switch, a plain word.
 #[test]
 fn a_server_that_refuses_says_why_in_the_first_line_of_its_body() {
     watchdog(LIMIT, || {
@@ -267,7 +267,7 @@ fn a_server_that_refuses_says_why_in_the_first_line_of_its_body() {
             ("", b"\x1b[2Ja\x07b", r"\u{1b}[2Ja\u{7}b"),
             ("", "\u{202e}evil \u{e9}".as_bytes(), "\\u{202e}evil \u{e9}"),
             ("", long.as_bytes(), &long[..256]),
-            // What is no text, or begins with nothing but marks.
+            // Bodies that are no text, or that begin with marks only.
             ("", b"", ""),
             ("", b"\n---\n", ""),
             ("", b"<!DOCTYPE html><title>403</title>", ""),
@@ -461,7 +461,7 @@ fn a_server_that_writes_the_headers_in_another_way_is_a_websocket() {
             ("Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"),
             ("101 Switching Protocols", "101"),
             ("101 Switching Protocols", "101 "),
-            // RFC 9110 section 15.2: a 101 has no body; what follows is WebSocket.
+            // RFC 9110 section 15.2: a 101 has no body. The bytes after it are frames.
             ("Upgrade: websocket", "Content-Length: 7\r\nUpgrade: websocket"),
             ("Upgrade: websocket", "Transfer-Encoding: chunked\r\nUpgrade: websocket"),
             ("Upgrade: websocket", "Sec-WebSocket-Version: 8\r\nUpgrade: websocket"),
@@ -631,7 +631,8 @@ fn a_server_whose_first_frames_come_with_the_answer_loses_none_however_they_are_
                 let all = [peer.good_answer(""), text("one"), text("two")].concat();
                 let (front, back) = all.split_at(cut.min(all.len()));
                 peer.send(front);
-                // A segment of its own: the first one has gone out, for Nagle is off.
+                // These bytes are a segment of their own. The first one is sent, because Nagle's
+                // algorithm is off.
                 let _ = went.recv();
                 peer.send(back);
                 peer.stall();
@@ -690,7 +691,7 @@ fn a_server_that_never_accepts_times_out() {
 #[test]
 fn a_port_where_nobody_listens_is_refused_at_once_and_listed() {
     watchdog(LIMIT, || {
-        // Bound and not listening: nobody else can get it meanwhile.
+        // A socket that is bound and does not listen keeps the port from other programs.
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
         let socket = socket.unwrap();
         let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();

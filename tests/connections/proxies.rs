@@ -15,7 +15,7 @@ use support::proxy::{Relay, Rules};
 use support::*;
 
 const PASSWORD: &str = "p@ss/wörd";
-/// The same as it stands in a URL.
+/// The password as it is written in a URL.
 const ENCODED: &str = "p%40ss%2Fw%C3%B6rd";
 
 /// Every kind of proxy.
@@ -45,7 +45,7 @@ fn relay(kind: &str, server: SocketAddr, rules: Rules) -> Relay {
     Relay::start(server, rules)
 }
 
-/// As `new`, trusting the tests' authority if it is an `https` proxy.
+/// Does the same as `new`, and trusts the tests' authority for an `https` proxy.
 fn proxy(url: &str) -> Proxy {
     let proxy = Proxy::new(url).unwrap();
     #[cfg(feature = "tls")]
@@ -61,7 +61,7 @@ fn client() -> Builder {
     builder
 }
 
-/// A server for as many connections as come, which echoes one message and closes.
+/// Starts a server for any number of connections, which echoes one message on each and closes.
 fn echoing(scheme: &str) -> SocketAddr {
     let listener = listener();
     let addr = listener.local_addr().unwrap();
@@ -97,7 +97,7 @@ fn works(mut ws: landline::WebSocket) {
 
 #[test]
 fn every_kind_of_proxy_leads_to_every_kind_of_server() {
-    // (the URL's host, what the proxy is asked for if it looks names up, and if it does not)
+    // (host of the URL, destination for a proxy that looks up names, and for one that does not)
     const HOSTS: [(&str, &str, &str); 5] = [
         ("server.test", "server.test", "127.0.0.1"),
         ("SERVER.test", "server.test", "127.0.0.1"),
@@ -153,7 +153,7 @@ fn every_kind_of_proxy_leads_to_every_kind_of_server() {
                             let expected = format!("{expected}:{}", port.unwrap_or(default_port));
                             assert_eq!(asked.destination, expected, "{kind} {url}");
                             assert_eq!(asked.user.as_deref(), login.then_some(user));
-                            // Where the proxy looks names up, this end asks nobody.
+                            // If the proxy looks up names, this end looks up none.
                             let lookups = usize::from(here && !host.starts_with(['1', '[']));
                             assert_eq!(looks_up.load(Ordering::SeqCst), lookups, "{kind} {url}");
                             rows += 1;
@@ -163,7 +163,7 @@ fn every_kind_of_proxy_leads_to_every_kind_of_server() {
             }
         }
         println!("{rows} ways through");
-        // Of ten URLs the two with an IPv6 address are not for the two of SOCKS 4.
+        // The two proxies of SOCKS 4 cannot serve the two of ten URLs with an IPv6 address.
         assert_eq!(rows, SCHEMES.len() * 2 * (KINDS.len() * 10 - 4));
     });
 }
@@ -230,7 +230,7 @@ fn a_proxy_that_knows_another_password_refuses_for_good() {
 #[test]
 fn a_proxy_that_cannot_be_reached_is_not_gone_around() {
     watchdog(LIMIT, || {
-        // A server that would answer, if it were asked.
+        // A server that would answer a direct connection.
         let server = listener();
         server.set_nonblocking(true).unwrap();
         let url = format!("ws://{}/", server.local_addr().unwrap());
@@ -320,7 +320,7 @@ fn a_server_on_the_list_of_exceptions_is_connected_to_directly() {
             assert_eq!(relay.asked(), []);
             works(builder.connect("ws://indirect.test/").unwrap());
             assert_eq!(relay.asked().len(), 1);
-            // Off is off.
+            // Without a proxy, its exceptions do not matter.
             works(builder.clone().no_proxy().connect("ws://indirect.test/").unwrap());
             assert_eq!(relay.asked().len(), 1);
         }
@@ -404,8 +404,8 @@ fn the_socket_hook_sees_the_socket_to_the_proxy() {
 fn a_redirect_is_followed_through_the_proxy_that_is_due_there() {
     watchdog(LIMIT, || {
         let last = echoing("ws");
-        // The first server is reached through the proxy, and sends away: to a name that is an
-        // exception, so the proxy hears no more of it.
+        // The first server is reached through the proxy, and redirects to a name that is an
+        // exception. So the proxy sees no more connections.
         for (location, asked) in [
             ("ws://direct.test/", vec!["first.test:80"]),
             ("ws://second.test/", vec!["first.test:80", "second.test:80"]),

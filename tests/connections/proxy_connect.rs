@@ -28,7 +28,7 @@ fn proxy_error(error: Error) -> Box<ProxyError> {
     }
 }
 
-/// Connects through a proxy that answers CONNECT with this and nothing more, and then ends.
+/// Connects through a proxy that sends only this answer to CONNECT, and then ends the stream.
 fn answered(answer: impl Into<Vec<u8>>) -> Error {
     let answer = answer.into();
     let proxy = serve(move |peer| {
@@ -44,12 +44,12 @@ fn answered(answer: impl Into<Vec<u8>>) -> Error {
     error
 }
 
-/// Reads until the client ends it, whatever it says.
+/// Reads and discards until the client ends the stream.
 fn drain(peer: &Peer) {
     let _ = std::io::copy(&mut peer.socket(), &mut std::io::sink());
 }
 
-/// Plays the server behind a proxy that has just opened the way.
+/// Plays the server behind a proxy that has just opened the tunnel.
 fn be_the_server(peer: &mut Peer) {
     peer.upgrade();
     peer.send(&text("from the server"));
@@ -105,8 +105,8 @@ fn a_proxy_that_dribbles_its_answer_opens_the_way() {
 #[test]
 fn what_a_proxy_sends_right_behind_its_head_is_the_tunnels() {
     watchdog(LIMIT, || {
-        // The proxy cannot know the key yet, so it is no good answer; but it is the server's
-        // answer, and not lost.
+        // The proxy cannot know the key yet, so these bytes are no valid answer. But they count as
+        // the answer of the server, and are not lost.
         let proxy = serve(|peer| {
             peer.read_request();
             peer.send(&[GRANTED, b"HTTP/1.1 418 Teapot\r\nContent-Length: 3\r\n\r\ntea"].concat());
@@ -139,7 +139,7 @@ fn what_a_proxy_sends_before_tls_is_never_taken_for_the_servers() {
 
 #[test]
 fn a_proxy_that_refuses_is_quoted_with_status_reason_headers_and_body() {
-    // (status, whether it may go well later)
+    // (status, whether another attempt may succeed)
     let statuses = [
         (101, false),
         (301, false),
@@ -469,7 +469,7 @@ fn a_proxy_that_refuses_without_reading_is_quoted() {
 #[test]
 fn a_pipelined_refusal_is_never_shown_to_the_server() {
     watchdog(LIMIT, || {
-        // What a proxy says after its refusal goes nowhere: the connection is closed.
+        // The bytes after the refusal go nowhere, because the connection is closed.
         let proxy = serve(|peer| {
             peer.read_request();
             let refusal = b"HTTP/1.1 407 Log in\r\nContent-Length: 0\r\n\r\n";

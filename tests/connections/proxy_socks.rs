@@ -16,14 +16,14 @@ use support::*;
 
 const HOST: &[u8] = b"server.test";
 
-/// What each side says in turn, and what the client says first to the server.
+/// The bytes that each side sends in turn, and the first ones that the client sends to the server.
 struct Talk {
     scheme: &'static str,
     user: &'static str,
     steps: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// The good talks, for the server `server.test` at 10.1.2.3 and port 80.
+/// Returns the handshakes that succeed, for the server `server.test` at 10.1.2.3 and port 80.
 fn talks() -> Vec<Talk> {
     let request_5 = |kind: &[u8]| [&[5, 1, 0], kind, &[0, 80]].concat();
     let name = [&[3, 11], HOST].concat();
@@ -47,7 +47,7 @@ fn talks() -> Vec<Talk> {
             user: "me@",
             steps: vec![step(
                 b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00server.test\x00",
-                // Some proxies say 4 instead of 0.
+                // Some proxies send 4 instead of 0.
                 &[4, 90, 255, 255, 255, 255, 255, 255],
             )],
         },
@@ -65,14 +65,14 @@ fn talks() -> Vec<Talk> {
                 step(&request_5(&name), &v4),
             ],
         },
-        // A password that is not asked for is not said.
+        // A password that the proxy does not ask for is not sent.
         Talk {
             scheme: "socks5h",
             user: "me:pw@",
             steps: vec![step(&[5, 2, 0, 2], &[5, 0]), step(&request_5(&name), &v4)],
         },
     ];
-    // Every form of the address in the reply, which nobody needs.
+    // Every form of the address in the reply, which is ignored.
     let long = [&[3, 255][..], &[b'x'; 255]].concat();
     let half = [&[3, 0x80][..], &[b'x'; 0x80]].concat();
     for address in [&[4; 17][..], &[3, 0], &half, &long] {
@@ -152,7 +152,7 @@ fn bytes_right_behind_the_reply_are_the_servers() {
     });
 }
 
-/// Plays the talks up to each byte of each answer, and does `then`.
+/// Plays the handshakes up to each byte of each answer, and calls `then`.
 fn at_each_byte(then: fn(&mut Peer), check: fn(&Talk, SocketAddr)) {
     let mut waiting = Vec::new();
     for talk in talks().into_iter().take(6) {
@@ -245,7 +245,7 @@ fn a_proxy_that_is_silent_is_left_at_an_abort() {
     });
 }
 
-/// What a proxy is said to fail of that gives these answers, one each to what the client says.
+/// Returns the problem with a proxy that gives these answers, one to each message of the client.
 fn problem(scheme: &'static str, user: &str, answers: &[&[u8]]) -> (SocksError, bool) {
     let answers: Vec<_> = answers.iter().map(|answer| answer.to_vec()).collect();
     let proxy = serve(move |peer| {
@@ -256,7 +256,7 @@ fn problem(scheme: &'static str, user: &str, answers: &[&[u8]]) -> (SocksError, 
         }
         peer.expect_end();
     });
-    // To an address, so that there is no other to be tried.
+    // The destination is an address, so that no other one is tried.
     let builder = builder_for(scheme, user, proxy.addr);
     let refused = promptly(|| error(builder.connect("ws://10.1.2.3/")));
     proxy.join();

@@ -1,5 +1,5 @@
-//! TLS through proxies: the server's is end to end, and an `https` proxy has TLS of its own,
-//! under it.
+//! TLS through proxies. TLS with the server is end to end. An `https` proxy has TLS of its own,
+//! which carries the other.
 
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -28,10 +28,10 @@ fn server_test() -> rustls::ServerConfig {
     tls::config(&tls::ca().leaf(&["server.test"]))
 }
 
-/// How large the messages are.
+/// The size of a message.
 const SIZE: usize = 512 * 1024;
 
-/// Sends so many messages to the server and receives as many, both at the same time.
+/// Sends `count` messages to the server and receives as many, both at the same time.
 fn floods_both_ways(builder: &Builder, url: &str, count: u8) {
     let (mut receiver, sender) = builder.connect(url).unwrap().split();
     let sending = spawn(move || {
@@ -51,16 +51,16 @@ fn floods_both_ways(builder: &Builder, url: &str, count: u8) {
     assert!(error(receiver.recv()).closed().unwrap().is_clean());
 }
 
-/// A server that writes as much as it reads, both at the same time, with pings in between: the
-/// client's data is counted, and answered at the end.
+/// Plays a server that writes as much as it reads, both at the same time, with pings in between. It
+/// counts the client's data, and answers at the end.
 fn flooding(stream: TcpStream, config: Option<rustls::ServerConfig>, count: u8) {
     let mut peer = match config {
         Some(config) => Peer::new(tls::accept(config, stream)),
         None => Peer::new(stream),
     };
     peer.upgrade();
-    // As a server with one thread can: it writes a message, and reads one that must have come
-    // because the other side does not wait.
+    // One thread is enough: it writes a message, and then reads one, which must have come because
+    // the client does not wait.
     for n in 0..count {
         peer.send(&ping(b"still there?"));
         peer.send(&binary(&vec![n; SIZE]));
@@ -113,7 +113,7 @@ fn two_threads_move_16_mib_each_way_in_the_clear_over_tls_with_the_proxy() {
     });
 }
 
-/// Connects over TLS in TLS to a server that then does as it likes.
+/// Connects over TLS in TLS to a server that runs a function.
 fn connected<T: Send + 'static>(
     script: impl FnOnce(&mut Peer) -> T + Send + 'static,
 ) -> (landline::WebSocket, Server<T>) {
@@ -132,12 +132,12 @@ fn an_abort_wakes_who_receives_and_who_sends_over_tls_in_tls() {
         let (release, hold) = channel();
         let (ready, when) = channel();
         let (ws, server) = connected(move |peer| {
-            // Once something of the big message is here, the client is inside of `send`.
+            // When a part of the big message is here, the client is inside `send`.
             peer.with_tls(|tls| tls.read_exact(&mut [0; 64]).unwrap());
             ready.send(()).unwrap();
             peer.hold_open(&hold);
         });
-        // More than all buffers on the way.
+        // More than all buffers on the way hold.
         let big = vec![1; 64 << 20];
         let (mut receiver, sender) = ws.split();
         let receiving = spawn(move || error(receiver.recv()));
@@ -145,7 +145,7 @@ fn an_abort_wakes_who_receives_and_who_sends_over_tls_in_tls() {
         let sending = spawn(move || (error(other.send(&big)), big));
         when.recv().unwrap();
         sender.abort();
-        // The big message is given back later: that takes time too.
+        // The big message is dropped later, because that takes time too.
         let hundred = Duration::from_millis(100);
         let (received, (sent, _big)) =
             takes_at_most(hundred, || (receiving.join(), sending.join()));
@@ -214,7 +214,7 @@ fn a_proxy_whose_certificate_nobody_vouches_for_is_refused_as_the_proxy() {
             assert!(error.is_certificate(), "{error}");
             assert_eq!(relay.asked(), []);
         }
-        // What the server is trusted by is nothing to the proxy: its options are its own.
+        // The roots for the server do not hold for the proxy, which has options of its own.
         let relay = Relay::start_tls(server, Rules::default(), tls::localhost());
         let proxy = Proxy::new(&relay.url("https")).unwrap();
         let refused = error(tls::builder().proxy(proxy).connect("ws://server.test/"));
@@ -227,7 +227,7 @@ fn a_proxy_whose_certificate_nobody_vouches_for_is_refused_as_the_proxy() {
 fn a_proxy_that_replaces_the_servers_certificate_is_found_out() {
     watchdog(LIMIT, || {
         for kind in ["http", "https", "socks4a", "socks5h"] {
-            // The relay leads to somebody else than the server that was asked for.
+            // The relay leads to another server than the one that was asked for.
             let mitm = tls::serve_tls(tls::config(&Ca::new().leaf(&["server.test"])), |peer| {
                 let mut byte = [0];
                 let alert = peer.with_tls(|tls| tls.read(&mut byte));
@@ -288,7 +288,7 @@ fn a_proxy_that_wants_a_certificate_is_shown_its_own() {
         let leaf = clients.leaf(&["client"]);
         let config = tls::wants_client(&tls::ca().leaf(&["127.0.0.1"]), &clients);
         let relay = Relay::start_tls(server.addr, Rules::default(), config);
-        // That of the server's options is not for the proxy.
+        // The certificate in the server's options is not for the proxy.
         let options = |options: TlsOptions| {
             options.client_certificate_pem(leaf.pem.as_bytes(), leaf.key_pem.as_bytes()).unwrap()
         };
@@ -333,7 +333,8 @@ fn a_proxy_that_speaks_no_tls_is_refused_as_the_proxy() {
     });
 }
 
-/// Connects through an `https` proxy whose bytes stop after so many, and go on if they do not.
+/// Starts a relay that lets `after` bytes of the proxy through, and then calls `then`. Its thread
+/// returns `true` if the proxy sent no more than that.
 fn stopping(
     server: SocketAddr,
     after: usize,
@@ -437,7 +438,7 @@ fn an_https_proxy_that_hangs_anywhere_is_left_at_the_open_timeout_and_at_an_abor
         let aborted = takes_at_most(Duration::from_millis(100), || connecting.join());
         assert!(matches!(aborted.closed().unwrap().cause(), Cause::Aborted), "{aborted:?}");
         pumping.join();
-        // Nobody got through, so the server still waits.
+        // No connection came through, so the server still waits.
         TcpStream::connect(server.addr).unwrap();
         drop(server);
     });

@@ -1,4 +1,4 @@
-//! Redirects: where they lead, what goes with them, and what does not.
+//! Redirects: the servers that they lead to, and the headers that are sent there.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -20,14 +20,14 @@ fn redirect(location: &str) -> Vec<u8> {
     format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
-/// Redirects the peer there, and sees the connection end.
+/// Redirects the peer to `location`, and waits until the connection ends.
 fn send_on(peer: &mut Peer, location: &str) {
     peer.read_request();
     peer.send(&redirect(location));
     promptly(|| peer.expect_end());
 }
 
-/// A server that redirects one client.
+/// Starts a server that redirects one client.
 fn redirects_to(location: impl Into<String>) -> Server<String> {
     let location = location.into();
     serve(move |peer| {
@@ -36,7 +36,7 @@ fn redirects_to(location: impl Into<String>) -> Server<String> {
     })
 }
 
-/// A server that is where redirects end: says `here`, and gives the request.
+/// Starts the server where redirects end. It sends `here`, and returns the request.
 fn goal() -> Server<String> {
     upgraded(|peer| {
         peer.send(&support::text("here"));
@@ -50,7 +50,7 @@ fn arrives(ws: Result<WebSocket, Error>) -> WebSocket {
     ws
 }
 
-/// A server for several connections, one after the other: gives the requests.
+/// Starts a server for several connections, one after the other. It returns the requests.
 fn visited(
     times: usize,
     mut script: impl FnMut(usize, &mut Peer) + Send + 'static,
@@ -87,7 +87,7 @@ fn values<'a>(request: &'a str, name: &str) -> Vec<&'a str> {
     lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
 }
 
-/// A client with a secret of every kind, and some headers that are none.
+/// Returns a client with a secret of every kind, and with headers that hold none.
 fn laden() -> Builder {
     builder()
         .cookie("id=canary")
@@ -246,14 +246,14 @@ fn redirects_share_one_open_timeout() {
                 }
                 let mut peer = Peer::new(stream);
                 peer.read_request();
-                // A tenth of the timeout for each: one redirect alone is never too slow.
+                // Each redirect takes a tenth of the timeout, so one alone is never too slow.
                 peer.drip(b"HTTP/1.1 ", SHORT / 25);
                 let _ = peer.try_send(b"302 x\r\nLocation: /\r\n\r\n");
             }
         });
         let builder = builder().open_timeout(SHORT * 4).max_redirects(25);
         let said = takes(SHORT * 4, || error(builder.connect(&format!("ws://{addr}/"))));
-        // With a timeout for each, there would be too many redirects.
+        // If each had a timeout of its own, there would be too many redirects.
         assert!(said.is_timeout(), "{said:?}");
         over.store(true, Ordering::SeqCst);
         drop(std::net::TcpStream::connect(addr).unwrap());
@@ -410,7 +410,7 @@ fn what_was_dropped_is_not_sent_again_on_coming_back() {
     watchdog(LIMIT, || {
         let abroad = listener();
         let away = format!("ws://{}/", abroad.local_addr().unwrap());
-        // To another origin, within it, back, and within the first origin.
+        // The redirects lead to another origin, within it, back, and within the first origin.
         let (addr, visits) = visited(3, move |at, peer| {
             let answer = peer.good_answer("");
             let steps = [redirect(&away), redirect("/end"), answer];
@@ -559,7 +559,7 @@ fn a_location_that_is_no_header_value_is_not_followed() {
             "/a\nLocation: /b",
             "/a\0",
             "/a\u{1b}[2J",
-            // No part of it is followed.
+            // No part of the location is followed.
             "ws://127.0.0.1\r\n .evil.example/",
             "\r\n\t/a",
             &long,
@@ -670,7 +670,7 @@ fn a_redirect_to_an_address_that_the_filter_refuses_leads_nowhere() {
         let denied = listener();
         denied.set_nonblocking(true).unwrap();
         let denied_addr = denied.local_addr().unwrap();
-        // By its address, and by a name that has it.
+        // Once by the address, and once by a name that has this address.
         for location in [format!("ws://{denied_addr}/"), "ws://inside.test/".to_owned()] {
             let start = redirects_to(location);
             let (sender, asked) = std::sync::mpsc::channel();
@@ -805,7 +805,8 @@ mod over_tls {
     #[test]
     fn a_server_name_is_meant_for_the_first_server_only() {
         watchdog(LIMIT, || {
-            // The name would hide that the second server is not who its URL says.
+            // With the server name of the options, the second server would pass for the one in the
+            // URL.
             let config = tls::config(&tls::ca().leaf(&["first.example"]));
             let impostor = serve_tls(config.clone(), |peer| peer.try_send(b"x").is_err());
             let location = impostor.url();

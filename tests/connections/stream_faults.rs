@@ -1,4 +1,4 @@
-//! Streams with a will of their own: they fail at any call, lie, panic, or are interrupted.
+//! Streams that misbehave: they fail at any call, return wrong lengths, panic, or are interrupted.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -17,7 +17,8 @@ use landline::{Builder, CloseCode, Error, Event, Message, MessageKind, Timeout};
 use support::streams::{Call, Judged};
 use support::*;
 
-/// Connects, sends, receives and closes, which is told; gives the error that ended it, if any did.
+/// Connects, sends, receives and closes. Sets `closing` before it closes. Returns the error that
+/// ended the connection earlier, if any.
 fn whole_life(
     builder: &Builder,
     url: &str,
@@ -41,7 +42,7 @@ fn whole_life(
     }
     closing.store(true, Ordering::SeqCst);
     let closed = ws.close(CloseCode::NORMAL).unwrap();
-    // The outcome is sticky, whatever it is.
+    // The outcome stays the same.
     let again = ws.close(CloseCode::NORMAL).unwrap();
     assert_eq!(format!("{closed:?}"), format!("{again:?}"));
     assert_eq!(error(ws.recv()).to_string(), error(ws.recv()).to_string());
@@ -56,7 +57,7 @@ fn whole_life(
     }
 }
 
-/// What is spoken over the streams.
+/// The protocol over the streams: plain WebSocket, or over TLS.
 #[derive(Clone)]
 struct Spoken {
     builder: Builder,
@@ -76,12 +77,12 @@ fn secure() -> Spoken {
     Spoken { builder: tls::builder(), url: "wss://localhost/", peer: Arc::new(peer) }
 }
 
-/// One life after the other, in each of which one more call goes well before one fails.
+/// Opens one connection after the other. On each of them one more call succeeds before one fails.
 fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
     let server_of_many = listener();
     let addr = server_of_many.local_addr().unwrap();
     let over = Arc::new(AtomicUsize::new(0));
-    // Whom the server has answered a Close.
+    // The clients whose Close the server has answered.
     let answered = Arc::new(Mutex::new(Vec::new()));
     let (done, make_peer, answers) = (over.clone(), spoken.peer.clone(), answered.clone());
     let serving = spawn(move || {
@@ -112,7 +113,7 @@ fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
             });
         }
     });
-    // Who can read, but not write, waits for an answer as long as it has been told to.
+    // A client that can read, but not write, waits for an answer until its timeout.
     let patience = if harmless { LIMIT } else { SHORT * 2 };
     let mut at = 0;
     loop {
@@ -124,8 +125,8 @@ fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
         let closes = closing.clone();
         let judged = Judged::new(stream, usize::MAX, move |count, call| {
             if count == at {
-                // Once the peer has answered our Close, nothing more is to be heard. When a stream
-                // is to block again, the Close has gone out.
+                // After the peer has answered the Close, nothing more is expected. When the stream
+                // is set to block again, the Close is written.
                 let late = call == Call::SetNonblocking && closes.load(Ordering::SeqCst)
                     || answers.lock().unwrap().contains(&client);
                 *seen.lock().unwrap() = Some((call, late));
@@ -138,7 +139,7 @@ fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
         let Some((call, late)) = *failed.lock().unwrap() else {
             match outcome {
                 Ok(()) => break,
-                // The machine is busy: once more.
+                // The machine is busy. Try again.
                 Err(error) => assert!(error.is_timeout(), "{error:?}"),
             }
             continue;
@@ -146,16 +147,16 @@ fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
         at += 1;
         let io = matches!(call, Call::Read | Call::Write);
         match outcome {
-            // Nobody knows how much a write took that says so: it is not made again.
+            // After this error nobody knows how much the write took, so it is not made again.
             Err(error) if kind == ErrorKind::TimedOut && call == Call::Write && harmless => {
                 let closed = error.closed().map(|closed| closed.cause());
                 let timed_out = matches!(closed, Some(Cause::Timeout(Timeout::Send)));
                 assert!(error.is_timeout() || timed_out, "{at}: {error:?}");
             }
-            // Interrupted calls are made again; timeouts that come early are looked through.
+            // Interrupted calls, and those that time out early, are made again.
             Err(error) if harmless && io => panic!("{kind:?} of {call:?} at {at}: {error:?}"),
             Err(error) => is_told(&error, kind, call, late),
-            // What can be read or written without blocking is, although no timeout can be set.
+            // If no timeout can be set, landline still reads and writes what does not block.
             Ok(()) => assert!(
                 harmless || late || matches!(call, Call::SetReadTimeout | Call::SetWriteTimeout),
                 "{kind:?} of {call:?} at {at} is swallowed"
@@ -177,7 +178,7 @@ fn failure(kind: ErrorKind, harmless: bool) -> io::Error {
     kind.into()
 }
 
-/// That the call failed is what is said, and how.
+/// Checks that the error tells how the call failed.
 fn is_told(error: &Error, kind: ErrorKind, call: Call, late: bool) {
     use ErrorKind::{BrokenPipe, ConnectionReset};
     let told = match error {
@@ -185,7 +186,8 @@ fn is_told(error: &Error, kind: ErrorKind, call: Call, late: bool) {
         Error::Closed(closed) => match closed.cause() {
             Cause::Io(error) => Some(error.kind()),
             Cause::Timeout(Timeout::Close) => {
-                // Of who is gone it is still heard why; and the machine may be busy.
+                // From a peer that is gone the reason may still arrive; and the machine may be
+                // busy.
                 let listens = call != Call::Read && matches!(kind, BrokenPipe | ConnectionReset);
                 (listens || late).then_some(kind)
             }
@@ -196,7 +198,7 @@ fn is_told(error: &Error, kind: ErrorKind, call: Call, late: bool) {
     assert_eq!(told, Some(kind), "{call:?}: {error:?}");
 }
 
-/// As a network fails: with a reset, a route that is gone, no memory, and others.
+/// The errors of networks: a reset, a route that is gone, no memory, and others.
 const KINDS: [ErrorKind; 10] = [
     ErrorKind::ConnectionReset,
     ErrorKind::BrokenPipe,
@@ -239,8 +241,8 @@ fn a_stream_under_tls_that_fails_at_any_call_gives_one_error_and_never_hangs() {
 #[test]
 fn a_stream_that_cannot_be_written_any_more_ends_recv_too_and_says_why() {
     watchdog(LIMIT, || {
-        // As a socket does whose packets a firewall forbids, or that gets no buffers: it can be
-        // read, but the peer has nothing to say.
+        // A socket behaves like this if a firewall forbids its packets, or the system has no
+        // buffers: it can be read, but the peer sends nothing.
         let server = upgraded(|peer| peer.stall());
         let armed = Arc::new(AtomicUsize::new(0));
         let is_armed = armed.clone();
@@ -270,7 +272,8 @@ fn a_stream_that_cannot_be_written_any_more_ends_recv_too_and_says_why() {
 #[test]
 fn a_stream_that_blocks_and_then_breaks_while_a_pong_is_owed_ends_recv() {
     watchdog(LIMIT, || {
-        // A broken pipe ends by itself; after another failure the peer may be silent for ever.
+        // After a broken pipe the stream ends by itself. After another error the peer may be silent
+        // for ever.
         for (kind, ends) in [(ErrorKind::BrokenPipe, true), (ErrorKind::HostUnreachable, false)] {
             let (broke, is_broken) = channel();
             let server = upgraded(move |peer| {
@@ -309,7 +312,7 @@ fn a_stream_that_blocks_and_then_breaks_while_a_pong_is_owed_ends_recv() {
     });
 }
 
-/// Whether a thread ends in time.
+/// Returns whether a thread ends in time.
 fn promptly_or_not<T>(thread: &Joined<T>) -> bool {
     let start = Instant::now();
     while start.elapsed() < PROMPT {
@@ -338,7 +341,7 @@ fn a_stream_under_tls_that_is_interrupted_or_times_out_early_at_any_call_works()
     watchdog(LIMIT * 2, || is_no_harm(&secure()));
 }
 
-/// Says that it moved more than it could, from the `at`-th call on.
+/// Returns a length that is too large, from the `at`-th call on.
 #[derive(Debug)]
 struct Liar {
     inner: Judged,
@@ -491,13 +494,13 @@ fn a_close_that_we_could_not_answer_is_not_clean_and_tells_what_the_peer_said() 
             let mut writes = 0;
             let judged = Judged::new(stream, usize::MAX, move |_, call| {
                 writes += usize::from(call == Call::Write);
-                // The request, the message, and then the Close.
+                // The writes are the request, the message, and then the Close.
                 if call == Call::Write && writes > 2 { Err(kind.into()) } else { Ok(()) }
             });
             let builder = builder().close_timeout(SHORT);
             let mut ws = builder.connect_over("ws://judged/", judged).unwrap();
             ws.send("ready").unwrap();
-            // A stream that takes nothing just now may do so later.
+            // A stream that takes nothing now may take something later.
             let waits = if kind == ErrorKind::WouldBlock { SHORT } else { Duration::ZERO };
             for wait in [waits, Duration::ZERO] {
                 let closed = takes(wait, || error(ws.recv())).closed().cloned().unwrap();
@@ -580,7 +583,7 @@ fn a_stream_that_panics_in_a_write_leaves_the_others_an_error() {
     });
 }
 
-/// Takes 3 bytes of the message and then says that its timeout has passed, as a socket on Windows.
+/// The stream takes 3 bytes of the message, and then its timeout passes, as on Windows.
 #[test]
 fn a_write_that_may_have_taken_a_part_is_not_made_again() {
     watchdog(LIMIT, || {
@@ -650,7 +653,7 @@ impl Stream for Partial {
 }
 
 /// macOS and illumos fail every `setsockopt` with EINVAL once the peer has reset the connection,
-/// although its last bytes wait to be read.
+/// although its last bytes are still to be read.
 #[test]
 fn what_has_arrived_is_received_although_no_timeout_can_be_set() {
     watchdog(LIMIT, || {
@@ -689,7 +692,7 @@ fn what_has_arrived_is_received_although_no_timeout_can_be_set() {
     });
 }
 
-/// Says for each call whether the thread unwinds, and panics in a read when it is told to.
+/// Notes whether a call came from a thread that unwinds, and panics in a read when `armed`.
 #[derive(Debug)]
 struct PanicsInRead {
     socket: TcpStream,
@@ -740,8 +743,8 @@ impl Stream for PanicsInRead {
     }
 }
 
-/// Runs `receive` on a stream that panics in every read, on a thread that owns the connection:
-/// its destructors run while it unwinds. Gives whether another sender could go on.
+/// Runs `receive` on a stream that panics in every read. The thread owns the connection, so that
+/// its destructors run while it unwinds. Returns whether another sender could go on.
 fn panics_in_read(mut receive: impl FnMut(&mut landline::WebSocket) + Send + 'static) -> bool {
     let server = upgraded(|peer| peer.stall());
     let socket = TcpStream::connect(server.addr).unwrap();
@@ -859,7 +862,7 @@ fn nothing_is_sent_once_an_abort_is_known_although_the_socket_is_still_open() {
         let (go, may_go) = channel();
         let (going, may_go) = (Mutex::new(going), Mutex::new(may_go));
         let judged = Judged::new(stream, usize::MAX, |_, _| Ok(())).on_shutdown(move || {
-            // A stream that takes its time.
+            // The shutdown of this stream is slow.
             if going.lock().unwrap().send(()).is_ok() {
                 let _ = may_go.lock().unwrap().recv();
             }
@@ -902,7 +905,7 @@ fn what_is_pending_after_a_message_does_not_stretch_its_send() {
         let judged = Judged::new(stream, usize::MAX, move |_, call| {
             writes += usize::from(call == Call::Write);
             match (call, writes) {
-                // The second message takes nearly all of its time; then the peer takes nothing.
+                // The second message takes nearly all of its timeout. Then the peer takes nothing.
                 (Call::Write, 3) => {
                     slow.send(()).unwrap();
                     std::thread::sleep(T * 9 / 10);
@@ -921,7 +924,7 @@ fn what_is_pending_after_a_message_does_not_stretch_its_send() {
         sender.send("first").unwrap();
         let sending = spawn(move || takes_at_most(T * 3 / 2, || sender.send("second")));
         is_slow.recv().unwrap();
-        // The Ping is answered by whoever has the write lock.
+        // The thread that has the write lock answers the Ping.
         assert!(matches!(ws.next_event().unwrap(), Event::Ping(b"p")));
         sending.join().unwrap();
         ws.abort();

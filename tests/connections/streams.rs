@@ -13,7 +13,7 @@ use landline::{CloseCode, Error, Message};
 use support::streams::Judged;
 use support::*;
 
-/// A server that echoes one message and closes as it is asked.
+/// Starts a server that echoes one message, and answers a Close.
 fn echoes_once() -> Server<()> {
     upgraded(|peer| {
         while let Some(frame) = peer.next_frame() {
@@ -42,7 +42,7 @@ mod unix {
 
     use super::*;
 
-    /// Speaks WebSocket over a Unix socket by pumping it to a scripted server.
+    /// Copies between a Unix socket and a scripted server, in both directions.
     fn pump(stream: UnixStream, to: SocketAddr) {
         let server = TcpStream::connect(to).unwrap();
         let (mut from, mut into) = (stream.try_clone().unwrap(), server.try_clone().unwrap());
@@ -112,13 +112,13 @@ mod unix {
         });
     }
 
-    /// Whether the thread that connects has begun.
+    /// Returns whether the thread that connects has begun.
     #[cfg(target_os = "linux")]
     fn is_connecting() -> bool {
         let names = std::fs::read_dir("/proc/self/task")
             .unwrap()
             .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-        // Linux keeps fifteen letters of a thread's name.
+        // Linux keeps the first fifteen bytes of a thread's name.
         names.into_iter().any(|name| name.trim() == "landline-connec")
     }
 
@@ -232,7 +232,7 @@ fn a_socket_hook_that_sets_non_blocking_mode_and_timeouts_makes_nothing_spin() {
             let before = process::cpu_of_this_thread();
             takes(SHORT * 2, action);
             let used = process::cpu_of_this_thread() - before;
-            // Other programs may leave this one little of the processor.
+            // Other programs may leave little time to this one.
             assert!(used < SHORT / 6, "{used:?} of the processor in {:?}", SHORT * 2);
         };
         let mut open = None;
@@ -269,7 +269,7 @@ fn small_messages_are_sent_at_once() {
             ws.recv().unwrap();
             ws.recv().unwrap();
         }
-        // Nagle and delayed acknowledgements would take 40 ms each time.
+        // Nagle's algorithm and delayed acknowledgements would take 40 ms each time.
         assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
         drop(ws);
         server.join();

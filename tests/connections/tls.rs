@@ -1,4 +1,4 @@
-//! `wss://`: who is trusted, who is refused, and how a TLS connection ends.
+//! `wss://`: servers that are trusted, servers that are refused, and the end of a TLS connection.
 
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -20,11 +20,11 @@ use support::tls::{
 };
 use support::*;
 
-/// A server that does what a good one does, for one message.
+/// Starts a server that behaves well, for one message.
 fn greets(config: rustls::ServerConfig) -> Server<bool> {
     serve_tls(config, |peer| {
         let mut first = [0];
-        // The handshake fails here if the client does not like us.
+        // The handshake fails here if the client does not accept the certificate.
         if peer.socket().peek(&mut first).is_err() || peer.try_send(b"").is_err() {
             return false;
         }
@@ -51,7 +51,7 @@ fn is_greeted_at(
     assert!(server.join());
 }
 
-/// Connects to a server that is refused, and gives why.
+/// Connects to a server that is refused, and returns the error.
 fn refusal(options: TlsOptions, config: rustls::ServerConfig) -> Box<TlsError> {
     let server = serve(|peer| {
         let mut tls = accept(config, peer.socket().try_clone().unwrap());
@@ -73,7 +73,7 @@ fn refusal(options: TlsOptions, config: rustls::ServerConfig) -> Box<TlsError> {
     }
 }
 
-/// The server said why, in an alert, which is explained.
+/// Checks that the error is an alert of the server, and that its text explains the alert.
 fn is_alert(refused: &Error, expected: AlertDescription, explained: &str) {
     let Error::Tls(tls) = refused else { panic!("not a TLS error: {refused:?}") };
     let source = tls.error();
@@ -108,7 +108,7 @@ fn a_server_that_our_authority_vouches_for_is_trusted() {
         std::fs::write(&file, format!("{}{}", stranger.pem, ca().pem)).unwrap();
         is_greeted(TlsOptions::new().ca_pem_file(&file).unwrap(), localhost());
         std::fs::remove_file(&file).unwrap();
-        // Called again, it adds.
+        // Another call adds a certificate.
         let both = TlsOptions::new().ca_pem(stranger.pem.as_bytes()).unwrap();
         let both = both.ca_pem(ca().pem.as_bytes()).unwrap();
         is_greeted(both.clone(), localhost());
@@ -130,7 +130,7 @@ fn options_that_do_not_work_are_refused_at_once() {
     why(TlsOptions::new().client_certificate_pem(b"no chain", leaf.key_pem.as_bytes()));
     why(TlsOptions::new().client_certificate_files("/no/chain", "/no/key"));
 
-    // What shows only when the configuration is made still shows before any socket is opened.
+    // Some mistakes are found when the configuration is made, which is before any socket is opened.
     let listener = listener();
     listener.set_nonblocking(true).unwrap();
     let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
@@ -153,7 +153,7 @@ fn a_server_with_the_wrong_name_is_refused_unless_that_is_the_name_we_want() {
         assert!(refusal(trusting().server_name("else.example"), localhost()).is_certificate());
         let server = serve_tls(elsewhere(), |peer| peer.upgrade());
         let stream = TcpStream::connect(server.addr).unwrap();
-        // A dot at the end is no part of the name in a certificate.
+        // In a certificate the name has no dot at its end.
         tls::builder().connect_over("wss://elsewhere.example./", stream).unwrap();
         server.join();
     });
@@ -227,7 +227,7 @@ fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() 
                 let mut tls = accept(config, peer.socket().try_clone().unwrap());
                 assert!(tls.conn.complete_io(&mut tls.sock).is_err());
                 let _ = tls.conn.write_tls(&mut tls.sock);
-                // The client may have left.
+                // The client may be gone.
                 let _ = peer.socket().shutdown(std::net::Shutdown::Write);
                 let _ = std::io::copy(&mut tls.sock, &mut std::io::sink());
             });
@@ -237,8 +237,8 @@ fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() 
                 if !breaks {
                     return error(builder.connect(&url));
                 }
-                // The flights of the handshake go out; the request, which is written after the last
-                // without a read, does not.
+                // The messages of the handshake are written. The request, which is written right
+                // after the last of them, is not.
                 let mut last = Call::Read;
                 let stream = TcpStream::connect(server.addr).unwrap();
                 let stream = Judged::new(stream, usize::MAX, move |_, call| {
@@ -255,7 +255,8 @@ fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() 
             });
             drop(builder);
             server.join();
-            // In TLS 1.3 the handshake is over for the client before the server has looked.
+            // By TLS 1.3 the client has done the handshake before the server checks the
+            // certificate.
             let Error::Tls(tls) = &refused else { panic!("not a TLS error: {refused:?}") };
             let source = tls.error();
             let source = source.downcast_ref::<rustls::Error>();
@@ -290,7 +291,7 @@ fn a_server_of_tls_1_2_is_understood_unless_only_1_3_will_do() {
     });
 }
 
-/// Accepts as many connections, one after the other, and says how each handshake went.
+/// Accepts `count` connections, one after the other, and returns the kind of each handshake.
 fn kinds(count: usize) -> (String, Joined<Vec<HandshakeKind>>) {
     let listener = listener();
     let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
@@ -408,7 +409,7 @@ fn no_provider_for_the_whole_process_is_needed_or_made() {
     });
 }
 
-/// A server that says hello and then ends the connection in its own way.
+/// Starts a server that sends `hello`, and then ends the connection in its own way.
 fn ends(end: impl FnOnce(&mut tls::TlsStream) + Send + 'static) -> Server<()> {
     let mut server = serve(|peer| {
         let tls = accept(localhost(), peer.socket().try_clone().unwrap());
@@ -470,7 +471,7 @@ fn a_server_whose_record_is_damaged_is_dead_but_what_came_before_is_delivered() 
             let mut inner = Peer::new(accept(localhost(), peer.socket().try_clone().unwrap()));
             inner.upgrade();
             inner.expect(TEXT, b"ready");
-            // A good record, and a damaged one, in the same segment.
+            // A valid record, and a damaged one, in the same segment.
             inner.with_tls(|tls| {
                 let mut records = Vec::new();
                 for payload in ["hello", "damaged"] {
@@ -479,7 +480,7 @@ fn a_server_whose_record_is_damaged_is_dead_but_what_came_before_is_delivered() 
                 }
                 *records.last_mut().unwrap() ^= 1;
                 tls.sock.write_all(&records).unwrap();
-                // The client says what it did not like.
+                // The client tells the reason in an alert.
                 let alert = tls.read(&mut [0; 64]).unwrap_err();
                 assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
             });
@@ -509,7 +510,7 @@ fn a_server_that_closes_properly_and_cuts_tls_was_clean() {
         let server = tls::upgraded_tls(|peer| {
             peer.send(&close(1000, "bye"));
             peer.expect_close(1000);
-            // The client says close_notify too: the end is no truncation.
+            // The client sends close_notify too, so its stream is not cut short.
             peer.expect_end();
         });
         let mut ws = tls::builder().connect(&server.url()).unwrap();
@@ -560,7 +561,7 @@ fn a_given_rustls_config_stays_as_it_is_whatever_is_set_besides() {
     });
 }
 
-/// A client whose keys take no more than so many records, by TLS 1.2.
+/// Returns the options of a client whose keys are good for `limit` records, by TLS 1.2.
 fn with_few_records(limit: u64) -> TlsOptions {
     use rustls::crypto::{CipherSuiteCommon, CryptoProvider, ring};
     use rustls::{SupportedCipherSuite, Tls12CipherSuite};
@@ -621,7 +622,7 @@ fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
             while tls.wants_write() {
                 tls.write_tls(&mut flight).unwrap();
             }
-            // More than rustls takes at once.
+            // More bytes than rustls takes at once.
             flight.resize(flight.len() + 8 * 1024, 0x17);
             socket.write_all(&flight).unwrap();
             let _ = std::io::copy(&mut socket, &mut std::io::sink());
@@ -636,7 +637,7 @@ fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
     });
 }
 
-/// `SSLKEYLOGFILE` is read by a process of its own: this test, run again with the variable set.
+/// Runs this test again in a process of its own, with `SSLKEYLOGFILE` set.
 #[test]
 fn the_secrets_are_logged_only_when_it_is_asked_for() {
     const CHILD: &str = "LANDLINE_TEST_KEY_LOG";

@@ -1,4 +1,4 @@
-//! Certificate chains that try to be accepted, or to cost.
+//! Certificate chains that should not be accepted, or that cost much time.
 
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -12,8 +12,8 @@ use rustls::ServerConfig;
 use support::tls::{Ca, Leaf, accept, ca, config, may_want_client, serve_tls, trusting};
 use support::*;
 
-/// What the client says to a server of this certificate that it wants to be called `name`.
-fn verdict(leaf: &Leaf, name: &str) -> Result<(), Box<TlsError>> {
+/// Connects to a server with this certificate, and expects it to have `name`.
+fn connect_to(leaf: &Leaf, name: &str) -> Result<(), Box<TlsError>> {
     promptly(|| answer(config(leaf), name))
 }
 
@@ -31,8 +31,8 @@ fn answer(config: ServerConfig, name: &str) -> Result<(), Box<TlsError>> {
     let builder = builder().tls(trusting().server_name(name));
     let connected = builder.connect(&url);
     drop(builder);
-    let verdict = match connected {
-        // The server waits for the end of the connection.
+    let result = match connected {
+        // The server waits until the connection ends.
         Ok(ws) => {
             drop(ws);
             Ok(())
@@ -41,11 +41,11 @@ fn answer(config: ServerConfig, name: &str) -> Result<(), Box<TlsError>> {
         Err(other) => panic!("not a TLS error: {other:?}"),
     };
     server.join();
-    verdict
+    result
 }
 
 fn refused(leaf: &Leaf, name: &str) {
-    let tls = verdict(leaf, name).expect_err(name);
+    let tls = connect_to(leaf, name).expect_err(name);
     assert!(tls.is_certificate(), "{name}: {tls}");
 }
 
@@ -67,8 +67,8 @@ fn a_server_whose_authority_is_vouched_for_is_trusted() {
     watchdog(LIMIT, || {
         let between = ca().authority("between", |_| {});
         let leaf = between.leaf(&["a.example"]);
-        verdict(&leaf.chain([&between]), "a.example").unwrap();
-        // Without the one in between there is no chain.
+        connect_to(&leaf.chain([&between]), "a.example").unwrap();
+        // Without the intermediate authority there is no chain.
         refused(&between.leaf(&["a.example"]), "a.example");
     });
 }
@@ -88,7 +88,7 @@ fn a_chain_that_is_longer_than_its_authority_allows_is_refused() {
         let none = IsCa::Ca(BasicConstraints::Constrained(0));
         let last = ca().authority("the last", |params: &mut CertificateParams| params.is_ca = none);
         let more = last.authority("one more", |_| {});
-        verdict(&last.leaf(&["a.example"]).chain([&last]), "a.example").unwrap();
+        connect_to(&last.leaf(&["a.example"]).chain([&last]), "a.example").unwrap();
         refused(&more.leaf(&["a.example"]).chain([&more, &last]), "a.example");
     });
 }
@@ -113,12 +113,12 @@ fn wildcards_that_stand_for_more_than_the_first_label_are_refused() {
                 false => refused(&leaf, name),
             }
         }
-        verdict(&ca().leaf(&["*.example.com"]), "a.example.com").unwrap();
-        verdict(&ca().leaf(&["*.example.com"]), "A.EXAMPLE.com").unwrap();
+        connect_to(&ca().leaf(&["*.example.com"]), "a.example.com").unwrap();
+        connect_to(&ca().leaf(&["*.example.com"]), "A.EXAMPLE.com").unwrap();
     });
 }
 
-/// Whether it is no name at all, which is said before any socket is opened.
+/// Returns whether the builder refuses a name, before any socket is opened.
 fn builder_refuses(name: &str) -> bool {
     let tried = builder().tls(trusting().server_name(name)).connect("wss://127.0.0.1:1/");
     matches!(error(tried), Error::InvalidInput(_))
@@ -129,31 +129,31 @@ fn a_server_whose_authority_may_not_vouch_for_its_name_is_refused() {
     watchdog(LIMIT, || {
         let mine = || constrained(&[dns("mine.example")], &[]);
         let vouched = |ca: &Ca, names: &[&str]| ca.leaf(names).chain([ca]);
-        verdict(&vouched(&mine(), &["a.mine.example"]), "a.mine.example").unwrap();
-        verdict(&vouched(&mine(), &["*.mine.example"]), "a.mine.example").unwrap();
+        connect_to(&vouched(&mine(), &["a.mine.example"]), "a.mine.example").unwrap();
+        connect_to(&vouched(&mine(), &["*.mine.example"]), "a.mine.example").unwrap();
         for names in [
             &["yours.example"][..],
             &["*.yours.example", "yours.example"],
             &["yours.example", "a.mine.example"],
             &["notmine.example", "yours.example"],
-            // Wider than what is permitted.
+            // A wildcard that is wider than the permitted names.
             &["*.example"],
         ] {
             let name = names[0].replace('*', "yours");
             refused(&vouched(&mine(), names), &name);
         }
         let not_yours = || constrained(&[], &[dns("secret.example")]);
-        verdict(&vouched(&not_yours(), &["a.example"]), "a.example").unwrap();
+        connect_to(&vouched(&not_yours(), &["a.example"]), "a.example").unwrap();
         refused(&vouched(&not_yours(), &["secret.example"]), "secret.example");
         refused(&vouched(&not_yours(), &["a.secret.example"]), "a.secret.example");
         refused(&vouched(&not_yours(), &["*.secret.example"]), "a.secret.example");
-        // The star may stand for what is excluded.
+        // A wildcard that covers an excluded name.
         refused(&vouched(&not_yours(), &["*.example"]), "secret.example");
     });
 }
 
-/// As many authorities of one name, each vouched for by the next, the last by the first: whoever
-/// looks for a way to a root finds one at every turn.
+/// Returns `size` authorities of one name, each of which has signed the next one. A search for the
+/// root finds a candidate at every step.
 #[cfg(target_os = "linux")]
 fn maze(size: usize) -> Vec<Ca> {
     let strangers = Ca::new().authority("maze", |_| {});
@@ -175,7 +175,7 @@ fn a_chain_of_authorities_that_leads_nowhere_costs_less_than_a_second() {
         let refused = answer(config(&leaf), "a.example").expect_err("no way to a root");
         let used = process::cpu_of_this_thread() - before;
         assert!(refused.is_certificate(), "{refused}");
-        // What is not optimised takes three times as long.
+        // Code that is not optimised takes three times as long.
         let most = std::time::Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
         assert!(used < most, "{used:?} of the processor");
     });
@@ -185,7 +185,7 @@ fn a_chain_of_authorities_that_leads_nowhere_costs_less_than_a_second() {
 fn a_server_with_control_characters_in_its_names_cannot_put_them_into_an_error() {
     watchdog(LIMIT, || {
         let leaf = ca().leaf(&["\u{1b}[2J\r\n.example", "b.example"]);
-        let tls = verdict(&leaf, "a.example").expect_err("another name");
+        let tls = connect_to(&leaf, "a.example").expect_err("another name");
         assert!(tls.is_certificate(), "{tls}");
         assert!(!tls.to_string().contains(char::is_control), "{tls}");
     });

@@ -1,4 +1,5 @@
-//! Servers that break TLS, or use it against us: byte by byte, where no library would.
+//! Servers that break the rules of TLS, or abuse them. They write bytes that no library would
+//! write.
 
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -16,7 +17,7 @@ use support::streams::{Call, Judged};
 use support::tls::{accept, builder, ca, localhost, serve_tls, versions};
 use support::*;
 
-/// What a ClientHello says.
+/// The contents of a ClientHello.
 #[derive(Debug)]
 struct Hello {
     session: Vec<u8>,
@@ -33,7 +34,7 @@ impl Hello {
     const KEY_SHARE: u16 = 51;
     const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 
-    /// Reads one from a connection, which must say nothing else first.
+    /// Reads a ClientHello, which must be the first message of a connection.
     fn read(mut socket: &TcpStream) -> Self {
         fn take<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
             let (front, back) = bytes.split_at(len);
@@ -78,11 +79,11 @@ impl Hello {
     }
 
     fn server_name(&self) -> Option<&str> {
-        // A list of one: its length, the kind, the name's length.
+        // A list of one name: length of the list, kind, length of the name.
         self.extension(Self::SERVER_NAME).map(|body| std::str::from_utf8(&body[5..]).unwrap())
     }
 
-    /// A ServerHello that answers it.
+    /// Returns a ServerHello that answers this one.
     fn answer(
         &self,
         version: u16,
@@ -113,7 +114,7 @@ fn record(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind, 3, 3][..], &len, body].concat()
 }
 
-/// What the client says when the server answers its ClientHello so.
+/// Returns the error of a client whose ClientHello is answered by `answer`.
 fn refusal(answer: impl FnOnce(&Hello) -> Vec<u8> + Send + 'static) -> rustls::Error {
     let server = serve(move |peer| {
         let hello = Hello::read(peer.socket());
@@ -169,7 +170,7 @@ fn a_server_that_chooses_what_was_not_offered_is_refused() {
         let http2 = (Hello::ALPN, &b"\0\x03\x02h2"[..]);
         let said = refusal(move |hello| hello.answer(0x0303, RANDOM, SUITE, 0, &[http2]));
         misbehaved(said, PeerMisbehaved::SelectedUnofferedApplicationProtocol);
-        // A key of a curve that nobody asked for: secp521r1.
+        // A key of a curve that was not offered: secp521r1.
         let share = (Hello::KEY_SHARE, &b"\0\x19\0\x01x"[..]);
         let said =
             refusal(move |hello| hello.answer(0x0303, RANDOM, TLS13_SUITE, 0, &[TLS13, share]));
@@ -273,7 +274,7 @@ fn a_server_that_leaves_within_the_tls_handshake_is_said_to_have_left() {
     });
 }
 
-/// What a server sees of a client that connects to `url`.
+/// Returns the ClientHello of a client that connects to `url`.
 fn hello_for(url: &str) -> Hello {
     let server = serve(|peer| Hello::read(peer.socket()));
     let stream = TcpStream::connect(server.addr).unwrap();
@@ -343,7 +344,7 @@ fn a_server_that_would_take_early_data_gets_none() {
     });
 }
 
-/// A server that says hello, and then writes these bytes past its TLS.
+/// Starts a server that sends `hello`, and then writes these bytes to the socket without TLS.
 fn ends_with(raw: &'static [u8]) -> Server<()> {
     let mut server = serve(|peer| {
         let socket = peer.socket().try_clone().unwrap();
@@ -361,7 +362,7 @@ fn ends_with(raw: &'static [u8]) -> Server<()> {
 fn a_server_whose_records_are_none_is_dead_after_what_was_good() {
     watchdog(LIMIT, || {
         for raw in [
-            // Longer than a record may be; of no known kind; of no known version; not encrypted.
+            // Too long, of an unknown kind, of an unknown version, empty, not encrypted.
             &b"\x17\x03\x03\x48\x01xxxxxxxxxxxxxxxxxxxxxxxx"[..],
             b"\x17\x03\x03\xff\xff",
             b"\x20\x03\x03\x00\x01x",
@@ -401,7 +402,7 @@ fn a_server_that_sends_a_fatal_alert_in_the_middle_ends_recv_with_that_alert() {
                     peer.upgrade();
                     peer.send(&text("hello"));
                     peer.with_tls(|tls| {
-                        // As if the client had sent this: it is what the alert is about.
+                        // The alert is the answer to these bytes, as if the client had sent them.
                         tls.conn.read_tls(&mut &raw[..]).unwrap();
                         tls.conn.process_new_packets().unwrap_err();
                         tls.conn.write_tls(&mut tls.sock).unwrap();
@@ -437,7 +438,7 @@ fn a_server_that_says_more_after_its_close_notify_is_not_heard() {
                 while tls.conn.wants_write() {
                     tls.conn.write_tls(&mut records).unwrap();
                 }
-                // It would be damaged, too.
+                // This record is damaged as well.
                 records.extend(record(23, &[b'x'; 64]));
                 records.extend(text("in the clear"));
                 tls.sock.write_all(&records).unwrap();
@@ -479,7 +480,7 @@ fn a_peer_that_takes_only_a_part_of_our_last_flight_is_left_at_the_open_timeout(
             let mut tls = rustls::StreamOwned::new(tls, peer.socket());
             let _ = std::io::copy(&mut tls, &mut std::io::sink());
         });
-        // After the hello one piece is taken: of the flight, or what comes before it.
+        // After the ServerHello one write of 32 bytes is taken, of the last messages or before.
         let (mut answered, mut pieces) = (false, 0);
         let stream = Judged::new(TcpStream::connect(server.addr).unwrap(), 32, move |_, call| {
             answered |= call == Call::Read;

@@ -1,4 +1,5 @@
-//! TLS 1.2 lets a server ask to begin anew, which a client must not (RFC 9325 section 3.5).
+//! By TLS 1.2 a server may ask for a renegotiation, which a client must refuse (RFC 9325 section
+//! 3.5).
 
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -27,7 +28,7 @@ use support::*;
 const SUITE: SupportedCipherSuite =
     ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
 
-/// The server's end of a TLS 1.2 connection, without the library that would keep it honest.
+/// The server's end of a TLS 1.2 connection, without a library, so that it can break the rules.
 struct Bare {
     socket: TcpStream,
     encrypter: Box<dyn MessageEncrypter>,
@@ -60,7 +61,7 @@ impl Bare {
 
     fn send(&mut self, typ: ContentType, body: &[u8]) {
         let record = self.record(typ, body);
-        // The client may have left.
+        // The client may be gone.
         let _ = self.socket.write_all(&record);
     }
 
@@ -101,10 +102,10 @@ fn a_server_that_asks_to_begin_anew_is_told_no_and_the_connection_goes_on() {
     watchdog(LIMIT, || {
         let server = serve_tls(config(), |peer| {
             let mut bare = Bare::new(peer);
-            // From now on the client does nothing but wait.
+            // From now on the client only waits.
             assert_eq!(bare.receive().0, 23);
             bare.send(ContentType::Handshake, HELLO_REQUEST);
-            // A warning: no_renegotiation.
+            // The alert no_renegotiation, a warning.
             assert_eq!(bare.receive(), (21, vec![1, 100]));
             bare.send(ContentType::ApplicationData, &text("as you like"));
             peer.socket().read_to_end(&mut Vec::new()).unwrap();
@@ -124,7 +125,7 @@ fn a_server_whose_question_waited_behind_a_message_is_not_given_up_unheard() {
         let (answer, has_answered) = channel();
         let server = serve_tls(config(), move |peer| {
             let mut bare = Bare::new(peer);
-            // A ping, which gets no pong, but a message as large as rustls takes at a time.
+            // The ping gets no pong. The message is as large as rustls takes at once.
             assert_eq!(bare.receive().0, 23);
             let mut both = bare.record(ContentType::ApplicationData, &text(&"x".repeat(4060)));
             assert!((4080..=4096).contains(&both.len()), "{}", both.len());

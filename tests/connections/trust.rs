@@ -1,5 +1,5 @@
-//! The trust table: certificates of every kind against every option that says whom to trust. Each
-//! cell is "open", or the whole text of the error.
+//! The trust table: certificates of every kind, with every option that says which ones are trusted.
+//! Each cell is "open", or the whole text of the error.
 
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -29,14 +29,14 @@ use rustls::{
 use support::tls::serve_tls;
 use support::*;
 
-/// What is made by `trust/make.sh`.
+/// Gives the contents of a file that `trust/make.sh` made.
 macro_rules! made {
     ($name:literal) => {
         include_str!(concat!("trust/", $name))
     };
 }
 
-/// What a server shows and signs with.
+/// The certificate that a server shows, and the key that it signs with.
 #[derive(Clone)]
 struct Shown {
     chain: Vec<CertificateDer<'static>>,
@@ -66,7 +66,7 @@ impl Shown {
     }
 }
 
-/// A key that ring cannot sign with: what it says is no signature at all.
+/// A key that ring cannot sign with. The bytes that it returns are no signature.
 #[derive(Clone, Copy, Debug)]
 struct Junk(SignatureScheme);
 
@@ -93,7 +93,7 @@ impl Signer for Junk {
     }
 }
 
-/// Connects to a server that shows this. If it is not accepted, gives why.
+/// Connects to a server that shows this certificate. Returns the error if it is not accepted.
 fn verdict(
     shown: &Shown,
     host: &str,
@@ -102,15 +102,15 @@ fn verdict(
 ) -> Result<(), Box<TlsError>> {
     let server = serve_tls(shown.config(version), |peer| {
         let mut first = [0];
-        // The handshake fails here if the client does not like us.
+        // The handshake fails here if the client does not accept the certificate.
         if peer.socket().peek(&mut first).is_ok() && peer.try_send(b"").is_ok() {
             peer.upgrade();
             peer.send(&text("hello"));
         } else {
-            // The alert that says why.
+            // The alert with the reason.
             peer.with_tls(|tls| while matches!(tls.conn.write_tls(&mut tls.sock), Ok(1..)) {});
         }
-        // Only the end is awaited: the client may have said anything.
+        // Waits for the end only: the client may have sent anything.
         let _ = std::io::copy(&mut peer.socket(), &mut std::io::sink());
     });
     let builder = builder().tls(options);
@@ -127,13 +127,13 @@ fn verdict(
     verdict
 }
 
-/// What one row of the table expects, in words; the clock of this machine is left out.
+/// The texts that one row of the table expects, without the times of this machine's clock.
 struct Expected<'a> {
-    /// With Mozilla's roots, by any name or not.
+    /// With Mozilla's roots, whether any name is accepted or not.
     mozilla: &'a str,
-    /// With the given certificate instead of Mozilla's roots, or besides.
+    /// With the given certificate instead of Mozilla's roots, or besides them.
     given: &'a str,
-    /// The same, with any name.
+    /// The same, with any name accepted.
     any_name: &'a str,
 }
 
@@ -178,7 +178,7 @@ fn row_by(
     }
 }
 
-/// A text without what the clock says: `Thu, 01 Jan 1970 00:00:00 GMT`.
+/// Returns a text without the time of this machine's clock.
 fn without_clock(text: &str) -> String {
     const BEFORE: &str = "the clock here says ";
     match text.split_once(BEFORE) {
@@ -187,7 +187,7 @@ fn without_clock(text: &str) -> String {
     }
 }
 
-/// A certificate that nobody but itself vouches for.
+/// Makes a self-signed certificate.
 fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Shown, String) {
     let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
@@ -197,7 +197,7 @@ fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (
     (Shown::signing(&[&pem], &key.serialize_pem()), pem)
 }
 
-/// A certificate that a root vouches for, with an authority in between; and the root.
+/// Makes a certificate of an intermediate authority of a root. Returns the chain and the root.
 fn chain(
     names: &[&str],
     change: impl FnOnce(&mut CertificateParams),
@@ -210,7 +210,7 @@ fn chain(
         params
     };
     let root_key = KeyPair::generate().unwrap();
-    // Two of the same name would be tried for each other.
+    // If two authorities had the same name, one would be tried in place of the other.
     let root = authority(&format!("root {:?}", root_key.public_key_raw()));
     let root_pem = root.self_signed(&root_key).unwrap().pem();
     let root = Issuer::new(root, root_key);
@@ -314,7 +314,7 @@ fn a_self_signed_certificate_of_an_authority_as_openssl_makes_it() {
         let own = made!("req-x509.pem");
         let shown = Shown::signing(&[own], made!("p256.key"));
         row(&shown, own, &Expected { mozilla: CA_USED, given: OPEN, any_name: OPEN });
-        // Any other is no help, be it of the same key.
+        // Another certificate does not help, even one of the same key.
         for other in [made!("authority.pem"), made!("version-1.pem")] {
             let expected = Expected { mozilla: CA_USED, given: CA_USED, any_name: CA_USED };
             row(&shown, other, &expected);
@@ -325,7 +325,7 @@ fn a_self_signed_certificate_of_an_authority_as_openssl_makes_it() {
 #[test]
 fn a_given_certificate_of_an_authority_that_shows_it_itself_but_has_not_its_key() {
     watchdog(LIMIT, || {
-        // The certificate is public: only the signature of the handshake says whose it is.
+        // The certificate is public. Only the signature in the handshake proves who owns it.
         let (_, own) = self_signed(&["localhost"], authority);
         let shown = Shown::signing(&[&own], made!("p256.key"));
         let options = TlsOptions::new().ca_pem(own.as_bytes()).unwrap();
@@ -368,7 +368,7 @@ fn a_self_signed_certificate_of_an_authority_for_another_name() {
     });
 }
 
-/// The certificate that was given needs nobody to vouch for it, be it of a chain or not.
+/// A certificate that was given as trusted needs no issuer, whether it is part of a chain or not.
 #[test]
 fn a_certificate_that_is_given_itself_and_not_its_root() {
     watchdog(LIMIT, || {
@@ -418,11 +418,12 @@ fn a_key_on_p_521() {
     watchdog(LIMIT, || {
         let key = Junk(SignatureScheme::ECDSA_NISTP521_SHA512);
         let shown = Shown::new(&[made!("p521.pem")], Arc::new(key));
-        // The server finds no signature that we understand, before we see its certificate.
+        // The server finds no signature that the client understands, before it shows its
+        // certificate.
         let said = HANDSHAKE_FAILURE;
         let expected = Expected { mozilla: said, given: said, any_name: said };
         row_by(&rustls::version::TLS13, "localhost", &shown, made!("authority.pem"), &expected);
-        // In TLS 1.2 a server of rustls would leave without a word; that of OpenSSL is below.
+        // By TLS 1.2 a server of rustls would end without an alert; one of OpenSSL is below.
         let any = TlsOptions::new().danger_accept_any_certificate();
         verdict(&shown, "localhost", &rustls::version::TLS12, any).unwrap();
     });
@@ -449,7 +450,8 @@ fn a_chain_that_is_not_valid_now() {
         row(&shown, &root, &Expected { mozilla: EXPIRED, given: EXPIRED, any_name: EXPIRED });
         let (shown, root) = chain(&["localhost"], not_yet_valid, same);
         row(&shown, &root, &Expected { mozilla: NOT_YET, given: NOT_YET, any_name: NOT_YET });
-        // The authority in between has expired, and who does not know the root sees that too.
+        // The intermediate authority has expired. A client that does not know the root sees that
+        // too.
         let (shown, root) = chain(&["localhost"], same, expired);
         row(&shown, &root, &Expected { mozilla: EXPIRED, given: EXPIRED, any_name: EXPIRED });
     });
@@ -583,7 +585,7 @@ fn what_is_added_is_added_in_any_order() {
     });
 }
 
-/// `SSL_CERT_FILE` is read by a process of its own: this test, run again with the variable set.
+/// Runs this test again in a process of its own, with `SSL_CERT_FILE` set.
 #[cfg(feature = "native-roots")]
 #[test]
 fn the_roots_of_the_operating_system_replace_or_are_added() {
@@ -633,7 +635,7 @@ fn the_roots_of_the_operating_system_replace_or_are_added() {
             verdict(&native, both.clone()).unwrap();
             verdict(&own, both).unwrap();
         }
-        // Of what replaces, the last one holds.
+        // Of several calls that replace, the last one holds.
         let last = new().native_roots().ca_pem(own_root).unwrap();
         verdict(&own, last.clone()).unwrap();
         assert_eq!(said(&native, last), unknown("the certificates given to `ca_pem`"));
@@ -643,7 +645,7 @@ fn the_roots_of_the_operating_system_replace_or_are_added() {
     });
 }
 
-/// Takes any certificate of a client.
+/// Accepts any certificate of a client.
 #[derive(Debug)]
 struct AnyClient;
 
@@ -725,7 +727,7 @@ fn a_client_certificate_of_version_1_with_the_key_of_another_is_refused_before_a
     );
 }
 
-/// Servers that sign with keys that ring does not take: ours only pretend to.
+/// Servers of OpenSSL, which can sign with keys that ring does not take.
 #[test]
 fn keys_that_ring_does_not_take_at_a_server_of_openssl() {
     const SECURITY: &str = "DEFAULT@SECLEVEL=0";
@@ -745,7 +747,7 @@ fn keys_that_ring_does_not_take_at_a_server_of_openssl() {
                 .stderr(Stdio::null())
                 .spawn();
             let Ok(mut server) = server else {
-                // Past the capture of the test's output.
+                // Written so that the test harness does not capture it.
                 let _ = writeln!(std::io::stderr(), "skipped: no openssl ({name} {version})");
                 continue;
             };
@@ -761,10 +763,10 @@ fn keys_that_ring_does_not_take_at_a_server_of_openssl() {
             };
             let given = TlsOptions::new().ca_pem(made!("authority.pem").as_bytes()).unwrap();
             assert_eq!(connect(given).to_string(), expected, "{name}");
-            // A server that answers with a page has done the TLS handshake.
+            // If the server answers with a page, the TLS handshake has succeeded.
             let any = TlsOptions::new().danger_accept_any_certificate();
             match (name, connect(any)) {
-                // By TLS 1.2 a key is of no use if we do not offer key exchange on its curve.
+                // By TLS 1.2 a key is useless unless the client offers key exchange on its curve.
                 ("p521", said) if version == "-tls1_2" => assert_eq!(said.to_string(), expected),
                 (_, Error::Handshake(page)) => {
                     assert_eq!(page.problem(), HandshakeProblem::Refused, "{page}");
