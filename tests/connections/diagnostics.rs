@@ -46,7 +46,7 @@ fn is_harmless(shown: &impl Display) {
 }
 
 #[test]
-fn what_is_received_and_sent_is_shown_by_no_connection() {
+fn no_connection_shows_what_it_receives_and_sends() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = upgraded(move |peer| {
@@ -123,7 +123,7 @@ fn credentials_are_in_no_error_however_connecting_ends() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn private_keys_are_shown_by_nothing() {
+fn no_value_shows_a_private_key() {
     watchdog(LIMIT, || {
         let leaf = tls::ca().leaf(&["localhost"]);
         let secret: Vec<_> = leaf.key_pem.lines().filter(|line| !line.contains("---")).collect();
@@ -195,7 +195,7 @@ fn a_peer_that_closes_with_a_hostile_reason_is_quoted_escaped() {
 }
 
 #[test]
-fn a_caller_that_is_given_hostile_input_is_shown_it_escaped() {
+fn hostile_input_of_the_caller_is_shown_escaped() {
     for url in ["ws://\u{1b}[2J/", "ws://h\u{202e}/", "\u{1b}://h/", "ws://h:\n/"] {
         let said = error(builder().connect(url));
         assert!(matches!(said, Error::InvalidInput(InvalidInput::Url(_))), "{said:?}");

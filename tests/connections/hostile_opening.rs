@@ -155,7 +155,7 @@ fn a_server_that_ends_the_stream_anywhere_in_a_good_answer_is_no_websocket() {
 }
 
 #[test]
-fn a_server_that_sends_header_lines_for_ever_is_left() {
+fn a_server_that_sends_header_lines_for_ever_is_given_up() {
     watchdog(LIMIT, || {
         let lines = "X-A: b\r\n".repeat(10_000);
         heads(&[&format!("HTTP/1.1 101 OK\r\n{lines}")], HeadError::TooManyLines);
@@ -165,7 +165,7 @@ fn a_server_that_sends_header_lines_for_ever_is_left() {
 }
 
 #[test]
-fn a_server_that_sends_an_endless_line_is_left() {
+fn a_server_that_sends_an_endless_line_is_given_up() {
     watchdog(LIMIT, || {
         let endless = "x".repeat(1 << 20);
         let cases = [
@@ -178,7 +178,7 @@ fn a_server_that_sends_an_endless_line_is_left() {
 }
 
 #[test]
-fn a_server_that_is_no_http_server_is_left_at_the_first_byte() {
+fn a_server_that_is_no_http_server_is_given_up_at_the_first_byte() {
     watchdog(LIMIT, || {
         heads(
             &["SSH-2.0-x\r\n", "ICY 101 OK\r\n", "<html>", "\r\nHTTP/1.1 101 OK\r\n"],
@@ -188,7 +188,7 @@ fn a_server_that_is_no_http_server_is_left_at_the_first_byte() {
 }
 
 #[test]
-fn a_server_that_speaks_tls_where_http_was_expected_is_told_so() {
+fn a_server_that_speaks_tls_where_http_was_expected_is_reported_as_such() {
     watchdog(LIMIT, || {
         let said = refusal(builder(), answers(b"\x15\x03\x03\x00\x02\x02\x28".to_vec()));
         assert_eq!(problem(&said), HandshakeProblem::Head(HeadError::NotHttp));
@@ -197,7 +197,7 @@ fn a_server_that_speaks_tls_where_http_was_expected_is_told_so() {
 }
 
 #[test]
-fn a_server_whose_status_line_is_malformed_is_left() {
+fn a_server_whose_status_line_is_malformed_is_given_up() {
     watchdog(LIMIT, || {
         let lines = [
             "HTTP/2 101 OK",
@@ -220,7 +220,7 @@ fn a_server_whose_status_line_is_malformed_is_left() {
 }
 
 #[test]
-fn a_server_whose_header_lines_are_malformed_is_left() {
+fn a_server_whose_header_lines_are_malformed_is_given_up() {
     watchdog(LIMIT, || {
         for line in
             ["Upgrade : websocket", "no colon", ": empty", " folded: x", "X: a\0b", "X\u{e9}: y"]
@@ -366,7 +366,7 @@ fn a_server_that_refuses_in_chunks_is_quoted_too() {
 }
 
 #[test]
-fn a_server_whose_refusal_never_ends_is_left_after_64_kib() {
+fn a_server_whose_refusal_never_ends_is_given_up_after_64_kib() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
@@ -381,7 +381,7 @@ fn a_server_whose_refusal_never_ends_is_left_after_64_kib() {
 }
 
 #[test]
-fn a_server_whose_refusal_stalls_or_drips_is_left_after_a_second() {
+fn a_server_whose_refusal_stalls_or_drips_is_given_up_after_a_second() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
@@ -725,7 +725,7 @@ fn a_name_that_does_not_exist_is_reported_as_such() {
 }
 
 #[test]
-fn an_open_timeout_of_nothing_opens_no_socket() {
+fn an_open_timeout_of_zero_opens_no_socket() {
     watchdog(LIMIT, || {
         let listener = listener();
         listener.set_nonblocking(true).unwrap();
@@ -737,7 +737,7 @@ fn an_open_timeout_of_nothing_opens_no_socket() {
 }
 
 #[test]
-fn an_open_timeout_of_for_ever_is_none() {
+fn an_open_timeout_of_duration_max_is_no_limit() {
     watchdog(LIMIT, || {
         for timeout in [Some(Duration::MAX), None] {
             let server = upgraded(|peer| drop(peer.stall()));

@@ -169,7 +169,7 @@ fn every_kind_of_proxy_leads_to_every_kind_of_server() {
 }
 
 #[test]
-fn a_proxy_is_shown_the_user_and_password_of_its_url_decoded() {
+fn a_proxy_gets_the_user_and_password_of_its_url_decoded() {
     watchdog(LIMIT, || {
         let server = echoing("ws");
         for kind in KINDS.iter().filter(|kind| !kind.starts_with("socks4")) {
@@ -228,7 +228,7 @@ fn a_proxy_that_knows_another_password_refuses_for_good() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_reached_is_not_gone_around() {
+fn a_proxy_that_cannot_be_reached_is_not_bypassed() {
     watchdog(LIMIT, || {
         // A server that would answer a direct connection.
         let server = listener();
@@ -248,7 +248,7 @@ fn a_proxy_that_cannot_be_reached_is_not_gone_around() {
 }
 
 #[test]
-fn a_proxy_whose_name_has_no_address_is_not_gone_around() {
+fn a_proxy_whose_name_has_no_address_is_not_bypassed() {
     watchdog(LIMIT, || {
         let server = listener();
         server.set_nonblocking(true).unwrap();
@@ -401,7 +401,7 @@ fn the_socket_hook_sees_the_socket_to_the_proxy() {
 }
 
 #[test]
-fn a_redirect_is_followed_through_the_proxy_that_is_due_there() {
+fn a_redirect_is_followed_through_the_proxy_for_the_new_server() {
     watchdog(LIMIT, || {
         let last = echoing("ws");
         // The first server is reached through the proxy, and redirects to a name that is an
@@ -449,7 +449,7 @@ fn a_redirect_is_followed_through_the_proxy_that_is_due_there() {
 }
 
 #[test]
-fn what_a_proxy_refuses_with_is_neither_followed_nor_kept_as_a_cookie() {
+fn the_headers_of_a_proxys_refusal_are_neither_followed_nor_kept_as_cookies() {
     watchdog(LIMIT, || {
         let jar = Arc::new(landline::cookie::CookieJar::new());
         for status in [301, 302, 307, 308, 401, 407] {

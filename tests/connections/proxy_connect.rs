@@ -63,7 +63,7 @@ fn gets_the_message(builder: &Builder) {
 }
 
 #[test]
-fn a_proxy_that_answers_any_2xx_opens_the_way() {
+fn a_proxy_that_answers_any_2xx_opens_the_tunnel() {
     watchdog(LIMIT, || {
         let answers = [
             "HTTP/1.1 200 OK\r\n\r\n",
@@ -90,7 +90,7 @@ fn a_proxy_that_answers_any_2xx_opens_the_way() {
 }
 
 #[test]
-fn a_proxy_that_dribbles_its_answer_opens_the_way() {
+fn a_proxy_that_sends_its_answer_slowly_opens_the_tunnel() {
     watchdog(LIMIT, || {
         let proxy = serve(|peer| {
             peer.read_request();
@@ -103,7 +103,7 @@ fn a_proxy_that_dribbles_its_answer_opens_the_way() {
 }
 
 #[test]
-fn what_a_proxy_sends_right_behind_its_head_is_the_tunnels() {
+fn bytes_right_after_the_head_of_the_answer_belong_to_the_tunnel() {
     watchdog(LIMIT, || {
         // The proxy cannot know the key yet, so these bytes are no valid answer. But they count as
         // the answer of the server, and are not lost.
@@ -122,7 +122,7 @@ fn what_a_proxy_sends_right_behind_its_head_is_the_tunnels() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn what_a_proxy_sends_before_tls_is_never_taken_for_the_servers() {
+fn bytes_that_a_proxy_sends_before_tls_are_never_taken_for_the_servers() {
     watchdog(LIMIT, || {
         for injected in [&b"HTTP/1.1 101 Switching Protocols\r\n\r\n"[..], b"\x81\x05hello"] {
             let proxy = serve(move |peer| {
@@ -192,7 +192,7 @@ fn a_proxy_whose_refusal_has_a_malformed_line_is_understood() {
 }
 
 #[test]
-fn a_proxy_is_told_the_user_agent() {
+fn a_proxy_gets_the_user_agent() {
     let default = concat!("landline/", env!("CARGO_PKG_VERSION"));
     type Change = fn(Builder) -> Builder;
     let rows: [(Change, Option<&str>, Option<&str>); 5] = [
@@ -238,7 +238,7 @@ fn a_proxy_whose_reason_is_hostile_is_quoted_escaped_and_cut() {
 }
 
 #[test]
-fn a_proxy_whose_refusal_never_ends_is_left_after_64_kib() {
+fn a_proxy_whose_refusal_never_ends_is_given_up_after_64_kib() {
     watchdog(LIMIT, || {
         let proxy = serve(|peer| {
             peer.read_request();
@@ -252,7 +252,7 @@ fn a_proxy_whose_refusal_never_ends_is_left_after_64_kib() {
 }
 
 #[test]
-fn a_proxy_whose_refusal_stalls_is_left_after_a_second() {
+fn a_proxy_whose_refusal_stalls_is_given_up_after_a_second() {
     watchdog(LIMIT, || {
         let proxy = serve(|peer| {
             peer.read_request();
@@ -298,7 +298,7 @@ fn a_proxy_that_answers_no_http_is_refused() {
 }
 
 #[test]
-fn a_proxy_that_sends_ten_mebibytes_of_headers_is_left_at_64_kib() {
+fn a_proxy_that_sends_ten_mebibytes_of_headers_is_given_up_at_64_kib() {
     watchdog(LIMIT, || {
         let proxy = serve(|peer| {
             peer.read_request();
@@ -320,7 +320,7 @@ fn a_proxy_that_sends_ten_mebibytes_of_headers_is_left_at_64_kib() {
 }
 
 #[test]
-fn a_proxy_that_says_100_for_ever_is_left_after_eight() {
+fn a_proxy_that_sends_100_for_ever_is_given_up_after_eight() {
     watchdog(LIMIT, || {
         let refused = proxy_error(answered("HTTP/1.1 100 Continue\r\n\r\n".repeat(9)));
         assert!(matches!(refused.problem(), ProxyProblem::TooManyInterim), "{refused:?}");
@@ -328,7 +328,7 @@ fn a_proxy_that_says_100_for_ever_is_left_after_eight() {
 }
 
 #[test]
-fn a_proxy_that_cuts_its_answer_anywhere_is_told_from_a_refusal() {
+fn a_proxy_that_cuts_its_answer_anywhere_is_not_taken_for_a_refusal() {
     watchdog(LIMIT, || {
         let whole = b"HTTP/1.1 200 OK\r\nVia: x\r\n\r\n";
         for cut in 0..whole.len() {
@@ -341,7 +341,7 @@ fn a_proxy_that_cuts_its_answer_anywhere_is_told_from_a_refusal() {
 }
 
 #[test]
-fn a_proxy_that_resets_within_its_answer_is_told_from_a_refusal() {
+fn a_proxy_that_resets_within_its_answer_is_not_taken_for_a_refusal() {
     watchdog(LIMIT, || {
         let whole = b"HTTP/1.1 200 OK\r\n\r\n";
         for cut in 0..whole.len() {
@@ -360,7 +360,7 @@ fn a_proxy_that_resets_within_its_answer_is_told_from_a_refusal() {
 }
 
 #[test]
-fn a_proxy_that_hangs_anywhere_in_its_answer_is_left_at_the_open_timeout() {
+fn a_proxy_that_hangs_anywhere_in_its_answer_is_given_up_at_the_open_timeout() {
     watchdog(LIMIT, || {
         let whole = b"HTTP/1.1 200 OK\r\n\r\n";
         let waiting: Vec<_> = (0..whole.len())
@@ -401,7 +401,7 @@ fn a_proxy_that_drips_headers_cannot_stretch_the_open_timeout() {
 }
 
 #[test]
-fn a_server_that_is_silent_behind_a_proxy_is_left_at_the_one_open_timeout() {
+fn a_server_that_is_silent_behind_a_proxy_is_given_up_at_the_one_open_timeout() {
     watchdog(LIMIT, || {
         let proxy = serve(|peer| {
             peer.read_request();
@@ -418,7 +418,7 @@ fn a_server_that_is_silent_behind_a_proxy_is_left_at_the_one_open_timeout() {
 }
 
 #[test]
-fn a_proxy_that_never_accepts_is_left_at_the_open_timeout() {
+fn a_proxy_that_never_accepts_is_given_up_at_the_open_timeout() {
     watchdog(LIMIT, || {
         let (silent, waiting) = full_backlog();
         let url = format!("http://{}", silent.local_addr().unwrap());
@@ -430,7 +430,7 @@ fn a_proxy_that_never_accepts_is_left_at_the_open_timeout() {
 }
 
 #[test]
-fn a_proxy_that_is_silent_is_left_at_an_abort() {
+fn a_proxy_that_is_silent_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         for said in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 403 No\r\n\r\n"] {
             let (ready, when) = channel();
@@ -484,7 +484,7 @@ fn a_pipelined_refusal_is_never_shown_to_the_server() {
 }
 
 #[test]
-fn each_connection_asks_the_proxy_anew() {
+fn each_connection_asks_the_proxy_again() {
     watchdog(LIMIT, || {
         let listener = listener();
         let addr = listener.local_addr().unwrap();

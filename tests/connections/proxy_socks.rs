@@ -102,7 +102,7 @@ fn hear(peer: &Peer, expected: &[u8]) {
 const URL: &str = "ws://server.test/";
 
 #[test]
-fn a_proxy_hears_exactly_what_the_rfcs_say_and_what_follows_is_the_servers() {
+fn a_proxy_gets_the_bytes_of_the_rfcs_and_all_that_follow_are_the_servers() {
     watchdog(LIMIT, || {
         for talk in talks() {
             for drip in [false, true] {
@@ -131,7 +131,7 @@ fn a_proxy_hears_exactly_what_the_rfcs_say_and_what_follows_is_the_servers() {
 }
 
 #[test]
-fn bytes_right_behind_the_reply_are_the_servers() {
+fn bytes_right_after_the_reply_are_the_servers() {
     watchdog(LIMIT, || {
         for talk in talks() {
             let mut steps = talk.steps;
@@ -180,7 +180,7 @@ fn at_each_byte(then: fn(&mut Peer), check: fn(&Talk, SocketAddr)) {
 }
 
 #[test]
-fn a_proxy_that_cuts_its_answer_anywhere_is_told_from_a_refusal() {
+fn a_proxy_that_cuts_its_answer_anywhere_is_not_taken_for_a_refusal() {
     watchdog(LIMIT, || {
         at_each_byte(
             |peer| {
@@ -198,7 +198,7 @@ fn a_proxy_that_cuts_its_answer_anywhere_is_told_from_a_refusal() {
 }
 
 #[test]
-fn a_proxy_that_resets_anywhere_is_told_from_a_refusal() {
+fn a_proxy_that_resets_anywhere_is_not_taken_for_a_refusal() {
     watchdog(LIMIT, || {
         at_each_byte(Peer::rst, |talk, proxy| {
             let refused = error(builder_for(talk.scheme, talk.user, proxy).connect(URL));
@@ -210,7 +210,7 @@ fn a_proxy_that_resets_anywhere_is_told_from_a_refusal() {
 }
 
 #[test]
-fn a_proxy_that_hangs_anywhere_is_left_at_the_open_timeout() {
+fn a_proxy_that_hangs_anywhere_is_given_up_at_the_open_timeout() {
     watchdog(LIMIT, || {
         at_each_byte(Peer::expect_end, |talk, proxy| {
             let timeout = SHORT * 2;
@@ -222,7 +222,7 @@ fn a_proxy_that_hangs_anywhere_is_left_at_the_open_timeout() {
 }
 
 #[test]
-fn a_proxy_that_is_silent_is_left_at_an_abort() {
+fn a_proxy_that_is_silent_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         for talk in talks() {
             let (ready, when) = channel();
@@ -341,7 +341,7 @@ fn a_reply_with_an_unknown_address_type_is_refused() {
 }
 
 #[test]
-fn users_and_passwords_that_socks_cannot_say_are_refused_and_not_shown() {
+fn users_and_passwords_that_socks_cannot_send_are_refused_and_not_shown() {
     let canary = "canary".repeat(50);
     let just = "c".repeat(255);
     for scheme in ["socks5", "socks5h"] {

@@ -127,7 +127,7 @@ fn connected<T: Send + 'static>(
 }
 
 #[test]
-fn an_abort_wakes_who_receives_and_who_sends_over_tls_in_tls() {
+fn an_abort_wakes_the_receiving_and_the_sending_thread_over_tls_in_tls() {
     watchdog(LIMIT, || {
         let (release, hold) = channel();
         let (ready, when) = channel();
@@ -182,7 +182,7 @@ fn receiving_times_out_and_goes_on_over_tls_in_tls() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_left_at_the_write_timeout_over_tls_in_tls() {
+fn a_peer_that_does_not_read_is_given_up_at_the_write_timeout_over_tls_in_tls() {
     watchdog(LIMIT, || {
         let (release, hold) = channel();
         let server = tls::serve_tls(server_test(), move |peer| {
@@ -200,7 +200,7 @@ fn a_peer_that_does_not_read_is_left_at_the_write_timeout_over_tls_in_tls() {
 }
 
 #[test]
-fn a_proxy_whose_certificate_nobody_vouches_for_is_refused_as_the_proxy() {
+fn a_proxy_with_an_untrusted_certificate_is_an_error_of_the_proxy() {
     watchdog(LIMIT, || {
         let server = listener().local_addr().unwrap();
         let other = tls::config(&Ca::new().leaf(&["127.0.0.1"]));
@@ -281,7 +281,7 @@ fn the_server_sees_the_same_tls_through_a_proxy_as_directly() {
 }
 
 #[test]
-fn a_proxy_that_wants_a_certificate_is_shown_its_own() {
+fn a_proxy_that_asks_for_a_certificate_gets_the_one_of_its_own_options() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.expect_end());
         let clients = Ca::new();
@@ -318,7 +318,7 @@ fn tls_options_of_a_proxy_that_do_not_work_open_no_socket() {
 }
 
 #[test]
-fn a_proxy_that_speaks_no_tls_is_refused_as_the_proxy() {
+fn a_proxy_that_speaks_no_tls_is_an_error_of_the_proxy() {
     watchdog(LIMIT, || {
         let proxy = serve(|peer| {
             peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -369,7 +369,7 @@ fn stopping(
 }
 
 #[test]
-fn an_https_proxy_that_stops_anywhere_is_left_and_never_gone_around() {
+fn an_https_proxy_that_stops_anywhere_is_given_up_and_never_bypassed() {
     watchdog(Duration::from_secs(60), || {
         let server = listener();
         server.set_nonblocking(true).unwrap();
@@ -400,7 +400,7 @@ fn an_https_proxy_that_stops_anywhere_is_left_and_never_gone_around() {
 }
 
 #[test]
-fn an_https_proxy_that_hangs_anywhere_is_left_at_the_open_timeout_and_at_an_abort() {
+fn an_https_proxy_that_hangs_anywhere_is_given_up_at_the_open_timeout_and_at_an_abort() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.expect_end());
         let relay = Relay::start_tls(server.addr, Rules::default(), tls::localhost());

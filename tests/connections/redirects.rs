@@ -214,7 +214,7 @@ fn as_many_redirects_as_the_limit_are_followed() {
 }
 
 #[test]
-fn two_servers_that_redirect_to_each_other_are_left() {
+fn two_servers_that_redirect_to_each_other_are_given_up() {
     watchdog(LIMIT, || {
         let (one, two) = (listener(), listener());
         let [to_one, to_two] = [&one, &two].map(|to| format!("ws://{}/", to.local_addr().unwrap()));
@@ -262,7 +262,7 @@ fn redirects_share_one_open_timeout() {
 }
 
 #[test]
-fn the_second_hop_can_be_aborted() {
+fn the_request_after_a_redirect_can_be_aborted() {
     watchdog(LIMIT, || {
         let abort = AbortHandle::new();
         let aborter = abort.clone();
@@ -281,7 +281,7 @@ fn the_second_hop_can_be_aborted() {
 }
 
 #[test]
-fn each_hop_has_a_key_of_its_own_and_its_own_host() {
+fn each_request_has_its_own_key_and_its_own_host() {
     watchdog(LIMIT, || {
         let goal = goal();
         let start = redirects_to(goal.url());
@@ -372,7 +372,7 @@ fn a_redirect_to_another_port_drops_all_that_could_be_a_secret() {
 }
 
 #[test]
-fn a_redirect_to_another_name_of_the_same_server_drops_them_too() {
+fn a_redirect_to_another_name_of_the_same_server_drops_secrets_too() {
     watchdog(LIMIT, || {
         let (addr, visits) = visited(2, |at, peer| {
             let port = peer.socket().local_addr().unwrap().port();
@@ -406,7 +406,7 @@ fn headers_that_replace_ours_are_dropped_like_ours() {
 }
 
 #[test]
-fn what_was_dropped_is_not_sent_again_on_coming_back() {
+fn headers_that_were_dropped_are_not_sent_again_after_a_redirect_back() {
     watchdog(LIMIT, || {
         let abroad = listener();
         let away = format!("ws://{}/", abroad.local_addr().unwrap());
@@ -529,7 +529,7 @@ fn a_server_that_wants_an_older_version_is_not_asked_again() {
 }
 
 #[test]
-fn a_server_that_says_when_to_come_again_is_quoted() {
+fn a_refusal_with_retry_after_is_quoted() {
     watchdog(LIMIT, || {
         for (value, seconds) in [
             ("7", Some(7)),
@@ -649,7 +649,7 @@ fn a_redirect_to_where_nobody_listens_says_which_host() {
 }
 
 #[test]
-fn every_hop_goes_through_the_socket_hook() {
+fn every_socket_of_a_redirect_goes_through_the_socket_hook() {
     watchdog(LIMIT, || {
         let goal = goal();
         let start = redirects_to(goal.url());

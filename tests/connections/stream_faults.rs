@@ -270,7 +270,7 @@ fn a_stream_that_cannot_be_written_any_more_ends_recv_too_and_says_why() {
 }
 
 #[test]
-fn a_stream_that_blocks_and_then_breaks_while_a_pong_is_owed_ends_recv() {
+fn a_stream_that_blocks_and_then_breaks_while_a_pong_is_pending_ends_recv() {
     watchdog(LIMIT, || {
         // After a broken pipe the stream ends by itself. After another error the peer may be silent
         // for ever.
@@ -965,7 +965,7 @@ fn a_close_on_the_receiving_thread_does_not_wait_for_a_peer_that_floods() {
 }
 
 #[test]
-fn a_writer_that_is_never_dropped_holds_nobody_up_beyond_the_connection() {
+fn a_writer_that_is_never_dropped_delays_no_caller_beyond_the_connection() {
     watchdog(LIMIT, || {
         for abort in [true, false] {
             let server = upgraded(|peer| peer.stall());

@@ -98,7 +98,7 @@ mod unix {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_unix_server_that_never_accepts_is_left_at_the_open_timeout() {
+    fn a_unix_server_that_never_accepts_is_given_up_at_the_open_timeout() {
         watchdog(LIMIT, || {
             let name = format!("landline-full-{}.sock", std::process::id());
             let path = std::env::temp_dir().join(name);

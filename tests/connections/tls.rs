@@ -87,7 +87,7 @@ fn is_alert(refused: &Error, expected: AlertDescription, explained: &str) {
 }
 
 #[test]
-fn a_server_that_nobody_vouches_for_is_refused() {
+fn a_server_with_an_untrusted_certificate_is_refused() {
     watchdog(LIMIT, || {
         let stranger = Ca::new();
         let refused = refusal(TlsOptions::new(), localhost());
@@ -100,7 +100,7 @@ fn a_server_that_nobody_vouches_for_is_refused() {
 }
 
 #[test]
-fn a_server_that_our_authority_vouches_for_is_trusted() {
+fn a_server_with_a_certificate_of_our_authority_is_trusted() {
     watchdog(LIMIT, || {
         is_greeted(trusting(), localhost());
         let file = std::env::temp_dir().join(format!("landline-ca-{}.pem", std::process::id()));
@@ -212,7 +212,7 @@ fn a_server_that_wants_a_client_certificate_gets_the_right_one() {
 }
 
 #[test]
-fn a_server_that_wants_a_client_certificate_and_gets_none_says_so_in_an_alert() {
+fn a_server_that_asks_for_a_client_certificate_and_gets_none_sends_an_alert() {
     watchdog(LIMIT, || {
         let clients = Ca::new();
         let wrong = ca().leaf(&["client"]);
@@ -606,7 +606,7 @@ fn no_message_is_swallowed_when_the_keys_of_tls_1_2_are_used_up() {
 }
 
 #[test]
-fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
+fn a_server_that_sends_more_after_its_close_notify_in_the_handshake_is_given_up() {
     watchdog(LIMIT, || {
         let mut config = localhost();
         config.send_half_rtt_data = true;
@@ -639,7 +639,7 @@ fn a_server_that_says_more_after_its_close_notify_in_the_handshake_is_left() {
 
 /// Runs this test again in a process of its own, with `SSLKEYLOGFILE` set.
 #[test]
-fn the_secrets_are_logged_only_when_it_is_asked_for() {
+fn the_secrets_are_logged_only_on_request() {
     const CHILD: &str = "LANDLINE_TEST_KEY_LOG";
     if let Ok(asked) = std::env::var(CHILD) {
         let options = if asked == "yes" { trusting().key_log() } else { trusting() };
@@ -651,7 +651,7 @@ fn the_secrets_are_logged_only_when_it_is_asked_for() {
             let name = format!("landline-key-log-{}-{asked}", std::process::id());
             let file = std::env::temp_dir().join(name);
             let child = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "tls::the_secrets_are_logged_only_when_it_is_asked_for"])
+                .args(["--exact", "tls::the_secrets_are_logged_only_on_request"])
                 .env(CHILD, asked)
                 .env("SSLKEYLOGFILE", &file)
                 .output()

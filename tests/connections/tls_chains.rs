@@ -63,7 +63,7 @@ fn dns(name: &str) -> GeneralSubtree {
 }
 
 #[test]
-fn a_server_whose_authority_is_vouched_for_is_trusted() {
+fn a_server_of_an_intermediate_authority_is_trusted() {
     watchdog(LIMIT, || {
         let between = ca().authority("between", |_| {});
         let leaf = between.leaf(&["a.example"]);
@@ -74,7 +74,7 @@ fn a_server_whose_authority_is_vouched_for_is_trusted() {
 }
 
 #[test]
-fn a_server_that_is_vouched_for_by_no_authority_but_another_server_is_refused() {
+fn a_server_whose_certificate_is_signed_by_another_server_is_refused() {
     watchdog(LIMIT, || {
         let no_authority = ca().authority("a server", |params| params.is_ca = IsCa::NoCa);
         let leaf = no_authority.leaf(&["a.example"]);
@@ -125,7 +125,7 @@ fn builder_refuses(name: &str) -> bool {
 }
 
 #[test]
-fn a_server_whose_authority_may_not_vouch_for_its_name_is_refused() {
+fn a_server_whose_authority_is_not_permitted_to_name_it_is_refused() {
     watchdog(LIMIT, || {
         let mine = || constrained(&[dns("mine.example")], &[]);
         let vouched = |ca: &Ca, names: &[&str]| ca.leaf(names).chain([ca]);

@@ -193,7 +193,7 @@ fn rustls_retry_random() -> [u8; 32] {
 }
 
 #[test]
-fn a_server_that_answers_with_any_alert_is_left_with_that_alert() {
+fn a_server_that_answers_with_any_alert_is_given_up_with_that_alert() {
     watchdog(LIMIT, || {
         for code in 1..=255 {
             let said = refusal(move |_| record(21, &[2, code]));
@@ -203,7 +203,7 @@ fn a_server_that_answers_with_any_alert_is_left_with_that_alert() {
 }
 
 #[test]
-fn a_server_that_says_close_notify_instead_of_its_hello_is_left_at_once() {
+fn a_server_that_sends_close_notify_instead_of_its_hello_is_given_up_at_once() {
     watchdog(LIMIT, || {
         for after_hello in [false, true] {
             let server = serve(move |peer| {
@@ -230,7 +230,7 @@ fn a_server_that_says_close_notify_instead_of_its_hello_is_left_at_once() {
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_left_at_its_first_byte_and_the_error_says_so() {
+fn a_server_that_does_not_speak_tls_is_given_up_at_its_first_byte_and_the_error_says_so() {
     watchdog(LIMIT, || {
         for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"SSH-2.0-x\r\n", b"\0\0\0\0\0\0"]
         {
@@ -257,7 +257,7 @@ fn a_server_that_does_not_speak_tls_is_left_at_its_first_byte_and_the_error_says
 }
 
 #[test]
-fn a_server_that_leaves_within_the_tls_handshake_is_said_to_have_left() {
+fn a_server_that_ends_the_stream_within_the_tls_handshake_is_reported_as_such() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             Hello::read(peer.socket());
@@ -296,7 +296,7 @@ fn a_server_is_offered_nothing_that_has_holes_of_its_own() {
 }
 
 #[test]
-fn a_server_is_told_the_name_as_it_is_looked_up_and_no_address() {
+fn a_server_gets_the_name_as_it_is_looked_up_and_no_address() {
     watchdog(LIMIT, || {
         for (host, name) in [
             ("example.com", Some("example.com")),
@@ -359,7 +359,7 @@ fn ends_with(raw: &'static [u8]) -> Server<()> {
 }
 
 #[test]
-fn a_server_whose_records_are_none_is_dead_after_what_was_good() {
+fn a_server_whose_record_is_malformed_is_dead_after_the_valid_ones() {
     watchdog(LIMIT, || {
         for raw in [
             // Too long, of an unknown kind, of an unknown version, empty, not encrypted.
@@ -427,7 +427,7 @@ fn a_server_that_sends_a_fatal_alert_in_the_middle_ends_recv_with_that_alert() {
 }
 
 #[test]
-fn a_server_that_says_more_after_its_close_notify_is_not_heard() {
+fn records_after_the_close_notify_of_a_server_are_ignored() {
     watchdog(LIMIT, || {
         let server = serve_tls(localhost(), |peer| {
             peer.upgrade();
@@ -473,7 +473,7 @@ fn a_server_that_holds_back_its_handshake_has_one_open_timeout_for_all_of_it() {
 }
 
 #[test]
-fn a_peer_that_takes_only_a_part_of_our_last_flight_is_left_at_the_open_timeout() {
+fn a_peer_that_takes_only_a_part_of_our_last_flight_is_given_up_at_the_open_timeout() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             let tls = rustls::ServerConnection::new(Arc::new(localhost())).unwrap();

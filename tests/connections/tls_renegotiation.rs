@@ -98,7 +98,7 @@ fn config() -> ServerConfig {
 const HELLO_REQUEST: &[u8] = &[0, 0, 0, 0];
 
 #[test]
-fn a_server_that_asks_to_begin_anew_is_told_no_and_the_connection_goes_on() {
+fn a_renegotiation_is_refused_and_the_connection_goes_on() {
     watchdog(LIMIT, || {
         let server = serve_tls(config(), |peer| {
             let mut bare = Bare::new(peer);
@@ -119,7 +119,7 @@ fn a_server_that_asks_to_begin_anew_is_told_no_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_server_whose_question_waited_behind_a_message_is_not_given_up_unheard() {
+fn a_server_whose_request_waited_behind_a_message_is_not_given_up() {
     watchdog(LIMIT, || {
         let (taken, was_taken) = channel();
         let (answer, has_answered) = channel();
@@ -149,7 +149,7 @@ fn a_server_whose_question_waited_behind_a_message_is_not_given_up_unheard() {
 }
 
 #[test]
-fn a_server_that_asks_again_and_again_to_begin_anew_is_left() {
+fn a_server_that_asks_for_renegotiation_again_and_again_is_given_up() {
     watchdog(LIMIT, || {
         let server = serve_tls(config(), |peer| {
             let mut bare = Bare::new(peer);
@@ -170,7 +170,7 @@ fn a_server_that_asks_again_and_again_to_begin_anew_is_left() {
 }
 
 #[test]
-fn a_server_that_sends_empty_records_without_end_is_left() {
+fn a_server_that_sends_empty_records_without_end_is_given_up() {
     watchdog(LIMIT, || {
         let server = serve_tls(config(), |peer| {
             let mut bare = Bare::new(peer);
