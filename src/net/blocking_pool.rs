@@ -23,7 +23,7 @@ const MAX_THREADS: usize = 256;
 /// A group whose n calls are all stuck gets one more call when the last of them began 2^n times
 /// this long ago and a caller still waits. So one lost answer does not block a name for ever, and
 /// the number of threads grows only with the logarithm of the time.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// A system call that may block for ever. Equal calls are in one group.
 pub(crate) trait Call: Clone + PartialEq + Send + 'static {
@@ -230,8 +230,8 @@ impl<C: Call> Group<C> {
     fn is_due(&self, now: Instant) -> bool {
         let is_asked_for = self.waiting.iter().any(|waiter| !waiter.is_begun && waiter.is_wanted());
         let calls = self.running.len();
-        let patience = PATIENCE.saturating_mul(1 << calls.min(30));
-        let is_stuck = |&last: &Instant| now.saturating_duration_since(last) >= patience;
+        let limit = STUCK_AFTER.saturating_mul(1 << calls.min(30));
+        let is_stuck = |&last: &Instant| now.saturating_duration_since(last) >= limit;
         is_asked_for
             && (calls < C::SERVES.at_once() || self.running.iter().max().is_none_or(is_stuck))
     }
@@ -347,7 +347,7 @@ mod tests {
             }
             assert!(!group.is_due(now), "one call is for all that wait");
             drop(wanted);
-            assert!(!group.is_due(now + PATIENCE * 100_000), "no caller waits");
+            assert!(!group.is_due(now + STUCK_AFTER * 100_000), "no caller waits");
             group.waiting.clear();
             now += Duration::from_secs(1);
         }

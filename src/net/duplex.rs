@@ -21,7 +21,7 @@ use super::stream::Stream;
 use super::tls::{Cipher, Session};
 use crate::sync::{AtomicBool, Mutex, now, yield_now};
 
-/// How long a system call may wait.
+/// The time that a system call may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
     /// It must not block.
@@ -90,7 +90,7 @@ pub(crate) struct WriteHalf {
     progress: Progress,
 }
 
-/// How much the stream has taken of what was written to it.
+/// The bytes that the stream has taken, and what that tells about its room.
 #[derive(Debug, Default)]
 struct Progress {
     bytes: u64,
@@ -435,7 +435,7 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
 /// Checks the length that a stream returns: one that the caller brought may be wrong about it.
 fn checked(len: usize, capacity: usize) -> io::Result<usize> {
     if len > capacity {
-        return Err(io::Error::other("the stream says that it moved more bytes than it could"));
+        return Err(io::Error::other("the stream claims to have moved more bytes than it could"));
     }
     Ok(len)
 }

@@ -268,7 +268,7 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     where
         Self: Sized,
     {
-        Arc::new(Guest(self))
+        Arc::new(UnlessPanicking(self))
     }
 }
 
@@ -325,7 +325,7 @@ socket!(
     |_this| None,
     None,
     fn into_shared(self) -> Arc<dyn Stream> {
-        Arc::new(Guest(without_sigpipe(self)))
+        Arc::new(UnlessPanicking(without_sigpipe(self)))
     }
 );
 
@@ -341,13 +341,13 @@ pub(super) fn without_sigpipe(stream: std::os::unix::net::UnixStream) -> TcpStre
 /// Does not call the stream while a thread unwinds. A second panic, in a destructor, would abort
 /// the process.
 #[derive(Debug)]
-pub(crate) struct Guest<S>(pub(crate) S);
+struct UnlessPanicking<S>(S);
 
 fn unless_panicking<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     if panicking() { Err(io::ErrorKind::NotConnected.into()) } else { call() }
 }
 
-impl<S: Stream> Stream for Guest<S> {
+impl<S: Stream> Stream for UnlessPanicking<S> {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         unless_panicking(|| self.0.read(buf))
     }

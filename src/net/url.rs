@@ -66,13 +66,14 @@ impl ServerUrl {
         } else {
             let decode = |text: &str| {
                 let text = percent_decode(text).filter(|text| !text.contains(char::is_control));
-                text.ok_or_else(|| invalid("user or password cannot be sent"))
+                let why = "the user or the password is not UTF-8, or has a control character";
+                text.ok_or_else(|| invalid(why))
             };
             Some((decode(url.username())?, decode(url.password().unwrap_or(""))?))
         };
         let resource = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
         if !location::strip_userinfo(&mut url) {
-            return Err(invalid("user and password cannot be taken out"));
+            return Err(invalid("user and password cannot be removed"));
         }
         Ok(Self { secure, host, port, resource, credentials, url: url.into() })
     }

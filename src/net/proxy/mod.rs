@@ -167,7 +167,10 @@ impl Proxy {
         if user.is_empty() && password.is_none() {
             return Ok(self);
         }
-        let decode = |text| percent_decode(text).ok_or_else(|| invalid(CREDENTIALS));
+        let decode = |text| {
+            let why = "the user or the password is not UTF-8, which cannot be sent";
+            percent_decode(text).ok_or_else(|| invalid(why))
+        };
         self.with_credentials(decode(user)?, decode(password.unwrap_or(""))?)
     }
 
@@ -189,7 +192,8 @@ impl Proxy {
 
     fn with_credentials(mut self, user: String, password: String) -> Result<Self, InvalidInput> {
         if [&user, &password].iter().any(|text| text.contains(char::is_control)) {
-            return Err(invalid(CREDENTIALS));
+            let why = "the user or the password has a control character, which cannot be sent";
+            return Err(invalid(why));
         }
         self.credentials = Some(match self.scheme.socks_version() {
             Some(version) => {
@@ -197,8 +201,9 @@ impl Proxy {
                 Credentials::Socks { user, password }
             }
             None => {
-                let auth = BasicAuth::new(&user, &password);
-                Credentials::Basic(auth.ok_or_else(|| invalid(CREDENTIALS))?)
+                let why = "the user has a colon, which cannot be sent to an HTTP proxy";
+                let auth = BasicAuth::new(&user, &password).ok_or_else(|| invalid(why))?;
+                Credentials::Basic(auth)
             }
         });
         Ok(self)
@@ -323,8 +328,6 @@ fn lacks_slash(url: &str) -> bool {
     let before = url.split_once('/').map_or("", |(before, _)| before);
     before.ends_with(':') && !url.contains("://")
 }
-
-const CREDENTIALS: &str = "user or password cannot be sent";
 
 fn invalid(why: &str) -> InvalidInput {
     InvalidInput::Proxy(why.into())

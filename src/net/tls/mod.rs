@@ -1,7 +1,7 @@
 //! TLS by rustls. The crypto provider is passed explicitly; no process-wide default is installed or
 //! needed. Without the feature `tls`, `off.rs` takes the place of this module.
 
-#![cfg(feature = "tls")] // For the documentation: it says what the feature is needed for.
+#![cfg(feature = "tls")] // So that the documentation names the feature.
 
 mod handshake;
 mod options;

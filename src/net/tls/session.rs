@@ -100,7 +100,9 @@ impl Session {
             // The keys of TLS 1.2 are good for a limited number of records. After that rustls still
             // accepts plaintext without an error, but it gives out nothing, or close_notify only.
             if out.get(before) != Some(&APPLICATION_DATA) {
-                return Err(io::Error::other("TLS cannot encrypt any more with these keys"));
+                return Err(io::Error::other(
+                    "the keys of this TLS connection are used up; connect again",
+                ));
             }
             plain.clear();
         }

@@ -32,7 +32,7 @@ pub(super) enum Base {
     These(Vec<CertificateDer<'static>>),
 }
 
-/// How much of a server's certificate is checked.
+/// The part of a server's certificate that is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Verify {
     #[default]
