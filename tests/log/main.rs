@@ -43,6 +43,7 @@ fn heads_and_frames_are_logged_without_secrets() {
         let answer = peer.good_answer(
             "Set-Cookie: session=s3cret\r\nX-Token:s3cret\r\nLink: </s3cret>\r\nServer: a\tb\r\n",
         );
+        peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </s3cret>\r\n\r\n");
         peer.send(&answer);
         peer.expect(TEXT, b"s3cret message");
         peer.send(&support::ping(b"s3cret ping"));
@@ -67,6 +68,8 @@ fn heads_and_frames_are_logged_without_secrets() {
         "request: GET ***",
         "request: Authorization: ***",
         "request: Cookie: ***",
+        "response: HTTP/1.1 103 Early Hints",
+        "response: Link: ***",
         "response: HTTP/1.1 101 Switching Protocols",
         "response: Set-Cookie: ***",
         "response: X-Token: ***",
