@@ -1,4 +1,4 @@
-//! Redirects: the URL that a request is for, and what may be sent there.
+//! Redirects: the URL that a request is for, and the headers that may be sent there.
 
 use crate::error::{Error, HandshakeProblem};
 use crate::net::tls;
@@ -6,9 +6,9 @@ use crate::net::url::ServerUrl;
 use crate::proto::http::Response;
 use crate::proto::location::{self, BadLocation};
 
-/// The request of one connection attempt, as
-/// [`Builder::headers_with`](crate::Builder::headers_with) sees it: for the URL that was given, or
-/// for the one that a server redirected to.
+/// Describes the request of one connection attempt to a function of
+/// [`Builder::headers_with`](crate::Builder::headers_with). The request is for the URL that was
+/// given, or for one that a server redirected to.
 #[derive(Clone)]
 pub struct RequestContext {
     pub(crate) server: ServerUrl,
@@ -73,7 +73,7 @@ impl RequestContext {
 }
 
 impl std::fmt::Debug for RequestContext {
-    /// The origin only: path and query may hold secrets.
+    /// Shows the origin only, because path and query may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RequestContext")
             .field("origin", &self.server.origin())
