@@ -1,5 +1,5 @@
-//! Calls of the system that never come back: a resolver's, a connect to a Unix socket. In a process
-//! of its own: the threads that make them are shared by a whole process.
+//! System calls that never return: lookups, and connects to Unix sockets. These tests have a
+//! process of their own, because a whole process shares the threads that make the calls.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 use landline::{Builder, Error, Timeout, WebSocket};
 use support::*;
 
-/// How many threads of this process have a name that begins so.
+/// Returns how many threads of this process have a name with this prefix.
 #[cfg(target_os = "linux")]
 fn threads(prefix: &str) -> usize {
     std::fs::read_dir("/proc/self/task")
@@ -26,12 +26,12 @@ fn threads(prefix: &str) -> usize {
         .count()
 }
 
-/// Runs a test while none of the others runs: they count threads, or use them all up.
+/// Runs a test while none of the others runs, because they count threads, or use them all up.
 fn alone(limit: Duration, body: impl FnOnce() + Send + 'static) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     watchdog(limit, body);
-    // With nothing to look up and to connect to there is no thread.
+    // When nothing is looked up or connected to, there is no thread.
     #[cfg(target_os = "linux")]
     watchdog(limit, || {
         while threads("landline-") > 0 {
@@ -40,13 +40,13 @@ fn alone(limit: Duration, body: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// A resolver that answers for no name that begins with `dead`, until it is dropped. All other names
-/// have the address of `server`.
+/// A resolver that does not answer for names that begin with `dead`, until `release` is dropped.
+/// All other names have the address of `server`.
 struct Resolver {
     begun: Arc<AtomicUsize>,
-    /// A message for each lookup of a dead name that begins.
+    /// Receives a message whenever the lookup of a dead name begins.
     stuck: Receiver<()>,
-    /// Sends each of those that are stuck on.
+    /// Lets one lookup that is stuck go on for each message.
     release: Sender<()>,
     builder: Builder,
 }
@@ -69,7 +69,7 @@ fn resolver(server: SocketAddr) -> Resolver {
     Resolver { begun, stuck, release, builder }
 }
 
-/// A server that opens this many connections, and keeps them until their clients end them.
+/// Starts a server that opens this many connections, and keeps them until their clients end them.
 fn opens(connections: usize) -> (SocketAddr, Joined<()>) {
     let listener = listener();
     let addr = listener.local_addr().unwrap();
@@ -134,7 +134,7 @@ fn connects_to_one_name_share_its_lookup() {
             let builder = resolver.builder.clone().open_timeout(timeout);
             spawn(move || builder.connect("ws://dead.test/"))
         };
-        // All of them give up, so all of them have waited for the one.
+        // All of them give up, so all of them have waited for the same lookup.
         let impatient: Vec<_> = (0..40).map(|_| connect(SHORT)).collect();
         impatient.into_iter().for_each(|connecting| timed_out(connecting.join()));
         assert_eq!(resolver.begun.load(Ordering::SeqCst), 1);
@@ -154,7 +154,7 @@ fn connects_to_one_name_share_its_lookup() {
 #[test]
 fn connects_that_share_a_lookup_get_its_error_and_their_own_port() {
     alone(LIMIT, || {
-        // The name is looked up once by the system; the servers are told apart by their ports.
+        // The system looks up the name once. The ports tell the servers apart.
         let servers = [(); 8].map(|()| upgraded(|peer| peer.expect_end()));
         let urls =
             servers.each_ref().map(|server| format!("ws://localhost:{}/", server.addr.port()));
@@ -204,7 +204,7 @@ fn a_name_that_is_never_answered_leaves_one_thread_behind_however_often_it_is_tr
         #[cfg(target_os = "linux")]
         assert_eq!(threads("landline-resol"), 1);
 
-        // Nobody waits for what it brings; the next connect asks again.
+        // No caller waits for its answer, so the next connect asks again.
         drop(resolver.release);
         #[cfg(target_os = "linux")]
         while threads("landline-resol") > 0 {
@@ -246,7 +246,7 @@ fn when_256_lookups_are_stuck_the_next_waits_its_turn_until_its_deadline() {
         let resolver = resolver(addr);
         let builder = resolver.builder.clone().open_timeout(Duration::from_millis(1));
         for nth in 0..256 {
-            // On a busy machine the time may have passed before the lookup could begin: once more.
+            // On a busy machine the time may have passed before the lookup could begin. Try again.
             while resolver.stuck.recv_timeout(Duration::from_millis(1)).is_err() {
                 let error = error(builder.connect(&format!("ws://dead{nth}.test/")));
                 assert!(error.is_timeout(), "{error:?}");
@@ -261,7 +261,7 @@ fn when_256_lookups_are_stuck_the_next_waits_its_turn_until_its_deadline() {
         #[cfg(target_os = "linux")]
         assert_eq!(threads("landline-resol"), 256);
 
-        // When one comes back, those go on who still wait. Those who gave up are passed over.
+        // When one returns, the callers that still wait go on. Those that gave up are skipped.
         let connecting = ["good", "best"].map(|name| {
             let builder = resolver.builder.clone();
             spawn(move || builder.connect(&format!("ws://{name}.test/")).unwrap())

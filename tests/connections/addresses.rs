@@ -14,7 +14,7 @@ use landline::error::Cause;
 use landline::{AbortHandle, Builder, Error, Timeout};
 use support::*;
 
-/// A client for which `several.test` has these addresses.
+/// Returns a client for which `several.test` has these addresses.
 fn resolving(addresses: &[SocketAddr]) -> Builder {
     let addresses = addresses.to_vec();
     builder().resolver(move |name, port| {
@@ -25,7 +25,7 @@ fn resolving(addresses: &[SocketAddr]) -> Builder {
 
 const URL: &str = "ws://several.test/";
 
-/// An address where nobody listens.
+/// Returns an address where nobody listens.
 fn closed() -> SocketAddr {
     listener().local_addr().unwrap()
 }
@@ -43,7 +43,7 @@ fn an_address_that_swallows_syns_is_overtaken_by_the_next() {
         let (silent, waiting) = full_backlog();
         let server = upgraded(|peer| peer.expect_end());
         let builder = resolving(&[silent.local_addr().unwrap(), server.addr]);
-        // The next begins after 250 ms.
+        // The next address is tried after 250 ms.
         let ws = takes(Duration::from_millis(250), || builder.connect(URL).unwrap());
         assert_eq!(ws.peer_addr(), Some(server.addr));
         ws.abort();
@@ -59,7 +59,7 @@ fn an_address_that_answers_too_late_is_closed() {
         let server = upgraded(|peer| peer.expect_end());
         let builder = resolving(&[silent.local_addr().unwrap(), server.addr]);
         let ws = builder.connect(URL).unwrap();
-        // There is room now, so the SYN that is sent again after a second is answered.
+        // The backlog has room now, so the SYN that is sent again after a second is answered.
         let ours: Vec<_> =
             waiting.iter().filter_map(|client| client.local_addr().ok()?.as_socket()).collect();
         let mut loser = loop {
@@ -75,7 +75,7 @@ fn an_address_that_answers_too_late_is_closed() {
 }
 
 #[test]
-fn addresses_that_refuse_are_passed_over_at_once() {
+fn addresses_that_refuse_are_skipped_at_once() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.expect_end());
         let builder = resolving(&[closed(), closed(), closed(), server.addr]);
@@ -85,14 +85,14 @@ fn addresses_that_refuse_are_passed_over_at_once() {
     });
 }
 
-/// A TLS server that looks at the first byte before it takes it for TLS, and hears the client out.
+/// Starts a TLS server that returns the first byte it received, and reads until the client's Close.
 #[cfg(feature = "tls")]
 fn looks_at_the_first_byte() -> Server<u8> {
     serve(|peer| {
         let mut first = [0];
         peer.socket().peek(&mut first).unwrap();
         let socket = peer.socket().try_clone().unwrap();
-        // Anything in between that is no TLS would end it.
+        // Bytes in between that are not TLS would end the connection.
         let mut inner = Peer::new(tls::accept(tls::localhost(), socket));
         inner.upgrade();
         inner.expect(TEXT, b"secret");
@@ -103,7 +103,7 @@ fn looks_at_the_first_byte() -> Server<u8> {
 
 #[cfg(feature = "tls")]
 #[test]
-fn an_address_that_fails_sends_a_secure_connection_on_and_nothing_in_the_clear() {
+fn a_secure_connection_goes_on_to_the_next_address_and_sends_nothing_in_the_clear() {
     const HANDSHAKE: u8 = 0x16;
     const URL: &str = "wss://localhost/";
     let at = |addresses: [SocketAddr; 2]| {
@@ -124,7 +124,8 @@ fn an_address_that_fails_sends_a_secure_connection_on_and_nothing_in_the_clear()
         }
         drop(waiting);
 
-        // One that resets at once may count as not connected to; one that has heard us is the one.
+        // A server that resets at once may count as not connected. After a server has read bytes,
+        // no other address is tried.
         for reads in [false, true] {
             let next = listener();
             next.set_nonblocking(true).unwrap();
@@ -170,7 +171,7 @@ fn addresses_that_all_refuse_are_all_listed() {
 }
 
 #[test]
-fn addresses_that_are_all_silent_are_left_at_the_open_timeout() {
+fn addresses_that_are_all_silent_are_given_up_at_the_open_timeout() {
     watchdog(LIMIT, || {
         let (silent, waiting) = full_backlog();
         let address = silent.local_addr().unwrap();
@@ -195,7 +196,7 @@ fn a_name_with_a_thousand_addresses_is_tried_at_eight_of_both_families() {
         let refused = connect_error(refused);
         let families: Vec<_> =
             refused.attempts().iter().map(|(address, _)| address.is_ipv4()).collect();
-        // One after the other, as each is refused before the next begins.
+        // They are tried one after the other, as each is refused before the next begins.
         assert_eq!(families, [true, false].repeat(4));
     });
 }
@@ -220,13 +221,13 @@ fn an_address_that_the_filter_refuses_is_never_connected_to() {
         ws.abort();
         server.join();
 
-        // An address in the URL is asked about too; and nothing falls back to it.
+        // The filter sees an address in the URL too. A refused address is never tried.
         let refused = connect_error(error(builder.connect(&format!("ws://{denied_addr}/"))));
         let [(address, why)] = refused.attempts() else { panic!("{refused:?}") };
         assert_eq!((*address, why.kind()), (denied_addr, ErrorKind::PermissionDenied));
         assert!(refused.to_string().contains("filter"), "{refused}");
 
-        // Nor is it another one when it is written in another way.
+        // The same address written in another way is refused too.
         let mapped = format!("ws://[::ffff:{}]:{}/", denied_addr.ip(), denied_addr.port());
         let refused = connect_error(error(builder.connect(&mapped)));
         assert_eq!(refused.attempts()[0].1.kind(), ErrorKind::PermissionDenied, "{refused}");
@@ -260,7 +261,7 @@ fn a_resolver_that_panics_ends_the_attempt_at_once() {
 }
 
 #[test]
-fn a_lookup_that_never_ends_is_left_at_an_abort() {
+fn a_lookup_that_never_ends_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         let (inside, is_inside) = channel();
         let (release, released) = channel::<()>();
@@ -281,7 +282,7 @@ fn a_lookup_that_never_ends_is_left_at_an_abort() {
 }
 
 #[test]
-fn the_race_is_left_at_an_abort() {
+fn the_race_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         let (silent, waiting) = full_backlog();
         let address = silent.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Addresses that cannot be connected to, and the one that connects to itself.
+//! Addresses that cannot be connected to, and a port that connects to itself.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -14,7 +14,7 @@ use landline::{Builder, Error};
 use socket2::SockRef;
 use support::*;
 
-/// Why the only address of this URL cannot be connected to.
+/// Returns the error of the only address of this URL.
 fn refusal(builder: &Builder, url: &str) -> (SocketAddr, std::io::Error) {
     let said = promptly(|| error(builder.connect(url)));
     assert!(said.is_retryable(), "{said:?}");
@@ -27,9 +27,9 @@ fn refusal(builder: &Builder, url: &str) -> (SocketAddr, std::io::Error) {
 }
 
 #[test]
-fn an_address_that_there_is_no_way_to_is_refused_at_once() {
+fn an_address_without_a_route_is_refused_at_once() {
     watchdog(LIMIT, || {
-        // The broadcast address, which TCP has no use for, and a link-local one without its link.
+        // The broadcast address, which TCP does not use, and a link-local address without its link.
         for url in ["ws://255.255.255.255:9/", "ws://[fe80::1]:9/"] {
             let (address, why) = refusal(&builder().open_timeout(None), url);
             assert_eq!(address.port(), 9);
@@ -82,15 +82,15 @@ fn addresses_of_this_machine_are_told_apart() {
     });
 }
 
-/// How many ports it may be to the one that is wanted: there is one of so many that is near.
+/// The largest distance to the wanted port that is covered by connecting again and again.
 #[cfg(target_os = "linux")]
 const NEAR: u16 = 600;
-/// How many tries lead past it from there.
+/// The number of connects that reach the port from there, or pass it.
 #[cfg(target_os = "linux")]
 const TRIES: u16 = 8;
 
-/// A free port that is given at once, or nearly, to whoever connects to it. Linux gives one port
-/// after the other, counted apart for each destination, and leaves some out.
+/// Returns a free port that the system gives next, or soon, to a socket that connects to it. For
+/// each destination Linux gives one port after the other, and leaves some out.
 #[cfg(target_os = "linux")]
 fn soon_its_own(ports: &mut impl Iterator<Item = u16>) -> u16 {
     let mut soon = ports.filter(|&port| {
@@ -98,7 +98,7 @@ fn soon_its_own(ports: &mut impl Iterator<Item = u16>) -> u16 {
         loop {
             let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
             let given = stream.local_addr().unwrap().port();
-            // No trace of it may stay behind.
+            // The connection must leave no trace, such as TIME_WAIT.
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
             drop((stream, listener.accept().unwrap()));
             match port.checked_sub(given) {
@@ -111,8 +111,8 @@ fn soon_its_own(ports: &mut impl Iterator<Item = u16>) -> u16 {
     soon.next().expect("a port that will be given soon")
 }
 
-/// A connecting socket may be given the port that it connects to: then it is connected to itself,
-/// and hears its own request.
+/// A connecting socket may be given the port that it connects to. Then it is connected to itself,
+/// and receives its own request.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_port_that_connects_to_itself_is_refused_as_a_port_where_nobody_listens() {
@@ -120,16 +120,17 @@ fn a_port_that_connects_to_itself_is_refused_as_a_port_where_nobody_listens() {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
         let mut ends = range.split_whitespace().map(|end| end.parse::<u16>().unwrap());
         let (low, high) = (ends.next().unwrap(), ends.next().unwrap());
-        // Whoever connects gets a port as even as the first, whoever listens an odd one.
+        // Linux gives ports of the same parity as the first one to sockets that connect, and the
+        // others to those that listen.
         let mut ports = (low..high).step_by(2).cycle();
         let builder = builder();
-        // One in five or so is not left out.
+        // Linux leaves out about four of five.
         for _ in 0..200 {
             let url = format!("ws://127.0.0.1:{}/", soon_its_own(&mut ports));
             for _ in 0..TRIES {
                 let (_, why) = refusal(&builder, &url);
                 assert_eq!(why.kind(), ErrorKind::ConnectionRefused, "{why}");
-                // What the system refuses has its number.
+                // An error of the system has a number.
                 if !why.to_string().contains("os error") {
                     return;
                 }

@@ -1,4 +1,4 @@
-//! What the feature `log` writes, and that it writes no secret.
+//! The lines that the feature `log` writes, without secrets.
 
 #![cfg(feature = "log")]
 #![allow(missing_docs, clippy::unwrap_used)]

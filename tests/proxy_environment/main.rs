@@ -1,6 +1,7 @@
-//! Proxies that the environment names, and what is wrong with how a proxy is named.
+//! Proxies that the environment names, and mistakes in the names of proxies.
 //!
-//! The environment belongs to a process, so what reads it runs in a child: the same test again.
+//! The environment belongs to a process. So a test that reads it runs itself again in a child
+//! process.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -19,8 +20,8 @@ use landline::{CloseCode, Error, Keepalive, Message};
 use support::proxy::{Relay, Rules};
 use support::*;
 
-/// Runs the test of this name again in a process with no other environment than this, and gives
-/// what the child says after "said: ".
+/// Runs the test of this name again in a process whose environment has these variables only.
+/// Returns the text that the child prints after "said: ".
 fn child<V: AsRef<OsStr>>(test: &str, variables: &[(&str, V)]) -> String {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]).env_clear().env("LANDLINE_CHILD", "1");
@@ -36,7 +37,7 @@ fn is_child() -> bool {
     env::var_os("LANDLINE_CHILD").is_some()
 }
 
-/// The proxy of the environment for each URL.
+/// Returns the proxy of the environment for each URL.
 fn named_for(urls: &[&str]) -> String {
     let named = urls.iter().map(|url| match Proxy::from_environment(url) {
         Ok(Some(proxy)) => proxy.to_string(),
@@ -69,7 +70,7 @@ fn the_first_variable_that_is_set_decides() {
         (&[("HTTPS_PROXY", " a:1 ")], "none http://a:1"),
         #[cfg(feature = "tls")]
         (&[("HTTPS_PROXY", "https://us:pw@a/")], "none https://a:443"),
-        // A CGI program's HTTP_PROXY is whatever its client says.
+        // The client of a CGI program can set HTTP_PROXY.
         (&[("HTTP_PROXY", "evil:1"), ("REQUEST_METHOD", "GET")], "none none"),
         (&[("HTTP_PROXY", "evil:1"), ("REQUEST_METHOD", "")], "none none"),
         // On Windows case does not matter.
@@ -98,7 +99,7 @@ fn the_first_variable_that_is_set_decides() {
     });
 }
 
-/// The proxy that these variables name, without a process of its own.
+/// Returns the proxy that these variables name, without a process of its own.
 fn named_by(variables: &[(&str, &str)], url: &str) -> String {
     let variable = |name: &str| {
         variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
@@ -119,7 +120,7 @@ fn a_proxy_is_understood_as_other_programs_write_it() {
         ("socks://127.0.0.1:1080/", "socks5h://127.0.0.1:1080"),
         ("SOCKS://us:pw@proxy.test/", "socks5h://proxy.test:1080"),
         ("http://proxy.test:3128/", "http://proxy.test:3128"),
-        // curl, Docker and hand-written ones.
+        // curl, Docker, and values written by hand.
         ("proxy.test:3128", "http://proxy.test:3128"),
         ("proxy.test:3128/", "http://proxy.test:3128"),
         ("us:pw@proxy.test:3128/path", "http://proxy.test:3128"),
@@ -133,15 +134,15 @@ fn a_proxy_is_understood_as_other_programs_write_it() {
         ("proxy.test:", "http://proxy.test:80"),
     ] {
         assert_eq!(named_by(&[("all_proxy", value)], SERVER), proxy, "{value:?}");
-        // A path and a scheme that has two meanings are refused where the program names it.
+        // If the program names the proxy, a path and a scheme with two meanings are refused.
         if value.contains("path") || value.starts_with("socks:") {
             assert!(Proxy::new(value).is_err(), "{value:?}");
         }
     }
 }
 
-/// What names no proxy is as good as not set. Nothing in it is taken for a host that it is not:
-/// the user of a password that is not escaped, the scheme where a slash is missing.
+/// A variable that names no proxy counts as not set. No part of it is mistaken for the host:
+/// neither the user before a password that is not escaped, nor the scheme before a missing slash.
 #[test]
 fn a_variable_that_names_no_proxy_is_skipped_and_the_next_decides() {
     for value in [
@@ -176,8 +177,7 @@ fn a_variable_that_names_no_proxy_is_skipped_and_the_next_decides() {
     }
 }
 
-/// A proxy that is understood, and of which only the password cannot be sent, is never gone
-/// around.
+/// A proxy that is understood is never bypassed, even if its password cannot be sent.
 #[test]
 fn a_proxy_that_cannot_be_used_is_an_error_that_names_the_variable() {
     let mut rows = vec![
@@ -194,7 +194,7 @@ fn a_proxy_that_cannot_be_used_is_an_error_that_names_the_variable() {
         let said = named_by(&variables, SERVER);
         assert!(said.contains("http_proxy: ") && said.contains(why), "{value}: {said}");
         assert!(!said.contains("canary"), "{said}");
-        // It does not matter where no proxy is due.
+        // The error does not matter for a server that needs no proxy.
         for list in ["*", "server.test", "<local>,.test", "?,server.test:80"] {
             let excepted = [&variables[..], &[("no_proxy", list)]].concat();
             assert_eq!(named_by(&excepted, SERVER), "none");
@@ -257,7 +257,7 @@ const UNDERSTOOD: &[(&str, &str, &str)] = &[
     ("<local>", "intranet", "intranet.evil"),
 ];
 
-/// Entries that other programs write or forgive, and that are not understood.
+/// Entries that other programs write or accept, and that are not understood here.
 const NOT_UNDERSTOOD: &[&str] = &[
     "/var/run/docker.sock",
     "unix:///var/run/docker.sock",
@@ -371,7 +371,7 @@ fn connecting_goes_through_the_proxy_of_the_environment() {
         ws.send("hello").unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("hello"));
         assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
-        // A proxy of the caller's comes first, and the exceptions of the environment are not its.
+        // A proxy of the caller comes first. The exceptions of the environment do not hold for it.
         let nowhere = Proxy::new("http://127.0.0.1:1").unwrap();
         let builder = landline::Builder::new().keepalive(Keepalive::OFF).proxy(nowhere);
         for host in ["excepted.test", "localhost"] {
@@ -395,7 +395,7 @@ fn connecting_goes_through_the_proxy_of_the_environment() {
     });
 }
 
-/// Every way to name a proxy that is refused.
+/// All names of proxies that are refused.
 #[test]
 fn a_proxy_that_makes_no_sense_is_refused_and_its_password_not_shown() {
     for url in [
@@ -442,7 +442,7 @@ fn a_proxy_that_makes_no_sense_is_refused_and_its_password_not_shown() {
 }
 
 #[test]
-fn a_proxy_shows_where_it_is_and_no_password() {
+fn a_proxy_is_shown_with_its_address_and_without_password() {
     for (url, shown) in [
         ("proxy.test", "http://proxy.test:80"),
         ("PROXY.test:3128", "http://proxy.test:3128"),
