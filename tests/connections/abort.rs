@@ -1,4 +1,4 @@
-//! Aborting wakes whoever blocks, in whatever, and is reported as what it is.
+//! An abort wakes the thread that blocks, in any call, and the error says that it was an abort.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -16,7 +16,7 @@ use landline::{AbortHandle, Builder, Error};
 use support::streams::{Call, Judged};
 use support::*;
 
-/// An abort wakes whoever blocks within 100 ms.
+/// The time within which an abort wakes a thread that blocks.
 fn at_once<T>(action: impl FnOnce() -> T) -> T {
     takes_at_most(Duration::from_millis(100), action)
 }
@@ -29,7 +29,8 @@ fn is_aborted(error: &Error) {
     assert!(!error.is_retryable());
 }
 
-/// Connects in a thread, aborts when the server says that it is time, and expects it to end soon.
+/// Connects in a thread, aborts when `when` has a message, and expects connecting to end
+/// soon.
 fn aborts_connecting(
     builder: &Builder,
     url: &str,
@@ -58,7 +59,7 @@ fn connecting_after_an_abort_opens_no_socket() {
 }
 
 #[test]
-fn a_server_that_never_accepts_is_left_at_an_abort() {
+fn a_server_that_never_accepts_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         let (listener, waiting) = full_backlog();
         let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -71,7 +72,7 @@ fn a_server_that_never_accepts_is_left_at_an_abort() {
 }
 
 #[test]
-fn a_server_that_is_silent_in_the_opening_handshake_is_left_at_an_abort() {
+fn a_server_that_is_silent_in_the_opening_handshake_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         let (ready, when) = channel();
         let server = serve(move |peer| {
@@ -86,7 +87,7 @@ fn a_server_that_is_silent_in_the_opening_handshake_is_left_at_an_abort() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_server_that_is_silent_in_the_tls_handshake_is_left_at_an_abort() {
+fn a_server_that_is_silent_in_the_tls_handshake_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         let (ready, when) = channel();
         let server = serve(move |peer| {
@@ -104,7 +105,7 @@ fn a_server_that_is_silent_in_the_tls_handshake_is_left_at_an_abort() {
 }
 
 #[test]
-fn a_peer_that_is_silent_is_left_at_an_abort_by_the_handle() {
+fn a_peer_that_is_silent_is_given_up_at_an_abort_by_the_handle() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let abort = AbortHandle::new();
@@ -125,13 +126,13 @@ fn a_peer_that_is_silent_is_left_at_an_abort_by_the_handle() {
         is_aborted(&error(sender.send("late")));
         is_aborted(&error(sender.close(landline::CloseCode::NORMAL)));
         assert!(!sender.is_open());
-        // No Close was sent: the stream only ends.
+        // No Close was sent. The stream just ends.
         assert_eq!(server.join(), []);
     });
 }
 
 #[test]
-fn a_peer_that_is_silent_is_left_at_an_abort_by_a_sender() {
+fn a_peer_that_is_silent_is_given_up_at_an_abort_by_a_sender() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
@@ -148,13 +149,13 @@ fn a_peer_that_is_silent_is_left_at_an_abort_by_a_sender() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_left_at_an_abort() {
+fn a_peer_that_does_not_read_is_given_up_at_an_abort() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let (ready, when) = channel();
         let server = serve_on(small_listener(), move |peer| {
             peer.upgrade();
-            // Once something of the big message is here, the client is inside of `send`.
+            // When a part of the big message is here, the client is inside `send`.
             let mut some = [0; 64];
             std::io::Read::read_exact(&mut peer.socket(), &mut some).unwrap();
             ready.send(()).unwrap();
@@ -229,7 +230,7 @@ fn an_abort_within_the_socket_hook_is_noticed() {
 }
 
 #[test]
-fn who_waits_behind_a_message_that_is_being_written_is_woken_by_an_abort() {
+fn an_abort_wakes_the_thread_that_waits_behind_a_message_being_written() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let builder = builder().write_timeout(None);
@@ -258,8 +259,8 @@ fn who_waits_behind_a_message_that_is_being_written_is_woken_by_an_abort() {
     });
 }
 
-/// Opens over a stream whose shutdown does nothing, aborts within the first call of `call`, which
-/// ends as `outcome` says, and expects the opening to end although nothing wakes it.
+/// Opens over a stream whose shutdown does nothing, and aborts within the first call of `call`,
+/// which returns `outcome`. Expects the opening to end, although nothing wakes it.
 fn aborts_opening_over_a_deaf_stream(
     scheme: &str,
     server: &Server<()>,
@@ -285,7 +286,7 @@ fn aborts_opening_over_a_deaf_stream(
     is_aborted(&promptly(|| opening.join()));
 }
 
-/// A server that says nothing until the client is gone.
+/// Starts a server that sends nothing until the client is gone.
 fn silent() -> Server<()> {
     serve(|peer| {
         let _ = std::io::copy(&mut peer.socket(), &mut std::io::sink());
@@ -293,7 +294,7 @@ fn silent() -> Server<()> {
 }
 
 #[test]
-fn an_abort_ends_the_opening_handshake_over_a_stream_whose_shutdown_wakes_nobody() {
+fn an_abort_ends_the_opening_handshake_over_a_stream_whose_shutdown_wakes_no_thread() {
     watchdog(LIMIT, || {
         let server = silent();
         aborts_opening_over_a_deaf_stream("ws", &server, Call::Read, || Ok(()));
@@ -313,7 +314,7 @@ fn an_abort_ends_a_request_that_cannot_be_written_over_such_a_stream() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn an_abort_ends_the_tls_handshake_over_a_stream_whose_shutdown_wakes_nobody() {
+fn an_abort_ends_the_tls_handshake_over_a_stream_whose_shutdown_wakes_no_thread() {
     watchdog(LIMIT, || {
         let server = silent();
         aborts_opening_over_a_deaf_stream("wss", &server, Call::Read, || Ok(()));
@@ -321,10 +322,10 @@ fn an_abort_ends_the_tls_handshake_over_a_stream_whose_shutdown_wakes_nobody() {
     });
 }
 
-/// The socket to a proxy is ours, and is woken by its shutdown. But an abort shuts only the latest
-/// stream of a handle down, so who opens another connection meanwhile leaves this one to the flag.
+/// The shutdown of a socket to a proxy wakes its thread. But an abort shuts down only the latest
+/// stream of a handle. If another connection is opened meanwhile, only the flag ends the first one.
 #[test]
-fn an_abort_ends_the_talk_with_a_proxy_that_nobody_wakes() {
+fn an_abort_ends_the_handshake_with_a_proxy_that_no_shutdown_wakes() {
     let schemes = ["http", "socks4a", "socks5h"];
     let schemes = schemes.into_iter().chain(cfg!(feature = "tls").then_some("https"));
     for scheme in schemes {
@@ -389,7 +390,7 @@ fn a_stream_may_ask_the_handle_when_it_comes_too_late() {
         let abort = AbortHandle::new();
         let (asked, answers) = channel();
         let (asking, aborting) = (abort.clone(), abort.clone());
-        // Whatever is called first aborts, on the thread that opens.
+        // The first call aborts, on the thread that opens.
         let judge = move |_, _| {
             aborting.abort();
             Ok(())
