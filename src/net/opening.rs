@@ -10,8 +10,7 @@ use super::deadline::Deadline;
 use super::duplex::{Duplex, ReadHalf, Wait, WriteHalf, is_timeout};
 use super::stream::Stream;
 use super::tls;
-use crate::error::TlsError;
-use crate::proto::error::HeadError;
+use crate::error::{HeadError, TlsError};
 use crate::proto::http::Response;
 
 /// The limits of opening a connection: it fails at the deadline, or when the handle aborts it.

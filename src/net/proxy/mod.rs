@@ -38,7 +38,8 @@ use no_proxy::NoProxy;
 /// # Examples
 ///
 /// ```no_run
-/// use landline::{Builder, Proxy};
+/// use landline::Builder;
+/// use landline::proxy::Proxy;
 ///
 /// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
 /// let mut ws = Builder::new().proxy(proxy).connect("wss://example.com/")?;

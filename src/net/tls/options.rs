@@ -129,7 +129,7 @@ impl TlsOptions {
     /// use std::sync::Arc;
     ///
     /// use landline::Builder;
-/// use landline::tls::TlsOptions;
+    /// use landline::tls::TlsOptions;
     /// use rustls::crypto::ring;
     /// use rustls::{ClientConfig, RootCertStore};
     ///
