@@ -418,16 +418,21 @@ impl Streak {
         lived: Option<Duration>,
         now: Instant,
     ) -> Failure<'a> {
-        let was_stable = lived.is_some_and(|lived| lived >= self.stable_after);
+        let has_stood = self.has_stood | lived.is_some_and(|lived| self.ended(lived, now));
+        self.failures = self.failures.saturating_add(1);
+        let down_for = now.saturating_duration_since(self.down_since);
+        Failure { error, attempts: self.failures, down_for, has_stood }
+    }
+
+    /// Notes the end of a connection that `lived` so long, and returns whether it was stable.
+    pub(crate) fn ended(&mut self, lived: Duration, now: Instant) -> bool {
+        let was_stable = lived >= self.stable_after;
         if was_stable {
             (self.failures, self.attempts) = (0, 0);
             self.down_since = now;
         }
-        self.failures = self.failures.saturating_add(1);
-        let has_stood = self.has_stood || was_stable;
-        self.has_stood |= lived.is_some();
-        let down_for = now.saturating_duration_since(self.down_since);
-        Failure { error, attempts: self.failures, down_for, has_stood }
+        self.has_stood = true;
+        was_stable
     }
 }
 

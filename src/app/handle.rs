@@ -143,6 +143,53 @@ impl Handle {
         Ok(())
     }
 
+    /// Ends the open connection with this code and reason, and connects again at once: to show a new
+    /// token, for example, or because the network has changed.
+    ///
+    /// This is no failure. [`on_close`](crate::Handler::on_close) is called, but not the
+    /// [`Backoff`](crate::backoff::Backoff) nor the rule of [`retry_if`](crate::App::retry_if), and
+    /// no attempt is counted. What the server sends until its own Close is discarded, and a server
+    /// that does not answer the Close is waited for no longer than `close_timeout`.
+    ///
+    /// While the App waits between two attempts, this ends the wait. While an attempt is under way,
+    /// the attempt goes on; if it fails, the next one follows without a wait. Nothing happens before
+    /// the App runs, and when it is stopping or over: a [`stop`](Self::stop) always wins.
+    ///
+    /// It returns before there is another connection, and
+    /// [`is_open`](Self::is_open) says `false` until then.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use landline::{App, Callbacks, CloseCode};
+    ///
+    /// let app = App::new("wss://example.com/feed", Callbacks::new()).spawn().expect("a thread");
+    /// let handle = app.handle();
+    /// // Later, when the token is about to expire:
+    /// handle.reconnect((CloseCode::NORMAL, "new token"))?;
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.
+    pub fn reconnect(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
+        let close = close.into();
+        if !close.is_sendable() {
+            return Err(InvalidInput::Close.into());
+        }
+        let sender = {
+            let mut state = self.0.lock();
+            if state.stopping || state.over {
+                return Ok(());
+            }
+            state.reconnecting = true;
+            self.0.changed.notify_all();
+            state.sender.clone()
+        };
+        // The connection may be over, or closing, already.
+        let _ = sender.map(|sender| sender.close(close));
+        Ok(())
+    }
+
     /// Stops the App at once, without a closing handshake. Any call in which the App blocks ends.
     pub fn abort(&self) {
         let sender = {
@@ -293,6 +340,8 @@ pub(crate) struct Shared {
 struct State {
     /// A handle has stopped the App.
     stopping: bool,
+    /// The next attempt is to be made at once. That attempt unsets it when it begins.
+    reconnecting: bool,
     /// The App has returned, or was dropped.
     over: bool,
     /// The thread that runs the App's code now.
@@ -352,11 +401,23 @@ impl Shared {
         self.lock().stopping
     }
 
-    /// Waits for `delay`, and returns `false` at once when the App is stopped.
+    /// Returns whether a user has asked to reconnect at once.
+    pub(crate) fn is_reconnecting(&self) -> bool {
+        self.lock().reconnecting
+    }
+
+    /// Waits for `delay`, or until a user asks to reconnect. Returns `false` at once when the App is
+    /// stopped.
     pub(crate) fn wait(&self, delay: Duration) -> bool {
-        let state = self.lock();
-        let waited = self.changed.wait_timeout_while(state, delay, |state| !state.stopping);
-        !waited.stopping
+        let waits = |state: &mut State| !state.stopping && !state.reconnecting;
+        !self.changed.wait_timeout_while(self.lock(), delay, waits).stopping
+    }
+
+    /// Notes that an attempt to connect begins. Returns `false` if the App was stopped before.
+    pub(crate) fn begin_attempt(&self) -> bool {
+        let mut state = self.lock();
+        state.reconnecting = false;
+        !state.stopping
     }
 
     /// Notes that there is a connection, and that `on_open` comes next. Returns `false` if the App
@@ -366,6 +427,8 @@ impl Shared {
         if !state.stopping {
             state.sender = Some(sender.clone());
             state.opening = true;
+            // Asked for while this connection was made: it is new.
+            state.reconnecting = false;
         }
         !state.stopping
     }

@@ -298,6 +298,11 @@ impl<H: Handler> App<H> {
             if shared.is_stopping() && !by_handler {
                 return Ok(Exit::Stopped);
             }
+            if let (Some(lived), true) = (lived, shared.is_reconnecting() && !by_handler) {
+                // The user asked for it: that is no failure.
+                streak.ended(lived, Instant::now());
+                continue;
+            }
             let failure = streak.failed(&error, lived, Instant::now());
             if error.closed().is_some_and(Closed::was_ended_here) {
                 return Ok(Exit::Stopped);
@@ -323,7 +328,7 @@ impl<H: Handler> App<H> {
     /// Makes one attempt to connect.
     fn connect(&mut self, number: u32, reconnecting: bool) -> Result<WebSocket, Error> {
         let shared = &self.shared.0;
-        if shared.is_stopping() {
+        if !shared.begin_attempt() {
             return Err(Error::aborted());
         }
         let builder = self.builder.clone().abort_handle(shared.abort.clone());

@@ -15,6 +15,7 @@ mod cookies;
 mod deflate;
 mod diagnostics;
 mod full_duplex;
+mod handle_reconnect;
 mod headers_with;
 mod hostile_opening;
 mod hostile_peer;
