@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (url, server) = match std::env::args().nth(1) {
         Some(url) => (url, None),
         None => {
-            builder = builder.no_proxy(); // The server is on this machine.
+            builder = builder.proxy(None); // The server is on this machine.
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let url = format!("ws://{}/", listener.local_addr()?);
             (url, Some(thread::spawn(move || serve(&listener))))

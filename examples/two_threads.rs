@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let server = thread::spawn(move || echo(listener.accept()?.0, config));
 
     let tls = TlsOptions::new().ca_pem(certificate.cert.pem().as_bytes())?;
-    let ws = Builder::new().no_proxy().tls(tls).connect(&url)?;
+    let ws = Builder::new().proxy(None).tls(tls).connect(&url)?;
     let (mut receiver, sender) = ws.split();
 
     let senders: Vec<_> = ["left", "right"]

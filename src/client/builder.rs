@@ -21,7 +21,7 @@ use crate::proto::deflate::Deflate;
 use crate::proto::keepalive::Keepalive;
 use crate::websocket::WebSocket;
 
-/// How to connect. Every option has a default; a builder can be used again and cloned.
+/// Connects, with options. Every option has a default. A builder can be cloned and used again.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -34,7 +34,22 @@ use crate::websocket::WebSocket;
 /// # Ok::<(), landline::Error>(())
 /// ```
 ///
-/// Durations and limits take `None` for "no limit".
+/// # How the setters work
+///
+/// * Each option has one setter. It replaces what was set before; only [`header`](Self::header)
+///   adds.
+/// * What is on by default is switched off by `None`, and a limit is lifted by it:
+///   `user_agent(None)`, `proxy(None)`, `keepalive(None)`, `open_timeout(None)`. What is off by
+///   default stays off until it is set.
+/// * A `bool` is for what is either so or not so: `auto_pong(false)`.
+///
+/// # When a mistake is reported
+///
+/// A setter never fails. What is wrong in a builder is reported by [`connect`](Self::connect),
+/// [`connect_over`](Self::connect_over) and `connect_unix`, as
+/// [`Error::InvalidInput`], before a socket is opened and before a stream is used. For a
+/// `wss://` URL that includes whether the parts of the `TlsOptions` fit together. What is wrong in a
+/// PEM file or in the URL of a [`Proxy`] is reported when it is read.
 #[derive(Clone, Default)]
 pub struct Builder {
     config: Config,
@@ -164,18 +179,11 @@ impl Builder {
         self
     }
 
-    /// Sends this `User-Agent`, to a proxy that is asked by CONNECT too. Default:
-    /// `landline/VERSION`.
+    /// Sends this `User-Agent`, also to a proxy that is asked by CONNECT. `None` sends none.
+    /// Default: `landline/VERSION`.
     #[must_use]
-    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
-        self.config.user_agent = Some(agent.into());
-        self
-    }
-
-    /// Sends no `User-Agent`.
-    #[must_use]
-    pub fn no_user_agent(mut self) -> Self {
-        self.config.user_agent = None;
+    pub fn user_agent<'a>(mut self, agent: impl Into<Option<&'a str>>) -> Self {
+        self.config.user_agent = agent.into().map(str::to_owned);
         self
     }
 
@@ -256,22 +264,23 @@ impl Builder {
         self
     }
 
-    /// When to ping, and when to give a silent peer up. It runs while some thread is in `recv` or
-    /// `next_event`. Default: a ping each 20 s, 20 s for any sign of life after it;
-    /// [`Keepalive::OFF`] switches it off, and zero a part of it.
+    /// Sets when to ping, and when a silent peer is given up. Keepalive runs while some thread is in
+    /// `recv` or another method that receives. `None` switches it off, as [`Keepalive::OFF`] does.
+    /// Default: a ping every 20 s, and 20 s for any sign of life after it.
     ///
-    /// A peer that reads slowly is not taken for dead while it still takes what is sent, and has
-    /// more time when much may stand before the ping: [`Keepalive::timeout`].
+    /// A peer that reads slowly is not taken for dead while it still takes what is sent. It has more
+    /// time if much may stand before the ping: see [`Keepalive::timeout`].
     ///
-    /// A few servers cannot be pinged, against RFC 6455: Node.js 20's inspector ends the connection
-    /// at any Ping, LibVNCServer answers none. The error then says so; use [`Keepalive::OFF`].
+    /// A few servers cannot be pinged, against RFC 6455. The inspector of Node.js 20 ends the
+    /// connection at any Ping, and LibVNCServer answers none. The error then says so: switch
+    /// keepalive off.
     #[must_use]
-    pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
-        self.config.keepalive = keepalive;
+    pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
+        self.config.keepalive = keepalive.into().unwrap_or(Keepalive::OFF);
         self
     }
 
-    /// Something to call from another thread to stop connecting, or the connection, at once.
+    /// Sets a handle by which another thread can end connecting, or the connection, at once.
     #[must_use]
     pub fn abort_handle(mut self, abort: AbortHandle) -> Self {
         self.config.abort = abort;
@@ -394,7 +403,7 @@ impl Builder {
     /// (`::ffff:127.0.0.1`) is asked about as IPv4.
     ///
     /// A proxy is asked about by its own address; the server's it cannot see if the proxy looks up
-    /// the name: use [`no_proxy`](Self::no_proxy) or a `socks5` proxy then.
+    /// the name: use no proxy, or a `socks5` proxy, then.
     ///
     /// [`ConnectError::attempts`](crate::error::ConnectError::attempts) lists what it refused.
     #[must_use]
@@ -409,8 +418,10 @@ impl Builder {
 
 /// Proxies.
 impl Builder {
-    /// Connects through this proxy, instead of the one that the environment names.
-    /// `NO_PROXY` is of no effect then; the proxy has [exceptions](Proxy::except) of its own.
+    /// Connects through this proxy, or directly if it is `None`, whatever the environment says.
+    /// Default: the proxy that the environment names, if it names one.
+    ///
+    /// `NO_PROXY` is of no effect on this proxy, which has [exceptions](Proxy::except) of its own.
     ///
     /// ```no_run
     /// use landline::Builder;
@@ -423,8 +434,7 @@ impl Builder {
     ///
     /// # The environment
     ///
-    /// Without this and without [`no_proxy`](Self::no_proxy), the environment is read at each
-    /// connect. The first of these that is set decides; if it is empty there is no proxy:
+    /// If this was not called, the environment is read at each connect. The first of these that is set decides; if it is empty there is no proxy:
     ///
     /// | URL | variables |
     /// |---|---|
@@ -455,15 +465,11 @@ impl Builder {
     ///
     /// `connect_over` and `connect_unix` use no proxy.
     #[must_use]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.config.proxy = Choice::This(Box::new(proxy));
-        self
-    }
-
-    /// Connects directly, whatever the environment says.
-    #[must_use]
-    pub fn no_proxy(mut self) -> Self {
-        self.config.proxy = Choice::Never;
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.config.proxy = match proxy.into() {
+            Some(proxy) => Choice::This(Box::new(proxy)),
+            None => Choice::Never,
+        };
         self
     }
 }

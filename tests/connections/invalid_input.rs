@@ -184,7 +184,7 @@ fn header_values_with_control_characters_are_refused_and_not_shown() {
         let others = [
             builder().origin(&*value),
             builder().cookie(&*value),
-            builder().user_agent(value.clone()),
+            builder().user_agent(&*value),
             builder().bearer_auth(&value),
             builder().host(&*value),
             builder().header("Host", &*value),
@@ -248,6 +248,44 @@ fn subprotocols_that_are_no_tokens_or_repeated_are_refused() {
         let refused = server.refused(&builder().subprotocols(names.iter().copied()), &url);
         assert_eq!(refused, InvalidInput::Subprotocol(at), "{names:?}");
     }
+}
+
+#[test]
+fn whatever_is_wrong_in_a_builder_is_reported_before_anything_is_opened_or_sent() {
+    watchdog(LIMIT, || {
+        let server = Unvisited::new();
+        #[allow(unused_mut)] // Features add rows.
+        let mut wrong = vec![
+            ("ws", builder().header("no token", "x")),
+            ("ws", builder().header("X-A", "a\nb")),
+            ("ws", builder().header("Upgrade", "x")),
+            ("ws", builder().headers_with(|_| Ok(vec![("X-A".to_owned(), "\0".to_owned())]))),
+            ("ws", builder().subprotocols(["a", "a"])),
+            ("ws", builder().basic_auth("a:b", "c")),
+            ("ws", builder().origin("a".repeat(1 << 20))),
+        ];
+        #[cfg(feature = "deflate")]
+        {
+            let level = landline::deflate::Deflate { level: 10, ..<_>::default() };
+            wrong.push(("ws", builder().deflate(level)));
+        }
+        #[cfg(feature = "tls")]
+        {
+            let name = landline::tls::TlsOptions::new().server_name("no name");
+            wrong.push(("wss", builder().tls(name)));
+        }
+        for (scheme, builder) in wrong {
+            let url = format!("{scheme}://{}/", server.authority());
+            server.refused(&builder, &url);
+            let stream = std::net::TcpStream::connect(server.authority()).unwrap();
+            let refused = error(builder.connect_over(&url, stream));
+            assert!(matches!(refused, Error::InvalidInput(_)), "{refused:?}");
+            let (mut sent, mut peer) = (Vec::new(), server.0.accept().unwrap().0);
+            peer.set_nonblocking(false).unwrap();
+            std::io::Read::read_to_end(&mut peer, &mut sent).unwrap();
+            assert_eq!(sent, b"");
+        }
+    });
 }
 
 #[test]
@@ -332,7 +370,7 @@ fn headers_that_are_given_replace_ours_and_come_once() {
             .origin("http://ours")
             .cookie("ours=1")
             .basic_auth("ours", "ours")
-            .user_agent("ours".to_owned())
+            .user_agent("ours")
             .host("ours")
             .header("origin", "http://theirs")
             .header("COOKIE", "theirs=1")
@@ -364,7 +402,7 @@ fn options_become_headers() {
             .origin("https://example.com")
             .cookie("a=1; b=2")
             .bearer_auth("token")
-            .no_user_agent()
+            .user_agent(None)
             .host("virtual.example:99");
         let request = request_of(&builder, plain);
         assert_eq!(values(&request, "Origin"), ["https://example.com"]);

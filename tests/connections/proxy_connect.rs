@@ -199,7 +199,7 @@ fn a_proxy_gets_the_user_agent() {
         (|builder| builder, None, Some(default)),
         (|builder| builder.user_agent("mine/1"), None, Some("mine/1")),
         (|builder| builder.header("user-agent", "other/2"), None, Some("other/2")),
-        (Builder::no_user_agent, None, None),
+        (|builder| builder.user_agent(None), None, None),
         (|builder| builder.user_agent("mine/1"), Some("its/3"), Some("its/3")),
     ];
     watchdog(LIMIT, move || {

@@ -127,7 +127,7 @@ impl Peer {
     }
 
     fn builder(&self) -> Result<Builder, Error> {
-        Ok(Builder::new().no_proxy().tls(TlsOptions::new().ca_pem_file(&self.ca)?))
+        Ok(Builder::new().proxy(None).tls(TlsOptions::new().ca_pem_file(&self.ca)?))
     }
 
     fn connect(&self, path: &str) -> Result<WebSocket, Error> {

@@ -92,7 +92,7 @@ fn address(text: &str) -> SocketAddr {
 fn client(addresses: &[&str]) -> Builder {
     let addresses: Vec<_> = addresses.iter().copied().map(address).collect();
     Builder::new()
-        .no_proxy()
+        .proxy(None)
         .keepalive(Keepalive::OFF)
         .open_timeout(Duration::from_secs(1))
         .resolver(move |_, _| Ok(addresses.clone()))
@@ -165,7 +165,7 @@ fn silent() -> Outcome {
 
 /// By the lookup of the system.
 fn silent_name_server() -> Outcome {
-    let builder = Builder::new().no_proxy().open_timeout(Duration::from_secs(1));
+    let builder = Builder::new().proxy(None).open_timeout(Duration::from_secs(1));
     times_out(&builder, "ws://name.test/", Timeout::Resolve)
 }
 
@@ -174,7 +174,7 @@ fn silent_name_server() -> Outcome {
 fn slow_names() -> Outcome {
     const APPS: usize = 50;
     const MOST: Duration = Duration::from_millis(100);
-    let builder = Builder::new().no_proxy().open_timeout(Duration::from_millis(500));
+    let builder = Builder::new().proxy(None).open_timeout(Duration::from_millis(500));
     let before = threads("")?;
     let apps = (0..APPS).map(|nth| {
         App::new(format!("ws://app{nth}.silent.test:{PORT}/"), Callbacks::new())
@@ -277,7 +277,7 @@ fn comes_back(address: &str, go: &str, come: &str) -> Outcome {
         .on_close(move |closed| close.send(closed.clone()));
     let (interval, timeout) = (Duration::from_millis(100), Duration::from_millis(300));
     let builder = Builder::new()
-        .no_proxy()
+        .proxy(None)
         .open_timeout(Duration::from_secs(1))
         .keepalive(Keepalive { interval: Some(interval), timeout: Some(timeout) });
     let app = App::new(format!("ws://{GOOD}:{TICKS}/"), callbacks)

@@ -155,7 +155,7 @@ impl Way {
                 let named = named.expect("a proxy in the environment").to_string();
                 Ok(builder.proxy(Proxy::new(&named)?))
             }
-            Kind::Front(_) => Ok(builder.no_proxy()),
+            Kind::Front(_) => Ok(builder.proxy(None)),
         }
     }
 

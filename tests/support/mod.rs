@@ -32,7 +32,7 @@ mod watchdog;
 
 /// A client that pings nobody, and that the environment does not lead astray.
 pub fn builder() -> landline::Builder {
-    landline::Builder::new().keepalive(landline::Keepalive::OFF).no_proxy()
+    landline::Builder::new().keepalive(None).proxy(None)
 }
 
 /// The error; a value is a bug.
