@@ -14,12 +14,34 @@
 //! # Ok::<(), landline::Error>(())
 //! ```
 //!
-//! **Keep receiving.** No hidden thread does it: pings are answered and sent, and a lost peer or
-//! a closing handshake is noticed, only while some thread is inside
-//! [`recv`](WebSocket::recv) or one of its siblings.
+//! **Keep receiving.** landline starts no thread for a connection. Pings are answered and sent, and
+//! a lost peer or a closing handshake is noticed, only while some thread is inside
+//! [`recv`](WebSocket::recv) or another method that receives.
 //!
-//! **Full duplex**, also over TLS: [`sender`](WebSocket::sender) gives handles that send from any
-//! thread while another one blocks in `recv`.
+//! # Where to look
+//!
+//! | to | use |
+//! |---|---|
+//! | connect | [`connect`]; [`Builder`] for headers, timeouts, limits and all other options |
+//! | send and receive on one thread | [`WebSocket`] |
+//! | send and receive on several threads | [`Receiver`], [`Sender`] |
+//! | end a connection, or an attempt to connect, from another thread | [`AbortHandle`] |
+//! | read or write a long message part by part | [`MessageReader`], [`MessageWriter`] |
+//! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
+//! | choose when to connect again | [`backoff`] |
+//! | send while there is no connection | [`Handle`], [`Outbox`](app::Outbox) |
+//! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
+//! | trust other certificates | `tls`, with the feature `tls` |
+//! | keep cookies | [`cookie`] |
+//! | compress messages | `deflate`, with the feature `deflate` |
+//! | bring a stream | [`stream`] |
+//! | drive the protocol yourself, or fuzz it | [`proto`] |
+//!
+//! # Several threads
+//!
+//! A connection is full duplex, also over TLS. [`sender`](WebSocket::sender) gives handles that send
+//! from any thread while another one blocks in `recv`; they can be cloned.
+//! [`split`](WebSocket::split) gives the receiving half away too.
 //!
 //! ```no_run
 //! let ws = landline::connect("wss://example.com/chat")?;
@@ -32,14 +54,76 @@
 //! # Ok::<(), landline::Error>(())
 //! ```
 //!
-//! **Deadlines hold**: each is absolute, whatever the peer does, and [`Timeout`] says which passed.
-//! [`recv_timeout`](WebSocket::recv_timeout) loses nothing. [`abort`](WebSocket::abort) wakes
-//! whoever blocks.
+//! # Timeouts
 //!
-//! **The end is a value**: [`Error::Closed`] holds both Close frames, who began, and whether it
-//! was clean.
+//! Each timeout is one absolute deadline, which a peer that sends a byte now and then cannot stretch.
+//! [`recv_timeout`](WebSocket::recv_timeout) loses nothing when its time passes, not even in the
+//! middle of a frame: call it again. The limits of opening, sending and closing are set in the
+//! [`Builder`]. [`Timeout`] says what took too long. [`abort`](WebSocket::abort) wakes every thread
+//! that blocks in the connection.
 //!
-//! **For ever**: [`App`] connects, calls your [`Handler`] or closures, and connects again with a
+//! # Errors
+//!
+//! There is one [`Error`]. It answers three questions:
+//!
+//! * May I go on with this connection? Yes, unless [`is_fatal`](Error::is_fatal).
+//! * Is it worth trying again later? If [`is_retryable`](Error::is_retryable).
+//! * What did the server say? [`status`](Error::status) and [`response`](Error::response) if it
+//!   refused the WebSocket, [`closed`](Error::closed) if it closed an open one.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use landline::{Error, Timeout, WebSocket};
+//!
+//! fn open() -> Option<WebSocket> {
+//!     match landline::connect("wss://example.com/feed") {
+//!         Ok(ws) => Some(ws),
+//!         Err(error) => {
+//!             match (error.status(), error.is_retryable()) {
+//!                 (Some(401), _) => eprintln!("log in first"),
+//!                 (_, true) => eprintln!("try again later: {error}"),
+//!                 (_, false) => eprintln!("{error}"),
+//!             }
+//!             None
+//!         }
+//!     }
+//! }
+//!
+//! fn listen(ws: &mut WebSocket) {
+//!     loop {
+//!         match ws.recv_timeout(Duration::from_secs(1)) {
+//!             Ok(message) => println!("{message:?}"),
+//!             Err(Error::Timeout(Timeout::Recv)) => println!("nothing yet"),
+//!             Err(Error::Closed(closed)) => return println!("{}: {closed}", closed.code()),
+//!             Err(error) => return eprintln!("{error}"),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! What the variants hold is in the module [`error`](mod@error).
+//!
+//! # Closing
+//!
+//! [`close`](WebSocket::close) does the whole closing handshake: it sends a Close, waits for the
+//! peer's, and returns how the connection ended. It takes no longer than `close_timeout`, and two
+//! seconds for the end of the stream. [`Closed`] holds both Close frames, who began, and why the
+//! connection ended.
+//!
+//! [`Sender::close`] only begins it, from any thread; the thread that receives completes it.
+//! [`abort`](WebSocket::abort) ends the connection at once. Dropping a connection never blocks.
+//!
+//! # Keepalive
+//!
+//! A peer that is lost is noticed also without traffic. A ping is sent every 20 s, and a peer that is
+//! silent for 20 s after one is given up, with [`Timeout::Pong`]. This happens inside `recv` and the
+//! other methods that receive. So a program that only sends should receive too, on a thread of its
+//! own for example. [`Keepalive`] changes both times, and `Builder::keepalive(None)` switches it off.
+//!
+//! # For ever
+//!
+//! An [`App`] connects, calls your [`Handler`] or closures, and connects again with a
 //! [`Backoff`](backoff::Backoff) until a [`Handle`] stops it.
 //!
 //! ```no_run
@@ -52,37 +136,21 @@
 //! # Ok::<(), landline::Error>(())
 //! ```
 //!
-//! | to | use |
-//! |---|---|
-//! | connect | [`connect`], [`Builder`] |
-//! | use one thread | [`WebSocket`] |
-//! | use several | [`Receiver`], [`Sender`] |
-//! | stop from outside | [`AbortHandle`] |
-//! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
-//! | choose when to connect again | [`Backoff`](backoff::Backoff), [`Exponential`](backoff::Exponential), [`Failure`](backoff::Failure) |
-//! | send while the connection is down | [`Handle`], [`Outbox`](app::Outbox) |
-//! | go through a proxy | [`Proxy`](proxy::Proxy); those of the environment are used |
-//! | trust other certificates | `TlsOptions` |
-//! | keep cookies | [`CookieJar`](cookie::CookieJar), [`CookieStore`](cookie::CookieStore) |
-//! | compress messages | `Builder::deflate` |
-//! | bring a stream | [`Stream`](stream::Stream) |
-//! | drive the protocol yourself, fuzz it | [`proto`] |
-//!
 //! # What it does not do
 //!
-//! Be a server, run on an async runtime. Of proxies: Digest and NTLM authentication, automatic
-//! configuration (PAC), a chain of several.
+//! It is no server, and runs on no async runtime. Of proxies it does not speak Digest and NTLM
+//! authentication, automatic configuration (PAC) and a chain of several.
 //!
-//! Redirects are followed, three at most, and lead no secret to another origin
-//! ([`Builder::max_redirects`]). Cookies are kept only if a store is given
-//! ([`Builder::cookie_store`]), which knows no public suffix list ([`CookieJar`](cookie::CookieJar)).
+//! At most three redirects are followed, and no secret goes to another origin
+//! ([`Builder::max_redirects`]). Cookies are kept only if there is a store for them
+//! ([`Builder::cookie_store`]). A [`CookieJar`](cookie::CookieJar) has no public suffix list.
 //!
 //! # Features
 //!
 //! * `tls` (default): `wss://` by rustls.
 //! * `native-roots`: trust what the operating system trusts.
-//! * `deflate`: permessage-deflate (RFC 7692), if you ask for it with `Builder::deflate`.
-//! * `log`: handshake heads and frames to the `log` facade, secrets hidden.
+//! * `deflate`: permessage-deflate (RFC 7692), if `Builder::deflate` asks for it.
+//! * `log`: handshake heads and frames to the `log` facade, with secrets hidden.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -95,6 +163,11 @@ mod net;
 pub mod proto;
 mod sync;
 mod websocket;
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub use app::callbacks::Callbacks;
 pub use app::handle::Handle;
@@ -112,24 +185,25 @@ pub use websocket::receiver::{MessageReader, Messages, Receiver};
 pub use websocket::sender::Sender;
 pub use websocket::writer::MessageWriter;
 
-/// When an [`App`] connects again.
+/// When an [`App`] connects again: after how long, and after which failures.
 pub mod backoff {
     pub use crate::app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
 }
 
-/// What [`Builder::deflate`](crate::Builder::deflate) takes, and what was agreed on.
+/// Compression by permessage-deflate: what is asked for, and what was agreed on.
 #[cfg(feature = "deflate")]
 pub mod deflate {
     pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
 }
 
-/// What the server answered, and what [`Builder::headers_with`](crate::Builder::headers_with) sees.
+/// The server's answer to the opening handshake, and the request that
+/// [`Builder::headers_with`](crate::Builder::headers_with) adds headers to.
 pub mod http {
     pub use crate::client::redirect::RequestContext;
     pub use crate::proto::http::response::{Headers, Response};
 }
 
-/// Proxies.
+/// Proxies: [`Builder::proxy`](crate::Builder::proxy).
 pub mod proxy {
     pub use crate::net::proxy::Proxy;
 }
@@ -139,14 +213,14 @@ pub mod stream {
     pub use crate::net::stream::Stream;
 }
 
-/// How TLS is spoken, and whom it trusts.
+/// How TLS is spoken, and whom it trusts: [`Builder::tls`](crate::Builder::tls).
 #[cfg(feature = "tls")]
 pub mod tls {
     pub use crate::net::tls::TlsOptions;
 }
 
-/// Connects to a `ws://` or `wss://` URL with all defaults; see [`Builder`], and [`WebSocket`] for
-/// programs that `fork`.
+/// Connects to a `ws://` or `wss://` URL with all defaults. [`Builder`] has the options, and
+/// [`WebSocket`] says what a program that `fork`s must do.
 ///
 /// # Errors
 /// As [`Builder::connect`].
