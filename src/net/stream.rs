@@ -13,188 +13,62 @@ use std::time::Duration;
 /// One thread reads while another one writes, so all methods take `&self`. The stream is in
 /// blocking mode, and its timeouts mean what they mean for [`TcpStream`].
 ///
-/// If a method panics, the connection is over, and the panic goes on to the code that called
-/// landline. No method is called while a thread unwinds.
+/// A method that panics ends the connection; the panic goes on to the code that called landline.
+/// None of the methods is called while a thread unwinds.
 ///
 /// # Examples
+/// A stream that counts the bytes that are written:
 ///
-/// Any pair of a reader and a writer can be made a stream: the pipes of a child process, a serial
-/// port, a channel of an SSH session. They have no timeouts, so two threads do what blocks, and the
-/// stream waits for the threads.
-///
-/// ```
-/// use std::collections::VecDeque;
-/// use std::io::{self, ErrorKind, Read, Write};
-/// use std::net::Shutdown;
-/// use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-/// use std::thread;
+/// ```no_run
+/// use std::io::{self, Read as _, Write as _};
+/// use std::net::{Shutdown, TcpStream};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
 /// use std::time::Duration;
 ///
+/// use landline::Builder;
 /// use landline::stream::Stream;
 ///
-/// /// Carries bytes from one thread to another.
-/// #[derive(Debug, Default)]
-/// struct Queue {
-///     state: Mutex<State>,
-///     changed: Condvar,
-/// }
-///
-/// #[derive(Debug, Default)]
-/// struct State {
-///     bytes: VecDeque<u8>,
-///     has_ended: bool,
-/// }
-///
-/// const CAPACITY: usize = 64 * 1024;
-///
-/// impl Queue {
-///     /// Waits until the state is ready, or the queue has ended.
-///     fn wait(
-///         &self,
-///         timeout: Option<Duration>,
-///         is_ready: impl Fn(&State) -> bool,
-///     ) -> io::Result<MutexGuard<'_, State>> {
-///         let waits = |state: &mut State| !state.has_ended && !is_ready(state);
-///         let state = self.state.lock().unwrap();
-///         let Some(timeout) = timeout else {
-///             return Ok(self.changed.wait_while(state, waits).unwrap());
-///         };
-///         let (state, result) = self.changed.wait_timeout_while(state, timeout, waits).unwrap();
-///         if result.timed_out() { Err(ErrorKind::WouldBlock.into()) } else { Ok(state) }
-///     }
-///
-///     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-///         let mut state = self.wait(timeout, |state| !state.bytes.is_empty())?;
-///         let len = state.bytes.read(buf)?;
-///         self.changed.notify_all();
-///         Ok(len)
-///     }
-///
-///     fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-///         let mut state = self.wait(timeout, |state| state.bytes.len() < CAPACITY)?;
-///         if state.has_ended {
-///             return Err(ErrorKind::BrokenPipe.into());
-///         }
-///         let len = buf.len().min(CAPACITY - state.bytes.len());
-///         state.bytes.extend(&buf[..len]);
-///         self.changed.notify_all();
-///         Ok(len)
-///     }
-///
-///     fn end(&self) {
-///         self.state.lock().unwrap().has_ended = true;
-///         self.changed.notify_all();
-///     }
-/// }
-///
-/// /// A stream over a reader and a writer.
 /// #[derive(Debug)]
-/// struct Pair {
-///     input: Arc<Queue>,
-///     output: Arc<Queue>,
-///     options: Mutex<Options>,
+/// struct Counting {
+///     socket: TcpStream,
+///     written: Arc<AtomicUsize>,
 /// }
 ///
-/// #[derive(Debug, Default, Clone, Copy)]
-/// struct Options {
-///     read_timeout: Option<Duration>,
-///     write_timeout: Option<Duration>,
-///     nonblocking: bool,
-/// }
-///
-/// impl Pair {
-///     fn new(reader: impl Read + Send + 'static, writer: impl Write + Send + 'static) -> Self {
-///         let (input, output) = (Arc::new(Queue::default()), Arc::new(Queue::default()));
-///         let queue = input.clone();
-///         thread::spawn(move || {
-///             let _ = read_all(reader, &queue);
-///             queue.end();
-///         });
-///         let queue = output.clone();
-///         thread::spawn(move || {
-///             let _ = write_all(writer, &queue);
-///             queue.end();
-///         });
-///         Self { input, output, options: Mutex::default() }
-///     }
-///
-///     fn options(&self) -> Options {
-///         *self.options.lock().unwrap()
-///     }
-/// }
-///
-/// fn read_all(mut reader: impl Read, queue: &Queue) -> io::Result<()> {
-///     let mut buffer = [0; 4096];
-///     loop {
-///         let len = reader.read(&mut buffer)?;
-///         if len == 0 {
-///             return Ok(());
-///         }
-///         let mut rest = &buffer[..len];
-///         while !rest.is_empty() {
-///             rest = &rest[queue.write(rest, None)?..];
-///         }
-///     }
-/// }
-///
-/// fn write_all(mut writer: impl Write, queue: &Queue) -> io::Result<()> {
-///     let mut buffer = [0; 4096];
-///     loop {
-///         let len = queue.read(&mut buffer, None)?;
-///         if len == 0 {
-///             return Ok(()); // Dropping the writer tells the peer that nothing more comes.
-///         }
-///         writer.write_all(&buffer[..len])?;
-///         writer.flush()?;
-///     }
-/// }
-///
-/// impl Stream for Pair {
+/// impl Stream for Counting {
 ///     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-///         let Options { nonblocking, read_timeout, .. } = self.options();
-///         self.input.read(buf, if nonblocking { Some(Duration::ZERO) } else { read_timeout })
+///         (&self.socket).read(buf)
 ///     }
 ///
 ///     fn write(&self, buf: &[u8]) -> io::Result<usize> {
-///         let Options { nonblocking, write_timeout, .. } = self.options();
-///         self.output.write(buf, if nonblocking { Some(Duration::ZERO) } else { write_timeout })
+///         let len = (&self.socket).write(buf)?;
+///         self.written.fetch_add(len, Ordering::Relaxed);
+///         Ok(len)
 ///     }
 ///
 ///     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-///         self.options.lock().unwrap().read_timeout = timeout;
-///         Ok(())
+///         self.socket.set_read_timeout(timeout)
 ///     }
 ///
 ///     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-///         self.options.lock().unwrap().write_timeout = timeout;
-///         Ok(())
+///         self.socket.set_write_timeout(timeout)
 ///     }
 ///
 ///     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-///         self.options.lock().unwrap().nonblocking = nonblocking;
-///         Ok(())
-///     }
-///
-///     /// A write that times out has put nothing into the queue, so it can be made again.
-///     fn resumes_writes(&self) -> bool {
-///         true
+///         self.socket.set_nonblocking(nonblocking)
 ///     }
 ///
 ///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-///         if how != Shutdown::Read {
-///             self.output.end();
-///         }
-///         if how != Shutdown::Write {
-///             self.input.end();
-///         }
-///         Ok(())
+///         self.socket.shutdown(how)
 ///     }
 /// }
 ///
-/// // This reader ends at once, so there is no answer.
-/// let stream = Pair::new(io::empty(), io::sink());
-/// let error = landline::Builder::new().connect_over("ws://localhost/", stream).unwrap_err();
-/// assert!(error.to_string().contains("the server closed the connection"), "{error}");
+/// let written = Arc::new(AtomicUsize::new(0));
+/// let socket = TcpStream::connect("example.com:80")?;
+/// let stream = Counting { socket, written: written.clone() };
+/// let ws = Builder::new().connect_over("ws://example.com/feed", stream)?;
+/// println!("{} bytes to open it", written.load(Ordering::Relaxed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Reads at least one byte, and blocks until there is one. `Ok(0)` is the end of the stream.

@@ -84,6 +84,15 @@ impl WebSocket {
 
     /// Sends a message; see [`Sender::send`].
     ///
+    /// # Examples
+    /// ```no_run
+    /// let ws = landline::connect("wss://example.com/chat")?;
+    /// ws.send("text")?;
+    /// ws.send(b"binary")?;
+    /// ws.send(format!("{} bottles", 99))?;
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Sender::send`].
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
@@ -127,6 +136,24 @@ impl WebSocket {
 
     /// Waits for the next message; see [`Receiver::recv`].
     ///
+    /// # Examples
+    /// ```no_run
+    /// use landline::{Error, Message};
+    ///
+    /// let mut ws = landline::connect("wss://example.com/feed")?;
+    /// let closed = loop {
+    ///     match ws.recv() {
+    ///         Ok(Message::Text(text)) => println!("{text}"),
+    ///         Ok(Message::Binary(bytes)) => println!("{} bytes", bytes.len()),
+    ///         Err(Error::Closed(closed)) => break closed,
+    ///         // The server broke the protocol, or was silent too long.
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// };
+    /// println!("the server closed with {} {:?}", closed.code(), closed.reason());
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Receiver::recv`].
     pub fn recv(&mut self) -> Result<Message, Error> {
@@ -135,6 +162,22 @@ impl WebSocket {
 
     /// Waits for the next message for at most `timeout`; see [`Receiver::recv_timeout`].
     ///
+    /// # Examples
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use landline::{Error, Timeout};
+    ///
+    /// let mut ws = landline::connect("wss://example.com/feed")?;
+    /// match ws.recv_timeout(Duration::from_secs(1)) {
+    ///     Ok(message) => println!("{message:?}"),
+    ///     // Nothing is lost: call it again.
+    ///     Err(Error::Timeout(Timeout::Recv)) => println!("nothing within a second"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Receiver::recv_timeout`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, Error> {
@@ -142,6 +185,20 @@ impl WebSocket {
     }
 
     /// Returns the next message if it has arrived; see [`Receiver::try_recv`].
+    ///
+    /// # Examples
+    /// ```no_run
+    /// let mut ws = landline::connect("wss://example.com/game")?;
+    /// # fn draw() {}
+    /// loop {
+    ///     while let Some(message) = ws.try_recv()? {
+    ///         println!("{message:?}");
+    ///     }
+    ///     draw(); // Not for long: pings are answered only while something is received.
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), landline::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Receiver::try_recv`].
@@ -235,6 +292,15 @@ impl WebSocket {
     }
 
     /// Returns the server's answer to the opening handshake.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// let ws = landline::connect("wss://example.com/feed")?;
+    /// let response = ws.response();
+    /// assert_eq!(response.status(), 101);
+    /// println!("{} by {:?}", response.url(), response.headers().get("Server"));
+    /// # Ok::<(), landline::Error>(())
+    /// ```
     #[must_use]
     pub fn response(&self) -> &Response {
         self.sender.response()

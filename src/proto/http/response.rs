@@ -50,6 +50,25 @@ impl fmt::Debug for Headers {
 }
 
 /// A response: its head, and of a refusal the beginning of the body.
+///
+/// [`WebSocket::response`](crate::WebSocket::response) gives the one that opened a connection,
+/// [`Error::response`](crate::Error::response) a refusal.
+///
+/// # Examples
+/// ```no_run
+/// match landline::connect("wss://example.com/feed") {
+///     Ok(ws) => println!("connected to {}", ws.response().url()),
+///     Err(error) => match error.response() {
+///         Some(refusal) => println!(
+///             "{} {}: {}",
+///             refusal.status(),
+///             refusal.reason(),
+///             String::from_utf8_lossy(refusal.body()),
+///         ),
+///         None => println!("{error}"),
+///     },
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     minor: u8,
