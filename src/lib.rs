@@ -39,8 +39,8 @@
 //!
 //! # Several threads
 //!
-//! A connection is full duplex, also over TLS. [`sender`](WebSocket::sender) gives handles that send
-//! from any thread while another one blocks in `recv`; they can be cloned.
+//! A connection is full duplex, also over TLS. [`sender`](WebSocket::sender) gives handles that
+//! send from any thread while another one blocks in `recv`; they can be cloned.
 //! [`split`](WebSocket::split) gives the receiving half away too.
 //!
 //! ```no_run
@@ -56,11 +56,11 @@
 //!
 //! # Timeouts
 //!
-//! Each timeout is one absolute deadline, which a peer that sends a byte now and then cannot stretch.
-//! [`recv_timeout`](WebSocket::recv_timeout) loses nothing when its time passes, not even in the
-//! middle of a frame: call it again. The limits of opening, sending and closing are set in the
-//! [`Builder`]. [`Timeout`] says what took too long. [`abort`](WebSocket::abort) wakes every thread
-//! that blocks in the connection.
+//! Each timeout is one absolute deadline, which a peer that sends a byte now and then cannot
+//! stretch. [`recv_timeout`](WebSocket::recv_timeout) loses nothing when its time passes, not even
+//! in the middle of a frame: call it again. The limits of opening, sending and closing are set in
+//! the [`Builder`]. [`Timeout`] says what took too long. [`abort`](WebSocket::abort) wakes every
+//! thread that blocks in the connection.
 //!
 //! # Errors
 //!
@@ -116,10 +116,11 @@
 //!
 //! # Keepalive
 //!
-//! A peer that is lost is noticed also without traffic. A ping is sent every 20 s, and a peer that is
-//! silent for 20 s after one is given up, with [`Timeout::Pong`]. This happens inside `recv` and the
-//! other methods that receive. So a program that only sends should receive too, on a thread of its
-//! own for example. [`Keepalive`] changes both times, and `Builder::keepalive(None)` switches it off.
+//! A peer that is lost is noticed also without traffic. A ping is sent every 20 s, and a peer that
+//! is silent for 20 s after one is given up, with [`Timeout::Pong`]. This happens inside `recv` and
+//! the other methods that receive. So a program that only sends should receive too, on a thread of
+//! its own for example. [`Keepalive`] changes both times, and `Builder::keepalive(None)` switches
+//! it off.
 //!
 //! # For ever
 //!

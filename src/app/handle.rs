@@ -143,8 +143,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Ends the open connection with this code and reason, and connects again at once: to show a new
-    /// token, for example, or because the network has changed.
+    /// Ends the open connection with this code and reason, and connects again at once: to show a
+    /// new token, for example, or because the network has changed.
     ///
     /// This is no failure. [`on_close`](crate::Handler::on_close) is called, but not the
     /// [`Backoff`](crate::backoff::Backoff) nor the rule of [`retry_if`](crate::App::retry_if), and
@@ -152,8 +152,8 @@ impl Handle {
     /// that does not answer the Close is waited for no longer than `close_timeout`.
     ///
     /// While the App waits between two attempts, this ends the wait. While an attempt is under way,
-    /// the attempt goes on; if it fails, the next one follows without a wait. Nothing happens before
-    /// the App runs, and when it is stopping or over: a [`stop`](Self::stop) always wins.
+    /// the attempt goes on; if it fails, the next one follows without a wait. Nothing happens
+    /// before the App runs, and when it is stopping or over: a [`stop`](Self::stop) always wins.
     ///
     /// It returns before there is another connection, and
     /// [`is_open`](Self::is_open) says `false` until then.

@@ -37,7 +37,8 @@ use crate::websocket::WebSocket;
 /// # How the setters work
 ///
 /// * Each option has one setter. It replaces what was set before; only [`header`](Self::header)
-///   adds.
+///   adds. [`basic_auth`](Self::basic_auth) and [`bearer_auth`](Self::bearer_auth) replace each
+///   other.
 /// * What is on by default is switched off by `None`, and a limit is lifted by it:
 ///   `user_agent(None)`, `proxy(None)`, `keepalive(None)`, `open_timeout(None)`. What is off by
 ///   default stays off until it is set.
@@ -46,10 +47,10 @@ use crate::websocket::WebSocket;
 /// # When a mistake is reported
 ///
 /// A setter never fails. What is wrong in a builder is reported by [`connect`](Self::connect),
-/// [`connect_over`](Self::connect_over) and `connect_unix`, as
-/// [`Error::InvalidInput`], before a socket is opened and before a stream is used. For a
-/// `wss://` URL that includes whether the parts of the `TlsOptions` fit together. What is wrong in a
-/// PEM file or in the URL of a [`Proxy`] is reported when it is read.
+/// [`connect_over`](Self::connect_over) and `connect_unix`, as [`Error::InvalidInput`], before a
+/// socket is opened and before a stream is used. For a `wss://` URL that includes whether the parts
+/// of the `TlsOptions` fit together. What is wrong in a PEM file or in the URL of a [`Proxy`] is
+/// reported when it is read.
 #[derive(Clone, Default)]
 pub struct Builder {
     config: Config,
@@ -57,7 +58,7 @@ pub struct Builder {
 
 /// The handshake.
 impl Builder {
-    /// All defaults.
+    /// Returns a builder with all defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -65,27 +66,28 @@ impl Builder {
 
     /// Adds a header line to the request.
     ///
-    /// `Host`, `Origin`, `User-Agent`, `Authorization` and `Cookie` replace the ones that other
-    /// options would write; several `Cookie` lines become one. Connecting fails, before any socket
-    /// is opened, with [`InvalidInput::Header`](crate::error::InvalidInput::Header) for a name that is no
-    /// token or a value with control characters, and with
-    /// [`InvalidInput::ReservedHeader`](crate::error::InvalidInput::ReservedHeader) for what the
-    /// handshake writes itself: `Connection`, `Upgrade`, `Sec-WebSocket-*`, `Content-Length`,
-    /// `Transfer-Encoding`, `Proxy-*`.
+    /// `Host`, `Origin`, `User-Agent`, `Authorization` and `Cookie` replace the lines that other
+    /// options would write. Several `Cookie` lines become one.
+    ///
+    /// Connecting fails with [`InvalidInput::Header`](crate::error::InvalidInput::Header) for a
+    /// name that is no token, or a value with control characters. It fails with
+    /// [`InvalidInput::ReservedHeader`](crate::error::InvalidInput::ReservedHeader) for a header
+    /// that the handshake writes itself: `Connection`, `Upgrade`, `Sec-WebSocket-*`,
+    /// `Content-Length`, `Transfer-Encoding`, `Proxy-*`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Calls this before each connection attempt, redirects included, for headers that must be
-    /// fresh: a token that expires, a signature over the URL. Default: nothing.
+    /// Calls the hook before each request, also after a redirect, for headers that must be fresh: a
+    /// token that expires, a signature over the URL. Default: no hook.
     ///
-    /// They are checked and sent like those of [`header`](Self::header), and replace those of the
-    /// same name. That includes redirects: when one has left the
-    /// [first origin](RequestContext::is_first_origin), only harmless ones are sent. The call
-    /// counts towards `open_timeout`, but is not interrupted by it. An error ends the attempt, as
-    /// [`Error::Io`].
+    /// The headers are checked and sent like those of [`header`](Self::header), and replace those
+    /// of the same name. After a redirect has left the [first
+    /// origin](RequestContext::is_first_origin), only harmless ones are sent. The call counts
+    /// towards `open_timeout`, but is not interrupted by it. An error of the hook ends the attempt,
+    /// as [`Error::Io`].
     ///
     /// ```
     /// # fn fetch_token() -> std::io::Result<String> { Ok("abc".into()) }
@@ -108,8 +110,9 @@ impl Builder {
 
     /// Offers subprotocols, the preferred one first (RFC 6455 section 1.9). Default: none.
     ///
-    /// The server chooses one of them or none; another is refused. Names are tokens, and are
-    /// compared exactly.
+    /// The server chooses one of them, or none. An answer with another one fails with
+    /// [`Mismatch::Subprotocol`](crate::error::Mismatch::Subprotocol). Names are tokens, and are
+    /// compared exactly. [`WebSocket::subprotocol`] gives the chosen one.
     #[must_use]
     pub fn subprotocols<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.config.subprotocols = names.into_iter().map(Into::into).collect();
@@ -119,9 +122,10 @@ impl Builder {
     /// Offers to compress messages both ways, by permessage-deflate (RFC 7692). Default: not
     /// offered.
     ///
-    /// Whether the server accepted, and what, says [`WebSocket::deflate`]. Connecting fails with
-    /// [`InvalidInput::Deflate`](crate::error::InvalidInput::Deflate) for an option that is out of its
-    /// range, and with [`Mismatch`](crate::error::Mismatch) if the server accepts what was not offered.
+    /// [`WebSocket::deflate`] tells what was agreed on. Connecting fails with
+    /// [`InvalidInput::Deflate`](crate::error::InvalidInput::Deflate) for an option that is out of
+    /// its range, and with [`Mismatch`](crate::error::Mismatch) if the server accepts what was not
+    /// offered.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, options: impl Into<Option<Deflate>>) -> Self {
@@ -131,11 +135,11 @@ impl Builder {
 
     /// Sends `Origin`, as a browser would (RFC 6455 section 10.2). Default: not sent.
     ///
-    /// Some servers refuse a request without one, or with one that they do not expect: those made
-    /// with Go's `golang.org/x/net/websocket`, Cockpit, LibVNCServer. They take their own, for
-    /// example `https://example.com` for `wss://example.com/`. Others, Chromium's debugging port
-    /// for example, refuse a request that has one. The text of the error shows the line in which
-    /// the server says why.
+    /// Some servers refuse a request without an `Origin`, or with one that they do not expect:
+    /// those made with Go's `golang.org/x/net/websocket`, Cockpit, LibVNCServer. They accept their
+    /// own origin, for example `https://example.com` for `wss://example.com/`. Other servers, such
+    /// as Chromium's debugging port, refuse a request that has an `Origin`. The text of the error
+    /// shows the line in which the server says why.
     #[must_use]
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.config.origin = Some(origin.into());
@@ -149,22 +153,24 @@ impl Builder {
         self
     }
 
-    /// Keeps the cookies that servers set, and sends them where they belong: a
-    /// [`CookieJar`](crate::cookie::CookieJar) or a store of your own. Default: none are kept.
+    /// Keeps the cookies that servers set in this store, and sends them where they belong. The
+    /// store is a [`CookieJar`](crate::cookie::CookieJar) or one of your own. Default: no cookies
+    /// are kept.
     ///
     /// `Set-Cookie` is taken from the answer that opens the connection, from redirects and from
-    /// refusals. What [`cookie`](Self::cookie) or a `Cookie` header gives is sent too, after the
-    /// store's, in the same line; where both have a name, only theirs is sent.
+    /// refusals. The cookies that [`cookie`](Self::cookie) or a `Cookie` header gives are sent in
+    /// the same line, after those of the store. If both have a cookie of the same name, the one of
+    /// the store is not sent.
     #[must_use]
     pub fn cookie_store(mut self, store: Arc<dyn CookieStore>) -> Self {
         self.config.cookie_store = Some(store);
         self
     }
 
-    /// Sends `Authorization: Basic` with this user and password (RFC 7617). Default: those in the
-    /// URL, if there are any. Connecting fails with
-    /// [`InvalidInput::Header`](crate::error::InvalidInput::Header) if the user has a colon, which Basic
-    /// cannot carry.
+    /// Sends `Authorization: Basic` with this user and password (RFC 7617). Default: the user and
+    /// password in the URL, if there are any. Connecting fails with
+    /// [`InvalidInput::Header`](crate::error::InvalidInput::Header) if the user contains a colon,
+    /// because Basic cannot carry it.
     #[must_use]
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
         self.config.authorization =
@@ -194,27 +200,28 @@ impl Builder {
         self
     }
 
-    /// How many redirects (301, 302, 303, 307, 308) are followed; one more fails with
-    /// [`TooManyRedirects`](crate::error::HandshakeProblem::TooManyRedirects). Default: 3. With 0 a
-    /// redirect is a refusal like any other.
+    /// Sets how many redirects (301, 302, 303, 307, 308) are followed. One more fails with
+    /// [`TooManyRedirects`](crate::error::HandshakeProblem::TooManyRedirects). With 0 a redirect is
+    /// a refusal like any other. Default: 3.
     ///
-    /// `http` in `Location` stands for `ws`, `https` for `wss`; from `wss` to `ws` is never
-    /// followed ([`InsecureRedirect`](crate::error::HandshakeProblem::InsecureRedirect)). User and
-    /// password in it are left out. All redirects share `open_timeout`.
+    /// In `Location`, `http` stands for `ws` and `https` for `wss`. User and password in it are
+    /// left out. A redirect from `wss` to `ws` is never followed
+    /// ([`InsecureRedirect`](crate::error::HandshakeProblem::InsecureRedirect)). All redirects
+    /// share `open_timeout`. [`Response::url`](crate::http::Response::url) tells where they ended.
     ///
-    /// What is meant for the first server goes no further: to another origin (scheme, host or
-    /// port), and back from there, no credentials of any kind are sent, no `Cookie` but a
-    /// [store's](Self::cookie_store), no client certificate, no [`host`](Self::host), no server
-    /// name of the TLS options, and of the headers only `Accept`, `Accept-Language`, `Origin` and
-    /// `User-Agent`. What is trusted in TLS stays the same. The subprotocols are offered to every
-    /// server: do not put a token there. [`Response::url`](crate::http::Response::url) is where it ended.
+    /// What is meant for the first server goes no further. These are not sent to another origin
+    /// (scheme, host or port), nor to the first origin if another one redirects back to it:
+    /// credentials of any kind, a `Cookie` that is not of the [store](Self::cookie_store), a client
+    /// certificate, the [`host`](Self::host), the server name of the TLS options, and all headers
+    /// but `Accept`, `Accept-Language`, `Origin` and `User-Agent`. What is trusted in TLS stays the
+    /// same. The subprotocols are offered to every server: do not put a token there.
     #[must_use]
     pub fn max_redirects(mut self, redirects: u32) -> Self {
         self.config.max_redirects = redirects;
         self
     }
 
-    /// How TLS is spoken and whom it trusts. Default: [`TlsOptions::new`].
+    /// Sets how TLS is spoken and whom it trusts. Default: [`TlsOptions::new`].
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, options: TlsOptions) -> Self {
@@ -225,26 +232,28 @@ impl Builder {
 
 /// Time.
 impl Builder {
-    /// How long connecting may take in all: name lookup, TCP, proxy, TLS, the opening handshake,
-    /// and all that of each redirect. A server that sends a byte now and then cannot stretch it.
-    /// Zero fails at once with [`Timeout::Connect`](crate::Timeout::Connect), and opens no socket.
-    /// Default: 30 s.
+    /// Sets how long connecting may take in all: name lookup, TCP, proxy, TLS and the opening
+    /// handshake, and the same for each redirect. A server that sends a byte now and then cannot
+    /// stretch it. Zero fails at once with [`Timeout::Connect`](crate::Timeout::Connect), and opens
+    /// no socket. Default: 30 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.open_timeout = timeout.into();
         self
     }
 
-    /// How long one call that sends may take, counted from when its turn comes; for very big
-    /// messages over slow links raise it. When it passes, the connection is over. Waiting for the
-    /// turn may take as long; when that passes, nothing was sent, and the connection goes on. The
-    /// errors are [`Timeout::Send`](crate::Timeout::Send) and
-    /// [`Timeout::Busy`](crate::Timeout::Busy).
-    /// Pongs and a Close that are pending by then are written in what is left of that time; what the
-    /// peer does not take of them, the receiving thread writes later. Default: 30 s.
+    /// Sets how long one call that sends may take, from the moment no other thread is sending. When
+    /// that time passes, the connection is over: [`Timeout::Send`](crate::Timeout::Send). Raise it
+    /// for very big messages over slow links. Default: 30 s.
     ///
-    /// With `None` or zero, a peer that stops reading in the middle of a message is never given up,
-    /// not by keepalive either: its ping waits behind the message.
+    /// Waiting until other threads have sent may take as long. When that time passes, nothing was
+    /// sent, and the connection goes on: [`Timeout::Busy`](crate::Timeout::Busy).
+    ///
+    /// Pongs and a Close that are pending when a call has sent its message are written in what is
+    /// left of its time. The receiving thread writes later what the peer did not take of them.
+    ///
+    /// With `None` or zero, a peer that stops reading in the middle of a message is never given up.
+    /// Keepalive does not help, because its ping waits behind the message.
     #[must_use]
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         // Zero would end the connection at the first write that has to wait.
@@ -252,24 +261,24 @@ impl Builder {
         self
     }
 
-    /// How long the closing handshake may take, from our Close or the peer's. Default: 5 s.
+    /// Sets how long the closing handshake may take, from our Close or the peer's. Default: 5 s.
     ///
     /// An idle `recv` wakes up this often to look whether another thread has called `close`.
     ///
-    /// With `None`, a peer that does not answer our Close is given up by keepalive only, and an idle
-    /// `recv` wakes up every 5 s. With zero the Close is sent, and not waited for.
+    /// With `None`, only keepalive gives up a peer that does not answer our Close, and an idle
+    /// `recv` wakes up every 5 s. With zero the Close is sent, and the answer is not waited for.
     #[must_use]
     pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.timeouts.close = timeout.into();
         self
     }
 
-    /// Sets when to ping, and when a silent peer is given up. Keepalive runs while some thread is in
-    /// `recv` or another method that receives. `None` switches it off, as [`Keepalive::OFF`] does.
-    /// Default: a ping every 20 s, and 20 s for any sign of life after it.
+    /// Sets when to ping, and when a silent peer is given up. Keepalive runs while some thread is
+    /// in `recv` or another method that receives. `None` switches it off, as [`Keepalive::OFF`]
+    /// does. Default: a ping every 20 s, and 20 s for any sign of life after it.
     ///
-    /// A peer that reads slowly is not taken for dead while it still takes what is sent. It has more
-    /// time if much may stand before the ping: see [`Keepalive::timeout`].
+    /// A peer that reads slowly is not taken for dead while it still takes what is sent. It has
+    /// more time if much may stand before the ping: see [`Keepalive::timeout`].
     ///
     /// A few servers cannot be pinged, against RFC 6455. The inspector of Node.js 20 ends the
     /// connection at any Ping, and LibVNCServer answers none. The error then says so: switch
@@ -290,35 +299,36 @@ impl Builder {
 
 /// What is received.
 impl Builder {
-    /// The most bytes of a message that is received, in however many frames. More is answered with
-    /// Close 1009, when the header says so and before memory is taken. Default: 64 MiB.
+    /// Limits the bytes of a message that is received, in however many frames. A longer one is
+    /// answered with Close 1009, as soon as a header says so and before memory is taken. Default:
+    /// 64 MiB.
     ///
-    /// Of a compressed message it is the bytes that come out which count, as they come out; on the
-    /// wire it may have a quarter more, and 1 KiB.
+    /// Of a compressed message the inflated bytes count, while they are inflated. On the wire it
+    /// may have a quarter more than the limit, and 1 KiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.config.limits.max_message_size = bytes.into();
         self
     }
 
-    /// The most bytes of a frame that is received; if it is compressed, on the wire. More is
-    /// answered with Close 1009. Default: `None`, which leaves a frame what
-    /// [`max_message_size`](Self::max_message_size) leaves its message.
+    /// Limits the bytes of a frame that is received; of a compressed one, the bytes on the wire. A
+    /// longer one is answered with Close 1009. Default: `None`, so that only
+    /// [`max_message_size`](Self::max_message_size) limits a frame.
     #[must_use]
     pub fn max_frame_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.config.limits.max_frame_size = bytes.into();
         self
     }
 
-    /// The most frames of a message that is received; more is answered with Close 1008.
-    /// Default: 131,072.
+    /// Limits the frames of a message that is received. More are answered with Close 1008. Default:
+    /// 131,072.
     #[must_use]
     pub fn max_fragments(mut self, frames: impl Into<Option<u32>>) -> Self {
         self.config.limits.max_fragments = frames.into();
         self
     }
 
-    /// The most empty frames in a row that do not end their message; more is answered with Close
+    /// Limits the empty frames in a row that do not end their message. More are answered with Close
     /// 1008. Default: 1,024.
     #[must_use]
     pub fn max_empty_fragments(mut self, frames: impl Into<Option<u32>>) -> Self {
@@ -326,26 +336,27 @@ impl Builder {
         self
     }
 
-    /// Whether Pings are answered. Default: yes, as RFC 6455 section 5.5.2 asks; if not, answer
-    /// them with [`Sender::pong`](crate::Sender::pong).
+    /// Sets whether Pings are answered. With `false`, answer them with
+    /// [`Sender::pong`](crate::Sender::pong), because RFC 6455 section 5.5.2 asks for an answer.
+    /// Default: `true`.
     #[must_use]
     pub fn auto_pong(mut self, yes: bool) -> Self {
         self.config.receive.auto_pong = yes;
         self
     }
 
-    /// Whether [`next_event`](WebSocket::next_event) hands out
-    /// [`Fragment`](crate::Event::Fragment)s as they arrive, instead of whole messages.
-    /// Default: no. `recv` gives whole messages anyway.
+    /// Sets whether [`next_event`](WebSocket::next_event) hands out
+    /// [`Fragment`](crate::Event::Fragment)s as they arrive, instead of whole messages. `recv`
+    /// gives whole messages in any case. Default: `false`.
     #[must_use]
     pub fn fragments(mut self, yes: bool) -> Self {
         self.config.receive.fragments = yes;
         self
     }
 
-    /// Whether text is handed over without looking whether it is UTF-8, as bytes:
-    /// [`Message::Binary`](crate::Message::Binary) from `recv`,
-    /// [`RawText`](crate::Event::RawText) from `next_event`. Default: no.
+    /// Sets whether text is handed over as bytes, and not checked to be UTF-8: as
+    /// [`Message::Binary`](crate::Message::Binary) by `recv`, and as
+    /// [`RawText`](crate::Event::RawText) by `next_event`. Default: `false`.
     #[must_use]
     pub fn unchecked_text(mut self, yes: bool) -> Self {
         self.config.unchecked_text = yes;
@@ -355,16 +366,16 @@ impl Builder {
 
 /// The socket.
 impl Builder {
-    /// Whether small messages are sent at once (`TCP_NODELAY`). Default: yes.
+    /// Sets whether small messages are sent at once (`TCP_NODELAY`). Default: `true`.
     #[must_use]
     pub fn nodelay(mut self, yes: bool) -> Self {
         self.config.sockets.nodelay = yes;
         self
     }
 
-    /// Calls this with each TCP socket when it is connected and before it is used, to set other
-    /// options. An error ends the attempt. Non-blocking mode and the timeouts for reading and
-    /// writing are not kept: the connection sets its own.
+    /// Calls the hook with each TCP socket when it is connected and before it is used, to set other
+    /// options. An error of the hook ends the attempt. Non-blocking mode and the timeouts for
+    /// reading and writing are not kept, because the connection sets its own.
     #[must_use]
     pub fn on_socket(
         mut self,
@@ -374,21 +385,21 @@ impl Builder {
         self
     }
 
-    /// Looks up names with this, which is given host and port, instead of the system's resolver.
-    /// It is called in a thread of its own and may block; `open_timeout` and an abort leave it
-    /// behind. It may itself connect by name.
+    /// Looks up names with this resolver, which is given host and port, instead of the system's. It
+    /// is called on a thread of its own and may block: `open_timeout` and an abort leave it behind.
+    /// The resolver may itself connect by name.
     ///
     /// # Lookups that take long
     ///
     /// A name or a resolver that does not answer delays no other. Connects that ask for the same
-    /// name at the same time share one lookup, its answer and its error, also from several threads
-    /// and builders: those that use the system's resolver; and with a resolver of your own those of
-    /// this builder and its clones that ask for the same port.
+    /// name at the same time share one lookup, its answer and its error, also from several threads.
+    /// With the system's resolver, the connects of all builders share it. With a resolver of your
+    /// own, those of this builder and its clones that ask for the same port do.
     ///
-    /// A lookup that nobody waits for any more cannot be stopped. It keeps its thread until it comes
-    /// back, and a later connect to the same name waits for it too. Once it has taken 10 s, a
+    /// A lookup that nobody waits for any more cannot be stopped. It keeps its thread until it
+    /// comes back, and a later connect to the same name waits for it too. Once it has taken 10 s, a
     /// further one is begun beside it, the next one after 20 s more, and so on. At most 256 lookups
-    /// run in a process at a time; with so many the next waits until one of them comes back.
+    /// run in a process at a time. The next one waits until one of them comes back.
     #[must_use]
     pub fn resolver(
         mut self,
@@ -398,14 +409,15 @@ impl Builder {
         self
     }
 
-    /// Asks this about each address, after the name was looked up, and connects to none that it
-    /// answers `false` to. Default: all are allowed. An IPv4 address that is written as an IPv6 one
-    /// (`::ffff:127.0.0.1`) is asked about as IPv4.
+    /// Asks the filter about each address, after the name was looked up, and does not connect to
+    /// one for which it returns `false`. An IPv4 address that is written as an IPv6 one
+    /// (`::ffff:127.0.0.1`) is given to it as IPv4. Default: all addresses are allowed.
     ///
-    /// A proxy is asked about by its own address; the server's it cannot see if the proxy looks up
-    /// the name: use no proxy, or a `socks5` proxy, then.
+    /// With a proxy, the filter is asked about the proxy's address. It does not see the server's
+    /// address if the proxy looks up the name: use no proxy, or a `socks5` proxy, then.
     ///
-    /// [`ConnectError::attempts`](crate::error::ConnectError::attempts) lists what it refused.
+    /// [`ConnectError::attempts`](crate::error::ConnectError::attempts) lists the addresses that
+    /// the filter refused.
     #[must_use]
     pub fn address_filter(
         mut self,
@@ -434,7 +446,8 @@ impl Builder {
     ///
     /// # The environment
     ///
-    /// If this was not called, the environment is read at each connect. The first of these that is set decides; if it is empty there is no proxy:
+    /// If this was not called, the environment is read at each connect. The first of these
+    /// variables that is set decides. If it is empty, there is no proxy:
     ///
     /// | URL | variables |
     /// |---|---|
@@ -446,22 +459,23 @@ impl Builder {
     /// matter, and `socks://`, as GNOME writes it, is `socks5h://`.
     ///
     /// `no_proxy`, or else `NO_PROXY`, lists the [exceptions](Proxy::except), and is looked at
-    /// first. This machine is always one, as in Go: `localhost` and the names below it, 127.0.0.0/8
-    /// and `::1` are connected to directly. An entry that is not understood excepts nothing, and
-    /// the others keep their meaning.
+    /// first. This machine is always an exception, as in Go: `localhost` and the names below it,
+    /// 127.0.0.0/8 and `::1` are connected to directly. An entry that is not understood excepts
+    /// nothing, and the others keep their meaning.
     ///
     /// **A variable that names no proxy is skipped, as if it were not set**: one with another
-    /// scheme, without a host, or with a port that is none. Without a variable after it that names
-    /// one, the server is connected to directly. With the feature `log` a warning says so; a
-    /// program that must never connect directly gives its proxy here. A proxy that is understood
-    /// is never gone around: if it cannot be reached the attempt fails, and so it does, with
-    /// [`InvalidInput::Proxy`](crate::error::InvalidInput::Proxy), if the proxy cannot be given its user
-    /// and password, or needs the feature `tls`.
+    /// scheme, without a host, or with a port that is none. If no variable after it names a proxy,
+    /// the server is connected to directly. With the feature `log` a warning says so. A program
+    /// that must never connect directly gives its proxy here.
     ///
-    /// Where `REQUEST_METHOD` is set, as it is for CGI programs, a client can set `HTTP_PROXY` by a
-    /// header, so it is passed over; on Windows `http_proxy` is the same variable. For an `https`
-    /// proxy with a certificate of your own authority, give [`Proxy::from_environment`] other TLS
-    /// options, and this the outcome.
+    /// A proxy that is understood is never bypassed: if it cannot be reached, the attempt fails. It
+    /// also fails, with [`InvalidInput::Proxy`](crate::error::InvalidInput::Proxy), if the proxy
+    /// cannot be given its user and password, or needs the feature `tls`.
+    ///
+    /// `HTTP_PROXY` is passed over where `REQUEST_METHOD` is set, as it is for CGI programs,
+    /// because a client can set it by a header there. On Windows `http_proxy` is the same variable.
+    /// For an `https` proxy with a certificate of your own authority, give
+    /// [`Proxy::from_environment`] other TLS options, and give its result to this method.
     ///
     /// `connect_over` and `connect_unix` use no proxy.
     #[must_use]
@@ -478,34 +492,35 @@ impl Builder {
 impl Builder {
     /// Connects to a `ws://` or `wss://` URL.
     ///
-    /// Connects to the same host run side by side. RFC 6455 section 4.1 asks for one after the other,
-    /// as browsers do it; here one server that hangs would hold up all other threads of the program,
-    /// so it is left to the program to limit itself.
+    /// Several connects to the same host run side by side. RFC 6455 section 4.1 asks for one after
+    /// the other, as in browsers. Then one server that hangs would hold up all other threads of the
+    /// program, so it is left to the program to limit itself.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] before any socket is opened; [`Error::Connect`], [`Error::Proxy`],
-    /// [`Error::Tls`], [`Error::Handshake`], [`Error::Io`], [`Error::Timeout`] with the phase
-    /// that `open_timeout` passed in; [`Error::Closed`] if it was aborted.
+    /// [`Error::InvalidInput`], before a socket is opened. [`Error::Connect`], [`Error::Proxy`],
+    /// [`Error::Tls`], [`Error::Handshake`] and [`Error::Io`], which say what failed.
+    /// [`Error::Timeout`], with the phase in which `open_timeout` passed. [`Error::Closed`], if the
+    /// attempt was aborted.
     pub fn connect(&self, url: &str) -> Result<WebSocket, Error> {
         dial::connect(&self.config, url)
     }
 
     /// Connects over a stream that is connected already: through a tunnel, from a bound socket,
-    /// in memory. With a `wss://` URL TLS is spoken over it; for one that has TLS already, use
-    /// `ws://`. Apart from that the URL gives the path and `Host`.
+    /// in memory. With a `wss://` URL, TLS is spoken over the stream; use `ws://` for a stream that
+    /// has TLS already. Besides that, the URL gives the path and `Host`.
     ///
     /// A redirect cannot be followed: it fails with
     /// [`UnfollowedRedirect`](crate::error::HandshakeProblem::UnfollowedRedirect).
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), less [`Error::Connect`] and [`Error::Proxy`].
+    /// As [`connect`](Self::connect), without [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
         let dial = Dial::first(&self.config, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
         dial.open(stream.into_shared())
     }
 
-    /// Connects to a Unix socket, otherwise as [`connect_over`](Self::connect_over).
+    /// Connects to a Unix socket. The rest is as with [`connect_over`](Self::connect_over).
     ///
     /// # Errors
     /// As [`connect`](Self::connect), with [`Error::Io`] if there is no such socket.
@@ -522,7 +537,7 @@ impl Builder {
 }
 
 impl fmt::Debug for Builder {
-    /// Headers by their names only: values may be secrets.
+    /// Shows the headers by their names only, because the values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.config.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Builder")

@@ -381,9 +381,9 @@ pub enum Timeout {
     Recv,
     /// `write_timeout` passed before the peer had taken the whole message. The connection is over.
     Send,
-    /// `write_timeout` passed while other threads were sending. The connection goes on, because
-    /// nothing of the message was sent. The first messages of a
-    /// [`send_all`](crate::Sender::send_all) may have been sent.
+    /// `write_timeout` passed while other threads were sending. Nothing was sent, and the
+    /// connection goes on. Of a [`send_all`](crate::Sender::send_all), the first messages may have
+    /// been sent.
     Busy,
     /// The peer was silent for the keepalive timeout after a ping. A few servers never answer
     /// pings, against RFC 6455: use [`Keepalive::OFF`](crate::Keepalive::OFF) with them.

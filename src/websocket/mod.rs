@@ -30,8 +30,8 @@ use writer::MessageWriter;
 
 /// A connection: a [`Receiver`] and a [`Sender`] together.
 ///
-/// Dropping it never blocks. With the last [`Sender`] of the connection, if there are more, it ends:
-/// a Close with 1001 is sent if the system takes it at once. To close properly, call
+/// Dropping it never blocks. With the last [`Sender`] of the connection, if there are more, it
+/// ends: a Close with 1001 is sent if the system takes it at once. To close properly, call
 /// [`close`](Self::close).
 ///
 /// # In a child made by `fork`

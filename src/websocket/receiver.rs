@@ -222,13 +222,13 @@ impl Receiver {
     /// arrives until the peer's Close, and returns how the connection ended.
     ///
     /// It takes at most `close_timeout`, and two seconds for the peer to end the stream after its
-    /// Close; then the connection is cut. If a [`close`](crate::Sender::close) of a sender has begun
-    /// the closing handshake, this completes it. A connection that is over already is no error: this
-    /// returns how it ended.
+    /// Close; then the connection is cut. If a [`close`](crate::Sender::close) of a sender has
+    /// begun the closing handshake, this completes it. A connection that is over already is no
+    /// error: this returns how it ended.
     ///
     /// # Errors
-    /// [`InvalidInput::Close`](crate::error::InvalidInput::Close) for a code or reason that must not
-    /// be sent: nothing happens then.
+    /// [`InvalidInput::Close`](crate::error::InvalidInput::Close) for a code or reason that must
+    /// not be sent: nothing happens then.
     pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
         // Noted only: `finish` sends it, and reads meanwhile.
         match self.wire.ask_close(close.into()) {

@@ -121,10 +121,10 @@ impl Response {
     }
 
     /// How long the server asks to wait before the next attempt: `Retry-After`, in seconds or as a
-    /// date (RFC 9110 section 10.2.3), seen from `now`, the time since the start of 1970. At most
-    /// a day, which is more than the hour of
-    /// [`Failure::retry_after`](crate::backoff::Failure::retry_after), by which an App goes; `None` if it
-    /// says nothing that can be understood.
+    /// date (RFC 9110 section 10.2.3), seen from `now`, the time since the start of 1970. At most a
+    /// day, which is more than the hour of
+    /// [`Failure::retry_after`](crate::backoff::Failure::retry_after), by which an App goes; `None`
+    /// if it says nothing that can be understood.
     #[must_use]
     pub fn retry_after(&self, now: Duration) -> Option<Duration> {
         let text = self.headers.all("Retry-After").next()?;
