@@ -146,10 +146,11 @@ impl Handle {
     /// Ends the open connection with this code and reason, and connects again at once: to show a
     /// new token, for example, or because the network has changed.
     ///
-    /// This is no failure. [`on_close`](crate::Handler::on_close) is called, but not the
-    /// [`Backoff`](crate::backoff::Backoff) nor the rule of [`retry_if`](crate::App::retry_if), and
-    /// no attempt is counted. What the server sends until its own Close is discarded, and a server
-    /// that does not answer the Close is waited for no longer than `close_timeout`.
+    /// This is no failure, and is not counted as one: neither the
+    /// [`Backoff`](crate::backoff::Backoff) nor the rule of [`retry_if`](crate::App::retry_if) is
+    /// asked. [`on_close`](crate::Handler::on_close) is called. What the server sends until its own
+    /// Close is discarded, and a server that does not answer the Close is waited for no longer than
+    /// `close_timeout`.
     ///
     /// While the App waits between two attempts, this ends the wait. While an attempt is under way,
     /// the attempt goes on; if it fails, the next one follows without a wait. Nothing happens
