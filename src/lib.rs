@@ -176,7 +176,7 @@ pub use app::handler::Handler;
 pub use app::run::App;
 pub use client::builder::Builder;
 pub use error::closed::Closed;
-pub use error::top::{Error, Timeout};
+pub use error::error::{Error, Timeout};
 pub use net::abort::AbortHandle;
 pub use proto::close::{CloseCode, CloseFrame};
 pub use proto::keepalive::options::Keepalive;

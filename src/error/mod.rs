@@ -2,22 +2,23 @@
 
 pub(crate) mod closed;
 mod connecting;
+#[allow(clippy::module_inception)] // The file of the type `Error`.
+pub(crate) mod error;
 mod into_io;
 mod retry;
 #[cfg(test)]
 mod tests;
 mod tls;
-pub(crate) mod top;
 
 pub(crate) use closed::{Advice, Closed};
 pub use closed::{Cause, Side};
 pub use connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError, ProxyProblem};
+pub use error::InvalidInput;
+pub(crate) use error::{Error, Timeout};
 pub(crate) use retry::Retry;
 #[cfg(feature = "tls")]
 pub(crate) use tls::is_ca_used_as_end_entity;
 pub use tls::{TlsError, TlsProblem};
-pub use top::InvalidInput;
-pub(crate) use top::{Error, Timeout};
 
 #[cfg(feature = "deflate")]
 pub use crate::proto::deflate::options::{DeflateMismatch, Parameter};
