@@ -13,8 +13,8 @@ use std::time::Duration;
 use landline::error::{Cause, HandshakeError, InvalidInput, Violation};
 use landline::http::Response;
 use landline::{
-    AbortHandle, AsMessage, Builder, CloseCode, CloseFrame, Closed, Error, Event, Keepalive,
-    Message, MessageKind, MessageRef, Receiver, Sender, Timeout, WebSocket,
+    AbortHandle, AsMessage, Builder, CloseCode, CloseFrame, Closed, Error, Event, Message,
+    MessageKind, MessageRef, Receiver, Sender, Timeout, WebSocket,
 };
 use support::streams::{Call, Judged};
 use support::*;
@@ -80,34 +80,6 @@ fn every_type_of_text_or_bytes_can_be_sent() {
     assert_eq!(Message::from("text".to_owned()).as_text(), Some("text"));
     assert_eq!(Message::from(&b"bin"[..]).as_text(), None);
     assert_eq!(Message::from("text").into_bytes(), b"text");
-}
-
-#[test]
-fn a_message_tells_its_kind_and_its_length() {
-    for (message, kind, len) in [
-        (Message::from("é"), MessageKind::Text, 2),
-        (Message::from(""), MessageKind::Text, 0),
-        (Message::from(b"bin"), MessageKind::Binary, 3),
-        (Message::from([]), MessageKind::Binary, 0),
-    ] {
-        let is_text = kind == MessageKind::Text;
-        assert_eq!((message.kind(), message.len(), message.is_empty()), (kind, len, len == 0));
-        assert_eq!((message.is_text(), message.is_binary()), (is_text, !is_text));
-        let borrowed = MessageRef::from(&message);
-        assert_eq!((borrowed.kind(), borrowed.len(), borrowed.is_empty()), (kind, len, len == 0));
-        assert_eq!((borrowed.is_text(), borrowed.is_binary()), (is_text, !is_text));
-    }
-    assert_eq!(Message::from("text").into_text(), Ok("text".to_owned()));
-    // Nothing is lost.
-    assert_eq!(Message::from(b"bin").into_text(), Err(Message::from(b"bin")));
-}
-
-#[test]
-fn a_keepalive_is_made_of_an_interval_and_a_timeout() {
-    let second = Duration::from_secs(1);
-    let Keepalive { interval, timeout } = Keepalive::new(second, 2 * second);
-    assert_eq!((interval, timeout), (Some(second), Some(2 * second)));
-    assert_eq!(Keepalive::new(None, None), Keepalive::OFF);
 }
 
 #[test]

@@ -38,6 +38,13 @@ mod when_to_ping {
     }
 
     #[test]
+    fn a_keepalive_is_made_of_an_interval_and_a_timeout() {
+        assert_eq!(Keepalive::new(seconds(1), seconds(2)), config(Some(1), Some(2)));
+        assert_eq!(Keepalive::new(seconds(1), None), config(Some(1), None));
+        assert_eq!(Keepalive::new(None, None), Keepalive::OFF);
+    }
+
+    #[test]
     fn the_first_ping_is_due_one_interval_after_the_open_and_not_before() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);

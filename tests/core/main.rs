@@ -13,6 +13,7 @@ mod http_dates;
 mod keepalive;
 mod layering;
 mod location;
+mod messages;
 mod opening_handshake;
 mod socks;
 mod utf8;
