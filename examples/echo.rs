@@ -35,8 +35,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     ws.send([0xCA, 0xFE])?;
     println!("binary:     {}", describe(&mut ws)?);
 
-    let sender = ws.sender();
-    let mut writer = sender.writer(MessageKind::Text)?;
+    let mut writer = ws.writer(MessageKind::Text)?;
     for part in ["in ", "three ", "fragments"] {
         writer.write_all(part.as_bytes())?;
         writer.flush()?; // This ends a fragment.

@@ -34,7 +34,8 @@ const DISCARD: usize = 1 << 20;
 /// The receiving half of a connection: one, for one thread at a time.
 ///
 /// Pings are answered and sent, and a lost peer is noticed, only while some thread is inside one
-/// of its methods. Dropping it leaves the senders working, but deaf.
+/// of its methods. Dropping it leaves the senders working, but deaf. `WebSocket::from(receiver)`
+/// makes a whole connection of it again.
 pub struct Receiver {
     pub(super) wire: Arc<Wire>,
     half: ReadHalf,

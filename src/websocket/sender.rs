@@ -96,8 +96,7 @@ impl Sender {
     /// ```no_run
     /// # use std::io::Write as _;
     /// # let ws = landline::connect("ws://localhost")?;
-    /// # let sender = ws.sender();
-    /// let mut writer = sender.writer(landline::MessageKind::Text)?;
+    /// let mut writer = ws.writer(landline::MessageKind::Text)?;
     /// write!(writer, "as much as {}", "you like").unwrap();
     /// writer.finish()?;
     /// # Ok::<(), landline::Error>(())
