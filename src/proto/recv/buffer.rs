@@ -48,6 +48,11 @@ impl RecvBuffer {
         &self.bytes[self.start..self.end]
     }
 
+    /// Returns what is received and not consumed, without what is lent out.
+    pub(super) fn after_lent(&self) -> &[u8] {
+        &self.bytes[self.start + self.lent..self.end]
+    }
+
     /// Moves past the first `len` bytes.
     pub(super) fn consume(&mut self, len: usize) {
         self.start += len;

@@ -62,8 +62,13 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
+    /// The longest payload that [`short_message`](Self::short_message) takes.
+    max_short: usize,
     unchecked_text: bool,
     buffer: RecvBuffer,
+    /// Nothing is open, gathered or over: the next byte after what is lent out begins a message or
+    /// a control frame.
+    is_between: bool,
     /// The data frame whose payload is being read.
     frame: Option<OpenFrame>,
     message: Option<OpenMessage>,
@@ -88,10 +93,15 @@ impl Decoder {
     /// A decoder at the start of the first frame.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let limit = [limits.max_message_size, limits.max_frame_size].into_iter().flatten().min();
+        let short = BULK - 1;
         Self {
             limits,
+            max_short: limit
+                .map_or(short, |limit| short.min(usize::try_from(limit).unwrap_or(short))),
             unchecked_text: false,
             buffer: RecvBuffer::default(),
+            is_between: false,
             frame: None,
             message: None,
             inflater: None,
@@ -158,16 +168,15 @@ impl Decoder {
     ///
     /// # Errors
     /// The first [`Violation`], and the same one ever after.
+    #[inline]
     pub fn advance(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
-        if let Some(violation) = self.failed {
-            return Err(violation);
+        if self.is_between && delivery == Delivery::Whole {
+            if let Some(found) = self.short_message() {
+                self.found = Some(found);
+                return Ok(self.found);
+            }
         }
-        if self.found.is_some() {
-            self.skip();
-        }
-        self.release();
-        self.found = self.scan(delivery).inspect_err(|&violation| self.failed = Some(violation))?;
-        Ok(self.found)
+        self.advance_any(delivery)
     }
 
     /// Takes the [`Found::Message`], and lends it until the next call of another method. Text that
@@ -195,6 +204,7 @@ impl Decoder {
         match core::str::from_utf8(payload) {
             Ok(text) => Ok(MessageRef::Text(text)),
             Err(_) => {
+                self.is_between = false;
                 self.failed = Some(Violation::InvalidUtf8);
                 Err(Violation::InvalidUtf8)
             }
@@ -247,6 +257,64 @@ impl Decoder {
         let Some(Found::Close { .. }) = self.found else { return CloseFrame::empty() };
         self.found = None;
         core::mem::take(&mut self.close)
+    }
+
+    fn advance_any(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
+        if let Some(violation) = self.failed {
+            return Err(violation);
+        }
+        if self.found.is_some() {
+            self.skip();
+        }
+        self.release();
+        self.is_between = false;
+        self.found = self.scan(delivery).inspect_err(|&violation| self.failed = Some(violation))?;
+        self.is_between = self.may_find_short_message();
+        Ok(self.found)
+    }
+
+    /// Finds what comes most often, by a short way: a message in one short frame that is whole in
+    /// the buffer. `None` leaves the bytes to [`scan`](Self::scan), which finds the same in it.
+    #[inline]
+    fn short_message(&mut self) -> Option<Found> {
+        if self.found.is_some() {
+            return None;
+        }
+        let bytes = self.buffer.after_lent();
+        let &[first, second, ..] = bytes else { return None };
+        let kind = match first {
+            0x81 => MessageKind::Text,
+            0x82 => MessageKind::Binary,
+            _ => return None,
+        };
+        let (len, payload) = match second {
+            0..=125 => (usize::from(second), &bytes[2..]),
+            126 => {
+                let (len, payload) = bytes[2..].split_first_chunk()?;
+                (usize::from(u16::from_be_bytes(*len)), payload)
+            }
+            _ => return None,
+        };
+        let is_minimal = second < 126 || len >= 126;
+        if !is_minimal || len > self.max_short || len > payload.len() {
+            return None;
+        }
+        let header = bytes.len() - payload.len();
+        self.buffer.release();
+        self.buffer.consume(header);
+        self.gathered = false;
+        Some(Found::Message { kind, len })
+    }
+
+    /// Returns whether the next message may be found by [`short_message`](Self::short_message).
+    fn may_find_short_message(&self) -> bool {
+        let nothing_is_open = self.frame.is_none() && self.message.is_none() && !self.closed;
+        // What was gathered is to be cleared, or given back, first.
+        let nothing_is_kept = self.text.capacity().max(self.binary.capacity()) <= LARGE_BUFFER
+            && self.text.is_empty()
+            && self.binary.is_empty();
+        let has_no_limit = self.limits.max_fragments != Some(0);
+        nothing_is_open && nothing_is_kept && has_no_limit && !self.buffer.is_bulk()
     }
 
     /// Drops what was found and not taken.

@@ -100,7 +100,7 @@ impl Write for Memory {
     }
 }
 
-impl landline::Stream for Memory {
+impl landline::stream::Stream for Memory {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         Ok(self.receive(buf))
     }

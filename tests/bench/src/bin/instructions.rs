@@ -167,8 +167,9 @@ fn landline(memory: Memory, name: &str, len: usize, count: usize, owned: bool) {
             }
         }
         "send" => (0..count).for_each(|_| ws.send(&payload[..]).unwrap()),
-        _ => (0..count / BATCH)
-            .for_each(|_| ws.sender().batch((0..BATCH).map(|_| &payload[..])).unwrap()),
+        _ => {
+            (0..count / BATCH).for_each(|_| ws.send_all((0..BATCH).map(|_| &payload[..])).unwrap())
+        }
     }
     std::mem::forget(ws); // What closing costs is of no interest.
 }
