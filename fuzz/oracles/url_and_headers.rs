@@ -49,33 +49,32 @@ pub fn check(data: &[u8]) {
     let (url, name, value) = (part(), part(), part());
     let (subprotocol, origin, cookie) = (part(), part(), part());
 
-    let mut builder = Builder::new().open_timeout(Duration::from_secs(5));
-    let mut asked =
-        vec!["host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version"];
-    let name_lower = name.to_ascii_lowercase();
-    if !name.is_empty() {
-        builder = builder.header(name, value);
-    }
-    if !subprotocol.is_empty() {
-        builder = builder.subprotocols([subprotocol]);
-        asked.push("sec-websocket-protocol");
-    }
-    if !origin.is_empty() {
-        builder = builder.origin(origin);
-        asked.push("origin");
-    }
-    if !cookie.is_empty() {
-        builder = builder.cookie(cookie);
-        asked.push("cookie");
-    }
-    asked.push("user-agent");
+    let options = |value: &str, subprotocol: &str, origin: &str, cookie: &str| {
+        let mut builder = Builder::new().open_timeout(Duration::from_secs(5));
+        if !name.is_empty() {
+            builder = builder.header(name, value);
+        }
+        if !subprotocol.is_empty() {
+            builder = builder.subprotocols([subprotocol]);
+        }
+        if !origin.is_empty() {
+            builder = builder.origin(origin);
+        }
+        if !cookie.is_empty() {
+            builder = builder.cookie(cookie);
+        }
+        builder
+    };
+    let builder = options(value, subprotocol, origin, cookie);
+    // Other values must not change the output. Looking for a value in it proves nothing: the name
+    // of the header is there too, and may contain the value.
+    let other = |text: &str| if text.is_empty() { "" } else { "other" };
+    let others = options("other", other(subprotocol), other(origin), other(cookie));
+    assert_eq!(format!("{builder:?}"), format!("{others:?}"), "`Debug` shows a value");
 
     let recorder = Recorder::default();
     let result = builder.connect_over(url, recorder.clone());
     let written = recorder.0.lock().unwrap().clone();
-    let shown = format!("{builder:?}");
-    let secret = cookie.len() > 8 && !name.contains(cookie) && !subprotocol.contains(cookie);
-    assert!(!secret || !shown.contains(cookie), "the cookie is shown");
     match result {
         Err(Error::InvalidInput(_)) => {
             assert!(written.is_empty(), "something was sent though the input is refused");
@@ -93,10 +92,15 @@ pub fn check(data: &[u8]) {
     assert_eq!(request.method, Some("GET"));
     let path = request.path.unwrap();
     assert!(path.starts_with('/') && !path.contains('#'), "{path:?}");
+    let name_lower = name.to_ascii_lowercase();
+    let mut asked =
+        vec!["host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version"];
+    let given = [(subprotocol, "sec-websocket-protocol"), (origin, "origin"), (cookie, "cookie")];
+    asked.extend(given.into_iter().filter(|(text, _)| !text.is_empty()).map(|(_, name)| name));
+    asked.push("user-agent");
     if url.contains('@') {
         asked.push("authorization");
     }
-    asked.sort_unstable();
     let mut sent: Vec<_> =
         request.headers.iter().map(|header| header.name.to_ascii_lowercase()).collect();
     sent.sort_unstable();
