@@ -268,9 +268,17 @@ mod what_the_values_say {
 
     #[test]
     fn a_close_frame_of_a_code_and_a_reason_has_both() {
-        let close = CloseFrame::from((CloseCode::new(4999), "private"));
-        assert_eq!((close.code, &*close.reason), (Some(CloseCode::new(4999)), "private"));
-        assert_eq!(close, CloseFrame::new(CloseCode::new(4999), "private"));
+        let private = CloseCode::new(4999);
+        for close in [
+            CloseFrame::new(private, "bye"),
+            CloseFrame::from((private, "bye")),
+            CloseFrame::from((4999, "bye")),
+        ] {
+            assert_eq!((close.code, &*close.reason), (Some(private), "bye"));
+        }
+        for close in [CloseFrame::from(private), CloseFrame::from(4999)] {
+            assert_eq!((close.code, &*close.reason), (Some(private), ""));
+        }
         assert_eq!(CloseFrame::empty(), CloseFrame::default());
     }
 

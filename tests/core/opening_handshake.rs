@@ -526,6 +526,56 @@ mod rfc_9112_response_heads {
     }
 
     #[test]
+    fn no_more_is_missing_than_the_shortest_end_of_the_head() {
+        for (head, missing) in [
+            ("", 14),
+            ("HTTP/1.1 ", 5),
+            // What opens a tunnel ends all lines in CR LF.
+            ("HTTP/1.1 2", 4),
+            ("HTTP/1.1 200 OK", 4),
+            ("HTTP/1.1 200 OK\r", 3),
+            ("HTTP/1.1 200 OK\r\n", 2),
+            ("HTTP/1.1 200 OK\r\nA: b", 4),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n\r", 1),
+            ("HTTP/1.1 100 OK\r\n", 2),
+            // A refusal may end them in LF.
+            ("HTTP/1.1 4", 4),
+            ("HTTP/1.1 407", 2),
+            ("HTTP/1.1 407 No", 2),
+            ("HTTP/1.1 407 No\r", 1),
+            ("HTTP/1.1 407 No\r\n", 1),
+            ("HTTP/1.1 407 No\nA: b", 2),
+            ("HTTP/1.1 407 No\nA: b\n", 1),
+        ] {
+            let mut reader = HeadReader::for_tunnel();
+            assert_eq!(reader.advance(head.as_bytes()), Ok(None), "{head:?}");
+            assert_eq!(reader.missing(head.as_bytes()), missing, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn reading_only_what_is_missing_takes_nothing_of_what_follows_the_head() {
+        for head in [
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+            "HTTP/1.1 407 No\r\nA: b\r\n\r\n",
+            "HTTP/1.1 407 No\nA: b\n\n",
+            "HTTP/1.1 400\n\n",
+        ] {
+            let bytes = [head.as_bytes(), &[b'\n'; 20]].concat();
+            let mut reader = HeadReader::for_tunnel();
+            let mut read = 0;
+            let len = loop {
+                if let Some((_, len)) = reader.advance(&bytes[..read]).unwrap() {
+                    break len;
+                }
+                read += reader.missing(&bytes[..read]);
+            };
+            assert_eq!((read, len), (head.len(), head.len()), "{head:?}");
+        }
+    }
+
+    #[test]
     fn the_peer_sends_interim_responses_and_each_is_read_by_itself() {
         let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
         let mut rest = [&interim[..], &lines(b"Upgrade: websocket")].concat();
