@@ -207,8 +207,12 @@ fn header_line(line: &[u8]) -> Result<(String, Vec<u8>), HeadError> {
 /// Whether it may be a header's name (RFC 9110 section 5.6.2).
 #[must_use]
 pub fn is_token(name: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(token)
+    !name.is_empty() && name.bytes().all(is_token_byte)
+}
+
+/// Returns whether a token may contain the byte (RFC 9110 section 5.6.2, `tchar`).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Whether it may be a header's value (RFC 9110 section 5.5): no CR, LF, NUL, or other control

@@ -1,5 +1,7 @@
 //! `Sec-WebSocket-Extensions`, read as RFC 6455 section 9.1 writes it.
 
+use crate::proto::http::is_token_byte;
+
 /// An extension that a server accepted, and its parameters in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // The grammar has no more.
@@ -37,9 +39,7 @@ struct Cursor<'a>(&'a [u8]);
 impl<'a> Cursor<'a> {
     fn token(&mut self) -> Option<&'a str> {
         self.skip_space();
-        let is_token =
-            |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        let len = self.0.iter().take_while(|byte| is_token(byte)).count();
+        let len = self.0.iter().take_while(|&&byte| is_token_byte(byte)).count();
         let (token, rest) = self.0.split_at(len);
         self.0 = rest;
         self.skip_space();
