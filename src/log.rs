@@ -9,7 +9,6 @@ mod on_or_off {
 
     use crate::proto::frame::Opcode;
     use crate::proto::http::{is_secret, is_token};
-    use crate::proto::message::MessageKind;
     use crate::proto::recv::Found;
     use crate::sync::Mutex;
 
@@ -50,10 +49,7 @@ mod on_or_off {
             return;
         }
         let (opcode, len) = match found {
-            Found::Message { kind, len } | Found::Fragment { kind, len, .. } => match kind {
-                MessageKind::Text => (Opcode::Text, len),
-                MessageKind::Binary => (Opcode::Binary, len),
-            },
+            Found::Message { kind, len } | Found::Fragment { kind, len, .. } => (kind.into(), len),
             Found::Ping { len } => (Opcode::Ping, len),
             Found::Pong { len } => (Opcode::Pong, len),
             Found::Close { len } => (Opcode::Close, len),

@@ -2,6 +2,7 @@
 
 use super::close::{CloseCode, CloseFrame};
 use super::error::Violation;
+use super::message::MessageKind;
 
 /// The most bytes that a control frame's payload may have (section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -59,6 +60,16 @@ impl Opcode {
     #[must_use]
     pub fn is_control(self) -> bool {
         self.bits() & 0x8 != 0
+    }
+}
+
+impl From<MessageKind> for Opcode {
+    /// Returns the opcode of the first frame of a message.
+    fn from(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Text => Self::Text,
+            MessageKind::Binary => Self::Binary,
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::compression;
 use super::wire::Wire;
-use super::write_lock::{Frame, opcode};
+use super::write_lock::Frame;
 use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
 use crate::proto::deflate::compress::Compressor;
@@ -154,7 +154,7 @@ impl<'a> Outgoing<'a> {
     fn frame(&mut self, payload: &[u8], fin: bool, deadline: Deadline) -> Result<(), Error> {
         let compressed = self.compressor.is_some();
         let opcode = match self.state {
-            State::New => opcode(self.kind),
+            State::New => Opcode::from(self.kind),
             State::Begun | State::Ended => Opcode::Continuation,
         };
         let written = self.wire.write_frame(Frame { opcode, fin, compressed, payload }, deadline);

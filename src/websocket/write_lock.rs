@@ -16,7 +16,7 @@ use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
 use crate::proto::frame::{MAX_HEADER, Opcode};
-use crate::proto::message::{MessageKind, MessageRef};
+use crate::proto::message::MessageRef;
 use crate::proto::send::{MaskKeys, Refused};
 use crate::sync::{PoisonMutex, panicking};
 
@@ -192,20 +192,13 @@ pub(super) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// Returns the frame of a whole message that is not compressed.
     pub(super) fn whole(message: MessageRef<'a>) -> Self {
-        let opcode = opcode(message.kind());
+        let opcode = Opcode::from(message.kind());
         Self { opcode, fin: true, compressed: false, payload: message.as_bytes() }
     }
 
     /// Returns a control frame.
     pub(super) fn control(opcode: Opcode, payload: &'a [u8]) -> Self {
         Self { opcode, fin: true, compressed: false, payload }
-    }
-}
-
-pub(super) fn opcode(kind: MessageKind) -> Opcode {
-    match kind {
-        MessageKind::Text => Opcode::Text,
-        MessageKind::Binary => Opcode::Binary,
     }
 }
 
