@@ -5,7 +5,7 @@
 
 use landline::error::HeadError;
 use landline::http::Response;
-use landline::proto::handshake::{Key, verify};
+use landline::proto::handshake::{Key, Offer};
 use landline::proto::http;
 use landline::proto::http::{HeadReader, MAX_HEAD, MAX_LINE, MAX_LINES};
 
@@ -25,7 +25,7 @@ pub fn check(data: &[u8]) {
 
     // Neither may panic, whatever stands in the headers.
     let key = Key::new([7; 16]);
-    let verified = verify(&response, &key, &["chat".to_owned()]);
+    let verified = Offer::subprotocols(&["chat".to_owned()]).verify(&response, &key);
     if verified.is_ok() {
         assert_eq!(response.status(), 101);
         assert_eq!(response.headers().get("sec-websocket-accept"), Some(&*key.accept()));

@@ -152,18 +152,6 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// Checks a server's answer to an offer of subprotocols alone, and gives the one that it chose.
-///
-/// # Errors
-/// As [`Offer::verify`].
-pub fn verify(
-    response: &Response,
-    key: &Key,
-    subprotocols: &[String],
-) -> Result<Option<String>, NotOpened> {
-    Ok(Offer::subprotocols(subprotocols).verify(response, key)?.subprotocol)
-}
-
 fn verify_upgrade(response: &Response, key: &Key) -> Result<(), Mismatch> {
     if http::minor_version(response) != 1 {
         return Err(Mismatch::Version);

@@ -4,7 +4,7 @@
 
 use landline::error::{HeadError, Mismatch};
 use landline::http::Response;
-use landline::proto::handshake::{Key, NotOpened, request, verify};
+use landline::proto::handshake::{Key, NotOpened, Offer, request};
 use landline::proto::http;
 use landline::proto::http::{HeadReader, MAX_BODY, MAX_HEAD, MAX_LINE};
 
@@ -48,6 +48,15 @@ fn response(head: &str) -> Response {
     let (response, len) = read(head.as_bytes()).expect(head).expect(head);
     assert_eq!(len, head.len());
     response
+}
+
+/// The subprotocol of an answer that opens the connection.
+fn verify(
+    response: &Response,
+    key: &Key,
+    subprotocols: &[String],
+) -> Result<Option<String>, NotOpened> {
+    Ok(Offer::subprotocols(subprotocols).verify(response, key)?.subprotocol)
 }
 
 /// A good answer to the sample key, each line of `replace` instead of the one of the same name;
@@ -582,6 +591,7 @@ mod rfc_9112_response_heads {
         let mut statuses = Vec::new();
         while !rest.is_empty() {
             let (response, len) = read(&rest).unwrap().unwrap();
+            assert!(len > 0);
             statuses.push(response.status());
             assert!(http::is_body_complete(&response, b""), "an interim response has no body");
             rest.drain(..len);
