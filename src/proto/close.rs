@@ -5,7 +5,7 @@ use core::fmt;
 use super::error::Violation;
 use super::frame::MAX_CONTROL_PAYLOAD;
 
-/// Why a connection is closed (RFC 6455 section 7.4, and IANA's registry).
+/// A close code: why a connection is closed (RFC 6455 section 7.4, and IANA's registry).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
@@ -16,13 +16,13 @@ impl CloseCode {
     pub const GOING_AWAY: Self = Self(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// 1003: a kind of data that the endpoint does not take.
+    /// 1003: the endpoint does not accept data of this kind.
     pub const UNSUPPORTED_DATA: Self = Self(1003);
     /// 1005: the Close frame had no code. Never sent.
     pub const NO_STATUS: Self = Self(1005);
     /// 1006: the connection ended without a Close frame. Never sent.
     pub const ABNORMAL: Self = Self(1006);
-    /// 1007: data that does not fit its type, such as text that is not UTF-8.
+    /// 1007: data does not fit its type, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
     /// 1008: a rule of the endpoint was broken.
     pub const POLICY_VIOLATION: Self = Self(1008);
@@ -41,19 +41,21 @@ impl CloseCode {
     /// 1015: the TLS handshake failed. Never sent.
     pub const TLS_HANDSHAKE: Self = Self(1015);
 
-    /// Any code; [`is_sendable`](Self::is_sendable) tells whether it may stand in a frame.
+    /// Makes a close code of any number. Only those that
+    /// [are sendable](Self::is_sendable) may stand in a frame.
     #[must_use]
     pub const fn new(code: u16) -> Self {
         Self(code)
     }
 
-    /// The number on the wire.
+    /// Returns the number that stands in the frame.
     #[must_use]
     pub const fn value(self) -> u16 {
         self.0
     }
 
-    /// Whether the code may stand in a Close frame: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    /// Returns whether the code may stand in a Close frame: 1000 to 1003, 1007 to 1014, 3000 to
+    /// 4999.
     #[must_use]
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -61,7 +63,8 @@ impl CloseCode {
 }
 
 impl Violation {
-    /// The code of the Close frame that answers it: 1002, 1007, 1008 or 1009 (section 7.4.1).
+    /// Returns the code of the Close frame that answers the violation: 1002, 1007, 1008 or 1009
+    /// (section 7.4.1).
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {
@@ -93,34 +96,36 @@ impl From<CloseCode> for u16 {
     }
 }
 
-/// The payload of a Close frame: a code and a reason, or nothing at all. Made from a code, or from a
-/// code and a reason: `close(1000)`, `close((1000, "bye"))`, `close(CloseCode::NORMAL)`.
+/// The payload of a Close frame: a code and a reason, or nothing at all. A code converts to it, and
+/// so does a pair of code and reason: `close(1000)`, `close((1000, "bye"))`,
+/// `close(CloseCode::NORMAL)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct CloseFrame {
-    /// The code; `None` is a Close frame without a payload, which stands for 1005.
+    /// The code. `None` is a Close frame without a payload, which stands for 1005.
     pub code: Option<CloseCode>,
-    /// The reason, at most 123 bytes; whatever the peer wrote, so escape it before showing it.
+    /// The reason, at most 123 bytes. The peer may write anything: escape it before you show it, or
+    /// use `Display`.
     pub reason: String,
 }
 
 impl CloseFrame {
-    /// A Close frame with a code and a reason.
+    /// Makes a Close frame with a code and a reason.
     pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
         Self { code: Some(code), reason: reason.into() }
     }
 
-    /// A Close frame without a payload.
+    /// Makes a Close frame without a payload.
     #[must_use]
     pub const fn empty() -> Self {
         Self { code: None, reason: String::new() }
     }
 
-    /// The most bytes that a reason may have: a control payload less the code.
+    /// The maximum length of a reason, in bytes: a control payload without the code.
     pub const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 
-    /// Whether it may be sent: the code [is sendable](CloseCode::is_sendable), the reason fits,
-    /// and there is no reason without a code.
+    /// Returns whether the frame may be sent: the code [is sendable](CloseCode::is_sendable), the
+    /// reason fits, and there is no reason without a code.
     #[must_use]
     pub fn is_sendable(&self) -> bool {
         match self.code {
@@ -155,7 +160,7 @@ impl<R: Into<String>> From<(CloseCode, R)> for CloseFrame {
 }
 
 impl fmt::Display for CloseFrame {
-    /// The code, and the reason with everything that could confuse a terminal escaped.
+    /// Writes the code, and the reason with everything escaped that could confuse a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
             Some(code) if self.reason.is_empty() => code.fmt(f),

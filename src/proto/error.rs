@@ -1,56 +1,57 @@
-//! What a peer can do wrong.
+//! The ways in which a peer can break the protocol, and in which an opening handshake can fail.
 
 use core::fmt;
 
-/// The peer broke RFC 6455, or went over one of our limits.
+/// An act of the peer that breaks RFC 6455, or exceeds one of our limits.
 ///
-/// Each has the [close code](Self::close_code) that is sent before the connection is given up
-/// (RFC 6455 section 7.1.7).
+/// Each violation has a [close code](Self::close_code), which is sent before the connection is
+/// given up (RFC 6455 section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A reserved bit is set, and no extension that gives it a meaning was negotiated (section 5.2).
+    /// A reserved bit is set, and no extension that was negotiated gives it a meaning (section
+    /// 5.2).
     ReservedBits,
-    /// An opcode that RFC 6455 does not define (section 5.2); holds the opcode.
+    /// RFC 6455 does not define the opcode (section 5.2), which this holds.
     ReservedOpcode(u8),
-    /// A server must not mask its frames (section 5.1).
+    /// A frame is masked, which a server must not do (section 5.1).
     MaskedFrame,
-    /// A payload length that is not in its shortest form (section 5.2).
+    /// A payload length is not in its shortest form (section 5.2).
     NonMinimalLength,
-    /// A 64-bit length whose top bit is set (section 5.2).
+    /// A 64-bit payload length has its top bit set (section 5.2).
     LengthTopBit,
-    /// A control frame without FIN (section 5.5).
+    /// A control frame has no FIN (section 5.5).
     FragmentedControl,
-    /// A control frame with more than 125 bytes (section 5.5).
+    /// The payload of a control frame is longer than 125 bytes (section 5.5).
     ControlTooLong,
-    /// A continuation frame, but no message is open (section 5.4).
+    /// A continuation frame came while no message was open (section 5.4).
     UnexpectedContinuation,
-    /// A new message, but the last one is not finished (section 5.4).
+    /// A new message began before the last one was finished (section 5.4).
     ExpectedContinuation,
-    /// Text that is not UTF-8 (section 8.1).
+    /// Text is not UTF-8 (section 8.1).
     InvalidUtf8,
-    /// Compressed data that is not, or does not end as RFC 7692 section 7.2.2 says.
+    /// Compressed data is not valid, or does not end as RFC 7692 section 7.2.2 says.
     InvalidDeflate,
-    /// A Close payload of one byte (section 5.5.1).
+    /// The payload of a Close frame is a single byte (section 5.5.1).
     CloseLength,
-    /// A close code that must not stand in a frame (section 7.4); holds the code.
+    /// A close code must not stand in a frame (section 7.4); this holds the code.
     CloseCode(u16),
-    /// A close reason that is not UTF-8 (section 5.5.1).
+    /// A close reason is not UTF-8 (section 5.5.1).
     CloseReason,
-    /// A frame longer than `max_frame_size`.
+    /// A frame is longer than `max_frame_size`.
     FrameTooBig,
-    /// A message longer than `max_message_size`.
+    /// A message is longer than `max_message_size`.
     MessageTooBig,
-    /// A message in more than `max_fragments` frames.
+    /// A message has more than `max_fragments` frames.
     TooManyFragments,
-    /// Too many empty fragments in a row.
+    /// More than `max_empty_fragments` empty fragments came in a row.
     TooManyEmptyFragments,
     /// There is no memory for a message that the limits allow.
     OutOfMemory,
 }
 
 impl Violation {
-    /// Whether the peer kept to the RFC and only went over a limit of ours.
+    /// Returns whether the peer kept to the RFC, and only exceeded a limit of ours.
     #[must_use]
     pub fn is_limit(self) -> bool {
         matches!(

@@ -4,13 +4,13 @@ use super::close::{CloseCode, CloseFrame};
 use super::error::Violation;
 use super::message::MessageKind;
 
-/// The most bytes that a control frame's payload may have (section 5.5).
+/// The maximum length of a control frame's payload, in bytes (section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
-/// The most bytes that a header takes: two, a 64-bit length, a masking key.
+/// The maximum length of a header, in bytes: two, a 64-bit length, a masking key.
 pub const MAX_HEADER: usize = 14;
 
-/// What a frame carries (section 5.2).
+/// The type of a frame (section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Opcode {
@@ -20,7 +20,7 @@ pub enum Opcode {
     Text,
     /// The first or only frame of a binary message.
     Binary,
-    /// The closing handshake.
+    /// Begins or answers the closing handshake.
     Close,
     /// Asks for a Pong.
     Ping,
@@ -29,7 +29,7 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    /// The opcode of four bits; `None` for those that the RFC reserves.
+    /// Returns the opcode that has these four bits; `None` for those that the RFC reserves.
     #[must_use]
     pub fn from_bits(bits: u8) -> Option<Self> {
         Some(match bits {
@@ -43,7 +43,7 @@ impl Opcode {
         })
     }
 
-    /// The four bits on the wire.
+    /// Returns the four bits that stand in the header.
     #[must_use]
     pub fn bits(self) -> u8 {
         match self {
@@ -56,7 +56,7 @@ impl Opcode {
         }
     }
 
-    /// Whether it is a control frame's: Close, Ping or Pong (section 5.5).
+    /// Returns whether the opcode is a control frame's: Close, Ping or Pong (section 5.5).
     #[must_use]
     pub fn is_control(self) -> bool {
         self.bits() & 0x8 != 0
@@ -73,27 +73,28 @@ impl From<MessageKind> for Opcode {
     }
 }
 
-/// A frame's header.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // These are all the fields that the RFC has.
 pub struct Header {
-    /// The last frame of its message.
+    /// The frame is the last one of its message.
     pub fin: bool,
-    /// RSV1, RSV2 and RSV3 as the bits 4, 2 and 1.
+    /// The reserved bits: RSV1 is 4, RSV2 is 2, RSV3 is 1.
     pub rsv: u8,
-    /// What the frame carries.
+    /// The type of the frame.
     pub opcode: Opcode,
-    /// The masking key; clients must mask, servers must not (section 5.1).
+    /// The masking key. Clients must mask, servers must not (section 5.1).
     pub mask: Option<[u8; 4]>,
-    /// The payload's length in bytes.
+    /// The length of the payload in bytes.
     pub len: u64,
 }
 
 impl Header {
-    /// Reads a header from the front of `bytes`: the header and the bytes that it took, or `None`
-    /// when it takes more bytes to tell. Judges each byte as soon as it is there.
+    /// Reads a header from the front of `bytes`. Returns the header and its length in bytes, or
+    /// `None` if the header is incomplete. An incomplete header fails too, at its first wrong byte.
     ///
-    /// Reserved bits and masking are left to the caller: only it knows the extensions and the role.
+    /// The caller checks the reserved bits and the mask: they depend on the extensions that were
+    /// negotiated, and on who is the server.
     ///
     /// # Errors
     /// [`Violation::ReservedOpcode`], [`Violation::FragmentedControl`],
@@ -143,7 +144,7 @@ impl Header {
         Ok(Some((Self { fin, rsv, opcode, mask, len }, at)))
     }
 
-    /// Appends the header to `out`, the length in its shortest form.
+    /// Appends the header to `out`, with the length in its shortest form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let masked = if self.mask.is_some() { 0x80 } else { 0 };
         let first = u8::from(self.fin) << 7 | (self.rsv & 0x7) << 4 | self.opcode.bits();
@@ -182,7 +183,7 @@ pub fn decode_close(payload: &[u8]) -> Result<CloseFrame, Violation> {
     }
 }
 
-/// Writes the payload of a Close frame: two bytes of code, then the reason.
+/// Returns the payload of a Close frame: two bytes of code, then the reason.
 #[must_use]
 pub fn encode_close(close: &CloseFrame) -> Vec<u8> {
     let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);

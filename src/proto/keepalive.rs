@@ -1,9 +1,12 @@
 //! Keepalive: when to ping, and when to give the peer up. Time is an argument.
 //!
-//! A peer is dead when it is silent, and had the chance to answer: it must have read up to the ping.
-//! What stands in front of a ping, in the buffers of two systems, nobody says. But a peer that
-//! answers a ping has read all that was sent before it, so that it is what was sent since the last
-//! ping that was answered, at most. The peer is given the time to read that at [`PACE`].
+//! A peer is dead if it is silent although it had the chance to answer. It had the chance once it
+//! can have read everything up to the ping.
+//!
+//! Nobody knows how many bytes stand in front of a ping, in the buffers of two systems. But a peer
+//! that answers a ping has read all that was sent before it. So at most the bytes that were sent
+//! since the last ping that was answered can stand there. The peer is given the time to read those
+//! at [`PACE`].
 
 pub(crate) mod options;
 
@@ -11,54 +14,55 @@ use std::time::{Duration, Instant};
 
 pub(crate) use options::Keepalive;
 
-/// The slowest peer that is waited for, in bytes a second: what it must have read before it can
-/// answer a ping puts the end off by as much time as this takes.
+/// The pace of the slowest peer that is waited for, in bytes a second. The peer is given up later
+/// by the time that it takes, at this pace, to read what stands in front of the ping.
 pub const PACE: u64 = 64 * 1024;
 
-/// The most bytes that are taken to stand in front of a ping. The buffers of Linux hold 10 MiB (4 to
-/// send, 6 to receive) unless they are told to hold more.
+/// The maximum number of bytes that are assumed to stand in front of a ping. The buffers of Linux
+/// hold 10 MiB (4 to send, 6 to receive) unless they are told to hold more.
 const MOST_AHEAD: u64 = 16 << 20;
 
-/// What the driver must do now.
+/// An instruction to the driver of a [`Timer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Due {
-    /// Nothing before [`Timer::deadline`].
+    /// Do nothing before [`Timer::deadline`].
     Nothing,
     /// Send a Ping with this payload.
     Ping([u8; 8]),
-    /// The pong deadline has passed. Read once more without waiting: if nothing is there, the
-    /// peer is dead; if something is, it counts as life.
+    /// The deadline for the Pong has passed. Read once more without waiting. If nothing is there,
+    /// the peer is dead; if something is, report it with [`Timer::heard`].
     Dead,
 }
 
-/// The state of one connection's keepalive.
+/// The keepalive of one connection.
 #[derive(Clone, Debug)]
 pub struct Timer {
     config: Keepalive,
-    /// What the last ping said; before the first, the seed.
+    /// The payload of the last ping; before the first one, the seed.
     payload: u64,
-    /// When the last ping went out; before the first, when the connection opened.
+    /// When the last ping was sent; before the first one, when the connection opened.
     last: Instant,
-    /// A ping is out, and this is when the peer was last heard, or the ping itself.
+    /// When the peer was last heard, or when the ping was sent if that was later. `None` if no ping
+    /// waits for its Pong.
     silent_since: Option<Instant>,
     /// When the peer can have read up to the last ping.
     reached: Instant,
     /// How many bytes were sent before the last ping.
     position: u64,
-    /// How many of them the peer has read for certain: those before the last ping that it answered.
+    /// How many bytes the peer has read for certain: those before the last ping that it answered.
     read: u64,
     latency: Option<Duration>,
 }
 
 impl Timer {
-    /// Begins with the connection: the first ping is due one interval later.
+    /// Begins when the connection opens, at `now`. The first ping is due one interval later.
     ///
-    /// The payloads of the pings follow from the `seed`. A random one makes it unlikely that a ping
-    /// of the user's has the same payload, whose Pong would be taken for the answer.
+    /// The payloads of the pings count up from `seed`. With a random seed it is unlikely that the
+    /// user sends a ping with the same payload, whose Pong would be taken for the answer.
     #[must_use]
     pub fn new(config: Keepalive, now: Instant, seed: u64) -> Self {
-        // With an interval of zero a ping would be due at all times, with a timeout of zero the
+        // With an interval of zero a ping would be due at all times. With a timeout of zero the
         // peer would be dead before it can answer.
         let config = Keepalive {
             interval: config.interval.filter(|interval| !interval.is_zero()),
@@ -76,13 +80,13 @@ impl Timer {
         }
     }
 
-    /// When [`due`](Self::due) has something to say; `None` is never.
+    /// Returns when to call [`due`](Self::due) next; `None` is never.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.death().or_else(|| self.last.checked_add(self.config.interval?))
     }
 
-    /// What is due at `now`.
+    /// Returns what the driver must do at `now`.
     #[must_use]
     pub fn due(&mut self, now: Instant) -> Due {
         match self.deadline() {
@@ -99,16 +103,16 @@ impl Timer {
         Due::Ping(self.payload.to_be_bytes())
     }
 
-    /// The ping that was due is not on the wire before then, because something big is: its time
-    /// begins later.
+    /// Says that the ping that was due is not sent before `until`, because it waits behind a big
+    /// message. The pong timeout runs from then.
     pub fn postpone(&mut self, until: Instant) {
         self.last = self.last.max(until);
         self.heard(until);
     }
 
-    /// The ping that was due is with the system since `at`; `position` bytes were sent before it,
-    /// counted from the open connection on. The peer has the time to read those of them that it may
-    /// not have read.
+    /// Says that the ping that was due was handed to the system at `at`, and that `position` bytes
+    /// of this connection were sent before it. The pong timeout begins when the peer can have read
+    /// those that it may not have read yet.
     pub fn sent(&mut self, at: Instant, position: u64) {
         self.postpone(at);
         self.position = position;
@@ -116,21 +120,21 @@ impl Timer {
         self.reached = at.checked_add(Duration::from_millis(ahead * 1000 / PACE)).unwrap_or(at);
     }
 
-    /// Whether a ping is out that was not answered: only then [`heard`](Self::heard) matters.
+    /// Returns whether a ping waits for its Pong. Only then [`heard`](Self::heard) matters.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.silent_since.is_some()
     }
 
-    /// Bytes arrived, whatever they are; or the peer took bytes when the buffers were full, for
-    /// which it must have read some: the peer lives.
+    /// Says that the peer is alive: any bytes arrived, or the peer took bytes while the buffers
+    /// were full, for which it must have read some.
     pub fn heard(&mut self, now: Instant) {
         if let Some(since) = &mut self.silent_since {
             *since = now.max(*since);
         }
     }
 
-    /// A Pong arrived; one that answers the last ping gives the round-trip time.
+    /// Says that a Pong arrived. If it answers the last ping, it gives the round-trip time.
     pub fn pong(&mut self, payload: &[u8], now: Instant) {
         if self.silent_since.is_some() && payload == self.payload.to_be_bytes() {
             self.latency = Some(now.saturating_duration_since(self.last));
@@ -139,13 +143,13 @@ impl Timer {
         }
     }
 
-    /// The round-trip time of the last ping that was answered.
+    /// Returns the round-trip time of the last ping that was answered.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.latency
     }
 
-    /// When the silence after a ping has lasted too long.
+    /// Returns when the silence after a ping will have lasted too long.
     fn death(&self) -> Option<Instant> {
         self.silent_since?.max(self.reached).checked_add(self.config.timeout?)
     }

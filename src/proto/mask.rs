@@ -1,9 +1,9 @@
 //! Masking (RFC 6455 section 5.3): each byte of a client's payload is XORed with its key.
 
-/// Appends `payload`, masked, to `out`. `offset` is where in its frame the payload begins:
-/// the key goes on from there when a frame is written in pieces.
+/// Masks `payload` and appends it to `out`. `offset` is the position of `payload` in its frame: it
+/// is not 0 if the frame is written in several calls, and the key goes on from there.
 pub fn mask_into(out: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u64) {
-    // Copies and masks in one pass; eight bytes at a time is what the compiler makes vectors of.
+    // Copy and mask in one pass. The compiler makes vector instructions of eight bytes at a time.
     let mut key = key;
     key.rotate_left((offset % 4) as usize);
     let word = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);

@@ -1,27 +1,27 @@
-//! What is sent and received.
+//! Messages, owned and borrowed, and what else a receiver is told.
 
-/// The two kinds of message (RFC 6455 section 5.6).
+/// The kind of a message: text or binary (RFC 6455 section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // The RFC has two.
 pub enum MessageKind {
-    /// Text, which is UTF-8.
+    /// UTF-8 text.
     Text,
     /// Any bytes.
     Binary,
 }
 
-/// A message, owned. There are two kinds because the RFC has two (RFC 6455 section 5.6).
+/// An owned message, of one of the two kinds of RFC 6455 section 5.6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Message {
-    /// A text message; valid UTF-8 by its type.
+    /// A text message, which is valid UTF-8.
     Text(String),
     /// A binary message.
     Binary(Vec<u8>),
 }
 
 impl Message {
-    /// The bytes, of text its UTF-8.
+    /// Returns the payload as bytes; of text, its UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -30,7 +30,7 @@ impl Message {
         }
     }
 
-    /// The text; `None` of a binary message.
+    /// Returns the text; `None` for a binary message.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -39,7 +39,7 @@ impl Message {
         }
     }
 
-    /// The bytes, moved out.
+    /// Returns the payload as bytes, without a copy.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
@@ -153,7 +153,7 @@ impl From<&[u8]> for Message {
     }
 }
 
-/// A message, borrowed. Strings are text, bytes are binary.
+/// A borrowed message. A string converts to text, bytes to binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum MessageRef<'a> {
@@ -164,7 +164,7 @@ pub enum MessageRef<'a> {
 }
 
 impl<'a> MessageRef<'a> {
-    /// The bytes, of text its UTF-8.
+    /// Returns the payload as bytes; of text, its UTF-8.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
@@ -173,7 +173,7 @@ impl<'a> MessageRef<'a> {
         }
     }
 
-    /// The text; `None` of a binary message.
+    /// Returns the text; `None` for a binary message.
     #[must_use]
     pub fn as_text(self) -> Option<&'a str> {
         match self {
@@ -182,7 +182,7 @@ impl<'a> MessageRef<'a> {
         }
     }
 
-    /// Which kind it is.
+    /// Returns the kind of the message.
     #[must_use]
     pub fn kind(self) -> MessageKind {
         match self {
@@ -255,8 +255,8 @@ impl<'a> From<&'a Message> for MessageRef<'a> {
     }
 }
 
-/// What [`send`](crate::Sender::send) takes: strings, which are sent as text, and bytes, which are
-/// sent as binary; owned or borrowed. It cannot be implemented for other types.
+/// A value that [`send`](crate::Sender::send) takes. Strings are sent as text and bytes as binary,
+/// owned or borrowed. The trait cannot be implemented for other types.
 ///
 /// ```no_run
 /// # let ws = landline::connect("ws://localhost")?;
@@ -332,14 +332,14 @@ impl Sealed for Message {}
 impl Sealed for MessageRef<'_> {}
 impl<T: Sealed + ?Sized> Sealed for &T {}
 
-/// The next bytes of a message that is handed out in fragments. A frame comes as one fragment, or
-/// as several when it arrives in several reads.
+/// The next bytes of a message that is handed out in fragments. One frame gives one fragment, or
+/// several if it arrives in several reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fragment<'a> {
     /// The kind of the message.
     pub kind: MessageKind,
-    /// The bytes. Those of text are checked, but may end inside a code point.
+    /// The bytes. Text is checked, but a fragment of it may end inside a code point.
     pub data: &'a [u8],
     /// This is the first fragment of its message.
     pub first: bool,
@@ -347,8 +347,8 @@ pub struct Fragment<'a> {
     pub last: bool,
 }
 
-/// All that [`next_event`](crate::Receiver::next_event) tells, borrowed from the receive buffer.
-/// The closing handshake is not among it: it is the error [`Closed`](crate::Error::Closed).
+/// An event that [`next_event`](crate::Receiver::next_event) returns, borrowed from the receive
+/// buffer. The closing handshake is no event: it is the error [`Closed`](crate::Error::Closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -356,21 +356,21 @@ pub enum Event<'a> {
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
-    /// A text message that was not checked, only after
+    /// A text message that was not checked. Comes only with
     /// [`unchecked_text`](crate::Builder::unchecked_text).
     RawText(&'a [u8]),
-    /// A part of a message, only after [`fragments`](crate::Builder::fragments).
+    /// A part of a message. Comes only with [`fragments`](crate::Builder::fragments).
     Fragment(Fragment<'a>),
-    /// A Ping, at most 125 bytes. It is answered already, unless
+    /// A Ping of at most 125 bytes. It is answered already, unless
     /// [`auto_pong`](crate::Builder::auto_pong) is off.
     Ping(&'a [u8]),
-    /// A Pong, at most 125 bytes; those that answer keepalive pings too.
+    /// A Pong of at most 125 bytes. The answers to keepalive pings come too.
     Pong(&'a [u8]),
 }
 
 impl<'a> Event<'a> {
-    /// Returns the message, if this is a whole one; text that was not checked is binary.
-    /// `Message::from` copies it.
+    /// Returns the message if the event is a whole one; text that was not checked is binary.
+    /// `Message::from` makes an owned copy.
     ///
     /// ```no_run
     /// # use landline::Message;

@@ -10,27 +10,30 @@
 //!        | advance --> Found                                    ^
 //!        | message, fragment, control, close                    |
 //!        v                                                      |
-//!        +-- the driver owes: a Pong for a Ping, a Close for a Close, --+
-//!            a Close with Violation::close_code for a violation
+//!        +-- the driver answers: a Ping with a Pong, ---------->+
+//!            a Close with a Close, a Violation with a Close that has its close code
 //! ```
 //!
 //! What a driver must do after each verb:
 //!
-//! * [`recv::Decoder::advance`] says what it [`Found`](recv::Found): take it, and call again.
-//!   It says `None`: read into [`recv::Decoder::space`], call [`recv::Decoder::filled`], again.
-//! * A [`Message`](recv::Found::Message): take it with [`recv::Decoder::message`], which lends it, or
-//!   [`recv::Decoder::take_message`]. A [`Fragment`](recv::Found::Fragment): with
+//! * [`recv::Decoder::advance`] returned something [`Found`](recv::Found): take it, and call
+//!   `advance` again. It returned `None`: read into [`recv::Decoder::space`], call
+//!   [`recv::Decoder::filled`], and call `advance` again.
+//! * A [`Message`](recv::Found::Message): borrow it with [`recv::Decoder::message`], or own it with
+//!   [`recv::Decoder::take_message`]. A [`Fragment`](recv::Found::Fragment): borrow it with
 //!   [`recv::Decoder::fragment`]. What is not taken is dropped.
 //! * A [`Ping`](recv::Found::Ping): send a Pong with the payload that [`recv::Decoder::control`]
-//!   lends; the latest will do (section 5.5.3).
-//! * A [`Close`](recv::Found::Close): send a Close with the code of [`recv::Decoder::close`] unless
-//!   one was sent, then nothing.
-//! * A [`Violation`]: send a Close with its code unless one was sent, read nothing more.
+//!   lends. If several Pings wait for an answer, the latest is enough (section 5.5.3).
+//! * A [`Close`](recv::Found::Close): send a Close with the code of [`recv::Decoder::close`],
+//!   unless one was sent already. Send nothing after it.
+//! * A [`Violation`]: send a Close with its [code](Violation::close_code), unless one was sent
+//!   already. Read nothing more.
 //! * [`keepalive::Timer`]: ask [`due`](keepalive::Timer::due) at each
-//!   [`deadline`](keepalive::Timer::deadline); say when a ping was [`sent`](keepalive::Timer::sent).
-//! * With compression (`deflate`, RFC 7692): put `deflate::offer` into the request; tell the decoder
-//!   what was agreed on, `recv::Decoder::accept_deflate`; put the pieces of `deflate::compress::Compressor`
-//!   into frames of `send::Encoder::begin_compressed`.
+//!   [`deadline`](keepalive::Timer::deadline); report each ping with
+//!   [`sent`](keepalive::Timer::sent).
+//! * With compression (`deflate`, RFC 7692): put `deflate::offer` into the request; give the
+//!   decoder the parameters that were agreed on, with `recv::Decoder::accept_deflate`; send the
+//!   chunks of `deflate::compress::Compressor` in frames of `send::Encoder::begin_compressed`.
 //!
 //! This module is exempt from semantic versioning until 1.0. Types that the rest of the crate shows
 //! too, such as [`Message`](crate::Message) and [`Violation`], are not in it but at their stable

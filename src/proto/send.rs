@@ -6,19 +6,19 @@ use super::close::CloseFrame;
 use super::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, encode_close};
 use super::mask::mask_into;
 
-/// Why a frame was not written; nothing was appended.
+/// The reason why a frame was not written. Nothing was appended then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// A Close frame was sent; nothing may follow it (RFC 6455 section 5.5.1).
+    /// A Close frame was written before; nothing may follow it (RFC 6455 section 5.5.1).
     AfterClose,
-    /// A control payload of more than 125 bytes (section 5.5).
+    /// The payload of a control frame is longer than 125 bytes (section 5.5).
     ControlTooLong,
-    /// A Close frame that must not be sent: [`CloseFrame::is_sendable`].
+    /// The Close frame must not be sent: see [`CloseFrame::is_sendable`].
     InvalidClose,
-    /// There are no random bytes for a masking key.
+    /// The source of random bytes failed, so there is no masking key.
     NoRandom,
-    /// The compressor failed. zlib has no reason to.
+    /// The compressor failed, which zlib has no reason to do.
     NotCompressed,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Refused {
         f.write_str(match self {
             Self::AfterClose => "nothing may follow a Close frame",
             Self::ControlTooLong => "a control payload may have at most 125 bytes",
-            Self::InvalidClose => "a close code that must not be sent, or too long a reason",
+            Self::InvalidClose => "the close code must not be sent, or the reason is too long",
             Self::NoRandom => "the operating system gave no random bytes",
             Self::NotCompressed => "the message could not be compressed",
         })
@@ -36,20 +36,20 @@ impl fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// Fills a slice with unpredictable bytes, or says that it cannot.
+/// Fills a slice with unpredictable bytes, or fails with [`Refused::NoRandom`].
 pub type Fill = Box<dyn FnMut(&mut [u8]) -> Result<(), Refused> + Send>;
 
-/// Masking keys: fresh for each frame, and not to be guessed (RFC 6455 section 5.3).
+/// Makes the masking keys: a new one for each frame, which nobody can guess (RFC 6455 section 5.3).
 pub struct MaskKeys {
     fill: Fill,
-    /// So that not each frame is a system call. After `fork` both processes have the same pool:
-    /// do not use one connection in both.
+    /// Random bytes for many keys, because a system call for each frame would be slow. After `fork`
+    /// both processes have the same pool: do not use one connection in both.
     pool: [u8; 512],
     used: usize,
 }
 
 impl MaskKeys {
-    /// Keys from a source of random bytes; in tests, from anything.
+    /// Makes keys of the bytes that `fill` gives. They must be unpredictable, except in tests.
     pub fn new(fill: impl FnMut(&mut [u8]) -> Result<(), Refused> + Send + 'static) -> Self {
         Self { fill: Box::new(fill), pool: [0; 512], used: 512 }
     }
@@ -72,14 +72,41 @@ impl fmt::Debug for MaskKeys {
     }
 }
 
-/// The sending half of a client, without I/O: writes masked frames into a buffer of the caller's.
+/// The sending half of a client, without I/O: writes masked frames into a buffer of the caller.
+///
+/// # Examples
+///
+/// A text message in two fragments, then the Close frame. The masking key is zero here, so that the
+/// bytes can be read; a real one comes from a source of random bytes.
+///
+/// ```
+/// use landline::CloseFrame;
+/// use landline::proto::frame::Opcode;
+/// use landline::proto::send::{Encoder, MaskKeys};
+///
+/// # fn main() -> Result<(), landline::proto::send::Refused> {
+/// let mut encoder = Encoder::new(MaskKeys::new(|bytes| {
+///     bytes.fill(0);
+///     Ok(())
+/// }));
+/// let mut out = Vec::new();
+/// encoder.begin(Opcode::Text, false, 3, &mut out)?.append(b"Hel", &mut out);
+/// encoder.begin(Opcode::Continuation, true, 2, &mut out)?.append(b"lo", &mut out);
+/// assert_eq!(out, b"\x01\x83\0\0\0\0Hel\x80\x82\0\0\0\0lo");
+///
+/// out.clear();
+/// encoder.close(&CloseFrame::from((1000, "bye")), &mut out)?;
+/// assert_eq!(out, b"\x88\x85\0\0\0\0\x03\xe8bye");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Encoder {
     keys: MaskKeys,
     closed: bool,
 }
 
-/// A frame whose header is written, and whose payload follows in pieces.
+/// A frame whose header is written. Its payload follows, in one or several calls.
 #[derive(Debug)]
 #[must_use]
 pub struct Body {
@@ -88,24 +115,24 @@ pub struct Body {
 }
 
 impl Encoder {
-    /// An encoder that has sent nothing.
+    /// Makes an encoder that has written nothing.
     #[must_use]
     pub fn new(keys: MaskKeys) -> Self {
         Self { keys, closed: false }
     }
 
-    /// Whether a Close frame was written.
+    /// Returns whether a Close frame was written.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Appends a frame's header to `out`; the payload, of exactly `len` bytes, goes through
+    /// Appends the header of a frame to `out`. Append the payload, exactly `len` bytes, with
     /// [`Body::append`]. The caller keeps the order of fragments (section 5.4).
     ///
     /// # Errors
     /// [`Refused::AfterClose`], [`Refused::NoRandom`]; [`Refused::ControlTooLong`] for a control
-    /// frame of more than 125 bytes or without `fin`.
+    /// frame that has more than 125 bytes, or is not `fin`.
     pub fn begin(
         &mut self,
         opcode: Opcode,
@@ -116,11 +143,11 @@ impl Encoder {
         self.begin_frame(opcode, fin, false, len, out)
     }
 
-    /// As [`begin`](Self::begin), for a frame of a compressed message (RFC 7692 section 6): the first
-    /// one, whose opcode is Text or Binary, has RSV1.
+    /// Appends the header of a frame as [`begin`](Self::begin) does, for a compressed message (RFC
+    /// 7692 section 6): its first frame, whose opcode is Text or Binary, has RSV1.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin).
+    /// The same as [`begin`](Self::begin).
     #[cfg(feature = "deflate")]
     pub fn begin_compressed(
         &mut self,
@@ -132,7 +159,7 @@ impl Encoder {
         self.begin_frame(opcode, fin, true, len, out)
     }
 
-    /// Does what [`begin`](Self::begin) does, or `begin_compressed`.
+    /// Does what `begin_compressed` does if `compressed`, else what [`begin`](Self::begin) does.
     pub(crate) fn begin_frame(
         &mut self,
         opcode: Opcode,
@@ -169,10 +196,10 @@ impl Encoder {
         Ok(())
     }
 
-    /// Appends the Close frame to `out`; it is the last.
+    /// Appends the Close frame to `out`. No frame may follow it.
     ///
     /// # Errors
-    /// Also [`Refused::InvalidClose`].
+    /// [`Refused::AfterClose`], [`Refused::NoRandom`], [`Refused::InvalidClose`].
     pub fn close(&mut self, close: &CloseFrame, out: &mut Vec<u8>) -> Result<(), Refused> {
         if !close.is_sendable() {
             return Err(Refused::InvalidClose);
@@ -182,7 +209,7 @@ impl Encoder {
 }
 
 impl Body {
-    /// Appends the next bytes of the payload, masked, to `out`.
+    /// Masks the next bytes of the payload, and appends them to `out`.
     pub fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         mask_into(out, payload, self.key, self.at);
         self.at += payload.len() as u64;

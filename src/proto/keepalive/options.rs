@@ -2,8 +2,7 @@
 
 use core::time::Duration;
 
-/// When to ping, and when a silent peer is given up. `None` switches a part off, and zero does so
-/// too.
+/// When to ping, and when to give the peer up. `None` and zero switch a part off.
 ///
 /// Keepalive runs while some thread is inside `recv` or another method that receives.
 ///
@@ -23,14 +22,14 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Users write it down, with both its fields.
 pub struct Keepalive {
-    /// From the open connection, or from one ping, to the next ping. Default 20 s; `None` and zero
-    /// send none.
+    /// The time from the opening of the connection to the first ping, and from one ping to the
+    /// next. Default 20 s; with `None` or zero no pings are sent.
     pub interval: Option<Duration>,
-    /// How long the peer may stay silent after a ping, from when it can have read up to the ping.
-    /// Default 20 s; `None` and zero never give it up.
+    /// How long the peer may stay silent after a ping, counted from when it can have read up to the
+    /// ping. Default 20 s; with `None` or zero the peer is never given up.
     ///
-    /// What was sent since the last ping that was answered may stand in front of the ping. For each
-    /// 64 KiB of it the peer has a second more, for 256 s at most.
+    /// The bytes that were sent since the last ping that was answered may stand in front of the
+    /// ping. For each 64 KiB of them the peer has one more second, at most 256 s.
     pub timeout: Option<Duration>,
 }
 
@@ -51,7 +50,7 @@ impl Keepalive {
         Self { interval: interval.into(), timeout: timeout.into() }
     }
 
-    /// No pings, and no limit on silence. For a peer that does not answer pings, or ends the
-    /// connection at one.
+    /// Sends no pings, and sets no limit on silence. For a peer that does not answer pings, or that
+    /// ends the connection when it gets one.
     pub const OFF: Self = Self { interval: None, timeout: None };
 }

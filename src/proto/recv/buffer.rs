@@ -1,25 +1,28 @@
-//! The receive buffer: what has arrived and was not handed out.
+//! The receive buffer: bytes that have arrived, and were not taken yet.
 
 use super::{LARGE_BUFFER, SMALL_BUFFER};
 
-/// Bytes go in at the end and come out at the front.
+/// A buffer that takes bytes at its end, and gives them at its front.
 #[derive(Debug, Default)]
 pub(super) struct RecvBuffer {
-    /// Initialised as a whole; what is received and not consumed is `start..end`.
+    /// The memory, all of it initialised. The bytes that are received and not consumed are at
+    /// `start..end`.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
     /// How many bytes at the front are lent out until the next [`release`](Self::release).
     lent: usize,
-    /// The payload of the last data frame is, or was, read straight to its message. The next one
-    /// likely will be: little is read before its header is known, so that little is copied.
+    /// The last data frame was large, and its payload is read directly into its message. Another
+    /// large one is likely to follow: until its header is known, only a little is read into this
+    /// buffer, so that only a little must be copied.
     bulk: bool,
 }
 
 impl RecvBuffer {
-    /// Returns where the next bytes go; never empty. It may move what is buffered.
+    /// Returns the space for the next bytes, which is never empty. The call may move what is
+    /// buffered.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        // The last read filled all the space: the next one gets more.
+        // If the last read filled all the space, the next one gets more.
         let full = self.end == self.bytes.len() && !self.bulk;
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -34,16 +37,16 @@ impl RecvBuffer {
         &mut self.bytes[self.end..most]
     }
 
-    /// Says that the first `len` bytes of the last [`space`](Self::space) are received.
+    /// Says that bytes were received into the first `len` bytes of the last [`space`](Self::space).
     ///
     /// # Panics
-    /// If `len` is more than there was space.
+    /// If `len` is more than the length of that space.
     pub(super) fn filled(&mut self, len: usize) {
         assert!(len <= self.bytes.len() - self.end, "more bytes than there was space for");
         self.end += len;
     }
 
-    /// Returns what is received and not consumed, with what is lent out at its front.
+    /// Returns the bytes that are received and not consumed. Those that are lent out are the first.
     pub(super) fn received(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -58,33 +61,33 @@ impl RecvBuffer {
         self.start += len;
     }
 
-    /// Moves past all that is received.
+    /// Moves past all bytes that are received.
     pub(super) fn consume_all(&mut self) {
         self.start = self.end;
     }
 
-    /// Lends the first `len` bytes out: the next [`release`](Self::release) moves past them.
+    /// Lends the first `len` bytes. The next [`release`](Self::release) moves past them.
     pub(super) fn lend(&mut self, len: usize) -> &[u8] {
         self.lent = len;
         &self.bytes[self.start..][..len]
     }
 
-    /// Moves past what was lent out.
+    /// Moves past the bytes that were lent out.
     pub(super) fn release(&mut self) {
         self.start += core::mem::take(&mut self.lent);
     }
 
-    /// Says whether payloads are read straight to their messages, not to the buffer.
+    /// Sets whether payloads are read directly into their messages, not into the buffer.
     pub(super) fn set_bulk(&mut self, bulk: bool) {
         self.bulk = bulk;
     }
 
-    /// Returns whether payloads are read straight to their messages.
+    /// Returns whether payloads are read directly into their messages.
     pub(super) fn is_bulk(&self) -> bool {
         self.bulk
     }
 
-    /// Gives back the memory that an idle connection does not need. What is received stays.
+    /// Frees the memory that an idle connection does not need. Received bytes stay.
     pub(super) fn shrink(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);

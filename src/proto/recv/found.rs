@@ -1,4 +1,4 @@
-//! What a decoder finds, and how it is asked to hand out messages.
+//! The types for what a decoder finds, and for how it hands out messages.
 
 use crate::proto::message::MessageKind;
 
@@ -6,20 +6,20 @@ use crate::proto::message::MessageKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Delivery {
-    /// Whole, when its last byte is there.
+    /// Whole, as soon as its last byte is there.
     Whole,
-    /// In fragments, as its bytes arrive; memory stays constant.
+    /// In fragments, as its bytes arrive. Memory stays constant.
     Fragments,
 }
 
-/// What [`Decoder::advance`](super::Decoder::advance) found. Each has one method of the decoder
-/// that takes it; a message has two. Every `len` is the length of the payload in bytes; of a
-/// compressed message, the length of what came out.
+/// A find of [`Decoder::advance`](super::Decoder::advance). For each kind, the decoder has one
+/// method that takes it; for a message it has two. Every `len` is the length of the payload in
+/// bytes; if the message is compressed, the length after decompression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // RFC 6455 has no more. A driver must deal with each.
 pub enum Found {
     /// A whole message: [`message`](super::Decoder::message) lends it,
-    /// [`take_message`](super::Decoder::take_message) gives it away.
+    /// [`take_message`](super::Decoder::take_message) returns it owned.
     Message {
         /// Text or binary.
         kind: MessageKind,
@@ -48,7 +48,7 @@ pub enum Found {
         /// The length of the payload, at most 125.
         len: usize,
     },
-    /// The Close frame: [`close`](super::Decoder::close) gives it away. What comes after it is not
+    /// The Close frame: [`close`](super::Decoder::close) returns it. Nothing that comes after it is
     /// read (section 5.5.1).
     Close {
         /// The length of the payload, at most 125.

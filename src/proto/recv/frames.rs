@@ -1,4 +1,4 @@
-//! What the bytes that are there mean: frames, and the messages that they make.
+//! Reads frames from the buffer, and makes messages of them.
 
 use super::{BULK, Decoder, Delivery, Found, LARGE_BUFFER};
 use crate::proto::error::Violation;
@@ -12,29 +12,29 @@ pub(super) struct OpenFrame {
     pub(super) left: u64,
 }
 
-/// A message of which a frame has begun.
+/// A message whose first frame has begun, and whose last one has not ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenMessage {
     pub(super) kind: MessageKind,
     pub(super) delivery: Delivery,
-    /// Its payload is compressed (RFC 7692 section 6.2).
+    /// The payload is compressed (RFC 7692 section 6.2).
     pub(super) compressed: bool,
-    /// Bytes of it; of a compressed one, those that came out.
+    /// The length of the message so far, in bytes; of a compressed one, after decompression.
     pub(super) size: u64,
-    /// Bytes of its frames' payloads.
+    /// The length of the payloads of its frames so far, in bytes.
     pub(super) wire: u64,
     pub(super) fragments: u32,
     /// Empty fragments in a row.
     pub(super) empty: u32,
-    /// Something of it was handed out or set aside already.
+    /// Some bytes were handed out or gathered already, so the message cannot be lent in place.
     pub(super) begun: bool,
 }
 
 impl Decoder {
-    /// Goes on until something is found, or all that is there is read.
+    /// Reads until something is found, or until the buffer has no more.
     pub(super) fn scan(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
         loop {
-            // Section 5.5.1: after a Close frame there is nothing more to read.
+            // Section 5.5.1: nothing may follow a Close frame.
             if self.closed {
                 self.buffer.consume_all();
                 return Ok(None);
@@ -58,12 +58,12 @@ impl Decoder {
         }
     }
 
-    /// The next header, judged byte by byte in the order of the bytes, so that how they are cut
-    /// cannot change the verdict.
+    /// Reads the next header. The bytes are checked one by one, in their order, so that the result
+    /// does not depend on how they were cut.
     fn header(&self) -> Result<Option<(Header, usize)>, Violation> {
         let bytes = self.buffer.received();
         let Some(&first) = bytes.first() else { return Ok(None) };
-        // Section 5.2: MUST be 0 unless an extension is negotiated.
+        // Section 5.2: reserved bits MUST be 0 unless an extension is negotiated.
         if first & 0x70 != 0 && !self.is_compressed(first) {
             return Err(Violation::ReservedBits);
         }
@@ -85,7 +85,8 @@ impl Decoder {
         Header::decode(bytes)
     }
 
-    /// RFC 7692 section 6: RSV1, and RSV1 alone, on the first frame of a data message.
+    /// Returns whether the first byte of a header begins a compressed message: RSV1, and no other
+    /// reserved bit, is set on the first frame of a data message (RFC 7692 section 6).
     fn is_compressed(&self, first: u8) -> bool {
         let accepted = self.inflater.is_some();
         let opcode = Opcode::from_bits(first & 0x0F);
@@ -113,7 +114,7 @@ impl Decoder {
         Ok(Some(found))
     }
 
-    /// Begins a data frame: the limits are checked on the header, before any memory is taken.
+    /// Begins a data frame. Checks the limits on the header, before any memory is taken.
     fn open(&mut self, header: Header, delivery: Delivery) -> Result<(), Violation> {
         let mut message = self.message.unwrap_or_else(|| OpenMessage {
             kind: if header.opcode == Opcode::Text {
@@ -132,8 +133,9 @@ impl Decoder {
         let over = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value > limit);
         message.wire = message.wire.saturating_add(header.len);
         let wire_limit = if message.compressed {
-            // Blocks that nothing comes out of must end somewhere; the worst that zlib makes of
-            // bytes that do not compress is a seventh more, and each fragment may be flushed.
+            // Blocks without any output must not go on for ever, so compressed bytes are limited
+            // too. Bytes that do not compress grow by a seventh at worst with zlib, and each
+            // fragment may end with a flush.
             let flushed = 16 * u64::from(message.fragments);
             let more = |limit: u64| limit.saturating_add(limit / 4 + 1024 + flushed);
             self.limits.max_message_size.map(more)
@@ -174,9 +176,9 @@ impl Decoder {
         let len = self.arrived(frame);
         let whole = len as u64 == frame.left;
         if !message.begun && whole && frame.fin {
-            // The usual case: all of it is in the buffer, to be lent from there.
+            // The usual case: the buffer has the whole message, which is lent from there.
             (self.frame, self.message) = (None, None);
-            // A big message that was lent out stays for the next big one; this is not one.
+            // The memory of a big message is kept for the next big one. This message is small.
             if self.binary.capacity() > LARGE_BUFFER {
                 self.binary = Vec::new();
             }
@@ -213,7 +215,7 @@ impl Decoder {
         Ok(Some(Found::Message { kind, len }))
     }
 
-    /// Hands out what has arrived of the frame, if that is anything.
+    /// Finds a fragment with the bytes of the frame that have arrived, if there are any.
     fn hand_out(
         &mut self,
         mut frame: OpenFrame,
@@ -239,16 +241,17 @@ impl Decoder {
         Ok(found.then_some(Found::Fragment { kind, len, first, last }))
     }
 
-    /// How many bytes of the frame's payload are in the buffer.
+    /// Returns how many bytes of the frame's payload are in the buffer.
     pub(super) fn arrived(&self, frame: OpenFrame) -> usize {
         let buffered = self.buffer.received().len();
         usize::try_from(frame.left).map_or(buffered, |left| left.min(buffered))
     }
 }
 
-/// Makes room for more of a frame after `data` bytes, at least for the `least` that come next: as
-/// much again as there is, at least a buffer, at most what the frame still has. So memory follows
-/// the bytes that came, and never the length that was claimed.
+/// Makes room in `bytes` for at least the next `least` bytes of a frame, after `data` bytes that
+/// are there already. If there is too little room, `data` more bytes are reserved: at least
+/// [`LARGE_BUFFER`], at most `left`, what the frame still has. So memory follows the bytes that
+/// came, and never the length that the peer claimed.
 pub(super) fn reserve(
     bytes: &mut Vec<u8>,
     data: usize,
@@ -260,7 +263,7 @@ pub(super) fn reserve(
     }
     let left = usize::try_from(left).unwrap_or(usize::MAX);
     let more = left.min(data.max(LARGE_BUFFER));
-    // Of what is in `bytes`, some may be space.
+    // Some of `bytes` may be space, which counts as room.
     let more = more - (bytes.len() - data).min(more);
     bytes.try_reserve(more).map_err(|_| Violation::OutOfMemory)
 }

@@ -1,11 +1,11 @@
 //! Receiving: bytes in, messages and control frames out.
 //!
-//! What the driver does: put bytes into [`Decoder::space`] and say how many with
-//! [`Decoder::filled`]; call [`Decoder::advance`] until it says `None`, and take what it
-//! [`Found`] before the next call. How the bytes are cut makes no difference.
+//! The driver puts bytes into [`Decoder::space`], and says with [`Decoder::filled`] how many. Then
+//! it calls [`Decoder::advance`] until that returns `None`, and takes what was [`Found`] before the
+//! next call. It makes no difference how the bytes are cut.
 //!
-//! `buffer` holds the bytes, `frames` reads what is in it, `inflate` does so for compressed
-//! messages.
+//! `buffer` holds the bytes, `frames` makes messages of them, `inflate` does so if the messages are
+//! compressed.
 
 mod buffer;
 mod found;
@@ -23,27 +23,30 @@ use super::utf8::Utf8;
 use buffer::RecvBuffer;
 use frames::{OpenFrame, OpenMessage, reserve};
 
-/// The buffer of an idle connection, in bytes.
+/// The size of the buffer of an idle connection, in bytes.
 const SMALL_BUFFER: usize = 4 * 1024;
-/// The buffer of a busy one, and the most that is reserved ahead of the bytes that arrive.
+/// The size of the buffer of a busy connection, in bytes, and the most memory that is reserved
+/// ahead of the bytes that arrive.
 const LARGE_BUFFER: usize = 64 * 1024;
-/// Payloads of this size and more are read straight to where their message is gathered, in bytes.
+/// Payloads of at least this size, in bytes, are read directly into their message.
 const BULK: usize = 16 * 1024;
 
-// An incomplete header or control frame is all that ever stays in the buffer between two reads.
+// Between two reads, nothing but an incomplete header or control frame stays in the buffer.
 const _: () = assert!(SMALL_BUFFER > MAX_HEADER + MAX_CONTROL_PAYLOAD);
 
 /// How much a peer may send. `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a message, all its fragments together. Default 64 MiB.
+    /// The maximum size of a message in bytes, all its fragments together. Default 64 MiB.
     pub max_message_size: Option<u64>,
-    /// Bytes of a data frame's payload. Default `None`: what is left of `max_message_size`.
+    /// The maximum size of a data frame's payload in bytes. Default `None`: a frame may have what
+    /// is left of `max_message_size`.
     pub max_frame_size: Option<u64>,
-    /// Frames of a message. Default 131,072: a legal 4 MiB in fragments of 64 bytes is half of that.
+    /// The maximum number of frames of a message. Default 131,072: a legal 4 MiB in fragments of 64
+    /// bytes is half of that.
     pub max_fragments: Option<u32>,
-    /// Empty fragments in a row that do not end their message. Default 1,024.
+    /// The maximum number of empty fragments in a row that do not end their message. Default 1,024.
     pub max_empty_fragments: Option<u32>,
 }
 
@@ -58,7 +61,38 @@ impl Default for Limits {
     }
 }
 
-/// The receiving half of a client, without I/O.
+/// The receiving half of a client, without I/O: turns bytes into messages and control frames.
+///
+/// # Examples
+///
+/// A program, or a fuzzer, that has bytes and wants to know what they mean:
+///
+/// ```
+/// use landline::error::Violation;
+/// use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+///
+/// fn read(mut bytes: &[u8]) -> Result<(), Violation> {
+///     let mut decoder = Decoder::new(Limits::default());
+///     while !bytes.is_empty() {
+///         let taken = decoder.feed(bytes);
+///         bytes = &bytes[taken..];
+///         while let Some(found) = decoder.advance(Delivery::Whole)? {
+///             match found {
+///                 Found::Message { .. } => println!("{:?}", decoder.message()?),
+///                 Found::Ping { .. } => println!("answer with {:?}", decoder.control()),
+///                 Found::Close { .. } => println!("closed: {}", decoder.close()),
+///                 // A Pong; a fragment comes with `Delivery::Fragments` only.
+///                 Found::Pong { .. } | Found::Fragment { .. } => {}
+///             }
+///         }
+///     }
+///     Ok(())
+/// }
+///
+/// assert_eq!(read(b"\x81\x05Hello\x89\x00\x88\x02\x03\xe8"), Ok(()));
+/// // The text is not UTF-8.
+/// assert_eq!(read(b"\x81\x01\xff"), Err(Violation::InvalidUtf8));
+/// ```
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
@@ -74,14 +108,14 @@ pub struct Decoder {
     message: Option<OpenMessage>,
     inflater: Option<inflate::Inflater>,
     utf8: Utf8,
-    /// The open message as far as it has arrived, when it is not simply in the buffer.
+    /// The bytes of the open message that have arrived, if they are not simply in the buffer.
     text: String,
     binary: Vec<u8>,
-    /// How many bytes at the end of `binary` are space, not data.
+    /// How many bytes at the end of `binary` are space to read into, not data.
     space: usize,
-    /// What was found and not taken.
+    /// The last find, if it was not taken.
     found: Option<Found>,
-    /// The payload of what was found is in `text` or `binary`, not at the front of the buffer.
+    /// The payload of the last find is in `text` or `binary`, not at the front of the buffer.
     gathered: bool,
     /// The Close frame that was found and not taken.
     close: CloseFrame,
@@ -90,7 +124,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the start of the first frame.
+    /// Makes a decoder that waits for the first byte of the first frame.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let limit = [limits.max_message_size, limits.max_frame_size].into_iter().flatten().min();
@@ -117,13 +151,13 @@ impl Decoder {
         }
     }
 
-    /// Hands text over as bytes, without looking whether it is UTF-8.
+    /// Stops the check that text is UTF-8. Text messages are then lent as binary ones.
     pub fn leave_text_unchecked(&mut self) {
         self.unchecked_text = true;
     }
 
-    /// Returns where the next bytes go; never empty. It may move what is buffered, but nothing is
-    /// lost: what was found and not taken stays.
+    /// Returns the space for the next bytes, which is never empty. The call may move what is
+    /// buffered, but loses nothing: a find that was not taken stays.
     pub fn space(&mut self) -> &mut [u8] {
         self.release();
         self.reserve_in_message();
@@ -134,15 +168,15 @@ impl Decoder {
         self.buffer.space()
     }
 
-    /// Says that the first `len` bytes of the last [`space`](Self::space) are received.
+    /// Says that bytes were received into the first `len` bytes of the last [`space`](Self::space).
     ///
     /// # Panics
-    /// If `len` is more than there was space.
+    /// If `len` is more than the length of that space.
     pub fn filled(&mut self, len: usize) {
         match &mut self.frame {
             Some(frame) if self.space > 0 => {
                 assert!(len <= self.space, "more bytes than there was space for");
-                // It was never more than the frame has left, so it is used up with the frame.
+                // The space never exceeds what is left of the frame, so both end together.
                 self.space -= len;
                 frame.left -= len as u64;
             }
@@ -150,7 +184,7 @@ impl Decoder {
         }
     }
 
-    /// Copies as many of `bytes` as there is space for, and says how many that are.
+    /// Copies as many of `bytes` into the [`space`](Self::space) as fit, and returns how many.
     pub fn feed(&mut self, bytes: &[u8]) -> usize {
         let space = self.space();
         let len = bytes.len().min(space.len());
@@ -159,15 +193,15 @@ impl Decoder {
         len
     }
 
-    /// Looks for what comes next, and says what it found; `None` when it needs more bytes. A
+    /// Looks for what comes next, and returns what it found; `None` if it needs more bytes. A
     /// message that begins now is handed out as `delivery` says; one that has begun goes on as it
     /// began.
     ///
-    /// Take what was found before the next call, which drops it. The methods that take give
-    /// something empty when there is nothing of their sort to take.
+    /// Take what was found before the next call, which drops it. The methods that take a find
+    /// return something empty if there is no find of their kind.
     ///
     /// # Errors
-    /// The first [`Violation`], and the same one ever after.
+    /// The first [`Violation`]. Every later call returns the same one.
     #[inline]
     pub fn advance(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
         if self.is_between && delivery == Delivery::Whole {
@@ -184,7 +218,7 @@ impl Decoder {
     /// message is an empty binary one.
     ///
     /// # Errors
-    /// [`Violation::InvalidUtf8`]: a text that arrived in one read is checked here.
+    /// [`Violation::InvalidUtf8`]: a text that lies in the buffer as a whole is checked here.
     pub fn message(&mut self) -> Result<MessageRef<'_>, Violation> {
         let Some(Found::Message { kind, len }) = self.found else {
             return Ok(MessageRef::Binary(&[]));
@@ -211,16 +245,17 @@ impl Decoder {
         }
     }
 
-    /// Takes the [`Found::Message`] as [`message`](Self::message) does, but gives it away.
+    /// Takes the [`Found::Message`] as [`message`](Self::message) does, and returns it owned.
     ///
     /// # Errors
-    /// As [`message`](Self::message).
+    /// The same as [`message`](Self::message).
     pub fn take_message(&mut self) -> Result<Message, Violation> {
         let Some(Found::Message { kind, len }) = self.found.filter(|_| self.gathered) else {
             return self.message().map(Message::from);
         };
         self.found = None;
-        // A small one is copied: the buffer is for the next one, and may be a big one's.
+        // A small message is copied. Its memory stays for the next message, and may be large: it
+        // may be that of a big message before.
         let is_small = |room| len <= SMALL_BUFFER || room > 4 * len + LARGE_BUFFER;
         let (text, binary) = (&mut self.text, &mut self.binary);
         Ok(if kind == MessageKind::Text && !self.unchecked_text {
@@ -317,7 +352,7 @@ impl Decoder {
         nothing_is_open && nothing_is_kept && has_no_limit && !self.buffer.is_bulk()
     }
 
-    /// Drops what was found and not taken.
+    /// Drops the find that was not taken.
     fn skip(&mut self) {
         match self.found.take() {
             Some(
@@ -332,8 +367,8 @@ impl Decoder {
         }
     }
 
-    /// Gathers the message that has begun no longer: what has arrived of it is forgotten, and the
-    /// rest is handed out in fragments.
+    /// Stops gathering the message that has begun: what has arrived of it is dropped, and the rest
+    /// is handed out in fragments.
     pub fn stop_gathering(&mut self) {
         if let Some(message) = &mut self.message {
             if message.delivery == Delivery::Whole {
@@ -346,7 +381,7 @@ impl Decoder {
         }
     }
 
-    /// Gives back the memory that an idle connection does not need. What is received stays.
+    /// Frees the memory that an idle connection does not need. Received bytes stay.
     pub fn shrink(&mut self) {
         self.release();
         self.buffer.shrink();
@@ -359,7 +394,7 @@ impl Decoder {
         }
     }
 
-    /// Forgets what was lent out.
+    /// Drops what was lent out.
     fn release(&mut self) {
         self.buffer.release();
         if self.message.is_none() && self.found.is_none() && self.space == 0 {
@@ -368,14 +403,15 @@ impl Decoder {
         }
     }
 
-    /// Makes space in the message for a big payload.
+    /// Makes space in `binary` to read a big payload into, if the open frame has one.
     fn reserve_in_message(&mut self) {
         let Some(frame) = self.frame else { return };
-        // A little that is left comes with the next header, unless there is space already.
+        // A short rest of the payload is read together with the next header, unless there is space
+        // for it already.
         let big = self.buffer.is_bulk() && (self.space > 0 || frame.left > SMALL_BUFFER as u64);
         if big && self.buffer.received().is_empty() {
-            // Space that a short read left over is used, so that nothing is zeroed twice; but a
-            // read is worth its system call.
+            // Space that a short read left over is used, so that nothing is zeroed twice. But too
+            // little space is not worth a system call.
             let data = self.binary.len() - self.space;
             let most =
                 usize::try_from(frame.left).map_or(LARGE_BUFFER, |left| left.min(LARGE_BUFFER));
@@ -383,9 +419,9 @@ impl Decoder {
             if self.space >= least {
                 return;
             }
-            // Room that there is comes before more memory.
+            // Room that `binary` has already is used before more is reserved.
             if reserve(&mut self.binary, data, least, frame.left).is_err() {
-                return; // `gather` will say so when the bytes are there.
+                return; // `gather` fails with it when the bytes are there.
             }
             self.space = most.min(self.binary.capacity() - data);
             self.binary.resize(data + self.space, 0);
