@@ -560,3 +560,74 @@ mod delivery {
         decoder.filled(len + 1);
     }
 }
+
+mod what_the_values_say {
+    use landline::proto::message::{AsMessage, Event, Message, MessageKind, MessageRef};
+    use landline::proto::recv::{Decoder, Delivery, Limits};
+
+    #[test]
+    fn an_event_has_a_message_only_if_it_is_a_whole_one() {
+        let text = Some(MessageRef::Text("é"));
+        let binary = Some(MessageRef::Binary(b"\xff"));
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.feed(b"\x02\x01\xff");
+        assert!(decoder.advance(Delivery::Fragments).unwrap().is_some());
+        for (event, message) in [
+            (Event::Text("é"), text),
+            (Event::Binary(b"\xff"), binary),
+            (Event::RawText(b"\xff"), binary),
+            (Event::Fragment(decoder.fragment()), None),
+            (Event::Ping(b"\xff"), None),
+            (Event::Pong(b"\xff"), None),
+        ] {
+            assert_eq!(event.message(), message, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn strings_become_text_and_bytes_become_binary_owned_or_borrowed() {
+        let (string, bytes) = ("é".to_owned(), vec![0xc3, 0xa9]);
+        for text in [
+            Message::from("é"),
+            Message::from(&string),
+            Message::from(string.clone()),
+            Message::from(MessageRef::Text("é")),
+            Message::from(&Message::Text("é".into())),
+        ] {
+            assert_eq!((text.as_text(), text.as_bytes()), (Some("é"), &bytes[..]));
+            assert_eq!(MessageRef::from(&text), MessageRef::Text("é"));
+            assert_eq!(text.clone().into_bytes(), bytes);
+            assert_eq!((&text).as_message(), MessageRef::Text("é"));
+        }
+        for binary in [
+            Message::from(&bytes[..]),
+            Message::from(&bytes),
+            Message::from(bytes.clone()),
+            Message::from([0xc3, 0xa9]),
+            Message::from(&[0xc3, 0xa9]),
+            Message::from(MessageRef::Binary(&bytes)),
+        ] {
+            assert_eq!((binary.as_text(), binary.as_bytes()), (None, &bytes[..]));
+            assert_eq!(MessageRef::from(&binary), MessageRef::Binary(&bytes));
+            assert_eq!(binary.clone().into_bytes(), bytes);
+            assert_eq!((&binary).as_message(), MessageRef::Binary(&bytes));
+        }
+        for text in [MessageRef::from("é"), MessageRef::from(&string), string.as_message()] {
+            assert_eq!((text.kind(), text.as_text()), (MessageKind::Text, Some("é")));
+            assert_eq!(text.as_bytes(), bytes);
+            assert_eq!(text.as_message(), text);
+        }
+        let two = [0xc3, 0xa9];
+        for binary in [
+            MessageRef::from(&bytes[..]),
+            MessageRef::from(&bytes),
+            MessageRef::from(&two),
+            bytes.as_message(),
+            bytes[..].as_message(),
+            two.as_message(),
+        ] {
+            assert_eq!((binary.kind(), binary.as_text()), (MessageKind::Binary, None));
+            assert_eq!(binary.as_bytes(), bytes);
+        }
+    }
+}
