@@ -1,5 +1,5 @@
-//! Dates of HTTP: read as leniently as cookies need (RFC 6265 section 5.1.1), which takes all three
-//! forms of RFC 9110 section 5.6.7, and written in the one that everybody should write.
+//! The dates of HTTP. They are read as leniently as cookies need (RFC 6265 section 5.1.1), which
+//! covers all three forms of RFC 9110 section 5.6.7. They are written in the preferred form.
 
 /// The months, and how many days of the year come before each.
 const MONTHS: [(&[u8; 3], i64); 12] = [
@@ -18,13 +18,13 @@ const MONTHS: [(&[u8; 3], i64); 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const DAY: i64 = 24 * 60 * 60;
-/// From 1 January of the year 1 to 1 January 1970, in the calendar of today.
+/// The number of days from 1 January of the year 1 to 1 January 1970, in the calendar of today.
 const EPOCH: i64 = 719_162;
 
-/// Reads a date; gives seconds since 1970, UTC, from the years 1601 to 9999.
+/// Reads a date of the years 1601 to 9999, in UTC, and returns the seconds since the start of 1970.
 ///
-/// RFC 6265 section 5.1.1: the first token that looks like a time is the time, and so on for day,
-/// month and year; all else is skipped.
+/// The first token that looks like a time is the time, and so on for day, month and year. All other
+/// tokens are skipped (RFC 6265 section 5.1.1).
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
@@ -63,8 +63,8 @@ pub fn parse(text: &[u8]) -> Option<i64> {
     Some((days_before(month, year) + day - 1) * DAY + time)
 }
 
-/// Writes seconds since 1970 as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7); what is
-/// outside of the years 1601 to 9999 becomes the first or the last second of them.
+/// Writes seconds since the start of 1970 as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section
+/// 5.6.7). A time outside of the years 1601 to 9999 becomes the first or the last second of them.
 #[must_use]
 pub fn format(seconds: i64) -> String {
     let (first, last) = (days_before(0, 1601) * DAY, days_before(0, 10_000) * DAY - 1);
@@ -92,7 +92,8 @@ fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'/' | b';'..=b'@' | b'['..=b'`' | b'{'..=b'~')
 }
 
-/// `8:49:37`, and whatever follows after a byte that is no digit.
+/// Reads a time such as `8:49:37`, and returns the seconds since midnight. Anything may follow
+/// after a byte that is no digit.
 fn time_of_day(token: &[u8]) -> Option<i64> {
     let mut fields = token.splitn(3, |&byte| byte == b':');
     let mut field = |most, last: bool| {
@@ -104,7 +105,7 @@ fn time_of_day(token: &[u8]) -> Option<i64> {
     Some(field(23, false)? * 3600 + field(59, false)? * 60 + field(59, true)?)
 }
 
-/// A number of so many digits at the start of the token, and no digit after it.
+/// Reads the number at the start of a token. It must have `least` to `most` digits.
 fn number(token: &[u8], least: usize, most: usize) -> Option<i64> {
     let digits = token.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let value =
@@ -112,13 +113,13 @@ fn number(token: &[u8], least: usize, most: usize) -> Option<i64> {
     (least..=most).contains(&digits).then(|| value(&token[..digits]))
 }
 
-/// The month, from 0, whose first three letters the token has.
+/// Returns the month, counted from 0, whose first three letters begin the token.
 fn month_of(token: &[u8]) -> Option<usize> {
     let start = token.get(..3)?;
     MONTHS.iter().position(|(name, _)| start.eq_ignore_ascii_case(&name[..]))
 }
 
-/// The year of the day, or one or two before: 400 years have 146,097 days.
+/// Returns the year of the day, or one or two years before: 400 years have 146,097 days.
 fn year_not_after(days: i64) -> i64 {
     (days + EPOCH) * 400 / 146_097
 }
@@ -132,7 +133,7 @@ fn days_in(month: usize, year: i64) -> i64 {
     if december { 31 } else { days_before(month + 1, year) - days_before(month, year) }
 }
 
-/// The days from 1 January 1970 to the first of the month.
+/// Returns the number of days from 1 January 1970 to the first of the month.
 fn days_before(month: usize, year: i64) -> i64 {
     let past = year - 1;
     let years = past * 365 + past / 4 - past / 100 + past / 400;

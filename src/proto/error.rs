@@ -95,31 +95,31 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-/// Which check of RFC 6455 section 4.2.2 a server's 101 did not pass.
+/// The check of RFC 6455 section 4.2.2 that a server's 101 failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// A 101, but not of HTTP/1.1.
+    /// The version is not HTTP/1.1.
     Version,
-    /// `Upgrade` is not exactly one `websocket`.
+    /// `Upgrade` is not there exactly once, or is not `websocket`.
     Upgrade,
-    /// `Connection` does not have the token `Upgrade`.
+    /// `Connection` does not contain the token `Upgrade`.
     Connection,
-    /// `Sec-WebSocket-Accept` is not exactly one, and the one for our key.
+    /// `Sec-WebSocket-Accept` is not there exactly once, or does not answer our key.
     Accept,
-    /// `Sec-WebSocket-Extensions` is malformed, or names what was not offered.
+    /// `Sec-WebSocket-Extensions` is malformed, or names an extension that was not offered.
     Extension,
-    /// permessage-deflate, but not as it was offered.
+    /// A parameter of permessage-deflate does not fit the offer.
     #[cfg(feature = "deflate")]
     Deflate(super::deflate::options::DeflateMismatch),
-    /// `Sec-WebSocket-Protocol` is not one of those that were offered.
+    /// `Sec-WebSocket-Protocol` is not exactly one of the subprotocols that were offered.
     Subprotocol,
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Version => "a 101 that is not HTTP/1.1",
+            Self::Version => "the 101 is not HTTP/1.1",
             Self::Upgrade => "Upgrade is missing or not \"websocket\"",
             Self::Connection => "Connection does not say Upgrade",
             Self::Accept => "Sec-WebSocket-Accept is missing or wrong",
@@ -136,7 +136,7 @@ impl fmt::Display for Mismatch {
 impl core::error::Error for Mismatch {}
 
 impl Mismatch {
-    /// Whether `Sec-WebSocket-Extensions` is what is wrong.
+    /// Returns whether `Sec-WebSocket-Extensions` is the header that is wrong.
     #[must_use]
     pub fn is_about_extensions(self) -> bool {
         match self {
@@ -148,23 +148,23 @@ impl Mismatch {
     }
 }
 
-/// What is wrong with a response head.
+/// The reason why a response head is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// It does not begin with `HTTP/`.
+    /// The answer does not begin with `HTTP/`.
     NotHttp,
-    /// A status line that is not `HTTP/1.0` or `HTTP/1.1`, a space, three digits.
+    /// The status line does not begin with `HTTP/1.0` or `HTTP/1.1`, a space and three digits.
     BadStatusLine,
-    /// A header line that RFC 9112 section 5 does not allow, a folded one included.
+    /// A header line is not allowed by RFC 9112 section 5, or is folded.
     BadHeader,
-    /// A line that ends in a bare LF, or has a bare CR.
+    /// A line ends in a bare LF, or has a bare CR.
     BadLineEnd,
-    /// A line over 16 KiB.
+    /// A line is longer than 16 KiB.
     LineTooLong,
-    /// More than 128 lines.
+    /// The head has more than 128 header lines.
     TooManyLines,
-    /// More than 64 KiB.
+    /// The head is longer than 64 KiB.
     HeadTooLarge,
 }
 
@@ -172,11 +172,11 @@ impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotHttp => "the answer is not HTTP (is it a TLS port, or another service?)",
-            Self::BadStatusLine => "malformed status line",
-            Self::BadHeader => "malformed header line",
+            Self::BadStatusLine => "the status line is malformed",
+            Self::BadHeader => "a header line is malformed",
             Self::BadLineEnd => "a line does not end in CR LF",
             Self::LineTooLong => "a header line is longer than 16 KiB",
-            Self::TooManyLines => "more than 128 header lines",
+            Self::TooManyLines => "the response head has more than 128 header lines",
             Self::HeadTooLarge => "the response head is larger than 64 KiB",
         })
     }
@@ -184,28 +184,28 @@ impl fmt::Display for HeadError {
 
 impl core::error::Error for HeadError {}
 
-/// Why a SOCKS proxy did not open the tunnel.
+/// The reason why a SOCKS proxy did not open the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocksError {
-    /// The answer does not begin as one of this version; holds its first byte.
+    /// The answer does not begin as one of this version does; holds its first byte.
     NotSocks(u8),
-    /// The proxy takes none of the ways to authenticate that were offered.
+    /// The proxy accepts none of the authentication methods that were offered.
     NoAcceptableMethod,
-    /// The proxy chose a way to authenticate that was not offered.
+    /// The proxy chose an authentication method that was not offered; holds its number.
     Method(u8),
-    /// User and password were not accepted (RFC 1929).
+    /// The proxy did not accept user and password (RFC 1929).
     WrongPassword,
-    /// The reply code of SOCKS 4, 91 and above.
+    /// A SOCKS 4 proxy refused; holds the reply code, which is not 90.
     Refused4(u8),
-    /// The reply code of SOCKS 5, 1 and above (RFC 1928 section 6).
+    /// A SOCKS 5 proxy refused; holds the reply code, 1 and above (RFC 1928 section 6).
     Refused5(u8),
-    /// The reply has an address of an unknown type.
+    /// The reply has an address of an unknown type; holds the type.
     AddressType(u8),
 }
 
 impl SocksError {
-    /// Whether the proxy could not reach the destination; another address may do.
+    /// Returns whether the proxy could not reach the destination. Another address may work then.
     #[must_use]
     pub fn is_about_destination(self) -> bool {
         matches!(self, Self::Refused4(91) | Self::Refused5(1 | 3..=6 | 8))
@@ -218,14 +218,18 @@ impl fmt::Display for SocksError {
             Self::NotSocks(first) => {
                 write!(f, "the answer is not SOCKS of this version (it begins with {first:#04x})")
             }
-            Self::NoAcceptableMethod => f.write_str("it wants another way to authenticate"),
-            Self::Method(method) => write!(f, "it chose method {method}, which was not offered"),
+            Self::NoAcceptableMethod => {
+                f.write_str("the proxy wants another authentication method")
+            }
+            Self::Method(method) => {
+                write!(f, "the proxy chose authentication method {method}, which was not offered")
+            }
             Self::WrongPassword => f.write_str("user or password is wrong"),
             Self::Refused4(code) => {
                 let why = match code {
                     91 => "rejected or failed",
-                    92 => "no identd here",
-                    93 => "another user, says identd",
+                    92 => "the proxy found no identd on this machine",
+                    93 => "identd reported another user",
                     _ => "unknown code",
                 };
                 write!(f, "refused: {why} ({code})")
@@ -244,7 +248,9 @@ impl fmt::Display for SocksError {
                 };
                 write!(f, "refused: {why} ({code})")
             }
-            Self::AddressType(kind) => write!(f, "its reply has an unknown address type, {kind}"),
+            Self::AddressType(kind) => {
+                write!(f, "the proxy's reply has an unknown address type, {kind}")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455 section 4): the request, and what a server's answer must say.
+//! The opening handshake (RFC 6455 section 4): writes the request, and checks the server's answer.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -7,16 +7,16 @@ use super::deflate::{self, Deflate, DeflateParameters};
 use super::error::Mismatch;
 use super::http::{self, Response};
 
-/// What RFC 6455 section 1.3 appends to the key.
+/// The text that RFC 6455 section 1.3 appends to the key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Why an answer of the server opens no connection.
+/// The reason why an answer of the server opens no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum NotOpened {
     /// The status is not 101: the server refuses, or redirects.
     Refused,
-    /// A 101 that fails a check.
+    /// The status is 101, but a check failed.
     Mismatch(Mismatch),
 }
 
@@ -31,19 +31,20 @@ impl From<Mismatch> for NotOpened {
 pub struct Key(String);
 
 impl Key {
-    /// The key of these random bytes.
+    /// Makes a key of 16 random bytes.
     #[must_use]
     pub fn new(random: [u8; 16]) -> Self {
         Self(BASE64.encode(random))
     }
 
-    /// `Sec-WebSocket-Key`.
+    /// Returns the value of `Sec-WebSocket-Key`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The `Sec-WebSocket-Accept` that answers it: the base64 of the SHA-1 of key and GUID.
+    /// Returns the value of `Sec-WebSocket-Accept` that answers the key: the base64 of the SHA-1 of
+    /// key and GUID.
     #[must_use]
     pub fn accept(&self) -> String {
         let mut hash = sha1_smol::Sha1::from(&self.0);
@@ -52,8 +53,8 @@ impl Key {
     }
 }
 
-/// Writes the request (section 4.1). Everything in it must be checked already:
-/// [`is_token`](super::http::is_token), [`is_field_value`](super::http::is_field_value).
+/// Returns the bytes of the request (section 4.1). The caller must have checked all parts of it,
+/// with [`is_token`](super::http::is_token) and [`is_field_value`](super::http::is_field_value).
 #[must_use]
 pub fn request(
     resource: &str,
@@ -81,26 +82,26 @@ pub fn request(
     head.into_bytes()
 }
 
-/// What the client offers beside the protocol itself.
+/// An offer of the client: subprotocols and compression.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Offer<'a> {
     /// Subprotocols, the preferred one first.
     pub subprotocols: &'a [String],
-    /// permessage-deflate. Its [`offer`](deflate::offer) goes into the request as a header.
+    /// permessage-deflate. Put its [`offer`](deflate::offer) into the request as a header.
     #[cfg(feature = "deflate")]
     pub deflate: Option<&'a Deflate>,
     #[cfg(not(feature = "deflate"))]
     pub(crate) deflate: Option<&'a Deflate>,
 }
 
-/// What the server accepted of it.
+/// The parts of an [`Offer`] that the server accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// One of the subprotocols, or none.
+    /// One of the subprotocols that were offered; `None` if the server chose none.
     pub subprotocol: Option<String>,
-    /// Compression, with these parameters.
+    /// The parameters of permessage-deflate; `None` if messages are not compressed.
     #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateParameters>,
     #[cfg(not(feature = "deflate"))]
@@ -108,16 +109,16 @@ pub struct Accepted {
 }
 
 impl<'a> Offer<'a> {
-    /// Subprotocols alone.
+    /// Makes an offer of subprotocols, without compression.
     #[must_use]
     pub fn subprotocols(subprotocols: &'a [String]) -> Self {
         Self { subprotocols, ..Self::default() }
     }
 
-    /// Checks a server's answer, and gives what it accepted (section 4.2.2).
+    /// Checks the server's answer (section 4.2.2), and returns what it accepted.
     ///
     /// # Errors
-    /// [`NotOpened::Refused`] unless the status is 101; else the first check that fails.
+    /// [`NotOpened::Refused`] if the status is not 101, else the first check that fails.
     pub fn verify(&self, response: &Response, key: &Key) -> Result<Accepted, NotOpened> {
         if response.status() != 101 {
             return Err(NotOpened::Refused);
@@ -176,7 +177,7 @@ fn verify_no_extensions(response: &Response) -> Result<(), Mismatch> {
     }
 }
 
-/// The header's value if there is exactly one.
+/// Returns the value of a header that is there exactly once.
 fn only<'a>(response: &'a Response, name: &str) -> Option<&'a [u8]> {
     let mut values = response.headers().all(name);
     values.next().filter(|_| values.next().is_none())

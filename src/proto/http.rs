@@ -1,5 +1,5 @@
 //! The little HTTP/1.1 that a WebSocket client needs: response heads (RFC 9112), for the opening
-//! handshake and for proxies. One that opens a connection is read strictly, a refusal forgivingly.
+//! handshake and for proxies. A head that opens a connection is read strictly, a refusal leniently.
 
 pub(crate) mod response;
 
@@ -9,19 +9,19 @@ use super::error::HeadError;
 pub(crate) use response::Response;
 pub use response::{is_body_complete, keep_body, minor_version};
 
-/// The longest line of a response head, in bytes without the line end.
+/// The maximum length of a line of a response head, in bytes without the line end.
 pub const MAX_LINE: usize = 16 * 1024;
-/// The most header lines.
+/// The maximum number of header lines.
 pub const MAX_LINES: usize = 128;
-/// The largest head, in bytes.
+/// The maximum length of a head, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
-/// The most that is kept of the body of a refusal, in bytes.
+/// The maximum length that is kept of the body of a refusal, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
-/// The longest that [`Response::retry_after`] asks for: a server cannot switch a client off.
+/// The longest wait that [`Response::retry_after`] returns: a server must not switch a client off.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Returns whether a header's value must not appear in a diagnostic: all but a few may hold a
-/// token, or a URL with one in its path.
+/// Returns whether the value of a header must not appear in a diagnostic. All but a few headers may
+/// hold a token, or a URL with a token in its path.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     const PUBLIC: [&str; 15] = [
@@ -44,23 +44,24 @@ pub fn is_secret(name: &str) -> bool {
     !PUBLIC.iter().any(|public| name.eq_ignore_ascii_case(public))
 }
 
-/// Reads a response head as it arrives; looks at each byte once.
+/// Reads a response head as it arrives. Looks at each byte once.
 ///
-/// An answer that opens something is read strictly, each line as RFC 9112 has it. A refusal is
-/// evidence: its status must not be lost because of another line. There a line that is malformed
-/// or over a limit is left out, together with the line that it continues (section 5.2), and a head
-/// whose status line ends in a bare LF may end all lines so (section 2.2).
+/// An answer that opens a connection or a tunnel is read strictly, by the rules of RFC 9112. A
+/// refusal is evidence, and its status must not be lost because of another line. So a line of a
+/// refusal that is malformed or exceeds a limit is left out, together with the line that it
+/// continues (section 5.2). And if the status line of a refusal ends in a bare LF, all its lines
+/// may end so (section 2.2).
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    /// What opens a tunnel is read strictly, too.
+    /// A 2xx, which opens a tunnel, is read strictly too.
     tunnel: bool,
     /// A bare LF ends a line.
     bare_lf: bool,
-    /// The last line that was read is the last of the headers.
+    /// The last line that was read was kept: it is the last one in `response`.
     kept_last: bool,
-    /// Where the line begins that is being read.
+    /// The position of the first byte of the line that is being read.
     line: usize,
-    /// How far its end has been looked for.
+    /// How many bytes were looked at.
     seen: usize,
     lines: usize,
     response: Option<Response>,
@@ -74,8 +75,9 @@ impl HeadReader {
         Self { tunnel: true, ..Self::default() }
     }
 
-    /// At least so many bytes more than `bytes`, which [`advance`](Self::advance) found incomplete,
-    /// make the head complete. Reading no more than that at a time never takes what follows it.
+    /// Returns the minimum number of bytes that are missing of the head. `bytes` are those that
+    /// [`advance`](Self::advance) found incomplete. A driver that never reads more than this number
+    /// at a time takes no byte of what follows the head.
     #[must_use]
     pub fn missing(&self, bytes: &[u8]) -> usize {
         const SHORTEST: usize = b"HTTP/1.1 400\n\n".len();
@@ -92,11 +94,11 @@ impl HeadReader {
         tail.max(SHORTEST.saturating_sub(bytes.len()))
     }
 
-    /// Looks at `bytes`, everything from the start of the response on: gives the response and the
-    /// length of its head once that is complete, `None` when it takes more bytes.
+    /// Reads `bytes`, which must be all that arrived from the start of the response on. Returns the
+    /// response and the length of its head, or `None` if the head is incomplete.
     ///
     /// # Errors
-    /// The first [`HeadError`]; the reader is of no use then.
+    /// The first [`HeadError`]. Do not use the reader after it.
     pub fn advance(&mut self, bytes: &[u8]) -> Result<Option<(Response, usize)>, HeadError> {
         const START: &[u8] = b"HTTP/";
         let begun = bytes.len().min(START.len());
@@ -114,7 +116,7 @@ impl HeadReader {
                 if forgiving {
                     continue;
                 }
-                // A CR may only stand before the LF.
+                // A CR may stand only before a LF.
                 if line.last() == Some(&b'\r') {
                     return Err(HeadError::BadLineEnd);
                 }
@@ -126,7 +128,8 @@ impl HeadReader {
             let line = match line.strip_suffix(b"\r") {
                 Some(line) => line,
                 None if self.bare_lf => line,
-                // It spoils the line, and does not begin another that somebody else wrote.
+                // The LF makes its line malformed. It must not begin a new line, which somebody
+                // else may have put into a value.
                 None if forgiving => continue,
                 None => {
                     let refuses = |found| self.is_refusal(&found);
@@ -155,7 +158,7 @@ impl HeadReader {
                     if let (Err(error), false) = (&read, forgiving) {
                         return Err(*error);
                     }
-                    // The value of the line before goes on: what was read of it is a part.
+                    // A folded line continues the value before it, which was read in part only.
                     if self.kept_last && matches!(line, [b' ' | b'\t', ..]) {
                         response.headers.0.pop();
                     }
@@ -167,13 +170,13 @@ impl HeadReader {
         Ok(None)
     }
 
-    /// Whether the response opens nothing: there is nothing to protect.
+    /// Returns whether the response opens neither a connection nor a tunnel.
     fn is_refusal(&self, response: &Response) -> bool {
         response.status >= if self.tunnel { 300 } else { 200 }
     }
 }
 
-/// RFC 9112 section 4: `HTTP/1.1 101 Switching Protocols`.
+/// Reads a status line, such as `HTTP/1.1 101 Switching Protocols` (RFC 9112 section 4).
 fn status_line(line: &[u8]) -> Result<Response, HeadError> {
     let rest = line.strip_prefix(b"HTTP/1.").ok_or(HeadError::BadStatusLine)?;
     let [minor @ (b'0' | b'1'), b' ', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] =
@@ -184,7 +187,7 @@ fn status_line(line: &[u8]) -> Result<Response, HeadError> {
     let reason = match rest {
         [] => rest,
         [b' ', reason @ ..] if reason.iter().all(|&byte| is_text(byte)) => reason,
-        // The status of a refusal counts, whatever stands beside it.
+        // The status of a refusal is kept although the reason is malformed.
         [b' ', ..] if *a >= b'3' => &[],
         _ => return Err(HeadError::BadStatusLine),
     };
@@ -193,7 +196,8 @@ fn status_line(line: &[u8]) -> Result<Response, HeadError> {
     Ok(Response::new(minor - b'0', status, String::from_utf8_lossy(reason).into_owned()))
 }
 
-/// RFC 9112 section 5: a name, at once a colon, and a value without white space around it.
+/// Reads a header line: a name, directly followed by a colon, and a value, from which the white
+/// space around it is removed (RFC 9112 section 5).
 fn header_line(line: &[u8]) -> Result<(String, Vec<u8>), HeadError> {
     let colon = line.iter().position(|&byte| byte == b':').ok_or(HeadError::BadHeader)?;
     let name = std::str::from_utf8(&line[..colon]).map_err(|_| HeadError::BadHeader)?;
@@ -204,7 +208,7 @@ fn header_line(line: &[u8]) -> Result<(String, Vec<u8>), HeadError> {
     Ok((name.to_owned(), value.trim_ascii().to_vec()))
 }
 
-/// Whether it may be a header's name (RFC 9110 section 5.6.2).
+/// Returns whether a text is a token (RFC 9110 section 5.6.2), as the name of a header must be.
 #[must_use]
 pub fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
@@ -215,8 +219,8 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether it may be a header's value (RFC 9110 section 5.5): no CR, LF, NUL, or other control
-/// character but TAB.
+/// Returns whether a text may be the value of a header (RFC 9110 section 5.5). It must not have CR,
+/// LF, NUL or another control character except TAB.
 #[must_use]
 pub fn is_field_value(value: &str) -> bool {
     value.bytes().all(is_text)

@@ -1,23 +1,23 @@
-//! Where a redirect leads (RFC 9110 section 10.2.2).
+//! Finds out where a redirect leads (RFC 9110 section 10.2.2).
 
 use core::fmt;
 
 use url::Url;
 
-/// Why a redirect is not followed.
+/// The reason why a redirect is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BadLocation {
     /// `Location` does not lead to a `ws`, `wss`, `http` or `https` URL.
     Invalid,
-    /// It leads from `wss` to `ws`.
+    /// `Location` leads from `wss` to `ws`.
     Insecure,
 }
 
 impl fmt::Display for BadLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Invalid => "the server redirects to nowhere that a WebSocket can be",
+            Self::Invalid => "the server redirects to no ws, wss, http or https URL",
             Self::Insecure => "the server redirects from wss to ws",
         })
     }
@@ -25,16 +25,16 @@ impl fmt::Display for BadLocation {
 
 impl core::error::Error for BadLocation {}
 
-/// The URL that a `Location` means, seen from the URL that sent it: a `ws` or `wss` one, without
-/// user and password, which a server has no business to choose, and without a fragment.
+/// Returns the `ws` or `wss` URL that a `Location` means, if the URL `from` answered with it. The
+/// result has no user and no password, which a server must not choose, and no fragment.
 ///
-/// `http` stands for `ws` and `https` for `wss`. References are resolved as RFC 3986 section 5
-/// has it; what only browsers forgive is not: spaces, bytes outside of ASCII, backslashes, a
-/// missing or an extra slash before the host.
+/// `http` stands for `ws` and `https` for `wss`. A relative reference is resolved by RFC 3986
+/// section 5. Deviations that only browsers forgive are refused: spaces, bytes outside of ASCII,
+/// backslashes, a missing or an extra slash before the host.
 ///
 /// # Errors
-/// [`BadLocation::Insecure`] if it leads from `wss` to `ws`; [`BadLocation::Invalid`] for
-/// everything else that cannot be followed.
+/// [`BadLocation::Insecure`] if the location leads from `wss` to `ws`; [`BadLocation::Invalid`] if
+/// it cannot be followed for any other reason.
 pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
     let location = core::str::from_utf8(location).map_err(|_| BadLocation::Invalid)?;
     let from = Url::parse(from).map_err(|_| BadLocation::Invalid)?;
@@ -44,7 +44,7 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
     }
     let leads_somewhere = match split_scheme(location) {
         Some((scheme, _)) if is_ours(scheme) => has_host(location),
-        // `javascript:code`; and what is no scheme, cannot stand before a colon either.
+        // Another scheme, such as `javascript:code`, or a colon after something that is no scheme.
         Some(_) => false,
         None => !location.starts_with("///"),
     };
@@ -72,8 +72,9 @@ pub(crate) fn strip_userinfo(url: &mut Url) -> bool {
     url.set_username("").is_ok() && url.set_password(None).is_ok()
 }
 
-/// Returns whether a host can begin after the scheme of a URL and `//`. Browsers forgive a missing
-/// or an extra slash, and a backslash for a slash; other parsers see another host there, or none.
+/// Returns whether a host follows the scheme of a URL, after exactly `//`. Browsers forgive a
+/// missing or an extra slash, and a backslash instead of a slash. Other parsers see another host
+/// there, or none.
 pub(crate) fn has_host(url: &str) -> bool {
     let Some((_, rest)) = split_scheme(url) else { return false };
     let before_query = rest.split(['?', '#']).next().unwrap_or_default();
@@ -83,8 +84,8 @@ pub(crate) fn has_host(url: &str) -> bool {
     }
 }
 
-/// The scheme of a reference that has one, and what follows its colon. The first segment of a
-/// relative reference has no colon (RFC 3986 section 4.2).
+/// Returns the scheme of a reference that has one, and the text after its colon. The first segment
+/// of a relative reference cannot have a colon (RFC 3986 section 4.2).
 fn split_scheme(reference: &str) -> Option<(&str, &str)> {
     let (before, after) = reference.split_once(':')?;
     (!before.contains(['/', '?', '#'])).then_some((before, after))

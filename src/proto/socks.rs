@@ -1,5 +1,5 @@
-//! The client's side of SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): what to send, and what the
-//! proxy's answers say.
+//! The client's side of SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): the bytes to send, and the meaning
+//! of the proxy's answers.
 
 use core::fmt;
 use core::mem;
@@ -12,36 +12,38 @@ const CONNECT: u8 = 1;
 const NO_AUTHENTICATION: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
 const NO_ACCEPTABLE_METHOD: u8 = 0xFF;
-/// What SOCKS 4 calls "request granted".
+/// The reply code of SOCKS 4 for "request granted".
 const GRANTED_4: u8 = 0x5A;
 
-/// The longest user, password or name, in bytes: their length is one byte on the wire.
+/// The maximum length of a user, a password or a name, in bytes. Their length is sent as one byte.
 pub const MAX_FIELD: usize = 255;
 
-/// Which SOCKS. Version 4a is 4 with a name as destination.
+/// The version of SOCKS. Version 4a is version 4 with a name as destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Version {
-    /// SOCKS 4 and 4a: IPv4 addresses, or names.
+    /// SOCKS 4 and 4a, for IPv4 addresses and names.
     V4,
     /// SOCKS 5.
     V5,
 }
 
-/// Where the proxy is to connect to.
+/// The host that the proxy must connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Destination<'a> {
-    /// The proxy looks the name up.
+    /// A name, which the proxy looks up.
     Name(&'a str),
-    /// An address; only IPv4 with [`Version::V4`].
+    /// An address. With [`Version::V4`] it must be IPv4.
     Address(IpAddr),
 }
 
-/// The talk with the proxy. While [`missing`](Self::missing) is not zero: send what
-/// [`take_output`](Self::take_output) gives, read at most `missing` bytes, hand them to
-/// [`receive`](Self::receive). Then the connection is the tunnel, and every byte after belongs to
-/// the destination.
+/// The handshake with the proxy, without I/O.
+///
+/// While [`missing`](Self::missing) is not zero, the driver sends the bytes of
+/// [`take_output`](Self::take_output), reads at most `missing` bytes, and gives them to
+/// [`receive`](Self::receive). When it is zero, the connection is the tunnel, and all bytes that
+/// follow are the destination's.
 pub struct Handshake<'a> {
     version: Version,
     destination: Destination<'a>,
@@ -61,17 +63,17 @@ enum Awaited {
     Nothing,
 }
 
-/// The request cannot be written down.
+/// The reason why a request cannot be made in this version of SOCKS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// A user, a password or a name of more than [`MAX_FIELD`] bytes, or an empty user or name.
+    /// A user, a password or a name has more than [`MAX_FIELD`] bytes, or a user or name is empty.
     FieldLength,
-    /// SOCKS 4 has IPv4 addresses only.
+    /// The destination is an IPv6 address, which SOCKS 4 does not have.
     Ipv6,
-    /// SOCKS 4 has no password.
+    /// There is a password, which SOCKS 4 does not have.
     Password,
-    /// SOCKS 4 ends user and name with a zero byte.
+    /// A user or a name has a zero byte, which ends them in SOCKS 4.
     Zero,
 }
 
@@ -91,11 +93,11 @@ impl fmt::Display for RequestError {
 impl core::error::Error for RequestError {}
 
 impl<'a> Handshake<'a> {
-    /// Begins. Of `credentials`, user and password, SOCKS 4 takes the user only, and a
-    /// password is refused.
+    /// Begins the handshake. `credentials` are user and password. With SOCKS 4 the password must be
+    /// empty.
     ///
     /// # Errors
-    /// What this version cannot say.
+    /// [`RequestError`] if the request cannot be made in this version.
     pub fn new(
         version: Version,
         destination: Destination<'a>,
@@ -120,23 +122,24 @@ impl<'a> Handshake<'a> {
         Ok(Self { version, destination, port, credentials, awaited, output, answer })
     }
 
-    /// What is to be sent now; empty when the proxy has not answered all of the last yet.
+    /// Returns the bytes to send now; none while the answer to the last ones is incomplete.
     #[must_use]
     pub fn take_output(&mut self) -> Vec<u8> {
         mem::take(&mut self.output)
     }
 
-    /// So many bytes at least are still to come before the tunnel is open; zero when it is.
-    /// Reading no more than that at a time never takes what follows.
+    /// Returns the minimum number of bytes that must still come before the tunnel is open; zero if
+    /// it is open. A driver that never reads more than this number at a time takes no byte of what
+    /// follows.
     #[must_use]
     pub fn missing(&self) -> usize {
         self.answer_len().saturating_sub(self.answer.len())
     }
 
-    /// Takes what the proxy sent, at most [`missing`](Self::missing) bytes; more are ignored.
+    /// Takes bytes that the proxy sent, at most [`missing`](Self::missing). More are ignored.
     ///
     /// # Errors
-    /// Why the tunnel is not opened; the connection is of no use then.
+    /// [`SocksError`] if the proxy does not open the tunnel. Close the connection then.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SocksError> {
         let len = bytes.len().min(self.missing());
         self.answer.extend_from_slice(&bytes[..len]);
@@ -148,7 +151,7 @@ impl<'a> Handshake<'a> {
         Ok(())
     }
 
-    /// The length of the answer that is awaited, as far as it can be told.
+    /// Returns the length of the answer that is awaited, as far as it is known.
     fn answer_len(&self) -> usize {
         match (self.awaited, &self.answer[..]) {
             (Awaited::Method | Awaited::PasswordVerdict, _) => 2,
@@ -167,16 +170,16 @@ impl<'a> Handshake<'a> {
         let Some(&first) = self.answer.first() else { return Ok(()) };
         let right = match self.awaited {
             Awaited::Method | Awaited::Reply5 => first == VERSION_5,
-            // RFC 1929 says 1; some proxies say 5.
+            // RFC 1929 says 1, but some proxies send 5.
             Awaited::PasswordVerdict => first == 1 || first == VERSION_5,
-            // The version of the reply code; some proxies say 4.
+            // The version of the reply code is 0, but some proxies send 4.
             Awaited::Reply4 => first == 0 || first == 4,
             Awaited::Nothing => true,
         };
         if right { Ok(()) } else { Err(SocksError::NotSocks(first)) }
     }
 
-    /// The second byte of each answer says no; what a proxy adds to a refusal is not waited for.
+    /// Fails if the second byte of the answer is a refusal, without waiting for the rest.
     fn check_refusal(&self) -> Result<(), SocksError> {
         let [_, code, rest @ ..] = &self.answer[..] else { return Ok(()) };
         match (self.awaited, *code) {
@@ -192,7 +195,7 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    /// An answer is there, whole and good.
+    /// Goes on to the next step. The answer is complete, and is no refusal.
     fn advance(&mut self) -> Result<(), SocksError> {
         let answer = mem::take(&mut self.answer);
         (self.awaited, self.output) = match (self.awaited, answer.get(1), self.credentials) {
@@ -214,7 +217,7 @@ impl<'a> Handshake<'a> {
 }
 
 impl fmt::Debug for Handshake<'_> {
-    /// Without the credentials, and without the bytes that hold them.
+    /// Leaves out the credentials, and the bytes that hold them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake")
             .field("version", &self.version)
@@ -261,7 +264,7 @@ fn request_4(destination: &Destination<'_>, port: u16, user: &str) -> Vec<u8> {
     request.extend(port.to_be_bytes());
     match destination {
         Destination::Address(IpAddr::V4(address)) => request.extend(address.octets()),
-        // 4a: an address that cannot be, and the name after the user.
+        // SOCKS 4a: an address that does not exist, and the name after the user.
         _ => request.extend([0, 0, 0, 1]),
     }
     request.extend(user.bytes().chain([0]));
@@ -271,7 +274,7 @@ fn request_4(destination: &Destination<'_>, port: u16, user: &str) -> Vec<u8> {
     request
 }
 
-/// RFC 1928 section 4.
+/// Returns the request of SOCKS 5 (RFC 1928 section 4).
 fn request_5(destination: &Destination<'_>, port: u16) -> Vec<u8> {
     let mut request = vec![VERSION_5, CONNECT, 0];
     match destination {
@@ -292,7 +295,7 @@ fn request_5(destination: &Destination<'_>, port: u16) -> Vec<u8> {
     request
 }
 
-/// RFC 1929 section 2.
+/// Returns the request that has user and password (RFC 1929 section 2).
 fn user_and_password(user: &str, password: &str) -> Vec<u8> {
     let mut request = vec![1];
     put_field(&mut request, user);
@@ -300,7 +303,7 @@ fn user_and_password(user: &str, password: &str) -> Vec<u8> {
     request
 }
 
-/// A byte for the length, which was checked, and the text.
+/// Appends one byte for the length, which was checked, and the text.
 fn put_field(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     out.extend(text.bytes().take(MAX_FIELD));

@@ -219,7 +219,7 @@ mod what_the_encoder_refuses {
         for (refused, shown) in [
             (Refused::AfterClose, "nothing may follow a Close frame"),
             (Refused::ControlTooLong, "a control payload may have at most 125 bytes"),
-            (Refused::InvalidClose, "a close code that must not be sent, or too long a reason"),
+            (Refused::InvalidClose, "the close code must not be sent, or the reason is too long"),
             (Refused::NoRandom, "the operating system gave no random bytes"),
         ] {
             assert_eq!(refused.to_string(), shown);

@@ -166,7 +166,7 @@ fn no_byte_is_followed_that_a_url_cannot_have() {
 #[test]
 fn a_refusal_says_why() {
     for (refusal, expected) in [
-        (BadLocation::Invalid, "the server redirects to nowhere that a WebSocket can be"),
+        (BadLocation::Invalid, "the server redirects to no ws, wss, http or https URL"),
         (BadLocation::Insecure, "the server redirects from wss to ws"),
     ] {
         assert_eq!(refusal.to_string(), expected);

@@ -921,7 +921,7 @@ mod what_the_errors_say {
     #[test]
     fn a_mismatch_names_what_does_not_match() {
         for (mismatch, shown) in [
-            (Mismatch::Version, "a 101 that is not HTTP/1.1"),
+            (Mismatch::Version, "the 101 is not HTTP/1.1"),
             (Mismatch::Upgrade, "Upgrade is missing or not \"websocket\""),
             (Mismatch::Connection, "Connection does not say Upgrade"),
             (Mismatch::Accept, "Sec-WebSocket-Accept is missing or wrong"),
@@ -953,11 +953,11 @@ mod what_the_errors_say {
     fn a_bad_head_is_told_with_the_limit_that_it_broke() {
         for (error, shown) in [
             (HeadError::NotHttp, "the answer is not HTTP (is it a TLS port, or another service?)"),
-            (HeadError::BadStatusLine, "malformed status line"),
-            (HeadError::BadHeader, "malformed header line"),
+            (HeadError::BadStatusLine, "the status line is malformed"),
+            (HeadError::BadHeader, "a header line is malformed"),
             (HeadError::BadLineEnd, "a line does not end in CR LF"),
             (HeadError::LineTooLong, "a header line is longer than 16 KiB"),
-            (HeadError::TooManyLines, "more than 128 header lines"),
+            (HeadError::TooManyLines, "the response head has more than 128 header lines"),
             (HeadError::HeadTooLarge, "the response head is larger than 64 KiB"),
         ] {
             assert_eq!(error.to_string(), shown);

@@ -1,65 +1,67 @@
-//! Compressing messages (RFC 7692 section 7.2.1), in chunks, so that memory stays the same however
-//! long a message is.
+//! Compresses messages (RFC 7692 section 7.2.1). The output comes in chunks, so that memory does
+//! not grow with the length of a message.
 
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::{Deflate, DeflateParameters};
 use crate::proto::send::Refused;
 
-/// What a flush ends with, and what is taken off the end of a message.
+/// The bytes that end a flush. They are removed from the end of a message.
 const TAIL: &[u8] = &[0x00, 0x00, 0xFF, 0xFF];
-/// The least room that is made for more output: a flush and the end of a block take less.
-const LEAST: usize = 64;
+/// The minimum room for more output, in bytes. A flush and the end of a block take less.
+const MIN_ROOM: usize = 64;
 
-/// Compresses one message after the other, each into chunks of a size.
+/// Compresses one message after the other, each into chunks of a fixed size.
 ///
-/// For each message: [`push`](Self::push) all of it, taking a [`chunk`](Self::chunk) whenever one
-/// is full; then [`finish`](Self::finish) the same way, and the last chunk is what is left. Every
-/// chunk but the last may be a fragment.
+/// For each message, call [`push`](Self::push) and then [`finish`](Self::finish), each until it
+/// returns `false`. Send the [`chunk`](Self::chunk) each time that one of them returns `true`, and
+/// the last one at the end. Each chunk can be the payload of a frame.
 #[derive(Debug)]
 pub struct Compressor {
     /// Made for the first message that is compressed.
     stream: Option<Compress>,
     parameters: DeflateParameters,
     level: u8,
-    /// How long a chunk is.
-    most: usize,
-    /// What was compressed: the chunk that is there, and what follows it.
+    /// The length of a chunk in bytes, except for the last one of a message.
+    chunk_size: usize,
+    /// The output: first the current chunk, then bytes of the next one.
     out: Vec<u8>,
+    /// The length of the current chunk; 0 if there is none.
     chunk: usize,
-    /// Bytes went in since the last flush.
+    /// Some input came after the last flush.
     unflushed: bool,
 }
 
 impl Compressor {
-    /// Returns a compressor that gives chunks of `most` bytes, at least 64; the last of a message
-    /// may be up to 66 bytes longer.
+    /// Makes a compressor that gives chunks of `chunk_size` bytes, at least 64. The last chunk of a
+    /// message may be shorter, or up to 66 bytes longer.
     ///
-    /// A level above 9 counts as 9; a `client_max_window_bits` above 15 as 15, and below 9 as 9:
-    /// with less than 9, do not compress ([`is_able`](Self::is_able)).
+    /// A level above 9 counts as 9. A `client_max_window_bits` above 15 counts as 15, and one below
+    /// 9 as 9: then do not compress at all, see [`is_able`](Self::is_able).
     #[must_use]
-    pub fn new(options: &Deflate, parameters: DeflateParameters, most: usize) -> Self {
+    pub fn new(options: &Deflate, parameters: DeflateParameters, chunk_size: usize) -> Self {
         Self {
             stream: None,
             parameters,
             level: options.level.min(9),
-            // So that the tail may be added to it.
-            most: most.clamp(LEAST, usize::MAX / 2),
+            // At most half of the largest number, so that the length of the tail can be added.
+            chunk_size: chunk_size.clamp(MIN_ROOM, usize::MAX / 2),
             out: Vec::new(),
             chunk: 0,
             unflushed: false,
         }
     }
 
-    /// Whether there is a window that can be compressed with. zlib does not do 8 bits on a raw
-    /// stream, it does 9: then messages are sent as they are, which RFC 7692 section 6 allows.
+    /// Returns whether zlib can compress with the window that was agreed on. It cannot do 8 bits on
+    /// a raw stream, and does 9 instead. Then messages must be sent as they are, which RFC 7692
+    /// section 6 allows.
     #[must_use]
     pub fn is_able(&self) -> bool {
         self.parameters.client_max_window_bits > 8
     }
 
-    /// Compresses the first of `bytes`, and moves past them. `true` when there is a chunk: take it,
-    /// and call again; `false` when all is compressed.
+    /// Compresses `bytes`, and moves past those that are done. Returns `true` if a chunk is full:
+    /// take it, and call again. Returns `false` when all are compressed.
     ///
     /// # Errors
     /// [`Refused::NotCompressed`].
@@ -70,7 +72,7 @@ impl Compressor {
                 return Ok(true);
             }
             self.unflushed = true;
-            // Most messages become shorter.
+            // Most messages become shorter when they are compressed.
             self.make_room(bytes.len() / 2);
             let taken = self.run(bytes, FlushCompress::None)?;
             *bytes = &bytes[taken..];
@@ -78,8 +80,9 @@ impl Compressor {
         Ok(false)
     }
 
-    /// Lets everything out that went in. `true` when there is a chunk, and more to come: take it,
-    /// and call again; `false` when the chunk that is there is all that is left, perhaps nothing.
+    /// Puts all input so far into chunks, so that the receiver can inflate it. Returns `true` if a
+    /// chunk is full and more is to come: take it, and call again. Returns `false` if the current
+    /// chunk, which may be empty, is all that is left.
     ///
     /// # Errors
     /// [`Refused::NotCompressed`].
@@ -89,17 +92,17 @@ impl Compressor {
             if self.has_chunk() {
                 return Ok(true);
             }
-            self.make_room(LEAST);
+            self.make_room(MIN_ROOM);
             self.run(&[], FlushCompress::Sync)?;
-            // With room left over, the flush is complete.
+            // The flush is complete if it left room over.
             self.unflushed = self.out.len() == self.out.capacity();
         }
         self.chunk = self.out.len();
         Ok(false)
     }
 
-    /// Ends the message. `true` when there is a chunk, and more to come: take it, and call again;
-    /// `false` when the chunk that is there is the last one.
+    /// Ends the message. Returns `true` if a chunk is full and more is to come: take it, and call
+    /// again. Returns `false` if the current chunk is the last one.
     ///
     /// # Errors
     /// [`Refused::NotCompressed`].
@@ -111,7 +114,7 @@ impl Compressor {
             let data = self.out.strip_suffix(TAIL).ok_or(Refused::NotCompressed)?.len();
             self.out.truncate(data);
         } else {
-            // Section 7.2.3.6: the beginning of an empty block, whose end is what is taken off.
+            // Section 7.2.3.6: the first byte of an empty block. The rest of it is the tail.
             self.cut();
             self.out.push(0x00);
         }
@@ -122,14 +125,14 @@ impl Compressor {
         Ok(false)
     }
 
-    /// The chunk that is there, until the next call of another method.
+    /// Returns the current chunk. The next call of another method drops it.
     #[must_use]
     pub fn chunk(&self) -> &[u8] {
         &self.out[..self.chunk]
     }
 
-    /// Forgets a message that was not sent whole, and what came before it: what the server has of
-    /// it does not matter then.
+    /// Drops a message that was not sent whole, and forgets the messages before it. So the next
+    /// message refers to nothing that the server may not have.
     pub fn abandon(&mut self) {
         self.out.clear();
         self.chunk = 0;
@@ -137,8 +140,8 @@ impl Compressor {
         self.reset();
     }
 
-    /// Gives back the memory that an idle connection does not need. Within a message nothing
-    /// happens unless all of it was flushed.
+    /// Frees the memory that an idle connection does not need. Does nothing within a message,
+    /// unless all of it was flushed.
     pub fn shrink(&mut self) {
         self.cut();
         if self.out.is_empty() && !self.unflushed {
@@ -166,24 +169,25 @@ impl Compressor {
         usize::try_from(stream.total_in() - before).map_err(|_| Refused::NotCompressed)
     }
 
-    /// Cuts the chunk off that was taken.
+    /// Removes the chunk that was taken.
     fn cut(&mut self) {
         self.out.drain(..core::mem::take(&mut self.chunk));
     }
 
-    /// Whether there is a chunk that cannot have any of the tail.
+    /// Returns whether there is a full chunk that has no byte of the tail. If so, it becomes the
+    /// current one.
     fn has_chunk(&mut self) -> bool {
-        let full = self.out.len() >= self.most + TAIL.len();
-        self.chunk = if full { self.most } else { 0 };
+        let full = self.out.len() >= self.chunk_size + TAIL.len();
+        self.chunk = if full { self.chunk_size } else { 0 };
         full
     }
 
-    /// Makes room for so much, but hardly for more than a chunk.
+    /// Makes room for `wanted` bytes, but hardly for more than a chunk.
     fn make_room(&mut self, wanted: usize) {
         let len = self.out.len();
-        if self.out.capacity() - len < LEAST {
-            let to_full = (self.most + TAIL.len()).saturating_sub(len);
-            self.out.reserve_exact(wanted.max(len).min(to_full).max(LEAST));
+        if self.out.capacity() - len < MIN_ROOM {
+            let to_full = (self.chunk_size + TAIL.len()).saturating_sub(len);
+            self.out.reserve_exact(wanted.max(len).min(to_full).max(MIN_ROOM));
         }
     }
 }

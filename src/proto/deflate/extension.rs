@@ -1,20 +1,21 @@
-//! `Sec-WebSocket-Extensions`, read as RFC 6455 section 9.1 writes it.
+//! Reads the header `Sec-WebSocket-Extensions` (RFC 6455 section 9.1).
 
 use crate::proto::http::is_token_byte;
 
-/// An extension that a server accepted, and its parameters in their order.
+/// An extension that a server accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // The grammar has no more.
 pub struct Extension<'a> {
-    /// Its registered name.
+    /// The registered name of the extension.
     pub name: &'a str,
-    /// Each parameter's name, and its value without quotes if it has one.
+    /// The parameters in their order: each name, and the value without quotes if there is one.
     pub parameters: Vec<(&'a str, Option<String>)>,
 }
 
-/// Reads one header line: `name; parameter; parameter=value, name`. `None` if it is not that.
+/// Reads the value of one header line: `name; parameter; parameter=value, name`. Returns `None` if
+/// it is malformed.
 ///
-/// Empty elements are not skipped: there is no reason for a server to send them.
+/// An empty element of the list counts as malformed: a server has no reason to send one.
 #[must_use]
 pub fn parse(value: &[u8]) -> Option<Vec<Extension<'_>>> {
     let mut rest = Cursor(value);
@@ -33,7 +34,7 @@ pub fn parse(value: &[u8]) -> Option<Vec<Extension<'_>>> {
     }
 }
 
-/// What is still to be read. White space is skipped around everything.
+/// The bytes that are still to be read. White space is skipped around every part.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
@@ -46,7 +47,7 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(token).ok().filter(|token| !token.is_empty())
     }
 
-    /// A token, or one in quotes: without the quotes it must still be a token.
+    /// Reads a token, which may stand in quotes.
     fn value(&mut self) -> Option<String> {
         self.skip_space();
         let Some(mut rest) = self.0.strip_prefix(b"\"") else {
@@ -69,7 +70,7 @@ impl<'a> Cursor<'a> {
         self.skip_space();
         let mut inner = Cursor(&value);
         let token = inner.token()?.to_owned();
-        // White space inside the quotes is no part of a token either.
+        // White space within the quotes is not allowed.
         (token.len() == value.len()).then_some(token)
     }
 

@@ -1,4 +1,4 @@
-//! permessage-deflate (RFC 7692): what is offered, and what was agreed on.
+//! permessage-deflate (RFC 7692): the offer, and the parameters that were agreed on.
 
 pub mod compress;
 pub mod extension;
@@ -10,7 +10,7 @@ use options::{DeflateMismatch, Parameter};
 
 const NAME: &str = "permessage-deflate";
 
-/// The parameters that are agreed on when a server answers with the name alone.
+/// The parameters that hold if the server answers with the name of the extension alone.
 pub const NO_PARAMETERS: DeflateParameters = DeflateParameters {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
@@ -18,24 +18,24 @@ pub const NO_PARAMETERS: DeflateParameters = DeflateParameters {
     client_max_window_bits: 15,
 };
 
-/// The first option that is out of its range.
+/// Returns the name of the first option that is out of its range.
 #[must_use]
 pub fn out_of_range(deflate: &Deflate) -> Option<&'static str> {
     if !(8..=15).contains(&deflate.server_max_window_bits) {
         return Some("server_max_window_bits");
     }
-    // What zlib cannot do is not offered.
+    // zlib cannot do 8, so it is not offered.
     if !(9..=15).contains(&deflate.client_max_window_bits) {
         return Some("client_max_window_bits");
     }
     (deflate.level > 9).then_some("level")
 }
 
-/// The value of `Sec-WebSocket-Extensions`.
+/// Returns the value of `Sec-WebSocket-Extensions` for the request.
 #[must_use]
 pub fn offer(deflate: &Deflate) -> String {
     let mut offer = NAME.to_owned();
-    // Section 7.1.2.2: that it is there lets the server limit our window.
+    // Section 7.1.2.2: the server may limit our window only if this is in the offer.
     if deflate.offer_client_max_window_bits {
         offer.push_str("; client_max_window_bits");
         if deflate.client_max_window_bits < 15 {
@@ -54,12 +54,12 @@ pub fn offer(deflate: &Deflate) -> String {
     offer
 }
 
-/// What a server accepted of the [`offer`], of all the lines of
-/// `Sec-WebSocket-Extensions` in its answer; `None` if it declined.
+/// Returns the parameters that a server accepted of the [`offer`]; `None` if it declined. `lines`
+/// are the values of all lines of `Sec-WebSocket-Extensions` in its answer.
 ///
 /// # Errors
-/// [`Mismatch::Extension`] if it is no list of extensions, or names anything but one
-/// permessage-deflate; [`Mismatch::Deflate`].
+/// [`Mismatch::Extension`] if they are no list of extensions, or name anything but one
+/// permessage-deflate; [`Mismatch::Deflate`] if a parameter does not fit the offer.
 pub fn agree<'a>(
     deflate: &Deflate,
     lines: impl Iterator<Item = &'a [u8]>,
@@ -76,7 +76,7 @@ pub fn agree<'a>(
     Ok(accepted)
 }
 
-/// RFC 7692 sections 7.1.1 and 7.1.2.
+/// Checks the parameters of the answer (RFC 7692 sections 7.1.1 and 7.1.2).
 fn accept(
     deflate: &Deflate,
     parameters: &[(&str, Option<String>)],
@@ -109,14 +109,14 @@ fn accept(
         Some(bits) => Ok(bits),
     };
     // Sections 7.1.1.1 and 7.1.2.1: a server that accepts these repeats them. Many accept the
-    // offer and do not; then they do not hold. We inflate with the largest window, and with
-    // context takeover, whatever was asked for: nothing is lost but the server's memory.
+    // offer but do not repeat them; then they do not hold. That costs only memory of the server,
+    // because we can inflate with the largest window and with context takeover.
     let server_no_context_takeover = flag(server_takeover, Parameter::ServerNoContextTakeover)?;
     let client_no_context_takeover = flag(client_takeover, Parameter::ClientNoContextTakeover)?;
     // zlib cannot do 8 bits on a raw stream. It does 9 instead, and servers say so.
     let most = deflate.server_max_window_bits.max(9);
     let server_bits = window(server_bits, most, Parameter::ServerMaxWindowBits)?;
-    // Section 7.1.2.2: it must not be answered if it was not offered.
+    // Section 7.1.2.2: the answer must not have it if it was not offered.
     if client_bits.is_some() && !deflate.offer_client_max_window_bits {
         return Err(DeflateMismatch::NotOffered(Parameter::ClientMaxWindowBits));
     }
@@ -131,12 +131,12 @@ fn accept(
     })
 }
 
-/// A parameter without a value; the number means nothing.
+/// Checks that a parameter has no value. The number means nothing.
 fn flag(value: Option<&str>) -> Option<u8> {
     if value.is_none() { Some(0) } else { None }
 }
 
-/// Section 7.1.2.1: a decimal integer from 8 to 15, without leading zeros.
+/// Reads a decimal integer from 8 to 15, without leading zeros (section 7.1.2.1).
 fn bits(value: Option<&str>) -> Option<u8> {
     (8..=15).find(|bits: &u8| value == Some(&*bits.to_string()))
 }

@@ -1,5 +1,5 @@
-//! What stands for permessage-deflate without the feature `deflate`. The types have no value, so
-//! the compiler leaves out all that would use one.
+//! The stub of permessage-deflate for when the feature `deflate` is off. Its types have no value,
+//! so the compiler leaves out all code that would use one.
 
 #![allow(clippy::needless_pass_by_ref_mut)] // The signatures are those of the feature.
 

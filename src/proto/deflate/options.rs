@@ -1,8 +1,9 @@
-//! What users set and see of permessage-deflate.
+//! The options, results and errors of permessage-deflate that users see.
 
 use core::fmt;
 
-/// The offer of permessage-deflate, and how messages are compressed if the server accepts it.
+/// The options of permessage-deflate: what is offered to the server, and how messages are
+/// compressed if the server accepts it.
 ///
 /// ```
 /// use landline::Builder;
@@ -11,46 +12,50 @@ use core::fmt;
 /// let builder = Builder::new().deflate(Deflate { min_size: 256, ..Deflate::default() });
 /// ```
 ///
-/// **Memory**, from the first compressed message on: for receiving 53 kB whatever the window is,
-/// for sending as the table says, and up to 64 KiB more once messages are that long. Without
-/// context takeover an idle connection gives all of it back.
+/// **Memory**, from the first compressed message on: receiving takes 53 kB, whatever the window is.
+/// Sending takes what the table says, and up to 64 KiB more once messages are that long. Without
+/// context takeover an idle connection frees all of it.
 ///
 /// | `client_max_window_bits` | 9 | 10 | 11 | 12 | 13 | 14 | 15 |
 /// |---|---|---|---|---|---|---|---|
 /// | bytes for sending | 251,520 | 253,568 | 257,664 | 265,856 | 282,240 | 315,008 | 380,544 |
 ///
-/// **Secrets**: who can put text of their own beside a secret in one connection can find the secret
-/// out by the length of what is sent. Send such messages with
+/// **Secrets**: somebody who can have text of their own sent over a connection that also sends a
+/// secret, and can see how long the frames are, can find the secret out. Send such messages with
 /// [`send_uncompressed`](crate::Sender::send_uncompressed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Users write it down, with the fields that they need.
 pub struct Deflate {
-    /// Asks the server to compress each message by itself. It saves the server memory. A server
-    /// that accepts compression but not this is taken as it is:
-    /// [`DeflateParameters::server_no_context_takeover`] tells. Default: no.
+    /// Asks the server to compress each message by itself, which saves the server memory. If the
+    /// server accepts compression but not this, the connection is opened nevertheless:
+    /// [`DeflateParameters::server_no_context_takeover`] has the answer. Default: `false`.
     pub server_no_context_takeover: bool,
-    /// Compresses each message by itself, and says so beforehand; a server may ask for it anyway.
-    /// Similar messages come out larger. Default: no.
+    /// Compresses each message by itself, and tells the server so in the offer. If `false`, the
+    /// server may still ask for it. Messages that resemble earlier ones become larger. Default:
+    /// `false`.
     pub client_no_context_takeover: bool,
-    /// Asks the server to refer back no further than 2 to the power of this, 8 to 15, in bytes. It
-    /// saves the server memory, and nothing here. A server that accepts compression but not this is
-    /// taken as it is: [`DeflateParameters::server_max_window_bits`] tells. Default: 15, which asks
-    /// for nothing.
+    /// Asks the server to refer back no further than 2 to the power of this number, 8 to 15, in
+    /// bytes. That saves the server memory, and none here. If the server accepts compression but
+    /// not this, the connection is opened nevertheless:
+    /// [`DeflateParameters::server_max_window_bits`] has the answer. Default: 15, which asks for
+    /// nothing.
     ///
     /// Do not ask for 8 without need: zlib cannot do it on a raw stream. Servers that use zlib
-    /// answer with 9, which is accepted, decline compression, or refuse the connection with 400.
+    /// answer with 9, which is accepted, or decline compression, or refuse the connection with 400.
     pub server_max_window_bits: u8,
-    /// Refers back no further than 2 to the power of this, 9 to 15, in bytes; a server may ask for
-    /// less if `offer_client_max_window_bits` is set. Default: 15.
+    /// Refers back no further than 2 to the power of this number, 9 to 15, in bytes. A server may
+    /// ask for less if `offer_client_max_window_bits` is set. Default: 15.
     pub client_max_window_bits: u8,
     /// Offers `client_max_window_bits`, which lets the server ask for a smaller window of ours (RFC
-    /// 7692 section 7.1.2.2). Some gateways answer 400 to it: with `false` it is not offered, and a
-    /// server that asks for it nevertheless is refused. Default: `true`.
+    /// 7692 section 7.1.2.2). Some gateways answer 400 to that. With `false` it is not offered, and
+    /// connecting fails if the server asks for it nevertheless. Default: `true`.
     pub offer_client_max_window_bits: bool,
-    /// From 0, which only stores, over 1, the fastest, to 9, the smallest. With 1, what does not
-    /// compress grows by a twentieth; with the others, by a thousandth. Default: 6.
+    /// The level of compression: 0 only stores, 1 is the fastest, 9 gives the smallest output. Data
+    /// that does not compress grows by a twentieth with level 1, by a thousandth with the others.
+    /// Default: 6.
     pub level: u8,
-    /// Messages of fewer bytes are sent as they are. Default: 64.
+    /// The minimum length of a message that is compressed, in bytes. Shorter ones are sent as they
+    /// are. Default: 64.
     pub min_size: usize,
 }
 
@@ -63,25 +68,25 @@ impl Default for Deflate {
             client_max_window_bits: 15,
             offer_client_max_window_bits: true,
             level: 6,
-            // Below it a message and its frame fit into one packet with room to spare.
+            // A shorter message fits into one packet with room to spare.
             min_size: 64,
         }
     }
 }
 
-/// What client and server agreed on (RFC 7692 section 7.1). What was asked of the server, but not
-/// confirmed by it, does not hold.
+/// The parameters that client and server agreed on (RFC 7692 section 7.1). What the client asked
+/// for does not hold unless the server confirmed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateParameters {
     /// The server compresses each message by itself.
     pub server_no_context_takeover: bool,
-    /// We compress each message by itself.
+    /// The client compresses each message by itself.
     pub client_no_context_takeover: bool,
-    /// The server refers back at most 2 to the power of this, in bytes.
+    /// The server refers back at most 2 to the power of this number, in bytes.
     pub server_max_window_bits: u8,
-    /// We refer back at most 2 to the power of this, in bytes. With 8, which zlib cannot do on a
-    /// raw stream, all messages are sent uncompressed.
+    /// The client refers back at most 2 to the power of this number, in bytes. With 8, which zlib
+    /// cannot do on a raw stream, all messages are sent uncompressed.
     pub client_max_window_bits: u8,
 }
 
@@ -99,19 +104,19 @@ pub enum Parameter {
     ClientMaxWindowBits,
 }
 
-/// Why a server's answer to an offer of permessage-deflate is no answer to it.
+/// The reason why the permessage-deflate in a server's answer does not fit the offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeflateMismatch {
-    /// A parameter that RFC 7692 does not have.
+    /// RFC 7692 does not have the parameter.
     Unknown,
     /// The parameter is there more than once.
     Repeated(Parameter),
-    /// The parameter has a value that it cannot have, or has none, or has one and should not.
+    /// The value of the parameter is not allowed, or is missing, or should not be there.
     Value(Parameter),
-    /// A larger window than was offered.
+    /// The parameter asks for a larger window than was offered.
     Larger(Parameter),
-    /// The parameter was not offered, and stands in the answer.
+    /// The parameter is in the answer, but was not offered.
     NotOffered(Parameter),
 }
 
@@ -123,7 +128,7 @@ impl Parameter {
         Self::ClientMaxWindowBits,
     ];
 
-    /// As it stands in the header.
+    /// Returns the name that stands in the header.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -6,31 +6,32 @@ use core::time::Duration;
 use super::{MAX_BODY, MAX_RETRY_AFTER, is_secret};
 use crate::proto::date;
 
-/// The header lines of a response, in order; repeats and the case of names are kept.
+/// The header lines of a response, in their order. Repeated lines and the case of names are kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers(pub(super) Vec<(String, Vec<u8>)>);
 
 impl Headers {
-    /// The first value of a header if it is UTF-8; the case of the name does not matter.
+    /// Returns the first value of a header; `None` if there is none, or if it is not UTF-8. The
+    /// case of the name does not matter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// All values of a header, a line each; the case of the name does not matter.
+    /// Returns all values of a header, one for each line. The case of the name does not matter.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// All lines, name and value.
+    /// Returns all lines as name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// Whether a comma-separated list (RFC 9110 section 5.6.1), on one line or several, has the
-    /// token; case does not matter.
+    /// Returns whether a header is a comma-separated list (RFC 9110 section 5.6.1), on one line or
+    /// several, that contains the token. Case does not matter.
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         self.all(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
@@ -39,7 +40,7 @@ impl Headers {
 }
 
 impl fmt::Debug for Headers {
-    /// Shows the values of those headers only that never hold a [secret](is_secret).
+    /// Shows only the values of headers that never hold a [secret](is_secret).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.iter().map(|(name, value)| {
             let shown = if is_secret(name) { "***".into() } else { String::from_utf8_lossy(value) };
@@ -49,7 +50,7 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// A response: its head, and of a refusal the beginning of the body.
+/// A response: the head, and of a refusal also the beginning of the body.
 ///
 /// [`WebSocket::response`](crate::WebSocket::response) gives the one that opened a connection,
 /// [`Error::response`](crate::Error::response) a refusal.
@@ -85,32 +86,32 @@ impl Response {
         Self { minor, status, reason, headers, body: Vec::new(), url: Box::default() }
     }
 
-    /// The status code, 100 to 999.
+    /// Returns the status code, 100 to 999.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The reason phrase, as the peer wrote it.
+    /// Returns the reason phrase as the peer wrote it.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The header lines.
+    /// Returns the header lines.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The beginning of the body of a refusal, at most 64 KiB; empty after a 101.
+    /// Returns the beginning of the body of a refusal, at most 64 KiB. It is empty after a 101.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The URL that answered, after redirects: without user, password and fragment. Empty if it
-    /// is a proxy's.
+    /// Returns the URL that answered, after redirects, without user, password and fragment. It is
+    /// empty if a proxy answered.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -120,11 +121,12 @@ impl Response {
         self.url = url.into();
     }
 
-    /// How long the server asks to wait before the next attempt: `Retry-After`, in seconds or as a
-    /// date (RFC 9110 section 10.2.3), seen from `now`, the time since the start of 1970. At most a
-    /// day, which is more than the hour of
-    /// [`Failure::retry_after`](crate::backoff::Failure::retry_after), by which an App goes; `None`
-    /// if it says nothing that can be understood.
+    /// Returns how long the server asks to wait before the next attempt, by the header
+    /// `Retry-After`; `None` if it is not there, or cannot be understood. The header has seconds or
+    /// a date (RFC 9110 section 10.2.3), and `now` is the time since the start of 1970.
+    ///
+    /// The wait is at most a day. An App waits at most the hour of
+    /// [`Failure::retry_after`](crate::backoff::Failure::retry_after).
     #[must_use]
     pub fn retry_after(&self, now: Duration) -> Option<Duration> {
         let text = self.headers.all("Retry-After").next()?;
@@ -139,7 +141,8 @@ impl Response {
         Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
     }
 
-    /// RFC 9112 section 6.3. A length that makes no sense is no body.
+    /// Returns how the end of the body is found (RFC 9112 section 6.3). With a malformed length
+    /// there is no body.
     fn framing(&self) -> Framing {
         if self.status < 200 || self.status == 204 || self.status == 304 {
             return Framing::None;
@@ -161,13 +164,13 @@ impl Response {
     }
 }
 
-/// Returns the minor version: 1 of HTTP/1.1.
+/// Returns the minor version, which is 1 for HTTP/1.1.
 #[must_use]
 pub fn minor_version(response: &Response) -> u8 {
     response.minor
 }
 
-/// Looks whether `raw`, what followed the head, is all of the body as far as it is kept.
+/// Returns whether `raw`, the bytes after the head, is all of the body that is kept.
 #[must_use]
 pub fn is_body_complete(response: &Response, raw: &[u8]) -> bool {
     let end = match response.framing() {
@@ -179,7 +182,7 @@ pub fn is_body_complete(response: &Response, raw: &[u8]) -> bool {
     end || raw.len() >= MAX_BODY
 }
 
-/// Keeps the body that is in `raw`, what followed the head.
+/// Keeps the body that is in `raw`, the bytes after the head.
 pub fn keep_body(response: &mut Response, raw: &[u8]) {
     let raw = &raw[..raw.len().min(MAX_BODY)];
     response.body = match response.framing() {
@@ -211,13 +214,13 @@ enum Framing {
     UntilEnd,
 }
 
-/// As much of a chunked body as is there and well formed (RFC 9112 section 7.1), and whether
-/// nothing more is to come: the last chunk is there, or what is there is not well formed.
+/// Returns the well-formed part of a chunked body (RFC 9112 section 7.1), and whether it is
+/// complete: after the last chunk, or after a malformed one, nothing more is read.
 fn decode_chunks(mut raw: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
         let Some(end) = raw.windows(2).position(|pair| pair == b"\r\n") else {
-            // A size line is short, extensions included.
+            // The line with the size is short, even with extensions.
             return (body, raw.len() > 1024);
         };
         let size = raw[..end].split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();

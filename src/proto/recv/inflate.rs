@@ -1,7 +1,7 @@
-//! Compressed messages (RFC 7692 section 7.2.2): inflated as they arrive, and checked as they
-//! inflate. Without the feature `deflate`, `off.rs` takes the place of this module.
+//! Compressed messages (RFC 7692 section 7.2.2). They are inflated as they arrive, and checked as
+//! they are inflated. Without the feature `deflate`, `off.rs` takes the place of this module.
 
-#![cfg(feature = "deflate")] // For the documentation: it says what the feature is needed for.
+#![cfg(feature = "deflate")] // So that rustdoc names the feature.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -11,13 +11,14 @@ use crate::proto::deflate::DeflateParameters;
 use crate::proto::error::Violation;
 use crate::proto::message::MessageKind;
 
-/// For how many inflated bytes at a time room is made.
-const STEP: usize = 32 * 1024;
+/// The room that is made for an inflated fragment, in bytes.
+const FRAGMENT_ROOM: usize = 32 * 1024;
 
-/// What section 7.2.2 appends to each message, the end of an empty block; and after it empty blocks
-/// of our own. Nothing may come out of them: a message that ends in the middle of a block goes on
-/// in them. The header of a block may swallow many; none is longer than all of these.
-const END: [u8; 4 + 5 * 112] = {
+/// The bytes that section 7.2.2 appends to each message, which end an empty block, and then empty
+/// blocks of our own. If anything comes out of them, the message ended in the middle of a block,
+/// which went on in them. The header of such a block may take many of these bytes, but no header is
+/// longer than all of them.
+const MESSAGE_END: [u8; 4 + 5 * 112] = {
     let mut end = [0; 4 + 5 * 112];
     let mut at = 2;
     while at < end.len() {
@@ -27,24 +28,25 @@ const END: [u8; 4 + 5 * 112] = {
     }
     end
 };
-/// One empty block of our own.
+/// The length of the part of [`MESSAGE_END`] that has one empty block of our own.
 const SHORT_END: usize = 4 + 5;
 
-/// The window, and what is done with it between messages.
+/// Inflates the messages of a connection.
 #[derive(Debug)]
 pub(super) struct Inflater {
-    /// Made for the first compressed message. It has the largest window whatever was agreed on:
-    /// zlib-rs takes 32 KiB for it anyway, and how far back it reaches then does not depend on how
-    /// the bytes are cut.
+    /// Made for the first compressed message. The window is the largest one, whatever was agreed
+    /// on. zlib-rs takes 32 KiB for it anyway, and with a smaller one it would depend on how the
+    /// bytes are cut how far back the data may refer.
     stream: Option<Decompress>,
+    /// The window is kept from one message to the next.
     takeover: bool,
-    /// The last byte that went in.
+    /// The last byte that was inflated.
     last: u8,
 }
 
 impl Inflater {
-    /// Inflates `input` into the room that `out` has: gives how much of it was used. All of it was,
-    /// and nothing is left to come out, if `out` has room left.
+    /// Inflates `input` into the room that `out` has, and returns how many bytes of `input` were
+    /// used. If `out` has room left, all of them were used, and no more output is to come.
     fn inflate(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Result<(), Violation>) {
         let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
         let mut used = 0;
@@ -65,16 +67,16 @@ impl Inflater {
         }
     }
 
-    /// Ends a message of which all came out; of an `empty` one, that is nothing. It must not be
-    /// called for a message whose payload has no bytes: see [`OpenMessage::has_payload`].
+    /// Ends a message that was inflated completely; `empty` says that nothing came out. It must not
+    /// be called for a message whose payload has no bytes: see [`OpenMessage::has_payload`].
     fn finish(&mut self, empty: bool, out: &mut Vec<u8>) -> Result<(), Violation> {
         let len = out.len();
         out.try_reserve(1).map_err(|_| Violation::OutOfMemory)?;
-        // A message ends with the header of the empty block, three bits of 0, and padding, which
-        // nobody fills with anything else. If it does not, or nothing came out, it is worth the time
-        // to be sure. What is cut within the header of a later block, and ends with zeros by
-        // chance, may be missed; the next message then fails.
-        let end = if self.last < 0x20 && !empty { &END[..SHORT_END] } else { &END[..] };
+        // A good message ends with the header of the empty block, three bits of 0, and with
+        // padding, for which everybody uses zeros. If it does not end so, or if it is empty, the
+        // long end is used to be sure. A message that is cut within the header of a later block,
+        // and ends with zeros by chance, may pass; then the next message fails.
+        let end = if self.last < 0x20 && !empty { &MESSAGE_END[..SHORT_END] } else { &MESSAGE_END };
         let (_, done) = self.inflate(end, out);
         if done.is_err() || out.len() > len {
             out.truncate(len);
@@ -86,7 +88,7 @@ impl Inflater {
         Ok(())
     }
 
-    /// Gives back what is not needed between two messages.
+    /// Frees the memory that is not needed between two messages.
     pub(super) fn shrink(&mut self) {
         if !self.takeover {
             self.stream = None;
@@ -95,20 +97,20 @@ impl Inflater {
 }
 
 impl OpenMessage {
-    /// Whether a frame of it, as far as they have begun, has any payload.
+    /// Returns whether any frame of the message so far has a payload.
     fn has_payload(&self) -> bool {
         self.wire > 0
     }
 }
 
 impl Decoder {
-    /// Receives compressed messages too, as was agreed on in the opening handshake.
+    /// Accepts compressed messages too, with the parameters of the opening handshake.
     pub fn accept_deflate(&mut self, parameters: &DeflateParameters) {
         let takeover = !parameters.server_no_context_takeover;
         self.inflater = Some(Inflater { stream: None, takeover, last: 0 });
     }
 
-    /// Inflates what has arrived of the frame.
+    /// Inflates the bytes of the frame that have arrived.
     pub(super) fn inflate(
         &mut self,
         mut frame: OpenFrame,
@@ -126,9 +128,9 @@ impl Decoder {
             self.make_room(&message, len)?;
             let Some(inflater) = &mut self.inflater else { return Err(Violation::ReservedBits) };
             let input = &self.buffer.received()[..len];
-            // Section 7.2.3.6 wants a byte for an empty message. Some servers send none from the
-            // second one on, as they strip the tail of a flush that gave nothing. Then nothing goes
-            // into the inflater, which has its window for the next message.
+            // Section 7.2.3.6 wants one byte for an empty message. Some servers send none from the
+            // second empty message on, because they strip the tail of a flush that gave nothing.
+            // Then nothing is inflated, and the window stays as it is for the next message.
             let (used, done) = if message.has_payload() {
                 inflater.inflate(input, &mut self.binary)
             } else {
@@ -138,7 +140,7 @@ impl Decoder {
             frame.left -= used as u64;
             self.check_inflated(&mut message, at)?;
             done?;
-            // With room left over, all came out that went in.
+            // If room is left over, all output of what was used is there.
             let full = self.binary.len() == self.binary.capacity();
             let ends_frame = !full && frame.left == 0;
             let last = ends_frame && frame.fin;
@@ -167,7 +169,7 @@ impl Decoder {
         }
     }
 
-    /// The room of the last text is for the message that begins.
+    /// Reuses the memory of the last text, if a message begins.
     fn reuse_text(&mut self, message: &OpenMessage) {
         if !message.begun && self.binary.capacity() < self.text.capacity() {
             self.binary = core::mem::take(&mut self.text).into_bytes();
@@ -175,7 +177,8 @@ impl Decoder {
         }
     }
 
-    /// What has come out is within the limit, and text.
+    /// Checks that the output after the first `at` bytes is within the limit, and that text is
+    /// UTF-8.
     fn check_inflated(&mut self, message: &mut OpenMessage, at: usize) -> Result<(), Violation> {
         let new = &self.binary[at..];
         let limit = self.limits.max_message_size.unwrap_or(u64::MAX);
@@ -191,29 +194,29 @@ impl Decoder {
         Ok(())
     }
 
-    /// Makes the whole message that is in `binary` ready to be taken.
+    /// Makes the whole message in `binary` ready to be taken.
     fn finish_inflated(&mut self, kind: MessageKind) -> Result<(), Violation> {
-        // After a big message, this is a small one: the memory is not needed any more.
+        // The memory is that of a big message before. This message is small.
         if self.binary.len() <= LARGE_BUFFER && self.binary.capacity() > 2 * LARGE_BUFFER {
             self.binary.shrink_to(LARGE_BUFFER);
         }
         if kind == MessageKind::Text && !self.unchecked_text {
-            // It is known to be UTF-8; looking again costs less than copying.
+            // The bytes were checked already, but to check them again costs less than a copy.
             let text = String::from_utf8(core::mem::take(&mut self.binary));
             self.text = text.map_err(|_| Violation::InvalidUtf8)?;
         }
         Ok(())
     }
 
-    /// Makes room for what comes out of `len` bytes, but never for more than the limit and the byte
-    /// that breaks it: memory follows what came out, not what could.
+    /// Makes room for the output of `len` bytes, but never for more than the limit and one byte
+    /// that exceeds it. Memory follows the bytes that came out, not those that might.
     fn make_room(&mut self, message: &OpenMessage, len: usize) -> Result<(), Violation> {
         let have = self.binary.len();
         let limit = self.limits.max_message_size.unwrap_or(u64::MAX);
         let limit = (limit - message.size).saturating_add(1);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (least, wanted) = match message.delivery {
-            Delivery::Fragments => (STEP, STEP),
+            Delivery::Fragments => (FRAGMENT_ROOM, FRAGMENT_ROOM),
             Delivery::Whole => {
                 (1, have.max(len.saturating_mul(4)).clamp(1024, have.max(LARGE_BUFFER)))
             }

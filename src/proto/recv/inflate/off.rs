@@ -1,4 +1,4 @@
-//! What stands for the inflater without the feature `deflate`: there is none.
+//! The stub of the inflater for when the feature `deflate` is off.
 
 #![allow(clippy::needless_pass_by_ref_mut)] // The signatures are those of the feature.
 
@@ -21,7 +21,7 @@ impl Decoder {
         match *parameters {}
     }
 
-    /// Not called: no message is taken for a compressed one.
+    /// Is never called: without an inflater no message counts as compressed.
     pub(super) fn inflate(
         &mut self,
         _: OpenFrame,
