@@ -1,4 +1,5 @@
-//! Close payloads: what is accepted is written back byte for byte, and obeys RFC 6455 section 7.4.
+//! Payloads of Close frames: an accepted one obeys RFC 6455 section 7.4, and is written back byte
+//! for byte.
 
 use landline::proto::frame::{decode_close, encode_close};
 

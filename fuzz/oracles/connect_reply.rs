@@ -1,7 +1,8 @@
-//! Answers to CONNECT: read as asked for, no byte behind the head is taken; the result is that of
-//! reading all at once, and `httparse` agrees: of a refusal with each line that is kept.
+//! Answers to CONNECT. If no more is read than `missing` says, no byte after the head is taken. The
+//! result is the same as that of reading all at once. `httparse` reads the same; of a refusal, each
+//! line that is kept.
 //!
-//! Input: the cutting plan with its length before it, the answer with what follows it.
+//! Input: the cutting plan with its length before it, the answer with the bytes that follow it.
 
 use landline::error::HeadError;
 use landline::http::Response;
@@ -24,7 +25,7 @@ pub fn check(data: &[u8]) {
     assert!(bytes[..len].ends_with(b"\r\n\r\n"), "what follows belongs to the tunnel");
 }
 
-/// Reads as a driver does: never more than what is missing at least, and sometimes less.
+/// Reads as a driver does: never more than the minimum that is missing, and sometimes less.
 fn read(bytes: &[u8], plan: &[u8]) -> Result<Option<(Response, usize)>, HeadError> {
     let mut reader = HeadReader::for_tunnel();
     let mut lengths = plan.iter().cycle();
@@ -35,7 +36,7 @@ fn read(bytes: &[u8], plan: &[u8]) -> Result<Option<(Response, usize)>, HeadErro
             return Ok(Some((response, len)));
         }
         let missing = reader.missing(&bytes[..end]);
-        assert!(missing > 0, "nothing is missing of what is not complete");
+        assert!(missing > 0, "the head is incomplete, but nothing is missing");
         let some = lengths.next().map_or(missing, |&len| missing.min(usize::from(len) + 1));
         if end == bytes.len() {
             return Ok(None);

@@ -1,11 +1,13 @@
-//! A whole connection over a stream in memory: a server says anything, the program sends, writes,
-//! pings, closes and receives in any order, reads and writes are short, and writes that must not
-//! wait may find no room.
+//! A whole connection over a stream in memory. The server sends any bytes. The program sends,
+//! writes, pings, closes and receives in any order. Reads and writes are short, and a write that
+//! must not wait may find no room.
 //!
-//! Checked: what is received is what the decoder alone makes of the server's bytes, and ends as it
-//! ends, the same ever after; what is sent are whole, masked frames; the messages among them are
-//! those that were sent, one after the other; each Pong answers a Ping, the last one the latest; one
-//! Close at most, nothing after it, and it is the one that is due.
+//! Checks of receiving: the messages and the end are those that a decoder alone finds in the
+//! server's bytes, and the end stays the same.
+//!
+//! Checks of sending: there are only whole, masked frames. The messages are those that were sent,
+//! in their order. Each Pong answers a Ping, and the last Pong the latest Ping. There is at most
+//! one Close, with the right code, and nothing after it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,7 +30,7 @@ use super::session::server_frame;
 const MAX_MESSAGE: u64 = 40_000;
 
 pub fn check(data: &[u8]) {
-    // Running out of input ends the script.
+    // The script ends when the input is used up.
     let _ = script(&mut Unstructured::new(data));
 }
 
@@ -75,14 +77,14 @@ fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     Ok(())
 }
 
-/// The stream: what the server has said, and what it was told.
+/// The state of the stream in memory: the server's bytes, and those that were written to it.
 #[derive(Debug, Default)]
 struct Line {
     unread: VecDeque<u8>,
     written: Vec<u8>,
-    /// How much is moved at a time.
+    /// The maximum length of one read or write.
     most: usize,
-    /// A write that does not wait finds no room.
+    /// A write that must not wait finds no room.
     full: bool,
     nonblocking: bool,
     open: bool,
@@ -96,7 +98,7 @@ impl Stream for Shared {
         let mut line = self.0.lock().unwrap();
         let most = buf.len().min(line.most);
         match io::Read::read(&mut line.unread, &mut buf[..most])? {
-            // Who would wait for more finds the end.
+            // A read that may wait finds the end of the stream instead.
             0 if line.nonblocking => Err(io::ErrorKind::WouldBlock.into()),
             len => Ok(len),
         }
@@ -142,10 +144,10 @@ impl Stream for Shared {
     }
 }
 
-/// What a decoder makes of the server's bytes, without a connection around it.
+/// What a decoder alone, without a connection, finds in the server's bytes.
 struct Model {
     decoder: Decoder,
-    /// Messages that were not received yet.
+    /// The messages that the connection has not received yet.
     messages: VecDeque<Message>,
     pings: Vec<Vec<u8>>,
     end: Option<Result<CloseFrame, Violation>>,
@@ -182,15 +184,15 @@ struct Connection {
     ws: WebSocket,
     line: Shared,
     model: Model,
-    /// What `recv` said at last, when it said an error.
+    /// The error of receiving that ended the connection.
     ended: Option<String>,
-    /// How much of what was written is checked.
+    /// How many of the written bytes are checked.
     checked: usize,
-    /// Messages that were sent and not seen in what was written yet.
+    /// The messages that were sent, and not found in the written bytes yet.
     sent: VecDeque<Message>,
-    /// The message whose fragments are being written.
+    /// The message of which only some fragments were found.
     open: Option<(MessageKind, Vec<u8>)>,
-    /// A message was abandoned half-way.
+    /// The program abandoned a message half-way.
     abandoned: bool,
     pings_sent: usize,
     pongs: Vec<Vec<u8>>,
@@ -239,7 +241,7 @@ impl Connection {
         self.model.push(bytes);
     }
 
-    /// A call that sends may fail only when the connection is over or being closed.
+    /// Checks that a call that sends fails only if the connection is over or is being closed.
     fn is_done(&self, done: Result<(), Error>) -> bool {
         if let Err(error) = &done {
             assert!(matches!(error, Error::Closed(_)), "{error:?}");
@@ -263,7 +265,7 @@ impl Connection {
         }
     }
 
-    /// Writes a message in pieces, and finishes or abandons it.
+    /// Writes a message in several parts, and finishes or abandons it.
     fn write(&mut self, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let sender = self.ws.sender();
         let mut writer = match sender.writer(MessageKind::Binary) {
@@ -278,10 +280,10 @@ impl Connection {
         let mut begun = false;
         for _ in 0..input.int_in_range(0..=4)? {
             let most = *input.choose(&[10, 200, 70_000])?;
-            let piece = vec![input.arbitrary()?; input.int_in_range(0..=most)?];
-            failed |= io::Write::write_all(&mut writer, &piece).is_err();
-            begun |= message.len() + piece.len() >= 64 * 1024;
-            message.extend(piece);
+            let part = vec![input.arbitrary()?; input.int_in_range(0..=most)?];
+            failed |= io::Write::write_all(&mut writer, &part).is_err();
+            begun |= message.len() + part.len() >= 64 * 1024;
+            message.extend(part);
             if input.arbitrary()? {
                 failed |= io::Write::flush(&mut writer).is_err();
                 begun |= !message.is_empty();
@@ -320,12 +322,12 @@ impl Connection {
         }
     }
 
-    /// Takes all that has arrived, and finds the end that the model found.
+    /// Receives all messages that have arrived, and the end if the model found one.
     fn receive_all(&mut self) {
         loop {
             match self.ws.try_recv() {
                 Ok(Some(message)) => self.received(message),
-                // What arrives without an end is not waited for: a slow machine calls again.
+                // `try_recv` does not wait for bytes that keep arriving: call it again.
                 Ok(None) if self.is_unread() => {}
                 Ok(None) => break self.idle(),
                 Err(error) => break self.failed(&error),
@@ -362,7 +364,7 @@ impl Connection {
         assert_eq!(Some(message), self.model.messages.pop_front());
     }
 
-    /// All that came is taken, and nothing ended the connection.
+    /// Checks the state after all that came is received, and nothing ended the connection.
     fn idle(&mut self) {
         assert!(self.ended.is_none(), "an end that did not last");
         assert!(self.model.messages.is_empty(), "messages that were not handed out");
@@ -400,7 +402,7 @@ impl Connection {
         while let Some((header, taken)) = Header::decode(&line.written[self.checked..]).unwrap() {
             let start = self.checked + taken;
             let len = usize::try_from(header.len).unwrap();
-            // A payment that found no room half-way goes on later.
+            // The frame found no room half-way, and goes on later.
             let Some(masked) = line.written.get(start..start + len) else { break };
             let key = header.mask.expect("clients mask");
             let payload = masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
@@ -438,7 +440,7 @@ impl Connection {
         assert!(in_order, "Pongs answer Pings in their order");
     }
 
-    /// Whatever happened, the connection can be closed, and says how it ended.
+    /// Checks that the connection can be closed, whatever happened, and tells how it ended.
     fn finish(mut self) {
         self.line.0.lock().unwrap().full = false;
         let before = self.ws.closed().cloned();
@@ -455,7 +457,7 @@ impl Connection {
         } else if self.abandoned {
             assert_eq!(close.code, Some(CloseCode::INTERNAL_ERROR));
         } else {
-            // Ours, or what the server's end asks for, whichever was known first.
+            // The code of our own close, or the one that answers the server, whichever came first.
             let due = match &self.model.end {
                 Some(Ok(close)) => close.code,
                 Some(Err(violation)) => Some(violation.close_code()),

@@ -1,5 +1,5 @@
-//! Messages through the compressor, with any options, in any pieces, flushed anywhere: the decoder
-//! and another implementation both get them back.
+//! Messages go through the compressor, with any options, cut anywhere, flushed anywhere. The
+//! decoder and another implementation both get them back.
 
 use arbitrary::Unstructured;
 use landline::MessageRef;
@@ -10,7 +10,7 @@ use landline::proto::frame::{Header, Opcode};
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
 pub fn check(data: &[u8]) {
-    // Running out of input ends the script.
+    // The script ends when the input is used up.
     let _ = script(&mut Unstructured::new(data));
 }
 
@@ -29,9 +29,9 @@ fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let (mut stream, mut sent) = (Vec::new(), Vec::new());
     while !input.is_empty() {
         let message = message(input)?;
-        let pieces = pieces(&mut compressor, &message, input)?;
-        assert_eq!(receive(&mut decoder, &pieces), message, "the decoder");
-        stream.extend(pieces.concat());
+        let chunks = chunks(&mut compressor, &message, input)?;
+        assert_eq!(receive(&mut decoder, &chunks), message, "the decoder");
+        stream.extend(chunks.concat());
         stream.extend([0, 0, 0xFF, 0xFF]);
         sent.extend_from_slice(&message);
         if forgets {
@@ -48,7 +48,7 @@ fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     Ok(())
 }
 
-/// Some bytes, repeated or not.
+/// Makes a message of some bytes, which may be repeated.
 fn message(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     let len = input.int_in_range(0..=300)?.min(input.len());
     let bytes = input.bytes(len)?;
@@ -56,39 +56,39 @@ fn message(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     Ok(bytes.repeat(times))
 }
 
-fn pieces(
+fn chunks(
     compressor: &mut Compressor,
     message: &[u8],
     input: &mut Unstructured<'_>,
 ) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let mut pieces = Vec::new();
+    let mut chunks = Vec::new();
     let parts = input.int_in_range(1..=4)?;
     for part in message.chunks(message.len().div_ceil(parts).max(1)) {
         let mut part = part;
         while compressor.push(&mut part).unwrap() {
-            pieces.push(compressor.chunk().to_vec());
+            chunks.push(compressor.chunk().to_vec());
         }
         let mut more = input.arbitrary()?;
         while more {
             more = compressor.flush().unwrap();
-            pieces.push(compressor.chunk().to_vec());
+            chunks.push(compressor.chunk().to_vec());
         }
     }
     let mut more = true;
     while more {
         more = compressor.finish().unwrap();
-        pieces.push(compressor.chunk().to_vec());
+        chunks.push(compressor.chunk().to_vec());
     }
-    Ok(pieces)
+    Ok(chunks)
 }
 
-fn receive(decoder: &mut Decoder, pieces: &[Vec<u8>]) -> Vec<u8> {
-    for (at, piece) in pieces.iter().enumerate() {
+fn receive(decoder: &mut Decoder, chunks: &[Vec<u8>]) -> Vec<u8> {
+    for (at, chunk) in chunks.iter().enumerate() {
         let mut bytes = Vec::new();
         let (opcode, rsv) = if at == 0 { (Opcode::Binary, 4) } else { (Opcode::Continuation, 0) };
-        let fin = at + 1 == pieces.len();
-        Header { fin, rsv, opcode, mask: None, len: piece.len() as u64 }.encode(&mut bytes);
-        bytes.extend_from_slice(piece);
+        let fin = at + 1 == chunks.len();
+        Header { fin, rsv, opcode, mask: None, len: chunk.len() as u64 }.encode(&mut bytes);
+        bytes.extend_from_slice(chunk);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
@@ -104,7 +104,7 @@ fn receive(decoder: &mut Decoder, pieces: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn reference(stream: &[u8]) -> Vec<u8> {
-    // A final block ends it.
+    // An empty final block ends the stream.
     let stream = [stream, &[1, 0, 0, 0xFF, 0xFF]].concat();
     miniz_oxide::inflate::decompress_to_vec(&stream).expect("miniz refuses it")
 }

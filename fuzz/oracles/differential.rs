@@ -1,6 +1,7 @@
-//! The same server bytes through landline, and through tungstenite and soketto: the same messages,
-//! and both accept or both refuse. The known and intended differences are in [`Difference`]; where
-//! we refuse and they do not, [`bytes`] tells by itself whether the bytes deserve it.
+//! The same bytes of a server go through landline, tungstenite and soketto. All find the same
+//! messages, and all accept or all refuse the bytes. [`Difference`] has the known and intended
+//! differences. If landline refuses bytes and another parser does not, [`bytes`] checks without any
+//! parser that the bytes are wrong.
 //!
 //! Input: the server's stream.
 
@@ -12,36 +13,37 @@ use landline::MessageRef;
 use landline::error::Violation;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
-/// Where the others differ, and why we are right.
+/// A known difference to another parser, with the reason why landline is right.
 #[derive(Clone, Copy, Debug)]
 enum Difference {
     /// RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
-    /// Neither looks.
+    /// Neither of the others checks it.
     NonMinimalLength,
-    /// Section 5.2: the most significant bit MUST be 0; tungstenite looks at its size limit only.
+    /// Section 5.2: the most significant bit MUST be 0; tungstenite checks only its size limit.
     LengthTopBit,
     /// Section 5.1: "A client MUST close a connection if it detects a masked frame"; soketto
     /// unmasks it.
     MaskedFrame,
-    /// Both refuse, but we on the first byte, they when they have the whole header or payload.
+    /// Both refuse, but landline at the first wrong byte, the other only when it has the whole
+    /// header or payload.
     Earlier,
-    /// Section 8.1: we look at text as it arrives. soketto leaves that to its user, who has the
-    /// whole message, and the control frames between its fragments before.
+    /// Section 8.1: landline checks text as it arrives. soketto leaves that to its user, who gets
+    /// the control frames between the fragments first, and then the whole message.
     WholeText,
-    /// We bound fragments, they do not.
+    /// landline limits the number of fragments, the others do not.
     Fragments,
     /// Both refuse a message that is too big, but soketto waits for as many bytes again before it
-    /// says so.
+    /// fails.
     MessageTooBig,
-    /// Section 7.4.2: codes that are not defined must not be used. tungstenite knows other ones;
-    /// soketto takes 1015, and hands out the others as 1002 instead of refusing them.
+    /// Section 7.4.2: codes that are not defined must not be used. tungstenite accepts other codes.
+    /// soketto accepts 1015, and hands out the others as 1002 instead of refusing them.
     CloseCode,
     /// Section 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer"; soketto
-    /// takes one byte for none.
+    /// treats a single byte as no payload.
     CloseLength,
-    /// 1014 was registered after the RFC: the others take it for a violation.
+    /// 1014 was registered after the RFC. The others treat it as a violation.
     Code1014,
-    /// soketto forgets the open message when a Pong comes between its fragments.
+    /// soketto drops the open message if a Pong comes between its fragments.
     PongBetweenFragments,
 }
 
@@ -54,7 +56,7 @@ enum Event {
     Close(Option<(u16, String)>),
 }
 
-/// What another parser made of the bytes.
+/// What another parser found in the bytes.
 #[derive(Debug)]
 struct Verdict {
     events: Vec<Event>,
@@ -96,7 +98,7 @@ fn compare(
         assert_eq!(ours, theirs.events, "{violation:?}, refused there: {}", theirs.refused);
         return assert_eq!(violation.is_some(), theirs.refused, "{violation:?}");
     };
-    // Up to there they agree.
+    // Both agree up to the difference.
     let agreed = match difference {
         Difference::Code1014 => {
             let last = theirs.events.last();
@@ -109,7 +111,7 @@ fn compare(
         _ => ours,
     };
     assert!(theirs.events.starts_with(agreed), "{difference:?}: {ours:?} / {theirs:?}");
-    // And what we refuse deserves it.
+    // The bytes that landline refuses are really wrong.
     let is_big = bytes::have_big_message(data, LIMIT as u64);
     let deserved = match difference {
         Difference::NonMinimalLength => bytes::have(data, bytes::Frame::is_long_form),
@@ -120,7 +122,7 @@ fn compare(
         Difference::WholeText => bytes::have_bad_text(data),
         Difference::MessageTooBig => is_big,
         Difference::Fragments => bytes::frames(data).count() > 1024,
-        // When the frame, and the message, are there they refuse it too.
+        // The other parser refuses it too once the frame and the message are complete.
         Difference::Earlier => is_big || parse(&bytes::completed(data)).refused,
         Difference::Code1014 | Difference::PongBetweenFragments => true,
     };

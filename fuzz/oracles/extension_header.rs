@@ -1,5 +1,5 @@
-//! Any bytes as a server's `Sec-WebSocket-Extensions`: what is accepted is within the offer, and is
-//! what a model without the crate's parser accepts.
+//! Any bytes as the value of a server's `Sec-WebSocket-Extensions`: accepted parameters are within
+//! the offer, and are those that a model without the crate's parser accepts.
 //!
 //! Input: two bytes of options, the lines of the header.
 
@@ -28,13 +28,13 @@ pub fn check(data: &[u8]) {
         assert!((8..=15).contains(&agreed.server_max_window_bits));
         assert!((8..=offer.client_max_window_bits).contains(&agreed.client_max_window_bits));
     }
-    // The model knows no quotes.
+    // The model does not read quotes.
     if !header.contains(&b'"') {
         assert_eq!(agreed.ok(), model(&offer, &lines));
     }
 }
 
-/// What is parsed, and written again, is parsed to the same.
+/// Checks that a line that was parsed and written again is parsed to the same.
 fn check_parse(line: &[u8]) {
     let Some(extensions) = parse(line) else { return };
     let written: Vec<String> = extensions
@@ -83,7 +83,7 @@ fn accept(offer: &Deflate, seen: &[(&str, Option<&str>)]) -> Option<DeflateParam
     let mut agreed = NO_PARAMETERS;
     agreed.client_no_context_takeover = offer.client_no_context_takeover;
     agreed.client_max_window_bits = offer.client_max_window_bits;
-    // zlib makes 9 of 8.
+    // A server that uses zlib answers 8 with 9.
     let server_most =
         if offer.server_max_window_bits == 8 { 9 } else { offer.server_max_window_bits };
     let bits = |value: Option<&str>, most: u8| {

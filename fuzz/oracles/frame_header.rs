@@ -1,4 +1,5 @@
-//! Frame headers: what is read is written back byte for byte, and what is written is read back.
+//! Frame headers: one that was read is written back byte for byte, and one that was written is read
+//! back.
 
 use arbitrary::Unstructured;
 use landline::proto::frame::{Header, Opcode};
@@ -19,7 +20,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(Header::decode(&out), Ok(Some((header, out.len()))));
 }
 
-/// A header that may stand on the wire.
+/// Makes a header that the RFC allows.
 fn header(input: &mut Unstructured<'_>) -> arbitrary::Result<Header> {
     let opcode = *input.choose(&[
         Opcode::Continuation,

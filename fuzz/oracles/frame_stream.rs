@@ -1,4 +1,4 @@
-//! Any bytes as a server's stream: however they are cut, the same events and the same end.
+//! Any bytes as a server's stream: the events and the end are the same, however the bytes are cut.
 //!
 //! Input: a byte of options, the cutting plan with its length before it, the stream.
 
@@ -7,8 +7,8 @@ use landline::proto::frame::encode_close;
 use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline::{Fragment, Message, MessageKind};
 
-/// The events of a stream. Fragments of one message that follow each other are one event, because
-/// how a message is cut into fragments is not promised.
+/// An event of a stream. Fragments of one message that follow each other are one event, because it
+/// is not promised how a message is cut into fragments.
 #[derive(Debug, PartialEq)]
 enum Event {
     Whole(bool, Vec<u8>),
@@ -40,7 +40,7 @@ pub fn check(data: &[u8]) {
     let whole = reading.run(stream, &[], limits);
     assert_eq!(whole, reading.run(stream, &[0], limits), "byte by byte");
     assert_eq!(whole, reading.run(stream, plan, limits), "cut by {plan:?}");
-    // Nor does it matter when memory is given back, or a message is taken instead of lent.
+    // It makes no difference when memory is freed, or whether a message is taken or lent.
     let otherwise = Reading { shrinks: !reading.shrinks, takes: !reading.takes, ..reading };
     assert_eq!(whole, otherwise.run(stream, plan, limits), "{otherwise:?}");
 
@@ -51,15 +51,15 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// How the decoder is used.
+/// The way in which the decoder is used.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     /// Messages are handed out in fragments.
     fragments: bool,
-    /// Every other message is handed out the other way.
+    /// Every other message is handed out in the other way.
     alternates: bool,
     unchecked: bool,
-    /// Gives back memory after each read.
+    /// Frees memory after each read.
     shrinks: bool,
     /// Takes messages instead of borrowing them.
     takes: bool,
@@ -72,15 +72,15 @@ impl Reading {
             decoder.leave_text_unchecked();
         }
         let mut seen = Seen::default();
-        for mut piece in super::cut(stream, plan) {
-            while !piece.is_empty() {
-                let taken = decoder.feed(piece);
+        for mut part in super::cut(stream, plan) {
+            while !part.is_empty() {
+                let taken = decoder.feed(part);
                 assert!(taken > 0, "no space for bytes");
-                piece = &piece[taken..];
+                part = &part[taken..];
                 if let Err(violation) = self.take(&mut decoder, &mut seen) {
                     let again = decoder.advance(self.delivery(&seen));
                     assert_eq!(again, Err(violation), "a violation is final");
-                    // How much of a message is handed out before it turns out bad is not promised.
+                    // It is not promised how much of a bad message is handed out before it fails.
                     if let Some(Event::Fragments(_, _, false)) = seen.events.last() {
                         seen.events.pop();
                     }
@@ -146,7 +146,7 @@ fn control(decoder: &mut Decoder, len: usize) -> Vec<u8> {
 #[derive(Default)]
 struct Seen {
     events: Vec<Event>,
-    /// How many messages were whole.
+    /// The number of complete messages.
     messages: usize,
     /// The kind of the message that is handed out in fragments.
     open: Option<MessageKind>,

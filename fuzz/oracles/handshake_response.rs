@@ -1,5 +1,5 @@
-//! Response heads: the same however they are cut; what may open a connection, `httparse` accepts as
-//! the same, and of a refusal each line that is kept.
+//! Response heads: the result is the same, however the bytes are cut. `httparse` reads the same
+//! from a head that may open a connection, and from each line that is kept of a refusal.
 //!
 //! Input: the cutting plan with its length before it, the response.
 
@@ -23,7 +23,7 @@ pub fn check(data: &[u8]) {
         _ => of_lines_that_httparse_reads(&response, &bytes[..len]),
     }
 
-    // Neither may panic, whatever stands in the headers.
+    // These calls must not panic, whatever the headers are.
     let key = Key::new([7; 16]);
     let verified = Offer::subprotocols(&["chat".to_owned()]).verify(&response, &key);
     if verified.is_ok() {
@@ -36,7 +36,7 @@ pub fn check(data: &[u8]) {
     assert!(response.body().len() <= rest.len());
 }
 
-/// Whatever is read strictly is what `httparse` reads.
+/// Checks that `httparse` reads the same from a head that is read strictly.
 pub fn as_httparse_reads_it(response: &Response, bytes: &[u8], len: usize) {
     let mut headers = [httparse::EMPTY_HEADER; MAX_LINES];
     let mut theirs = httparse::Response::new(&mut headers);
@@ -50,8 +50,8 @@ pub fn as_httparse_reads_it(response: &Response, bytes: &[u8], len: usize) {
     }
 }
 
-/// Each header line of a refusal is a line of the head, in order, that `httparse` reads alone; and
-/// none is left out that is as plain as can be.
+/// Checks that each header line of a refusal is a line of the head, in order, that `httparse` reads
+/// by itself; and that no line is left out that has only letters and digits.
 pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
     assert_eq!(head.get(9..12), Some(response.status().to_string().as_bytes()));
     let first = head.iter().position(|&byte| byte == b'\n').unwrap();
@@ -62,7 +62,7 @@ pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
         let line = &rest[..at];
         rest = &rest[at + end.len()..];
         if matches!(line, [b' ' | b'\t', ..]) {
-            // It goes on with the line before, which is left out with it.
+            // The line continues the one before it, which is left out with it.
             model.pop();
             model.push(None);
         }
@@ -70,7 +70,7 @@ pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
         let one = [line, b"\r\n\r\n"].concat();
         let mut headers = [httparse::EMPTY_HEADER; 2];
         model.push(match httparse::parse_headers(&one, &mut headers) {
-            // All of it is one header: no line begins within it.
+            // The whole line is one header.
             Ok(httparse::Status::Complete((len, [header]))) if len == one.len() => {
                 Some((header.name.to_owned(), header.value.to_owned()))
             }
@@ -92,8 +92,8 @@ pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
 fn read(bytes: &[u8], plan: &[u8]) -> Result<Option<(Response, usize)>, HeadError> {
     let mut reader = HeadReader::default();
     let mut end = 0;
-    for piece in super::cut(bytes, plan) {
-        end += piece.len();
+    for part in super::cut(bytes, plan) {
+        end += part.len();
         if let Some(found) = reader.advance(&bytes[..end])? {
             return Ok(Some(found));
         }

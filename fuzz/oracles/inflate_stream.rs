@@ -1,8 +1,8 @@
-//! Compressed messages: however the bytes are cut, the same events and the same end; limits hold;
-//! what is accepted is what another implementation makes of it.
+//! Compressed messages: the events and the end are the same, however the bytes are cut. Limits
+//! hold. An accepted message is the one that another implementation gets.
 //!
-//! Input: a byte of options, the cutting plan with its length before it, the stream: frames, or with
-//! an option the payload of one compressed message.
+//! Input: a byte of options, the cutting plan with its length before it, the stream. With option 4
+//! the stream is the payload of one compressed message, else it has frames.
 
 use landline::deflate::DeflateParameters;
 use landline::error::Violation;
@@ -48,8 +48,8 @@ pub fn check(data: &[u8]) {
     });
 }
 
-/// A compressed message without any payload is an empty one, and changes nothing for the others:
-/// before the stream, and, where the stream is one message, between it and the same again.
+/// Checks that a compressed message without a payload is empty, and changes nothing for the others:
+/// before the stream, and between two equal messages if the stream is one message.
 fn check_empty_message(
     framed: &[u8],
     whole: &Outcome,
@@ -77,7 +77,7 @@ fn frame(text: bool, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The messages and control frames, each as bytes, and how it ended.
+/// Returns the messages and control frames, each as bytes, and the violation if there is one.
 fn run(
     stream: &[u8],
     plan: &[u8],
@@ -89,9 +89,9 @@ fn run(
     decoder.accept_deflate(parameters);
     let mut events = Vec::new();
     let mut open = Vec::new();
-    for mut piece in super::cut(stream, plan) {
-        while !piece.is_empty() {
-            piece = &piece[decoder.feed(piece)..];
+    for mut part in super::cut(stream, plan) {
+        while !part.is_empty() {
+            part = &part[decoder.feed(part)..];
             if let Err(violation) = take(&mut decoder, delivery, &mut events, &mut open) {
                 assert_eq!(decoder.advance(delivery), Err(violation), "a violation is final");
                 return (events, Some(violation));
@@ -130,9 +130,9 @@ fn take(
     Ok(())
 }
 
-/// What comes out of a payload by miniz: at most `most` bytes and one. That a payload ends, or goes
-/// wrong, within the header of its last block is noticed sooner by the one and later by the other,
-/// so it is left at what comes out.
+/// Returns what miniz makes of a payload, at most `most` bytes and one. Only the output is
+/// compared: the two implementations notice at different bytes that a payload ends, or is wrong,
+/// within the header of its last block.
 fn reference(payload: &[u8], most: usize) -> Vec<u8> {
     let mut out = vec![0; most + 1];
     let (mut read, mut written) = (0, 0);

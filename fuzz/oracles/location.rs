@@ -1,8 +1,8 @@
-//! Wherever a server redirects: the result is a `ws` or `wss` URL without user, password or
-//! anything that could break a request line, never a step from `wss` down to `ws`; resolving it
-//! again changes nothing; and plain references go where RFC 3986 section 5.2 says.
+//! Any redirect of a server: the result is a `ws` or `wss` URL without user and password, and
+//! without anything that could break a request line. It never leads from `wss` to `ws`. To resolve
+//! it again changes nothing. Plain references lead where RFC 3986 section 5.2 says.
 //!
-//! Input: a byte that says how long the base is, the base, the location.
+//! Input: the length of the base in one byte, the base, the location.
 
 use landline::proto::location::{BadLocation, resolve};
 
@@ -52,14 +52,14 @@ fn anywhere(base: &str, location: &[u8]) {
     }
 }
 
-/// A path and perhaps a query, with nothing in them that has to be escaped.
+/// Returns a location that is a path, perhaps with a query, in which nothing must be escaped.
 fn plain(location: &[u8]) -> Option<&str> {
     let location = std::str::from_utf8(location).ok().filter(|text| !text.is_empty())?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.?&=-_~".contains(&byte);
     (location.bytes().all(plain) && !location.starts_with("//")).then_some(location)
 }
 
-/// RFC 3986 section 5.2.2, for a reference without scheme and host.
+/// Resolves a reference without scheme and host, as RFC 3986 section 5.2.2 says.
 fn model(base: &str, reference: &str) -> String {
     let base_path = base.split('?').next().unwrap();
     let (path, query) = match reference.split_once('?') {

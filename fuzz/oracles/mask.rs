@@ -1,6 +1,6 @@
-//! Masking against the obvious loop, from any offset, in any pieces, onto any alignment.
+//! Masking gives the same as the obvious loop, from any offset, cut anywhere, at any alignment.
 //!
-//! Input: the key, the offset, how much is in the buffer already, where to cut, the payload.
+//! Input: the key, the offset, how many bytes are in the buffer already, where to cut, the payload.
 
 use landline::proto::mask::mask_into;
 

@@ -1,7 +1,8 @@
-//! What each fuzz target checks, as a function over bytes. The targets call them with whatever the
-//! fuzzer finds; `tests/core/corpus.rs` calls them with every file of the corpus, on stable.
+//! The oracles: for each fuzz target a function that checks any bytes. The targets call them with
+//! the inputs of the fuzzer; `tests/core/corpus.rs` calls them with every file of the corpora, on
+//! stable.
 
-// Oracles panic: that is how they speak. They are modules of two crates.
+// An oracle reports a failure by a panic. The oracles are modules of two crates.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 pub mod close_payload;
@@ -27,11 +28,11 @@ pub mod socks_reply;
 pub mod url_and_headers;
 pub mod utf8;
 
-/// An oracle: panics when the code under test breaks its promise.
+/// An oracle: panics if the code under test breaks a promise.
 pub type Oracle = fn(&[u8]);
 
-/// All of them by the name of their target; without the feature `deflate`, those that need it are
-/// not there.
+/// All oracles, with the name of their target. Those that need the feature `deflate` are missing
+/// without it.
 pub const ALL: &[(&str, Oracle)] = &[
     ("close_payload", close_payload::check),
     ("connect_reply", connect_reply::check),
@@ -57,7 +58,8 @@ pub const ALL: &[(&str, Oracle)] = &[
     ("utf8", utf8::check),
 ];
 
-/// Cuts bytes into pieces whose lengths the plan gives, over and over; an empty plan does not cut.
+/// Cuts bytes into parts. Their lengths are the numbers of the plan plus one, from the start again
+/// when the plan is at its end. An empty plan does not cut.
 pub fn cut<'a>(mut bytes: &'a [u8], plan: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut lengths = plan.iter().cycle();
     std::iter::from_fn(move || {
@@ -65,13 +67,13 @@ pub fn cut<'a>(mut bytes: &'a [u8], plan: &'a [u8]) -> impl Iterator<Item = &'a 
             return None;
         }
         let len = lengths.next().map_or(bytes.len(), |&len| usize::from(len) + 1);
-        let (piece, rest) = bytes.split_at(len.min(bytes.len()));
+        let (part, rest) = bytes.split_at(len.min(bytes.len()));
         bytes = rest;
-        Some(piece)
+        Some(part)
     })
 }
 
-/// Splits the input: a byte that says how long the first part is, that part, the rest.
+/// Splits the input into two parts. Its first byte is the length of the first part.
 pub fn split(data: &[u8]) -> (&[u8], &[u8]) {
     let Some((&len, data)) = data.split_first() else { return (&[], &[]) };
     data.split_at(usize::from(len).min(data.len()))

@@ -1,5 +1,6 @@
-//! Lists of exceptions: an entry means what a model of one rule a line says, beside whatever else;
-//! what the caller gives must all be understood, what the environment says is never an error.
+//! Lists of exceptions: an entry has the meaning that a simple model gives it, whatever stands
+//! beside it. An entry of the caller that is not understood is an error; one of the environment is
+//! skipped.
 //!
 //! Input: the list, a zero byte, the URL.
 
@@ -32,7 +33,7 @@ pub fn check(data: &[u8]) {
         Proxy::from_variables(url, variable)
     };
     let Ok(through) = through else {
-        // Whatever the list, an error is the URL's.
+        // The list is never an error, so this one is about the URL.
         let error = in_environment(list).unwrap_err();
         assert!(!matches!(error, Error::InvalidInput(InvalidInput::Proxy(_))), "{error:?}");
         return;
@@ -42,7 +43,7 @@ pub fn check(data: &[u8]) {
     let direct = understood.iter().any(|entry| stands_for(entry, &host, port));
     assert_eq!(through, !direct, "{list:?} {url:?}");
 
-    // An entry that is not understood changes nothing, and any way to write the list down means the same.
+    // An entry that is not understood changes nothing, and neither does another separator.
     let named = in_environment(list).unwrap();
     assert_eq!(named.is_some(), through && !is_this_machine(&host), "{list:?} {url:?}");
     for separator in [" , \n", ";"] {
@@ -50,7 +51,7 @@ pub fn check(data: &[u8]) {
         assert_eq!(again.is_some(), named.is_some(), "{list:?} {url:?}");
     }
 
-    // One exception more never sends more through the proxy.
+    // With one more exception, never more goes through the proxy.
     let wider = proxy.except("*:1").unwrap();
     assert!(through || !wider.is_for(url).unwrap());
 }
@@ -78,7 +79,7 @@ fn is_this_machine(host: &Host) -> bool {
     }
 }
 
-/// What an entry that was accepted stands for.
+/// Returns whether an accepted entry stands for the host and port.
 fn stands_for(entry: &str, host: &Host, port: u16) -> bool {
     let address = match host {
         Host::Domain(_) => None,
@@ -113,7 +114,7 @@ fn stands_for(entry: &str, host: &Host, port: u16) -> bool {
         return matches!(host, Host::Domain(name) if !name.contains('.'));
     }
     if own.ends_with(".*") {
-        // An IPv4 address of which the end is left out.
+        // An IPv4 address whose end is left out.
         let own: Vec<_> = own.split('.').take_while(|octet| *octet != "*").collect();
         let address = address.filter(IpAddr::is_ipv4).map(|address| address.to_string());
         return address
@@ -122,7 +123,7 @@ fn stands_for(entry: &str, host: &Host, port: u16) -> bool {
     let own = own.trim_start_matches('*').trim_start_matches('.');
     match (Host::parse(own).unwrap(), host) {
         (Host::Domain(own), Host::Domain(name)) => {
-            // Label by label, from the root.
+            // The labels are compared one by one, from the root.
             let labels = |name: &str| -> Vec<String> {
                 name.trim_end_matches('.').rsplit('.').map(str::to_owned).collect()
             };
@@ -134,7 +135,7 @@ fn stands_for(entry: &str, host: &Host, port: u16) -> bool {
     }
 }
 
-/// The bits of an address, a character each.
+/// Returns the bits of an address, one character for each.
 fn binary(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => format!("{:032b}", u32::from(address)),

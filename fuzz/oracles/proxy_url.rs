@@ -1,4 +1,4 @@
-//! Proxy URLs: whatever is accepted names one host and port, and nothing ever shows the password.
+//! Proxy URLs: an accepted one names one host and port, and nothing ever shows the password.
 //!
 //! Input: the URL, a zero byte, user, a zero byte, password.
 
@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
     let mut part = || parts.next().unwrap_or_default();
     let (url, user, password) = (part(), part(), part());
 
-    // A password in whatever else stands there.
+    // The same URL with a password in it.
     let secret = url.replace('@', &format!(":{CANARY}@"));
     for url in [url, &secret] {
         match Proxy::new(url) {
@@ -26,8 +26,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// The same URL in a variable: what the caller may give means the same there, and in what else is
-/// understood, nothing but a path follows the host.
+/// Checks the same URL in a variable of the environment. A URL that the caller may give has the
+/// same meaning there. In any other that is accepted there, nothing but a path follows the host.
 fn in_environment(url: &str) {
     let variable = |name: &str| (name == "all_proxy").then(|| url.into());
     let named = match Proxy::from_variables("ws://server.test/", variable) {
@@ -55,11 +55,11 @@ fn accepted(url: &str, proxy: Proxy, user: &str, password: &str) {
     let (host, port) = place.rsplit_once(':').unwrap();
     assert_ne!(port.parse(), Ok(0_u16), "{shown:?}");
     assert!(!host.is_empty() && !shown.contains(|c: char| c <= ' ' || c == '@' || !c.is_ascii()));
-    // What is shown is read as the same.
+    // The proxy that is shown is read back as the same.
     assert_eq!(Proxy::new(&shown).unwrap().to_string(), shown, "{url:?}");
 
     let seen = format!("{shown} {proxy:?} {:?}", Builder::new().proxy(proxy.clone()));
-    // A canary in front of the credentials, or behind them, is no password.
+    // A canary outside of the credentials is no password.
     let within = url.rsplit_once('@').map_or("", |(within, _)| within);
     let elsewhere = url.rsplit_once('@').map_or(url, |(_, rest)| rest).to_ascii_lowercase();
     if within.contains(CANARY) && !elsewhere.contains("canary") {

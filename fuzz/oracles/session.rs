@@ -1,9 +1,9 @@
-//! A whole session in virtual time: server frames, sends, pings, closes and clock jumps in any
-//! order, through a driver that does what `landline::proto` asks of one.
+//! A whole session in virtual time: frames of the server, sends, pings, closes and jumps of the
+//! clock, in any order. The driver does what `landline::proto` requires of one.
 //!
-//! Checked: what we send is whole, masked frames that the opposite role understands; at most one
-//! Close, and nothing after it; nothing is delivered after the server's Close or after a
-//! violation; a Pong answers the latest Ping; limits hold; no deadline stays in the past.
+//! Checks: only whole, masked frames are sent, which a server understands. At most one Close is
+//! sent, and nothing after it. Nothing is delivered after the server's Close or after a violation.
+//! A Pong answers the latest Ping. Limits hold. No deadline stays in the past.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use landline::{CloseCode, CloseFrame, Keepalive};
 const MAX_MESSAGE: u64 = 512;
 
 pub fn check(data: &[u8]) {
-    // Running out of input ends the script.
+    // The script ends when the input is used up.
     let _ = script(&mut Unstructured::new(data));
 }
 
@@ -49,7 +49,7 @@ fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     Ok(())
 }
 
-/// A frame of a server: usually right, sometimes not quite.
+/// Makes a frame of a server, which is usually right.
 pub fn server_frame(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     let opcode = *input.choose(&[
         Opcode::Continuation,
@@ -97,7 +97,7 @@ impl Session {
         limits.max_empty_fragments = Some(4);
         let mut second = || -> arbitrary::Result<Option<Duration>> {
             let seconds: u8 = input.int_in_range(0..=60)?;
-            // Zero is off as `None` is.
+            // Zero switches off, as `None` does.
             Ok((seconds < 60).then(|| Duration::from_secs(seconds.into())))
         };
         let keepalive = Keepalive { interval: second()?, timeout: second()? };
@@ -242,7 +242,7 @@ impl Session {
                     self.close_sent = true;
                     assert!(decode_close(&payload).is_ok());
                 }
-                // They were all written within one step of the script.
+                // One step of the script may write several Pongs; `last_pong` finds the last one.
                 Opcode::Pong => assert!(self.last_ping.is_some()),
                 _ => {}
             }
@@ -254,7 +254,7 @@ impl Session {
         }
     }
 
-    /// The payload of the last Pong in what was sent.
+    /// Returns the payload of the last Pong that was sent.
     fn last_pong(&self) -> Option<Vec<u8>> {
         let mut at = 0;
         let mut last = None;

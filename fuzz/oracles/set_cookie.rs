@@ -1,16 +1,16 @@
-//! Whatever servers set, in whatever order: a cookie is sent where a small model of RFC 6265 (and
-//! of what RFC 6265bis adds) says, in its order, and nowhere else; and a jar that was written down
-//! and read again sends the same.
+//! Any cookies of servers, in any order: a cookie is sent where a small model of RFC 6265 says (with
+//! the additions of RFC 6265bis), in the order of the model, and nowhere else. A jar that was
+//! written down and read again sends the same.
 //!
-//! Input: lines. The first byte chooses the URL that sets the cookie, the second moves the clock,
-//! the rest is the `Set-Cookie` value.
+//! Input: lines. The first byte of a line chooses the URL that sets the cookie, the second moves the
+//! clock, the rest is the value of `Set-Cookie`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use landline::cookie::{CookieJar, CookieStore};
 use landline::proto::date;
 
-/// URL, host, path, whether it is secure.
+/// The servers: URL, host, path, and whether the URL is secure.
 const PLACES: &[(&str, &str, &str, bool)] = &[
     ("ws://one.example/", "one.example", "/", false),
     ("wss://one.example", "one.example", "/", true),
@@ -36,14 +36,14 @@ const PLACES: &[(&str, &str, &str, bool)] = &[
 pub fn check(data: &[u8]) {
     let (jar, mut model) = (CookieJar::new(), Vec::new());
     let (mut now, mut latest): (i64, i64) = (1_700_000_000, 0);
-    // So few and so short that no limit is reached.
+    // The lines are so few and so short that no limit is reached.
     for line in data.split(|&byte| byte == b'\n').take(30) {
         let [place, step, line @ ..] = line else { continue };
         let line = &line[..line.len().min(200)];
         let place = PLACES[usize::from(*place) % PLACES.len()];
         now += i64::from(i8::from_ne_bytes([*step])) * 10;
         let Some(taken) = set(&mut model, place, line, now) else {
-            // Time passes for both.
+            // The clock moves for the jar too.
             let _ = jar.cookies(place.0, time(now));
             continue;
         };
@@ -61,7 +61,7 @@ pub fn check(data: &[u8]) {
             assert_eq!(jar.cookies(place.0, time(now)), expected, "{} after {shown:?}", place.0);
             assert_eq!(again.cookies(place.0, time(now)), expected, "{}, read again", place.0);
         }
-        // A clock that goes back brings the latest possible expiry forward.
+        // If the clock was moved back, the latest expiry that is allowed is earlier than before.
         latest = latest.max(now);
         assert!(now < latest || again.all() == jar.all(), "{again:?} is not {jar:?}");
     }
@@ -94,7 +94,7 @@ fn path_below(path: &str, above: &str) -> bool {
             && (!above.ends_with("//") || path.starts_with(above))
 }
 
-/// Whether the cookie is taken; `None` if that is not for this model to say.
+/// Returns whether the cookie is accepted; `None` if the model does not know.
 fn set(model: &mut Vec<Cookie>, place: Place, line: &[u8], now: i64) -> Option<bool> {
     let (_, host, url_path, secure_place) = place;
     model.retain(|cookie| cookie.expires.is_none_or(|expires| expires > now));

@@ -1,5 +1,5 @@
-//! SOCKS answers: the same however they are cut, never read beyond, and judged as a model judges
-//! them.
+//! Answers of SOCKS proxies: the result is the same, however the bytes are cut, and is that of a
+//! model. No byte after the answers is read.
 //!
 //! Input: a byte of options (1: SOCKS 4, 2: with a password, 4: a name), the cutting plan with its
 //! length before it, everything that the proxy sends.
@@ -7,7 +7,7 @@
 use landline::error::SocksError;
 use landline::proto::socks::{Destination, Handshake, Version};
 
-/// How it went, how many bytes were read, and what was said.
+/// Whether the tunnel opened, how many bytes were read, and which bytes were sent.
 type Outcome = (Result<bool, SocksError>, usize, Vec<u8>);
 
 pub fn check(data: &[u8]) {
@@ -46,20 +46,20 @@ fn talk(options: u8, bytes: &[u8], plan: &[u8]) -> Outcome {
             return (Ok(true), at, said);
         }
         let some = lengths.next().map_or(missing, |&len| missing.min(usize::from(len) + 1));
-        let piece = &bytes[at..bytes.len().min(at + some)];
-        if piece.is_empty() {
+        let part = &bytes[at..bytes.len().min(at + some)];
+        if part.is_empty() {
             return (Ok(false), at, said);
         }
-        at += piece.len();
-        if let Err(error) = handshake.receive(piece) {
-            // How much was read of a refusal is a matter of the cut.
+        at += part.len();
+        if let Err(error) = handshake.receive(part) {
+            // How many bytes of a refusal are read depends on the cut.
             return (Err(error), 0, said);
         }
     }
 }
 
-/// Whether the tunnel opens, does not yet (`false`), or is refused (`None`); and after how many
-/// bytes.
+/// Returns whether the tunnel opens (`true`), needs more bytes (`false`) or is refused (`None`),
+/// and after how many bytes it opens.
 fn model(options: u8, bytes: &[u8]) -> (Option<bool>, usize) {
     if options & 1 != 0 {
         let verdict = match bytes {

@@ -1,5 +1,5 @@
-//! Whatever URL and options a caller gives: either they are refused, or the request on the wire
-//! is one request with exactly the lines that were asked for.
+//! Any URL and options of a caller: they are refused, or exactly one request is sent, with the
+//! lines that were asked for and no others. `Debug` shows no value.
 //!
 //! Input: strings, cut at zero bytes: URL, header name, header value, subprotocol, origin, cookie.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use landline::stream::Stream;
 use landline::{Builder, Error};
 
-/// Keeps what is written; reads nothing but the end.
+/// A stream that keeps what is written, and is at its end for a reader.
 #[derive(Debug, Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<u8>>>);
 

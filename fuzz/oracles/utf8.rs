@@ -1,5 +1,5 @@
-//! The streaming UTF-8 check against the standard library's, however the text is cut; it fails at
-//! the first byte that makes the text impossible, not later.
+//! The streaming check of UTF-8 agrees with the standard library, however the text is cut. It fails
+//! at the first byte that makes the text invalid, not later.
 //!
 //! Input: the cutting plan with its length before it, the text.
 
@@ -8,7 +8,7 @@ use landline::proto::utf8::Utf8;
 
 pub fn check(data: &[u8]) {
     let (plan, text) = super::split(data);
-    // The first byte after which no continuation can make it valid.
+    // The length of the shortest start of the text that no continuation can make valid.
     let fails_at = match std::str::from_utf8(text) {
         Err(error) => match error.error_len() {
             Some(_) => (error.valid_up_to()..=text.len()).find(|&end| {
@@ -23,13 +23,13 @@ pub fn check(data: &[u8]) {
         let mut out = String::new();
         let mut fed = 0;
         let mut failed = false;
-        for piece in super::cut(text, plan) {
-            match utf8.push(piece, &mut out) {
-                Ok(()) => fed += piece.len(),
+        for part in super::cut(text, plan) {
+            match utf8.push(part, &mut out) {
+                Ok(()) => fed += part.len(),
                 Err(violation) => {
                     assert_eq!(violation, Violation::InvalidUtf8);
                     let at = fails_at.expect("it failed though the text may still become valid");
-                    assert!(fed < at && at <= fed + piece.len(), "it failed in the wrong piece");
+                    assert!(fed < at && at <= fed + part.len(), "it failed in the wrong part");
                     failed = true;
                     break;
                 }

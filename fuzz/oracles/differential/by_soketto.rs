@@ -1,5 +1,5 @@
-//! soketto as the other parser. It is asynchronous: here its future is polled once, over a stream
-//! that never has more than it has now.
+//! soketto as the other parser. It is asynchronous: its future is polled once, over a stream that
+//! never gets more bytes.
 
 use std::cell::RefCell;
 use std::future::Future as _;
@@ -16,10 +16,10 @@ use soketto::{Data, Incoming, Parsing};
 
 use super::{Difference, Event, LIMIT, Verdict};
 
-/// Where it differs from us, and why we are right.
+/// Returns the known difference that the violation may lead to; `None` if both must refuse.
 pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> {
     match violation {
-        // A control frame with a longer form of length is too long, or not minimal.
+        // The length of a control frame in a longer form is too long, or is not minimal.
         Violation::NonMinimalLength | Violation::ControlTooLong => {
             Some(Difference::NonMinimalLength)
         }
@@ -31,7 +31,7 @@ pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> 
         }
         Violation::CloseCode(_) => Some(Difference::CloseCode),
         Violation::CloseLength => Some(Difference::CloseLength),
-        // The rest of the frame, or of the message, has not come.
+        // The frame or the message is incomplete.
         _ if !theirs.refused => Some(Difference::Earlier),
         _ => None,
     }
@@ -41,7 +41,7 @@ pub fn parse(data: &[u8]) -> Verdict {
     let written = Rc::default();
     let mut verdict = Verdict { events: Vec::new(), refused: false };
     let server = Server { unread: data, written: Rc::clone(&written) };
-    // When it waits for more, there is nothing more to come.
+    // If soketto waits for more bytes, it has read all there are.
     let _ = pin!(receive_all(server, &written, &mut verdict))
         .poll(&mut Context::from_waker(Waker::noop()));
     verdict.events.extend(pings(&written));
@@ -60,7 +60,7 @@ async fn receive_all(server: Server<'_>, written: &RefCell<Vec<u8>>, verdict: &m
         verdict.events.extend(pings(written));
         let event = match received {
             Ok(Incoming::Data(Data::Binary(_))) => Event::Binary(message.clone()),
-            // To look at the text is left to its user.
+            // soketto leaves the check of text to its user.
             Ok(Incoming::Data(Data::Text(_))) => match String::from_utf8(message.clone()) {
                 Ok(text) => Event::Text(text),
                 Err(_) => return verdict.refused = true,
@@ -70,7 +70,7 @@ async fn receive_all(server: Server<'_>, written: &RefCell<Vec<u8>>, verdict: &m
                 let close = (close.code, close.descr.unwrap_or_default());
                 return verdict.events.push(Event::Close(Some(close)));
             }
-            // How it says that there was no code.
+            // soketto reports a Close without a code so.
             Err(Error::Closed) => return verdict.events.push(Event::Close(None)),
             Err(_) => return verdict.refused = true,
         };
@@ -78,7 +78,8 @@ async fn receive_all(server: Server<'_>, written: &RefCell<Vec<u8>>, verdict: &m
     }
 }
 
-/// Pings are not handed out, but answered: the Pongs that were written since the last time.
+/// Returns a Ping for each Pong that was written since the last call. soketto answers Pings, and
+/// does not hand them out.
 fn pings(written: &RefCell<Vec<u8>>) -> Vec<Event> {
     let mut pings = Vec::new();
     let written = written.take();
@@ -95,7 +96,7 @@ fn pings(written: &RefCell<Vec<u8>>) -> Vec<Event> {
     pings
 }
 
-/// The server's bytes, then silence; what is written is kept.
+/// A stream that has the server's bytes and then no more, and keeps what is written.
 struct Server<'a> {
     unread: &'a [u8],
     written: Rc<RefCell<Vec<u8>>>,

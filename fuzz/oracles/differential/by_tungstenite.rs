@@ -8,10 +8,10 @@ use tungstenite::{Error, Message};
 
 use super::{Difference, Event, LIMIT, Verdict};
 
-/// Where it differs from us, and why we are right.
+/// Returns the known difference that the violation may lead to; `None` if both must refuse.
 pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> {
     match violation {
-        // A control frame with a longer form of length is too long, or not minimal.
+        // The length of a control frame in a longer form is too long, or is not minimal.
         Violation::NonMinimalLength | Violation::ControlTooLong => {
             Some(Difference::NonMinimalLength)
         }
@@ -20,13 +20,13 @@ pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> 
             Some(Difference::Fragments)
         }
         Violation::CloseCode(_) => Some(Difference::CloseCode),
-        // The rest of the frame, or of the header, has not come.
+        // The frame or its header is incomplete.
         _ if !theirs.refused => Some(Difference::Earlier),
         _ => None,
     }
 }
 
-/// The server's bytes, then silence; what is written is forgotten.
+/// A stream that has the server's bytes and then no more, and drops what is written.
 struct Server<'a>(&'a [u8]);
 
 impl Read for Server<'_> {
@@ -59,7 +59,7 @@ pub fn parse(data: &[u8]) -> Verdict {
             Ok(Message::Close(close)) => {
                 let close = close.map(|close| (close.code.into(), close.reason.to_string()));
                 events.push(Event::Close(close));
-                return Verdict { events, refused: false }; // We read nothing after a Close.
+                return Verdict { events, refused: false }; // landline reads nothing after a Close.
             }
             Ok(Message::Frame(_)) => {}
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -1,13 +1,13 @@
-//! What the bytes say, read by nobody's parser: frame after frame by its length, and no judgement.
+//! Reads the bytes without any parser under test: frame after frame by its length, without checks.
 
-/// A frame as far as it has come.
+/// A frame, which may be incomplete.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     first: u8,
     second: u8,
     len: u64,
     payload: &'a [u8],
-    /// How many bytes of it are missing.
+    /// How many bytes of the frame are missing.
     missing: u64,
 }
 
@@ -16,7 +16,8 @@ impl Frame<'_> {
         self.first & 0x0F
     }
 
-    /// Its length would fit into a shorter form; in a control frame both longer ones are too long.
+    /// Returns whether the length would fit into a shorter form. In a control frame both longer
+    /// forms are too long.
     pub fn is_long_form(&self) -> bool {
         match self.second & 0x7F {
             126 => self.len < 126 || self.opcode() >= 8,
@@ -33,7 +34,7 @@ impl Frame<'_> {
         self.second & 0x80 != 0
     }
 
-    /// Section 7.4, and what IANA registered since.
+    /// Returns whether a Close has a code that neither section 7.4 nor IANA's registry allows.
     pub fn has_bad_code(&self) -> bool {
         let Some((&code, _)) = self.payload.split_first_chunk() else { return false };
         self.opcode() == 8
@@ -45,8 +46,8 @@ impl Frame<'_> {
     }
 }
 
-/// The next frame, and what follows it. A header that is not whole is read as if zeros followed;
-/// so are the bytes of a length that make no difference any more.
+/// Returns the next frame, and the bytes after it. An incomplete header is read as if zeros
+/// followed.
 fn split_frame(data: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let first = *data.first()?;
     let second = data.get(1).copied().unwrap_or(0);
@@ -68,7 +69,7 @@ fn split_frame(data: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     Some((Frame { first, second, len, payload, missing }, later))
 }
 
-/// The frames up to a Close.
+/// Returns the frames up to a Close.
 pub fn frames(mut data: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     std::iter::from_fn(move || {
         let (frame, later) = split_frame(data)?;
@@ -77,12 +78,12 @@ pub fn frames(mut data: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     })
 }
 
-/// Whether there is such a frame.
+/// Returns whether the bytes have such a frame.
 pub fn have<'a>(data: &'a [u8], such: impl Fn(&Frame<'a>) -> bool) -> bool {
     frames(data).any(|frame| such(&frame))
 }
 
-/// Whether data frames, up to one that ends a message, announce more bytes than that.
+/// Returns whether the data frames of one message announce more bytes than the limit.
 pub fn have_big_message(data: &[u8], limit: u64) -> bool {
     let mut len = 0_u64;
     frames(data).filter(|frame| frame.opcode() < 8).any(|frame| {
@@ -95,7 +96,7 @@ pub fn have_big_message(data: &[u8], limit: u64) -> bool {
     })
 }
 
-/// Whether there is a text message, or reason of a Close, that cannot become UTF-8.
+/// Returns whether there is a text message, or the reason of a Close, that cannot become UTF-8.
 pub fn have_bad_text(data: &[u8]) -> bool {
     let mut text: Option<Vec<u8>> = None;
     frames(data).any(|frame| {
@@ -118,7 +119,7 @@ pub fn have_bad_text(data: &[u8]) -> bool {
     })
 }
 
-/// The bytes, and what they lack: the rest of the last frame, and the end of the message.
+/// Returns the bytes with what they lack: the rest of the last frame, and the end of the message.
 pub fn completed(data: &[u8]) -> Vec<u8> {
     let mut whole = data.to_vec();
     let mut open = false;
@@ -126,7 +127,7 @@ pub fn completed(data: &[u8]) -> Vec<u8> {
         if frame.opcode() < 8 {
             open = frame.first & 0x80 == 0;
         }
-        // What is too long is refused by its header.
+        // A frame that is too long is refused by its header.
         let missing = usize::try_from(frame.missing).unwrap_or(usize::MAX);
         whole.resize(whole.len() + missing.min(super::LIMIT + 16), 0);
     }
@@ -136,7 +137,8 @@ pub fn completed(data: &[u8]) -> Vec<u8> {
     whole
 }
 
-/// Which event is the first Pong that comes while a message is open, if all frames are good so far.
+/// Returns the position, among the events, of the first Pong that comes while a message is open.
+/// All frames before it must be good.
 pub fn pong_between_fragments(data: &[u8]) -> Option<usize> {
     let (mut events, mut open) = (0, false);
     for frame in frames(data).take_while(|frame| frame.missing == 0) {
