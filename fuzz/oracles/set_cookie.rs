@@ -1,9 +1,9 @@
-//! Any cookies of servers, in any order: a cookie is sent where a small model of RFC 6265 says (with
-//! the additions of RFC 6265bis), in the order of the model, and nowhere else. A jar that was
+//! Any cookies of servers, in any order: a cookie is sent where a small model of RFC 6265 says
+//! (with the additions of RFC 6265bis), in the order of the model, and nowhere else. A jar that was
 //! written down and read again sends the same.
 //!
-//! Input: lines. The first byte of a line chooses the URL that sets the cookie, the second moves the
-//! clock, the rest is the value of `Set-Cookie`.
+//! Input: lines. The first byte of a line chooses the URL that sets the cookie, the second moves
+//! the clock, the rest is the value of `Set-Cookie`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

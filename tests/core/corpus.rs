@@ -1,4 +1,4 @@
-//! Every file of the fuzzing corpora goes through the oracle of its target, on stable.
+//! Gives every file of the fuzzing corpora to the oracle of its target, on stable.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

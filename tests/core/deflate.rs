@@ -16,7 +16,7 @@ use proto_support::{
     Binary, Numbers, Outcome, OwnedEvent, Ping, Steps, Text, frame, hex, limits, text,
 };
 
-/// Server frames, RSV1 set.
+/// The first bytes of a server's compressed messages: RSV1 is set.
 const TEXT: u8 = 0xC1;
 const BINARY: u8 = 0xC2;
 
@@ -38,7 +38,7 @@ fn with_bits(bits: u8) -> DeflateParameters {
     parameters
 }
 
-/// Feeds the bytes in chunks; `shrink` gives memory back in between.
+/// Feeds the bytes part by part; `shrink` frees memory after each part.
 fn feed(
     bytes: &[&[u8]],
     limits: Limits,
@@ -65,7 +65,7 @@ fn feed(
     (steps.events, None)
 }
 
-/// The outcome, which must be the same however the bytes are cut, and handed out.
+/// Returns the outcome, which must be the same however the bytes are cut and handed out.
 fn outcome_with(bytes: &[u8], limits: Limits, parameters: DeflateParameters) -> Outcome {
     let whole = feed(&[bytes], limits, parameters, Delivery::Whole, (false, false));
     let step = if bytes.len() < 10_000 { 1 } else { 997 };
@@ -94,7 +94,7 @@ fn outcome(bytes: &[u8]) -> Outcome {
     outcome_with(bytes, Limits::default(), NO_PARAMETERS)
 }
 
-/// Only a violation, and nothing before it.
+/// Returns the violation, before which nothing must be found.
 fn violation(bytes: &[u8]) -> Violation {
     match outcome(bytes) {
         (events, Some(violation)) if events.is_empty() => violation,
@@ -102,17 +102,17 @@ fn violation(bytes: &[u8]) -> Violation {
     }
 }
 
-/// The pieces of a message.
+/// Returns the chunks of a compressed message.
 fn compress(compressor: &mut Compressor, mut bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut pieces = Vec::new();
+    let mut chunks = Vec::new();
     while compressor.push(&mut bytes).unwrap() {
-        pieces.push(compressor.chunk().to_vec());
+        chunks.push(compressor.chunk().to_vec());
     }
     loop {
         let more = compressor.finish().unwrap();
-        pieces.push(compressor.chunk().to_vec());
+        chunks.push(compressor.chunk().to_vec());
         if !more {
-            return pieces;
+            return chunks;
         }
     }
 }
@@ -121,17 +121,17 @@ fn compressor(parameters: DeflateParameters) -> Compressor {
     Compressor::new(&options(), parameters, 64 * 1024)
 }
 
-/// A message as frames of a server.
-fn message(first: u8, pieces: &[Vec<u8>]) -> Vec<u8> {
-    let last = pieces.len() - 1;
-    let frames = pieces.iter().enumerate().flat_map(|(at, piece)| {
+/// Returns a message as frames of a server, one for each chunk.
+fn message(first: u8, chunks: &[Vec<u8>]) -> Vec<u8> {
+    let last = chunks.len() - 1;
+    let frames = chunks.iter().enumerate().flat_map(|(at, chunk)| {
         let start = if at == 0 { first & 0x7F } else { 0 };
-        frame(start | if at == last { 0x80 } else { 0 }, piece)
+        frame(start | if at == last { 0x80 } else { 0 }, chunk)
     });
     frames.collect()
 }
 
-/// Something like text, the same in each run.
+/// Returns something like text, the same in each run.
 fn prose(len: usize, seed: u64) -> Vec<u8> {
     let words = ["frame", "the", "server", "a", "message", "opens", "of", "window", "bits", "and"];
     let mut numbers = Numbers::new(seed);
@@ -202,7 +202,7 @@ mod rfc_7692_section_7_2_3 {
             ("c2 00", vec![empty()]),
             ("c1 00", vec![text("")]),
             ("c2 00 c2 00 c2 00", vec![empty(), empty(), empty()]),
-            // What Cowboy, Haskell's websockets and Mojolicious send.
+            // Cowboy, Haskell's websockets and Mojolicious send this.
             ("c2 01 00 c2 00", vec![empty(), empty()]),
             // A whole message in empty fragments, with a Ping between them.
             ("41 00 80 00", vec![text("")]),
@@ -223,7 +223,7 @@ mod rfc_7692_section_7_2_3 {
                 format!("{empty} c1 07 f2 48 cd c9 c9 07 00 {empty} c1 05 f2 00 11 00 00 {empty}");
             let expected = ["", "Hello", "", "Hello", ""].map(text).to_vec();
             assert_eq!(outcome(&hex(&bytes)), (expected, None), "{empty}");
-            // Without context takeover there is none to refer to afterwards either.
+            // Without context takeover no later message may refer to an earlier one.
             let bytes = format!("c1 07 f2 48 cd c9 c9 07 00 {empty} c1 05 f2 00 11 00 00");
             let (events, violation) = outcome_with(&hex(&bytes), Limits::default(), no_takeover());
             assert_eq!(events, [text("Hello"), text("")], "{empty}");
@@ -249,7 +249,7 @@ mod rfc_7692_section_7_2_3 {
     }
 
     #[test]
-    fn what_we_send_is_what_the_examples_say() {
+    fn we_send_the_bytes_of_the_examples() {
         let mut compressor = compressor(NO_PARAMETERS);
         assert_eq!(compress(&mut compressor, b"Hello"), [hex("f2 48 cd c9 c9 07 00")]);
         assert_eq!(compress(&mut compressor, b"Hello"), [hex("f2 00 11 00 00")]);
@@ -261,13 +261,13 @@ mod section_6_rsv1 {
     use super::*;
 
     #[test]
-    fn a_message_without_it_is_not_compressed_and_leaves_the_window_as_it_is() {
+    fn a_message_without_rsv1_is_not_compressed_and_leaves_the_window_as_it_is() {
         let bytes = hex("c1 07 f2 48 cd c9 c9 07 00  81 02 68 69  c1 05 f2 00 11 00 00");
         assert_eq!(outcome(&bytes), (vec![text("Hello"), text("hi"), text("Hello")], None));
     }
 
     #[test]
-    fn it_stands_on_no_continuation_and_no_control_frame() {
+    fn rsv1_is_refused_on_continuations_and_control_frames() {
         for bytes in ["41 03 f2 48 cd c0", "c9 00", "ca 00", "c8 00", "c9", "41 00 c0"] {
             assert_eq!(violation(&hex(bytes)), Violation::ReservedBits, "{bytes}");
         }
@@ -278,14 +278,14 @@ mod section_6_rsv1 {
     }
 
     #[test]
-    fn it_means_nothing_if_nothing_was_negotiated() {
+    fn rsv1_is_refused_if_compression_was_not_negotiated() {
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(&hex("c1"));
         assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::ReservedBits));
     }
 
     #[test]
-    fn a_ping_stands_between_compressed_fragments() {
+    fn a_ping_may_come_between_compressed_fragments() {
         let bytes = hex("41 03 f2 48 cd 89 01 70 80 04 c9 c9 07 00");
         assert_eq!(outcome(&bytes), (vec![Ping(b"p".to_vec()), text("Hello")], None));
     }
@@ -294,29 +294,29 @@ mod section_6_rsv1 {
     fn ten_thousand_fragments_are_one_message() {
         let data = prose(30_000, 1);
         let payload = compress(&mut compressor(NO_PARAMETERS), &data).concat();
-        let pieces: Vec<Vec<u8>> = (0..10_000)
+        let chunks: Vec<Vec<u8>> = (0..10_000)
             .map(|at| payload.get(at..=at).map(<[u8]>::to_vec).unwrap_or_default())
             .collect();
         assert!(payload.len() < 10_000);
-        // What is left is empty fragments, of which so many are allowed.
+        // The last fragments are empty; their number is not limited here.
         let limits = limits(|limits| limits.max_empty_fragments = None);
-        let bytes = message(BINARY, &pieces);
+        let bytes = message(BINARY, &chunks);
         let outcome = feed(&[&bytes], limits, NO_PARAMETERS, Delivery::Whole, <_>::default());
         assert_eq!(outcome, (vec![Binary(data)], None));
     }
 }
 
-mod data_that_is_not_valid {
+mod invalid_data {
     use super::*;
 
     #[test]
-    fn is_1007() {
+    fn it_is_answered_with_1007() {
         assert_eq!(u16::from(Violation::InvalidDeflate.close_code()), 1007);
         assert!(!Violation::InvalidDeflate.is_limit());
     }
 
     #[test]
-    fn corrupt_blocks() {
+    fn corrupt_blocks_are_refused() {
         for (what, payload) in [
             ("the block type that there is not", "ff"),
             ("the block type that there is not, 06", "06"),
@@ -330,8 +330,8 @@ mod data_that_is_not_valid {
     }
 
     #[test]
-    fn truncated_anywhere() {
-        // Their blocks have long headers.
+    fn a_message_that_is_truncated_anywhere_is_refused() {
+        // The blocks of these two have long headers.
         let long = prose(5_000, 12);
         let odd: Vec<u8> = noise(400, 1).iter().map(|b| b & b.rotate_left(3) ^ b >> 4).collect();
         let short = [prose(300, 2), noise(90, 3), b"Hello".to_vec(), vec![b'a'; 300]];
@@ -349,14 +349,14 @@ mod data_that_is_not_valid {
                     Delivery::Whole,
                     <_>::default(),
                 );
-                // Without its last bytes it may still be blocks, but none of what it was.
+                // The truncated bytes must not pass for another message.
                 assert!(violation.is_some(), "{len} of {}: {events:?}", payload.len());
             }
         }
     }
 
     #[test]
-    fn truncated_in_a_block_after_one_that_came_out() {
+    fn a_message_that_is_truncated_in_its_second_block_is_refused() {
         let mut compressor = compressor(NO_PARAMETERS);
         assert!(!compressor.push(&mut &b"all of this"[..]).unwrap());
         assert!(!compressor.flush().unwrap());
@@ -368,7 +368,7 @@ mod data_that_is_not_valid {
             let (limits, parameters) = (Limits::default(), NO_PARAMETERS);
             let bytes = frame(BINARY, &payload);
             let outcome = feed(&[&bytes], limits, parameters, Delivery::Whole, <_>::default());
-            // What ends with three bits of zero, as every message does, may pass for one.
+            // A part that ends with three bits of zero, as every message does, may pass for one.
             assert!(outcome.1.is_some() || payload[payload.len() - 1] < 0x20, "{len}: {outcome:?}");
             refused += usize::from(outcome.1.is_some());
         }
@@ -376,28 +376,28 @@ mod data_that_is_not_valid {
     }
 
     #[test]
-    fn a_final_block_without_anything_after_it() {
-        // Section 7.2.1: the padded block is followed by an empty one, whose end is taken off.
+    fn a_final_block_without_an_empty_one_after_it_is_refused() {
+        // Section 7.2.1: an empty block, whose tail is removed, must follow the padded one.
         assert_eq!(violation(&hex("c1 07 f3 48 cd c9 c9 07 00")), Violation::InvalidDeflate);
     }
 
     #[test]
-    fn rubbish_after_a_final_block() {
+    fn rubbish_after_a_final_block_is_refused() {
         assert_eq!(violation(&hex("c1 09 f3 48 cd c9 c9 07 00 ff ff")), Violation::InvalidDeflate);
     }
 
     #[test]
-    fn nothing_is_delivered_after_it() {
+    fn nothing_is_delivered_after_invalid_data() {
         let bytes = hex("81 02 68 69  c1 01 ff  81 02 68 69");
         assert_eq!(outcome(&bytes), (vec![text("hi")], Some(Violation::InvalidDeflate)));
     }
 
     #[test]
-    fn text_is_judged_as_it_inflates() {
+    fn text_is_checked_as_it_is_inflated() {
         let bad = [&prose(200, 4)[..], b"\xed\xa0\x80", &prose(200, 5)[..]].concat();
         let payload = compress(&mut compressor(NO_PARAMETERS), &bad).concat();
         assert_eq!(violation(&frame(TEXT, &payload)), Violation::InvalidUtf8);
-        // Of a stored block the bad byte is known long before the end.
+        // The bad byte of a stored block is found long before the end of the block.
         let mut decoder = Decoder::new(Limits::default());
         decoder.accept_deflate(&NO_PARAMETERS);
         decoder.feed(&hex("c1 7d 00 70 00 8f ff 61 ff"));
@@ -409,7 +409,7 @@ mod data_that_is_not_valid {
     }
 }
 
-mod limits_on_what_comes_out {
+mod limits_on_inflated_bytes {
     use super::*;
 
     fn bomb(len: usize) -> Vec<u8> {
@@ -417,7 +417,7 @@ mod limits_on_what_comes_out {
     }
 
     #[test]
-    fn at_the_limit_and_one_over_it() {
+    fn a_message_may_have_the_limit_and_not_one_byte_more() {
         for limit in [0, 1, 31, 1024, 32 * 1024, 65_536] {
             let limits = limits(|limits| limits.max_message_size = Some(limit));
             let len = usize::try_from(limit).unwrap();
@@ -429,16 +429,16 @@ mod limits_on_what_comes_out {
     }
 
     #[test]
-    fn the_sum_of_the_fragments_counts() {
+    fn the_limit_holds_for_all_fragments_together() {
         let payload = compress(&mut compressor(NO_PARAMETERS), &vec![7; 5000]).concat();
-        let pieces: Vec<_> = payload.chunks(3).map(<[u8]>::to_vec).collect();
+        let chunks: Vec<_> = payload.chunks(3).map(<[u8]>::to_vec).collect();
         let limits = limits(|limits| limits.max_message_size = Some(4999));
-        let (events, violation) = outcome_with(&message(BINARY, &pieces), limits, NO_PARAMETERS);
+        let (events, violation) = outcome_with(&message(BINARY, &chunks), limits, NO_PARAMETERS);
         assert_eq!((events, violation), (vec![], Some(Violation::MessageTooBig)));
     }
 
     #[test]
-    fn no_limit_is_no_limit() {
+    fn without_a_limit_any_message_is_taken() {
         for none in [None, Some(u64::MAX)] {
             let limits = limits(|limits| limits.max_message_size = none);
             let outcome = outcome_with(&bomb(70_000), limits, NO_PARAMETERS);
@@ -447,7 +447,7 @@ mod limits_on_what_comes_out {
     }
 
     #[test]
-    fn the_frame_limit_is_about_the_bytes_on_the_wire() {
+    fn the_frame_limit_counts_compressed_bytes() {
         let limits = limits(|limits| limits.max_frame_size = Some(200));
         let outcome = outcome_with(&bomb(100_000), limits, NO_PARAMETERS);
         assert_eq!(outcome, (vec![Binary(vec![0; 100_000])], None));
@@ -456,7 +456,7 @@ mod limits_on_what_comes_out {
     }
 
     #[test]
-    fn what_is_first_in_the_stream_decides() {
+    fn the_first_violation_in_the_stream_decides() {
         let limits = limits(|limits| limits.max_message_size = Some(100));
         let data = |bad: usize| {
             let mut data = vec![b'a'; 200];
@@ -469,9 +469,10 @@ mod limits_on_what_comes_out {
     }
 
     #[test]
-    fn blocks_that_nothing_comes_out_of_end_at_the_limit_too() {
+    fn blocks_without_output_are_limited_too() {
         let limits = limits(|limits| limits.max_message_size = Some(4096));
-        // 4096, a quarter of it, 1024, and 16 for each fragment after the first.
+        // The limit of compressed bytes: 4096, a quarter of that, 1024, and 16 for each fragment
+        // after the first.
         let empty_blocks = |len: usize| {
             let blocks: Vec<u8> = hex("00 00 00 ff ff").into_iter().cycle().take(len - 1).collect();
             [&blocks[..], &[0]].concat()
@@ -480,16 +481,16 @@ mod limits_on_what_comes_out {
         assert_eq!(within, (vec![Binary(vec![])], None));
         let over = outcome_with(&frame(BINARY, &empty_blocks(6146)), limits, no_takeover());
         assert_eq!(over, (vec![], Some(Violation::MessageTooBig)));
-        // In many frames as well.
+        // The same holds for many frames.
         let frames: Vec<Vec<u8>> = empty_blocks(6261).chunks(1000).map(<[u8]>::to_vec).collect();
         let over = outcome_with(&message(BINARY, &frames), limits, no_takeover());
         assert_eq!(over, (vec![], Some(Violation::MessageTooBig)));
     }
 
     #[test]
-    fn a_message_that_is_flushed_at_each_byte_is_not_too_big_for_that() {
+    fn a_message_that_is_flushed_at_each_byte_is_not_too_big() {
         let limits = limits(|limits| limits.max_message_size = Some(4096));
-        // Stored blocks of one byte.
+        // The frames have stored blocks of one byte.
         let mut frames = vec![hex("00 01 00 fe ff 78"); 1100];
         frames.push(vec![0]);
         let outcome = outcome_with(&message(BINARY, &frames), limits, no_takeover());
@@ -497,7 +498,7 @@ mod limits_on_what_comes_out {
     }
 
     #[test]
-    fn the_worst_that_zlib_makes_of_a_message_within_the_limit_is_taken() {
+    fn the_longest_output_of_zlib_for_a_message_within_the_limit_is_taken() {
         let limits = limits(|limits| limits.max_message_size = Some(1000));
         let data = noise(1000, 6);
         for level in [0, 1, 6, 9] {
@@ -516,7 +517,7 @@ mod contexts {
     use super::*;
 
     #[test]
-    fn the_server_keeps_its_window_or_forgets_it_as_was_agreed() {
+    fn the_server_keeps_or_forgets_its_window_as_agreed() {
         let again = hex("c1 07 f2 48 cd c9 c9 07 00  c1 05 f2 00 11 00 00");
         assert_eq!(outcome(&again), (vec![text("Hello"), text("Hello")], None));
         let (events, violation) = outcome_with(&again, Limits::default(), no_takeover());
@@ -524,7 +525,7 @@ mod contexts {
     }
 
     #[test]
-    fn our_window_is_kept_or_forgotten_as_was_agreed() {
+    fn we_keep_or_forget_our_window_as_agreed() {
         let mut kept = compressor(NO_PARAMETERS);
         let mut forgotten = compressor(no_takeover());
         let first = compress(&mut kept, b"Hello");
@@ -534,7 +535,7 @@ mod contexts {
     }
 
     #[test]
-    fn an_idle_connection_gives_back_only_what_was_agreed_to_be_forgotten() {
+    fn an_idle_connection_frees_a_window_only_if_it_may_be_forgotten() {
         let mut kept = compressor(NO_PARAMETERS);
         compress(&mut kept, b"Hello");
         kept.shrink();
@@ -546,7 +547,7 @@ mod contexts {
     }
 
     #[test]
-    fn an_abandoned_message_is_no_part_of_what_follows() {
+    fn no_message_refers_to_an_abandoned_one() {
         let mut compressor = compressor(NO_PARAMETERS);
         let first = compress(&mut compressor, b"Hello");
         compressor.push(&mut &b"never sent, never sent"[..]).unwrap();
@@ -572,7 +573,7 @@ mod contexts {
         }
     }
 
-    /// zlib never refers back a whole window, and 9 bits never more than these.
+    /// zlib never refers back by a whole window: with 9 bits never beyond a window of 8 bits.
     #[test]
     fn a_stream_for_a_small_window_inflates_with_the_large_one() {
         let data = prose(6_000, 7);
@@ -586,7 +587,7 @@ mod contexts {
     }
 
     #[test]
-    fn eight_bits_are_not_compressed_with() {
+    fn with_eight_bits_nothing_is_compressed() {
         assert!(!compressor(with_bits(8)).is_able());
         assert!(compressor(with_bits(9)).is_able());
     }
@@ -596,7 +597,7 @@ mod compressing {
     use super::*;
 
     #[test]
-    fn options_out_of_their_range_count_as_the_nearest_that_there_is() {
+    fn options_out_of_their_range_count_as_the_nearest_valid_ones() {
         let data = prose(3_000, 14);
         let expected = (vec![Binary(data.clone())], None);
         for value in 0..=255 {
@@ -619,7 +620,7 @@ mod compressing {
         assert_eq!(compressed(6, 0), compressed(6, 9));
     }
 
-    /// Every way of writing, and what another implementation makes of it.
+    /// Each combination of options, inflated by another implementation.
     #[test]
     fn another_implementation_inflates_it() {
         let inputs: Vec<Vec<u8>> = vec![
@@ -638,9 +639,9 @@ mod compressing {
                     let mut compressor = Compressor::new(&options, with_bits(bits), most);
                     let mut stream = Vec::new();
                     for input in &inputs {
-                        let pieces = compress(&mut compressor, input);
-                        assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() == most));
-                        stream.extend(pieces.concat());
+                        let chunks = compress(&mut compressor, input);
+                        assert!(chunks.iter().rev().skip(1).all(|chunk| chunk.len() == most));
+                        stream.extend(chunks.concat());
                         stream.extend([0, 0, 0xFF, 0xFF]);
                     }
                     stream.extend([1, 0, 0, 0xFF, 0xFF]); // A final block ends it.
@@ -651,63 +652,64 @@ mod compressing {
         }
     }
 
-    /// The tail that is taken off a message is never in a piece that was handed out before.
+    /// The tail is removed from a message, so no chunk that was handed out before may have a byte
+    /// of it.
     #[test]
-    fn pieces_are_full_and_the_last_one_is_little_more_wherever_the_message_ends() {
+    fn chunks_are_full_and_the_last_one_is_hardly_longer_wherever_the_message_ends() {
         const MOST: usize = 64;
         let data = noise(4 * MOST, 10);
         for parameters in [NO_PARAMETERS, no_takeover()] {
             for len in 0..data.len() {
                 let mut compressor = Compressor::new(&options(), parameters, MOST);
-                let pieces = compress(&mut compressor, &data[..len]);
-                let (last, full) = pieces.split_last().unwrap();
-                assert!(full.iter().all(|piece| piece.len() == MOST), "{len} bytes");
-                assert!(last.len() <= MOST + 66, "{len} bytes: the last piece has {}", last.len());
+                let chunks = compress(&mut compressor, &data[..len]);
+                let (last, full) = chunks.split_last().unwrap();
+                assert!(full.iter().all(|chunk| chunk.len() == MOST), "{len} bytes");
+                assert!(last.len() <= MOST + 66, "{len} bytes: the last chunk has {}", last.len());
                 let expected = vec![Binary(data[..len].to_vec())];
-                assert_eq!(outcome(&message(BINARY, &pieces)), (expected, None), "{len} bytes");
+                assert_eq!(outcome(&message(BINARY, &chunks)), (expected, None), "{len} bytes");
             }
         }
     }
 
     #[test]
-    fn giving_memory_back_within_a_message_loses_nothing_of_it() {
+    fn freeing_memory_within_a_message_loses_nothing_of_it() {
         let data = noise(1000, 11);
         for parameters in [NO_PARAMETERS, no_takeover()] {
             for most in [64, 64 * 1024] {
                 let mut compressor = Compressor::new(&options(), parameters, most);
                 compress(&mut compressor, b"before");
-                let mut pieces = Vec::new();
+                let mut chunks = Vec::new();
                 for mut part in data.chunks(7) {
                     while compressor.push(&mut part).unwrap() {
-                        pieces.push(compressor.chunk().to_vec());
+                        chunks.push(compressor.chunk().to_vec());
                     }
                     compressor.shrink();
                 }
-                pieces.extend(compress(&mut compressor, b""));
+                chunks.extend(compress(&mut compressor, b""));
                 let mut fresh = Compressor::new(&options(), parameters, most);
                 let before = message(BINARY, &compress(&mut fresh, b"before"));
-                let bytes = [before, message(BINARY, &pieces)].concat();
+                let bytes = [before, message(BINARY, &chunks)].concat();
                 let expected = vec![Binary(b"before".to_vec()), Binary(data.clone())];
-                assert_eq!(outcome(&bytes), (expected, None), "pieces of {most}");
+                assert_eq!(outcome(&bytes), (expected, None), "chunks of {most}");
             }
         }
     }
 
     #[test]
-    fn what_does_not_compress_hardly_grows() {
+    fn data_that_does_not_compress_hardly_grows() {
         let data = noise(200_000, 8);
         for level in [0, 1, 2, 6, 9] {
             let options = Deflate { level, ..options() };
             let mut compressor = Compressor::new(&options, NO_PARAMETERS, 64 * 1024);
             let len = compress(&mut compressor, &data).concat().len();
-            // Level 1 has no blocks but those with fixed codes.
+            // Level 1 has only blocks with fixed codes.
             let more = data.len() / if level == 1 { 16 } else { 1000 };
             assert!(len < data.len() + more, "level {level}: {len}");
         }
     }
 
     #[test]
-    fn a_flush_lets_out_all_that_went_in() {
+    fn a_flush_puts_out_all_that_was_pushed() {
         let mut compressor = compressor(NO_PARAMETERS);
         let mut payloads = Vec::new();
         for part in [&b"one, "[..], b"", b"two, ", b"three"] {
@@ -718,11 +720,11 @@ mod compressing {
         assert_eq!(payloads[1], b"", "nothing went in");
         assert!(!compressor.finish().unwrap());
         payloads.push(compressor.chunk().to_vec());
-        // Section 7.2.3.6: all is out, and only the beginning of an empty block is left to send.
+        // Section 7.2.3.6: only the first byte of an empty block is left to send.
         assert_eq!(payloads.last().unwrap(), &[0]);
         let expected: Vec<OwnedEvent> = vec![text("one, two, three")];
         assert_eq!(outcome(&message(TEXT, &payloads)), (expected, None));
-        // Each of them is there when its fragment is.
+        // The receiver can inflate each part as soon as its fragment is there.
         let mut decoder = Decoder::new(Limits::default());
         decoder.accept_deflate(&NO_PARAMETERS);
         decoder.feed(&frame(TEXT & 0x7F, &payloads[0]));
@@ -735,7 +737,7 @@ mod streaming {
     use super::*;
 
     #[test]
-    fn fragments_come_as_they_inflate_and_are_bounded() {
+    fn fragments_come_as_they_are_inflated_and_are_limited() {
         let data = prose(300_000, 9);
         let payload = compress(&mut compressor(NO_PARAMETERS), &data).concat();
         let bytes = frame(TEXT, &payload);
@@ -756,7 +758,7 @@ mod streaming {
     }
 
     #[test]
-    fn text_that_is_not_looked_at_comes_as_bytes() {
+    fn unchecked_text_comes_as_bytes() {
         let payload = compress(&mut compressor(NO_PARAMETERS), b"\xff\xfe").concat();
         let mut decoder = Decoder::new(Limits::default());
         decoder.accept_deflate(&NO_PARAMETERS);
@@ -768,7 +770,7 @@ mod streaming {
     }
 }
 
-/// Blocks with BFINAL from another implementation, one message each.
+/// Another implementation makes the messages, each of them a block with BFINAL.
 #[test]
 fn messages_that_end_in_final_blocks() {
     let mut bytes = Vec::new();
@@ -783,7 +785,7 @@ fn messages_that_end_in_final_blocks() {
     assert_eq!(outcome(&bytes), (expected, None));
 }
 
-/// RFC 7692 section 7.1, and what servers may answer instead.
+/// RFC 7692 section 7.1, and the answers of servers that deviate from it.
 mod negotiation {
     use landline::error::{DeflateMismatch, Mismatch, Parameter};
 
@@ -801,7 +803,7 @@ mod negotiation {
     }
 
     #[test]
-    fn what_is_accepted() {
+    fn answers_that_fit_the_offer_are_accepted() {
         let plain = Deflate::default();
         let asks = Deflate {
             server_no_context_takeover: true,
@@ -816,7 +818,7 @@ mod negotiation {
         let table = [
             (plain, "permessage-deflate", (false, 15), (false, 15)),
             (plain, " permessage-deflate\t", (false, 15), (false, 15)),
-            // A server may limit itself unasked, and us because we said that we understand it.
+            // A server may limit itself unasked. It may limit us because we offered it.
             (plain, "permessage-deflate; server_no_context_takeover", (true, 15), (false, 15)),
             (plain, "permessage-deflate;client_no_context_takeover", (false, 15), (true, 15)),
             (plain, "permessage-deflate; server_max_window_bits=8", (false, 8), (false, 15)),
@@ -842,16 +844,16 @@ mod negotiation {
                 (true, 9),
                 (true, 10),
             ),
-            // Servers that accept the offer, and do not repeat what was asked of them.
+            // Some servers accept the offer, but do not repeat what was asked of them.
             (asks, "permessage-deflate", (false, 15), (true, 11)),
             (asks, "permessage-deflate; server_no_context_takeover", (true, 15), (true, 11)),
             (asks, "permessage-deflate; server_max_window_bits=9", (false, 9), (true, 11)),
             (asks, "permessage-deflate; client_max_window_bits=9", (false, 15), (true, 9)),
-            // zlib does 9 instead of 8.
+            // A server with zlib answers 8 with 9.
             (least, "permessage-deflate; server_max_window_bits=9", (false, 9), (false, 15)),
             (least, "permessage-deflate; server_max_window_bits=8", (false, 8), (false, 15)),
             (least, "permessage-deflate", (false, 15), (false, 15)),
-            // Our window is our own business if nobody was asked about it.
+            // If our window is not offered, the answer must not mention it.
             (silent, "permessage-deflate", (false, 15), (false, 12)),
             (silent, "permessage-deflate; server_max_window_bits=10", (false, 10), (false, 12)),
             (silent, "permessage-deflate; client_no_context_takeover", (false, 15), (true, 12)),
@@ -873,7 +875,7 @@ mod negotiation {
             (Deflate { server_max_window_bits: 8, ..plain }, "; server_max_window_bits=8"),
             (Deflate { client_no_context_takeover: true, ..plain }, "; client_no_context_takeover"),
             (Deflate { server_no_context_takeover: true, ..plain }, "; server_no_context_takeover"),
-            // Our own business.
+            // The server need not know these.
             (Deflate { level: 9, min_size: 0, ..plain }, ""),
             (
                 Deflate {
@@ -893,7 +895,7 @@ mod negotiation {
     }
 
     #[test]
-    fn our_window_is_not_mentioned_if_the_options_say_so() {
+    fn our_window_is_not_offered_if_the_options_say_so() {
         let silent = Deflate { offer_client_max_window_bits: false, ..Deflate::default() };
         assert_eq!(deflate::offer(&silent), "permessage-deflate");
         assert_eq!(
@@ -939,7 +941,7 @@ mod negotiation {
     }
 
     #[test]
-    fn what_is_no_list_of_extensions_or_another_one() {
+    fn malformed_lists_and_other_extensions_are_refused() {
         let long = format!("permessage-deflate; client_max_window_bits=\"{}", "\\".repeat(8000));
         for lines in [
             &[""][..],
@@ -972,7 +974,7 @@ mod negotiation {
     }
 
     #[test]
-    fn what_permessage_deflate_cannot_be() {
+    fn parameters_that_do_not_fit_are_refused() {
         use DeflateMismatch::{Larger, NotOffered, Repeated, Unknown, Value};
         use Parameter::{
             ClientMaxWindowBits, ClientNoContextTakeover, ServerMaxWindowBits,
@@ -1019,7 +1021,7 @@ mod negotiation {
             ),
             (small, "server_max_window_bits=15", Larger(ServerMaxWindowBits)),
             (small, "client_max_window_bits=11", Larger(ClientMaxWindowBits)),
-            // Only 8 has another answer than itself.
+            // Only 8 may be answered with a larger number.
             (least, "server_max_window_bits=10", Larger(ServerMaxWindowBits)),
             (nine, "server_max_window_bits=10", Larger(ServerMaxWindowBits)),
             (silent, "client_max_window_bits=15", NotOffered(ClientMaxWindowBits)),

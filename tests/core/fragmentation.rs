@@ -165,7 +165,7 @@ mod many_fragments {
                     bytes.extend(frame(0x00, b"x"));
                 }
                 if fragments > 1 {
-                    // Of the last fragment there is only the header when it is one too many.
+                    // The header of the last fragment is enough to find it one too many.
                     bytes.extend(announce(0x80, 1));
                 }
                 let over = fragments > max;
@@ -197,7 +197,7 @@ mod many_fragments {
     #[test]
     fn the_peer_sends_empty_fragments_for_ever_and_we_fail_at_one_more_than_the_limit() {
         let first = frame(0x01, b"");
-        // The first frame is one of those that are empty and do not end the message.
+        // The first frame counts too: it is empty and does not end the message.
         for (empties, violation) in [(1_023, None), (1_024, Some(Violation::TooManyEmptyFragments))]
         {
             let bytes = [first.clone(), [0x00, 0x00].repeat(empties)].concat();
@@ -273,7 +273,7 @@ mod delivery {
 
     use crate::proto_support::{frame, hex};
 
-    /// What comes next, shown: what it is, its bytes, and of fragments whether first and last.
+    /// Takes the next find, and shows its kind, its bytes, and which fragments are first and last.
     fn next(decoder: &mut Decoder, delivery: Delivery) -> Option<String> {
         Some(match decoder.advance(delivery).unwrap()? {
             Found::Fragment { kind, len, first, last } => {
@@ -306,7 +306,7 @@ mod delivery {
     }
 
     #[test]
-    fn a_fragment_that_is_there_comes_as_one_piece() {
+    fn a_frame_that_is_complete_comes_as_one_fragment() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 01 61 00 01 62 80 01 63 82 01 64"));
         let steps: Vec<_> =
@@ -317,7 +317,7 @@ mod delivery {
     }
 
     #[test]
-    fn a_piece_comes_as_soon_as_its_bytes_do() {
+    fn a_fragment_comes_as_soon_as_its_bytes_do() {
         let mut decoder = Decoder::new(Limits::default());
         let mut steps = Vec::new();
         for byte in hex("81 03 61 62 63") {
@@ -335,7 +335,7 @@ mod delivery {
     }
 
     #[test]
-    fn a_message_that_ends_empty_has_an_empty_last_piece_and_an_empty_message_only_that() {
+    fn a_message_that_ends_empty_has_an_empty_last_fragment_and_an_empty_message_only_that() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 01 61 00 00 80 00 82 00 01 00 80 00 01 00 80 01 62"));
         let steps: Vec<_> =
@@ -351,7 +351,7 @@ mod delivery {
     }
 
     #[test]
-    fn a_message_that_began_in_pieces_goes_on_in_pieces_when_whole_is_asked() {
+    fn a_message_that_began_in_fragments_goes_on_in_fragments_when_whole_is_asked() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 62 89 00"));
         assert_eq!(next(&mut decoder, Delivery::Fragments).unwrap(), "first text \"ab\"");
@@ -364,7 +364,7 @@ mod delivery {
     }
 
     #[test]
-    fn a_message_that_began_whole_goes_on_whole_when_pieces_are_asked() {
+    fn a_message_that_began_whole_goes_on_whole_when_fragments_are_asked() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("02 02 61 62"));
         assert_eq!(next(&mut decoder, Delivery::Whole), None);
@@ -374,8 +374,8 @@ mod delivery {
     }
 
     #[test]
-    fn a_message_that_is_gathered_no_longer_comes_on_in_fragments_and_is_checked_as_ever() {
-        // The euro sign is cut: its first byte is forgotten, but not what must follow it.
+    fn a_message_that_is_gathered_no_longer_goes_on_in_fragments_and_is_checked() {
+        // The euro sign is cut. Its first byte is dropped, but the rest of it must still follow.
         for (bytes, rest) in [("01 02 61 e2", "80 03 82 ac 62"), ("81 05 61 e2", "82 ac 62")] {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &hex(bytes));
@@ -386,7 +386,7 @@ mod delivery {
             let fragment = decoder.fragment();
             let expected = (&hex("82 ac 62")[..], false, true);
             assert_eq!((fragment.data, fragment.first, fragment.last), expected);
-            // The next message is handed out as it is asked for.
+            // The next message is handed out whole again.
             feed(&mut decoder, &hex("81 01 63"));
             assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "text \"c\"");
         }
@@ -423,7 +423,7 @@ mod delivery {
     }
 
     #[test]
-    fn advance_goes_past_what_was_not_taken() {
+    fn advance_drops_a_find_that_was_not_taken() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("81 01 61 01 01 62 80 01 63 89 01 70 01 01 64 80 01 65 82 01 66"));
         let (whole, fragments) = (Delivery::Whole, Delivery::Fragments);
@@ -434,8 +434,8 @@ mod delivery {
         assert_eq!(decoder.advance(whole), Ok(None));
     }
 
-    /// Takes with all methods that are not for what was found: each gives something empty.
-    fn take_what_is_not_there(decoder: &mut Decoder, found: Option<Found>) {
+    /// Calls all methods that take other kinds than the one found: each returns something empty.
+    fn take_other_kinds(decoder: &mut Decoder, found: Option<Found>) {
         let (is_message, is_fragment) = match found {
             Some(Found::Message { .. }) => (true, false),
             Some(Found::Fragment { .. }) => (false, true),
@@ -458,26 +458,26 @@ mod delivery {
     }
 
     #[test]
-    fn taking_what_was_not_found_gives_something_empty_and_changes_nothing() {
+    fn taking_a_find_of_another_kind_gives_something_empty_and_changes_nothing() {
         let mut decoder = Decoder::new(Limits::default());
-        take_what_is_not_there(&mut decoder, None);
+        take_other_kinds(&mut decoder, None);
         feed(&mut decoder, &hex("81 01 61 01 01 62 89 01 70 8a 01 71 80 01 63 88 02 03 e8"));
         let mut seen = String::new();
         while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
-            take_what_is_not_there(&mut decoder, Some(found));
+            take_other_kinds(&mut decoder, Some(found));
             seen += &match found {
                 Found::Message { .. } => decoder.message().unwrap().as_text().unwrap().to_owned(),
                 Found::Ping { .. } | Found::Pong { .. } => format!("{:?}", decoder.control()),
                 Found::Close { .. } => decoder.close().code.unwrap().to_string(),
                 Found::Fragment { .. } => panic!("not asked for"),
             };
-            // It is taken once.
-            take_what_is_not_there(&mut decoder, None);
+            // The find is taken only once.
+            take_other_kinds(&mut decoder, None);
         }
         assert_eq!(seen, "a[112][113]bc1000");
-        take_what_is_not_there(&mut decoder, None);
+        take_other_kinds(&mut decoder, None);
         feed(&mut decoder, &hex("81 01 61"));
-        take_what_is_not_there(&mut decoder, None);
+        take_other_kinds(&mut decoder, None);
         assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
     }
 
@@ -507,7 +507,7 @@ mod delivery {
     }
 
     #[test]
-    fn text_that_is_left_unchecked_comes_as_bytes_and_the_rest_is_checked_as_ever() {
+    fn unchecked_text_comes_as_bytes_and_all_else_is_checked() {
         let bytes = hex("81 02 c3 28 01 01 ff 80 01 fe");
         for cut in 0..bytes.len() {
             let mut decoder = Decoder::new(Limits::default());

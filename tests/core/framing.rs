@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // A test may panic.
 
-/// Section 5.7 and the vectors of Python's websocket-client, byte by byte as they stand there.
+/// The examples of section 5.7, and the vectors of Python's websocket-client.
 mod section_5_7_examples {
     use landline::error::Violation;
     use landline::proto::frame::Opcode;
@@ -236,7 +236,7 @@ mod section_5_2_base_framing {
     }
 
     #[test]
-    fn we_send_payloads_of_all_the_edge_lengths_whole_and_in_pieces() {
+    fn we_send_payloads_of_all_the_edge_lengths_whole_and_in_parts() {
         for len in LENGTHS {
             let payload: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             for step in [1, 3, 7, 4_096, usize::MAX] {
@@ -246,20 +246,20 @@ mod section_5_2_base_framing {
                 let mut out = b"before".to_vec();
                 let mut encoder = encoder([0xde, 0xad, 0xbe, 0xef]);
                 let mut body = encoder.begin(Opcode::Binary, true, len as u64, &mut out).unwrap();
-                for piece in payload.chunks(step) {
-                    body.append(piece, &mut out);
+                for part in payload.chunks(step) {
+                    body.append(part, &mut out);
                 }
                 assert_eq!(&out[..6], b"before");
                 let frames = client_frames(&out[6..]);
                 assert_eq!(frames.len(), 1);
                 assert_eq!((frames[0].first, frames[0].key), (0x82, [0xde, 0xad, 0xbe, 0xef]));
-                assert!(frames[0].payload == payload, "{len} in pieces of {step}");
+                assert!(frames[0].payload == payload, "{len} in parts of {step}");
             }
         }
     }
 }
 
-/// Each value of the first two bytes, against a model that was written from the RFC's tables.
+/// All values of the first two bytes, compared with a model that follows the tables of the RFC.
 mod section_5_2_exhaustively {
     use landline::error::Violation;
     use landline::proto::recv::{Decoder, Delivery, Limits};
@@ -277,7 +277,7 @@ mod section_5_2_exhaustively {
 
     const CLASSES: [Class; 16] = [M, D, D, R, R, R, R, R, C, C, C, R, R, R, R, R];
 
-    /// What two bytes and many zeros after them mean.
+    /// Returns what a decoder must find in two bytes and many zeros after them.
     fn model(first: u8, second: u8) -> (Option<OwnedEvent>, Option<Violation>) {
         let opcode = first % 16;
         let (fin, len) = (first >= 128, second % 128);
@@ -291,9 +291,9 @@ mod section_5_2_exhaustively {
             _ if second >= 128 => broken(Violation::MaskedFrame),
             C if len > 125 => broken(Violation::ControlTooLong),
             _ if len > 125 => broken(Violation::NonMinimalLength),
-            // The zeros go on as empty continuations.
+            // The zeros after the frame are empty continuations.
             D if !fin => (None, None),
-            // The zeros after the frame are continuations of nothing.
+            // The zeros after the frame are a continuation, but no message is open.
             _ => match (opcode, len) {
                 (1, _) => (
                     Some(Text(String::from_utf8(zeros).unwrap())),
@@ -378,7 +378,7 @@ mod section_5_3_masking {
         }
     }
 
-    /// Keys that count: 0, 1, 2 and so on, and how often they were asked for.
+    /// Makes keys that count 0, 1, 2 and so on. Also returns how often bytes were asked for.
     fn counting() -> (MaskKeys, Arc<Mutex<u32>>) {
         let fills = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&fills);
@@ -588,7 +588,7 @@ mod limits_are_judged_on_the_header {
         }
     }
 
-    /// Bytes of address space of this process, where the system tells.
+    /// Returns the address space of this process in bytes; 0 if the system does not tell it.
     fn address_space() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
@@ -677,8 +677,8 @@ mod many_frames_in_one_read {
     }
 }
 
-/// What the decoder asks for, in bytes: little for an idle peer, much for a busy one, and a big
-/// binary payload goes straight to its message.
+/// The length of the space that the decoder gives: short for an idle peer, long for a busy one. A
+/// big binary payload is read directly into its message.
 mod space_for_the_next_read {
     use landline::proto::recv::{Decoder, Delivery, Found, Limits};
     use landline::{Message, MessageKind, MessageRef};
@@ -688,7 +688,7 @@ mod space_for_the_next_read {
     const SMALL: usize = 4_096;
     const LARGE: usize = 65_536;
 
-    /// Reads `len` bytes of `byte`, which is all or a part of the space.
+    /// Reads `len` times `byte`, into all or a part of the space.
     fn read(decoder: &mut Decoder, byte: u8, len: usize) {
         decoder.space()[..len].fill(byte);
         decoder.filled(len);
@@ -711,7 +711,7 @@ mod space_for_the_next_read {
         }
     }
 
-    /// A decoder that has seen the header of a data frame.
+    /// Makes a decoder that has read the header of a data frame.
     fn begun(first: u8, len: u64, delivery: Delivery) -> Decoder {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &announce(first, len));
@@ -719,13 +719,13 @@ mod space_for_the_next_read {
         decoder
     }
 
-    /// Takes the message that must be whole now: its bytes, and how many it has room for.
+    /// Takes the message that must be whole now. Returns its bytes and its capacity.
     fn taken(decoder: &mut Decoder) -> (Vec<u8>, usize) {
         assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
         take(decoder)
     }
 
-    /// Takes the message that was found.
+    /// Takes the message that was found. Returns its bytes and its capacity.
     fn take(decoder: &mut Decoder) -> (Vec<u8>, usize) {
         match decoder.take_message() {
             Ok(Message::Binary(bytes)) => {
@@ -741,7 +741,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn it_grows_when_a_read_filled_it_and_only_then() {
+    fn the_space_grows_only_when_a_read_filled_it() {
         let mut decoder = Decoder::new(Limits::default());
         for _ in 0..3 {
             assert_eq!(decoder.space().len(), SMALL);
@@ -759,7 +759,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn it_grows_around_the_part_of_a_frame_that_is_kept() {
+    fn the_space_grows_around_a_part_of_a_frame_that_is_kept() {
         let mut decoder = Decoder::new(Limits::default());
         read(&mut decoder, 0x81, 1);
         fill_with_messages(&mut decoder, 1);
@@ -770,7 +770,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn shrinking_gives_it_back_unless_a_part_of_a_frame_is_in_it() {
+    fn shrinking_frees_the_space_unless_a_part_of_a_frame_is_in_it() {
         let mut decoder = Decoder::new(Limits::default());
         for _ in 0..3 {
             fill_with_messages(&mut decoder, 0);
@@ -787,7 +787,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn shrinking_after_a_read_that_filled_it_gives_it_back_too() {
+    fn shrinking_frees_the_space_that_a_read_filled_too() {
         let mut decoder = Decoder::new(Limits::default());
         for _ in 0..3 {
             fill_with_messages(&mut decoder, 0);
@@ -800,7 +800,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn shrinking_keeps_a_gathered_message_that_was_not_take() {
+    fn shrinking_keeps_a_gathered_message_that_was_not_taken() {
         for fragments in [hex("01 01 61 80 01 62"), hex("02 01 61 80 01 62")] {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &fragments);
@@ -910,7 +910,7 @@ mod space_for_the_next_read {
             let mut decoder = Decoder::new(Limits::default());
             feed_all(&mut decoder, &frame(first, &vec![byte; 1_000_000]));
             decoder.message().unwrap(); // Lent.
-            // In two fragments: it is gathered where the big one was.
+            // A message in two fragments is gathered in the memory of the big one.
             let half = [byte; 6_000];
             feed_all(&mut decoder, &[frame(first & 0x0F, &half), frame(0x80, &half)].concat());
             let (bytes, room) = take(&mut decoder);
@@ -929,7 +929,7 @@ mod space_for_the_next_read {
         }
     }
 
-    /// A decoder with so much room for a message, of one that it lent out.
+    /// Makes a decoder that lent a message of `len` bytes, and so has room for as many.
     fn roomy(len: usize) -> Decoder {
         let mut decoder = Decoder::new(Limits::default());
         feed_all(&mut decoder, &frame(0x82, &vec![b'x'; len]));
@@ -938,7 +938,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn room_that_there_is_comes_before_more_memory() {
+    fn existing_room_is_used_before_more_memory() {
         let mut decoder = roomy(LARGE);
         let first = [frame(0x02, &[1; 20_000]), announce(0x80, 60_000)].concat();
         feed_parts(&mut decoder, &first);
@@ -960,7 +960,7 @@ mod space_for_the_next_read {
         assert_eq!(decoder.space().len(), SMALL);
     }
 
-    /// A message in two fragments, in the room of one of 128 KiB that was lent.
+    /// The message has two fragments, and is gathered in the memory of one of 128 KiB.
     #[test]
     fn a_message_that_is_taken_from_more_room_than_four_times_its_size_and_64_kib_is_copied() {
         for (len, copied) in [(4_096, true), (16_383, true), (16_384, false), (20_000, false)] {
@@ -1010,7 +1010,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn what_is_found_is_told_with_its_length() {
+    fn each_find_has_its_length() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 62 80 01 63 82 04 61 62 63 64 01 01 65 80 00"));
         feed(&mut decoder, &hex("89 01 66 8a 02 67 68 88 05 03 e8 62 79 65"));
@@ -1025,7 +1025,7 @@ mod space_for_the_next_read {
             (whole, Found::Pong { len: 2 }),
             (whole, Found::Close { len: 5 }),
         ] {
-            // It makes no difference that nothing of it is taken.
+            // It makes no difference that no find is taken.
             assert_eq!(decoder.advance(delivery), Ok(Some(found)));
         }
         assert_eq!(decoder.advance(whole), Ok(None));
@@ -1042,7 +1042,7 @@ mod space_for_the_next_read {
         }
     }
 
-    /// Reads a message of one frame and this length, and gives the room that it was given.
+    /// Reads a message of one frame, `step` bytes at a time, and returns its capacity.
     fn room(decoder: &mut Decoder, first: u8, len: usize, step: usize) -> usize {
         let bytes = frame(first, &vec![b'x'; len]);
         let mut rest = &bytes[..];
@@ -1145,7 +1145,7 @@ mod space_for_the_next_read {
     }
 
     #[test]
-    fn shrinking_gives_the_room_of_a_big_message_back() {
+    fn shrinking_frees_the_room_of_a_big_message() {
         for first in [0x81, 0x82] {
             let mut decoder = Decoder::new(Limits::default());
             feed_all(&mut decoder, &frame(first, &vec![b'x'; 1 << 20]));
@@ -1155,13 +1155,13 @@ mod space_for_the_next_read {
         }
     }
 
-    /// Feeds a whole message, in as many reads as it takes.
+    /// Feeds a whole message, in as many reads as are needed.
     fn feed_all(decoder: &mut Decoder, bytes: &[u8]) {
         feed_parts(decoder, bytes);
         assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
     }
 
-    /// Feeds a part of a message, in as many reads as it takes.
+    /// Feeds a part of a message, in as many reads as are needed.
     fn feed_parts(decoder: &mut Decoder, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -1171,8 +1171,8 @@ mod space_for_the_next_read {
     }
 }
 
-/// The limits of a user may allow more than the machine has. Then the connection fails, and the
-/// process goes on.
+/// The limits that a user sets may allow more memory than the machine has. Then the connection
+/// fails, and the process goes on.
 #[cfg(target_os = "linux")]
 mod memory_that_is_not_there {
     use std::process::Command;
@@ -1183,10 +1183,10 @@ mod memory_that_is_not_there {
 
     use crate::proto_support::{announce, limits};
 
-    /// Set in a process that may have 200 MB of address space, and how it says that it was there.
+    /// The environment variable of a process that may have only 200 MB of address space.
     const POOR: &str = "LANDLINE_TEST_IS_POOR";
 
-    /// Runs the calling test again in a process that is poor; `true` in that process.
+    /// Runs the calling test again in a process with little memory. Returns `true` in that process.
     fn is_poor(test: &str) -> bool {
         if std::env::var_os(POOR).is_some() {
             return true;
@@ -1233,13 +1233,13 @@ mod memory_that_is_not_there {
     }
 
     #[test]
-    fn a_piece_of_text_does_not_fit_and_the_text_is_as_it_was() {
-        if !is_poor("a_piece_of_text_does_not_fit_and_the_text_is_as_it_was") {
+    fn text_that_does_not_fit_into_memory_leaves_the_text_before_as_it_was() {
+        if !is_poor("text_that_does_not_fit_into_memory_leaves_the_text_before_as_it_was") {
             return;
         }
-        let piece = vec![b'x'; 100 << 20];
+        let long = vec![b'x'; 100 << 20];
         let mut text = "before".to_owned();
-        assert_eq!(Utf8::default().push(&piece, &mut text), Err(Violation::OutOfMemory));
+        assert_eq!(Utf8::default().push(&long, &mut text), Err(Violation::OutOfMemory));
         assert_eq!(text, "before");
     }
 }

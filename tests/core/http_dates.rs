@@ -21,7 +21,7 @@ fn the_three_forms_of_http_are_the_same_moment() {
 }
 
 #[test]
-fn what_is_no_date_is_none() {
+fn other_texts_are_no_date() {
     for text in [
         "",
         "Sun, 06 Nov 1994",
@@ -53,7 +53,7 @@ fn what_is_no_date_is_none() {
 }
 
 #[test]
-fn years_of_two_digits_are_of_our_time() {
+fn years_of_two_digits_are_from_1970_to_2069() {
     let year = |text: &str| format(parse(text.as_bytes()).unwrap())[12..16].to_owned();
     for (given, meant) in [("69", "2069"), ("70", "1970"), ("99", "1999"), ("00", "2000")] {
         assert_eq!(year(&format!("1 Jan {given} 0:0:0")), meant);
@@ -76,7 +76,7 @@ fn every_day_of_a_cycle_and_one_in_97_of_the_others_is_written_and_read_back() {
     assert_eq!(format(1_709_210_096), "Thu, 29 Feb 2024 12:34:56 GMT");
 }
 
-/// What an answer with these header lines asks for, seen from 1994-11-06 08:49:37.
+/// Returns the wait that an answer with these header lines asks for, at 1994-11-06 08:49:37.
 fn retry_after(lines: &str) -> Option<u64> {
     let head = format!("HTTP/1.1 503 x\r\n{lines}\r\n");
     let (response, _) = HeadReader::default().advance(head.as_bytes()).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! RFC 6455 section 5.5.2: pings that show whether the peer is alive. Time is made up.
+//! RFC 6455 section 5.5.2: pings that show whether the peer is alive. Time is virtual.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
@@ -13,14 +13,14 @@ fn seconds(seconds: u64) -> Duration {
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
 
-/// So that the payloads run over the greatest number.
+/// The second payload goes over the largest number.
 const SEED: u64 = u64::MAX - 1;
 
 fn config(interval: Option<u64>, timeout: Option<u64>) -> Keepalive {
     Keepalive { interval: interval.map(seconds), timeout: timeout.map(seconds) }
 }
 
-/// The Ping that must be due now.
+/// Returns the payload of the Ping that must be due now.
 fn ping(timer: &mut Timer, now: Instant) -> [u8; 8] {
     match timer.due(now) {
         Due::Ping(payload) => payload,
@@ -32,7 +32,7 @@ mod when_to_ping {
     use super::*;
 
     #[test]
-    fn the_default_is_twenty_seconds_and_twenty() {
+    fn the_default_is_twenty_seconds_for_both() {
         assert_eq!(Keepalive::default(), config(Some(20), Some(20)));
         assert_eq!(Keepalive::OFF, config(None, None));
     }
@@ -76,7 +76,7 @@ mod when_to_ping {
     }
 
     #[test]
-    fn the_driver_was_asleep_for_an_hour_and_there_is_one_ping_not_a_burst() {
+    fn after_an_hour_without_the_driver_one_ping_is_due_and_no_burst() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let late = open + seconds(3_600);
@@ -282,7 +282,7 @@ mod latency {
     use super::*;
 
     #[test]
-    fn it_is_unknown_before_the_first_answer_and_then_that_of_the_last() {
+    fn the_latency_is_unknown_at_first_and_then_that_of_the_last_answer() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(1), Some(1)), open, SEED);
         assert_eq!(timer.latency(), None);
@@ -296,7 +296,7 @@ mod latency {
     }
 
     #[test]
-    fn a_clock_that_goes_backwards_gives_zero_and_no_panic() {
+    fn a_clock_that_goes_backwards_gives_a_latency_of_zero_and_no_panic() {
         let open = Instant::now() + seconds(100);
         let mut timer = Timer::new(config(Some(1), Some(1)), open, SEED);
         let payload = ping(&mut timer, open + seconds(1));
@@ -310,7 +310,7 @@ mod a_ping_that_waits_for_the_wire {
     use super::*;
 
     #[test]
-    fn its_time_begins_when_it_goes_out() {
+    fn the_timeout_begins_when_the_ping_is_sent() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let payload = ping(&mut timer, open + seconds(20));
@@ -324,7 +324,7 @@ mod a_ping_that_waits_for_the_wire {
     }
 
     #[test]
-    fn that_it_went_out_earlier_takes_nothing_back() {
+    fn an_earlier_time_of_sending_does_not_shorten_the_timeout() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         let payload = ping(&mut timer, open + seconds(20));
@@ -339,7 +339,7 @@ mod a_ping_that_waits_for_the_wire {
     }
 
     #[test]
-    fn the_peer_is_dead_when_it_stays_silent_after_it() {
+    fn the_peer_is_dead_if_it_stays_silent_after_the_late_ping() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
         ping(&mut timer, open + seconds(20));
@@ -354,7 +354,7 @@ mod a_ping_behind_what_the_peer_has_not_read {
 
     use super::*;
 
-    /// A ping was sent at 20 s with so many bytes before it.
+    /// Makes a timer whose ping was sent at 20 s, with `position` bytes before it.
     fn pinged(position: u64) -> (Timer, Instant, [u8; 8]) {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), Some(10)), open, SEED);
@@ -373,7 +373,7 @@ mod a_ping_behind_what_the_peer_has_not_read {
             (PACE, seconds(1)),
             (4 << 20, seconds(64)),
             (16 << 20, seconds(256)),
-            // No buffers hold more.
+            // Buffers are assumed to hold no more than that.
             (17 << 20, seconds(256)),
             (u64::MAX, seconds(256)),
         ] {
@@ -390,7 +390,7 @@ mod a_ping_behind_what_the_peer_has_not_read {
         let (mut timer, open, first) = pinged(4 << 20);
         timer.pong(&first, open + seconds(50));
         assert_eq!(timer.latency(), Some(seconds(30)));
-        // The next ping does not wait for what the peer might have needed.
+        // The next ping does not wait until the peer would have been given up.
         assert_eq!(timer.deadline(), Some(open + seconds(40)));
         ping(&mut timer, open + seconds(50));
         assert_eq!(timer.deadline(), Some(open + seconds(60)));
@@ -400,7 +400,7 @@ mod a_ping_behind_what_the_peer_has_not_read {
     }
 
     #[test]
-    fn what_was_not_answered_still_counts_the_next_time() {
+    fn bytes_before_an_unanswered_ping_still_count_for_the_next() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), None), open, SEED);
         ping(&mut timer, open + seconds(20));
@@ -429,7 +429,7 @@ mod a_ping_behind_what_the_peer_has_not_read {
         ping(&mut timer, open + seconds(20));
         timer.postpone(open + seconds(26));
         timer.sent(open + seconds(25), 2 * PACE);
-        // 25 and 2 s to read, which is after 26.
+        // The peer has 2 s to read from 25 s on, which ends after 26 s. The timeout is 10 s.
         assert_eq!(timer.deadline(), Some(open + seconds(37)));
     }
 

@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md: which file may use which. Reads the sources as text.
+//! The rules of ARCHITECTURE.md about which file may use which. The tests read the sources as text.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
@@ -19,7 +19,7 @@ fn sources() -> Vec<Source> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.ends_with("websocket/model") || path.ends_with("sync/model.rs") {
-                // Unit tests, all of it.
+                // These have only unit tests.
             } else if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -33,7 +33,7 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// The lines of code, numbered; `use crate::{a, b::c}` is written out as `crate::a`, `crate::b::c`.
+/// Returns the lines of code with their numbers. A `use` of several lines becomes one line.
 fn code(source: &str) -> Vec<(usize, String)> {
     let source = source.split("#[cfg(test)]\nmod tests").next().unwrap();
     let mut lines: Vec<(usize, String)> = Vec::new();
@@ -55,7 +55,8 @@ fn code(source: &str) -> Vec<(usize, String)> {
     lines
 }
 
-/// What a line names below `prefix`: of `use crate::{a::b, c}` and `crate::` that is `a::b`, `c`.
+/// Returns the paths below `prefix` in a line: `a::b` and `c` for `use crate::{a::b, c}` and
+/// `crate::`.
 fn named(line: &str, prefix: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, _) in line.match_indices(prefix) {
@@ -84,8 +85,8 @@ fn path(text: &str) -> String {
     text[..end.unwrap_or(text.len())].to_owned()
 }
 
-/// Fails with each line that `breaks` the rule, and if one of the files and folders under `src`
-/// that the rule names is not there: then it would hold for nothing.
+/// Fails with all lines that break the rule. Also fails if one of the files and folders under `src`
+/// that the rule names does not exist: the rule would check nothing then.
 fn keep(rule: &str, names: &[&str], breaks: impl Fn(&str, &str) -> bool) {
     let sources = sources();
     for name in names {
@@ -103,7 +104,7 @@ fn keep(rule: &str, names: &[&str], breaks: impl Fn(&str, &str) -> bool) {
     assert!(broken.is_empty(), "{rule}\n{}", broken.join("\n"));
 }
 
-/// Whether a path below `crate::` is `module` or in it.
+/// Returns whether a path below `crate::` is `module` or in it.
 fn is_in(path: &str, module: &str) -> bool {
     path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
@@ -146,7 +147,7 @@ fn proto_has_no_sockets_no_io_no_threads_and_no_clock() {
     });
 }
 
-/// Each folder or file of `src`, and what else of the crate it may use. `lib.rs` uses all.
+/// The folders and files of `src`, each with the modules that it may use. `lib.rs` may use all.
 const MAY_USE: [(&str, &[&str]); 9] = [
     ("app", &["client", "websocket", "net", "proto", "error", "log", "sync"]),
     ("client", &["cookie", "websocket", "net", "proto", "error", "log", "sync"]),
@@ -240,8 +241,8 @@ fn only_net_touches_sockets() {
     });
 }
 
-/// The standard library writes with `MSG_NOSIGNAL`, but not several buffers at once: that raises
-/// SIGPIPE, which kills a process that has not ignored it.
+/// The standard library writes one buffer with `MSG_NOSIGNAL`, but not several at once. Those raise
+/// SIGPIPE, which kills a process that does not ignore it.
 #[test]
 fn nothing_is_written_from_several_buffers() {
     keep("no vectored writes", &[], |_, line| line.contains("write_vectored"));
@@ -267,7 +268,7 @@ fn what_the_halves_share_can_be_given_to_a_model_checker() {
     });
 }
 
-/// A line without what may stand before the keyword of an item.
+/// Removes the visibility and the like before the keyword of an item.
 fn unmarked(line: &str) -> &str {
     let mut line = line;
     if let Some(rest) = line.strip_prefix("pub(") {

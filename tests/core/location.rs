@@ -1,4 +1,4 @@
-//! Where a redirect leads (RFC 9110 section 10.2.2, RFC 3986 section 5).
+//! The URL that a redirect leads to (RFC 9110 section 10.2.2, RFC 3986 section 5).
 
 use landline::proto::location::{BadLocation, resolve};
 
@@ -48,7 +48,7 @@ fn user_password_and_fragment_of_the_url_before_are_not_kept() {
 }
 
 #[test]
-fn what_leads_nowhere_is_refused() {
+fn locations_that_lead_nowhere_are_refused() {
     for location in [
         "",
         " ",
@@ -96,7 +96,7 @@ fn a_downgrade_is_refused() {
     }
 }
 
-/// RFC 3986 section 3.1: a letter, then letters, digits, `+`, `-` and `.`, in any case.
+/// RFC 3986 section 3.1: a scheme is a letter, then letters, digits, `+`, `-` and `.`, in any case.
 #[test]
 fn a_server_names_a_scheme() {
     for (location, url) in [
@@ -127,7 +127,7 @@ fn a_server_names_a_scheme() {
 }
 
 #[test]
-fn a_server_has_colons_where_they_begin_no_scheme() {
+fn a_colon_in_path_or_query_begins_no_scheme() {
     let from = "wss://one.example/a/b?c";
     for (location, url) in [
         ("/x:y", "wss://one.example/x:y"),
@@ -141,9 +141,9 @@ fn a_server_has_colons_where_they_begin_no_scheme() {
     }
 }
 
-/// RFC 3986 section 4.2: the first segment of a relative reference has none.
+/// RFC 3986 section 4.2: the first segment of a relative reference must not have a colon.
 #[test]
-fn a_server_has_a_colon_after_what_is_no_scheme() {
+fn a_colon_after_something_that_is_no_scheme_is_refused() {
     for location in ["1ws:x", "w_s:x", ":80/x", "1ws://two.example/", "//:80/x", "two.example:80/x"]
     {
         let refused = resolve("wss://one.example/a/b?c", location.as_bytes());
@@ -152,7 +152,7 @@ fn a_server_has_a_colon_after_what_is_no_scheme() {
 }
 
 #[test]
-fn no_byte_is_followed_that_a_url_cannot_have() {
+fn bytes_that_a_url_cannot_have_are_refused() {
     for byte in 0..=255 {
         for location in [vec![byte, b'x'], vec![b'/', byte, b'x'], vec![b'?', b'x', byte]] {
             let resolved = resolve("wss://one.example/", &location);

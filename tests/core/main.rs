@@ -1,5 +1,5 @@
-//! The tests that need no socket and no clock: of the protocol core, and of the sources. One program,
-//! so that it links once.
+//! Tests without sockets and clock: of the protocol core, and of the rules for the sources. They
+//! are one program, so that it is linked once.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 

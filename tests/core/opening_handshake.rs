@@ -19,7 +19,7 @@ fn strings(strings: &[&str]) -> Vec<String> {
     strings.iter().map(|string| (*string).to_owned()).collect()
 }
 
-/// Reads a head whole, byte by byte and cut at every point: each time the same.
+/// Reads a head whole, byte by byte, and cut at every point. The result must be the same each time.
 fn read(bytes: &[u8]) -> Result<Option<(Response, usize)>, HeadError> {
     let whole = HeadReader::default().advance(bytes);
     let mut reader = HeadReader::default();
@@ -50,7 +50,7 @@ fn response(head: &str) -> Response {
     response
 }
 
-/// The subprotocol of an answer that opens the connection.
+/// Returns the subprotocol of an answer that opens the connection.
 fn verify(
     response: &Response,
     key: &Key,
@@ -59,8 +59,8 @@ fn verify(
     Ok(Offer::subprotocols(subprotocols).verify(response, key)?.subprotocol)
 }
 
-/// A good answer to the sample key, each line of `replace` instead of the one of the same name;
-/// a line without a value leaves it out.
+/// Returns a good answer to the sample key. Each line of `replace` takes the place of the one that
+/// has the same name; a line without a value removes it.
 fn answer(replace: &[&str]) -> Response {
     let name = |line: &str| line.split(':').next().unwrap().to_ascii_lowercase();
     let accept = format!("Sec-WebSocket-Accept: {SAMPLE_ACCEPT}");
@@ -259,7 +259,7 @@ mod section_4_2_2_server_answer {
     fn the_server_chooses_a_subprotocol() {
         let offered = ["chat", "superchat"];
         let bad = Err(Mismatch::Subprotocol);
-        /// The lines of the answer, what was offered, and what is chosen.
+        /// The lines of the answer, the offered subprotocols, and the chosen one.
         type Row<'a> = (&'a [&'a str], &'a [&'a str], Result<Option<&'a str>, Mismatch>);
         let rows: [Row<'_>; 13] = [
             (&[], &offered, Ok(None)),
@@ -287,7 +287,7 @@ mod section_4_2_2_server_answer {
     }
 
     #[test]
-    fn what_has_no_meaning_in_a_101_is_ignored() {
+    fn headers_without_a_meaning_in_a_101_are_ignored() {
         for line in ["Content-Length: 7", "Transfer-Encoding: chunked", "Sec-WebSocket-Version: 8"]
         {
             let mut answer = answer(&[line]);
@@ -309,7 +309,7 @@ mod rfc_9112_response_heads {
         }
     }
 
-    /// A head with these lines after a good status line.
+    /// Returns a head with these lines after a good status line.
     fn lines(lines: &[u8]) -> Vec<u8> {
         [b"HTTP/1.1 101 x\r\n", lines, b"\r\n\r\n"].concat()
     }
@@ -413,7 +413,7 @@ mod rfc_9112_response_heads {
         }
     }
 
-    /// What a refusal says beside its status is only evidence.
+    /// The status of a refusal must not be lost because of another line.
     #[test]
     fn the_peer_refuses_with_a_malformed_head_and_its_status_is_kept() {
         let long = format!("B: {}", "b".repeat(MAX_LINE));
@@ -422,10 +422,10 @@ mod rfc_9112_response_heads {
             ("A: a\r\nX\r\n: y\r\nC : c\r\nD: d\r\n\r\n", &["a", "d"]),
             ("A: a\0\r\nB: \x1b\r\nC: c\r\n\r\n", &["c"]),
             (&format!("A: a\r\n{long}\r\nC: c\r\n\r\n"), &["a", "c"]),
-            // A line that goes on in the next is left out: what is known of it is a part.
+            // A line that the next one continues is left out, because only a part of it is known.
             ("A: a\r\n b\r\n\tc\r\nD: d\r\n\r\n", &["d"]),
             ("A: a\r\nX Y: b\r\n c\r\n\r\n", &["a"]),
-            // No line begins in the middle of another one.
+            // A bare LF or CR does not begin a new line.
             ("A: a\nB: b\r\nC: c\r\n\r\n", &["c"]),
             ("A: a\rB: b\r\nC: c\r\n\r\n", &["c"]),
             ("A: a\n\nB: b\r\n\r\n", &[]),
@@ -439,7 +439,7 @@ mod rfc_9112_response_heads {
                 let kept: Vec<_> = response.headers().iter().map(|(_, value)| value).collect();
                 let expected: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
                 assert_eq!(kept, expected, "{head:?}");
-                // What opens the connection has no such lines.
+                // A head that opens the connection must not have such lines.
                 assert!(read(head.replacen(&status.to_string(), "101", 1).as_bytes()).is_err());
             }
         }
@@ -450,7 +450,7 @@ mod rfc_9112_response_heads {
         assert_eq!(read(much.as_bytes()).unwrap_err(), HeadError::HeadTooLarge);
     }
 
-    /// RFC 9112 section 2.2: a recipient may take a single LF for the end of a line.
+    /// RFC 9112 section 2.2: a recipient may accept a single LF as the end of a line.
     #[test]
     fn the_peer_refuses_with_bare_line_feeds_and_its_status_is_kept() {
         let head = "HTTP/1.1 503 x\nRetry-After: 5\nA: a\r\n\nbody";
@@ -458,12 +458,12 @@ mod rfc_9112_response_heads {
         assert_eq!((response.status(), &head[len..]), (503, "body"));
         assert_eq!(response.headers().get("Retry-After"), Some("5"));
         assert_eq!(response.headers().get("A"), Some("a"));
-        // The reason is not what counts either.
+        // The reason may be malformed too.
         let response = self::response("HTTP/1.1 503 \x1b[2J\r\n\r\n");
         assert_eq!((response.status(), response.reason()), (503, ""));
     }
 
-    /// What opens a tunnel is strict: behind it the first byte is the server's.
+    /// A head that opens a tunnel is read strictly: the next byte after it is the server's.
     #[test]
     fn a_proxy_opens_a_tunnel_by_a_well_formed_head_only() {
         for rest in ["\n\n", "\r\nX Y: z\r\n\r\n", "\r\nA: a\r\n b\r\n\r\n"] {
@@ -539,7 +539,7 @@ mod rfc_9112_response_heads {
         for (head, missing) in [
             ("", 14),
             ("HTTP/1.1 ", 5),
-            // What opens a tunnel ends all lines in CR LF.
+            // A head that opens a tunnel must end all lines in CR LF.
             ("HTTP/1.1 2", 4),
             ("HTTP/1.1 200 OK", 4),
             ("HTTP/1.1 200 OK\r", 3),
@@ -547,7 +547,7 @@ mod rfc_9112_response_heads {
             ("HTTP/1.1 200 OK\r\nA: b", 4),
             ("HTTP/1.1 200 OK\r\nA: b\r\n\r", 1),
             ("HTTP/1.1 100 OK\r\n", 2),
-            // A refusal may end them in LF.
+            // A refusal may end its lines in LF.
             ("HTTP/1.1 4", 4),
             ("HTTP/1.1 407", 2),
             ("HTTP/1.1 407 No", 2),
@@ -673,8 +673,8 @@ mod limits_of_a_head {
 mod rfc_9112_section_6_body_of_a_refusal {
     use super::*;
 
-    /// The body that is kept of `raw`: the same however much came at once, because the driver
-    /// reads until it is complete, and then keeps it.
+    /// Returns the body that is kept of `raw`, and whether it is complete. It must be the same
+    /// however the bytes are cut: the driver reads until it is complete, and then keeps it.
     fn kept(headers: &str, raw: &[u8]) -> (Vec<u8>, bool) {
         let refusal = || response(&format!("HTTP/1.1 403 Forbidden\r\n{headers}\r\n"));
         let read_in = |sizes: &mut dyn FnMut(usize) -> usize| {
@@ -793,7 +793,7 @@ mod rfc_9112_section_6_body_of_a_refusal {
             let (found, _) = kept(CHUNKED, raw.as_bytes());
             assert_eq!(found, body.as_bytes(), "{raw:?}");
         }
-        // The largest size there is: no wrap, only what came.
+        // The largest size does not wrap; the bytes that came are kept.
         let (found, _) = kept(CHUNKED, b"FFFFFFFFFFFFFFFF\r\nHello");
         assert_eq!(found, b"Hello");
     }

@@ -16,17 +16,17 @@ type Credentials = Option<(&'static str, &'static str)>;
 
 const ME: Credentials = Some(("me", "pw"));
 
-/// What each side says in turn.
+/// The bytes that each side sends: a request and the answer to it, and so on.
 type Talk<'a> = &'a [(&'a [u8], &'a [u8])];
 
-/// What is said now, and only once.
+/// Returns the bytes to send now, which must be given only once.
 fn said(handshake: &mut Handshake<'_>) -> Vec<u8> {
     let said = handshake.take_output();
     assert_eq!(handshake.take_output(), [], "said twice");
     said
 }
 
-/// A handshake to `server.test`, port 80, that has heard these good answers.
+/// Makes a handshake to `server.test`, port 80, that has received these good answers.
 fn heard(version: Version, user: Credentials, answers: &[&[u8]]) -> Handshake<'static> {
     let mut handshake = Handshake::new(version, Name("server.test"), 80, user).unwrap();
     for answer in answers {
@@ -37,7 +37,7 @@ fn heard(version: Version, user: Credentials, answers: &[&[u8]]) -> Handshake<'s
     handshake
 }
 
-/// Plays a talk to its end, and reads as [`Handshake`] says: what is missing, or a part of it.
+/// Runs a whole talk, and reads as [`Handshake`] says: what is missing, or a part of it.
 fn play(mut handshake: Handshake<'_>, talk: Talk<'_>, mut part: impl FnMut(usize) -> usize) {
     for (expected, answer) in talk {
         assert_eq!(said(&mut handshake), *expected);
@@ -78,7 +78,7 @@ mod requests {
     }
 
     #[test]
-    fn socks_4a_has_an_address_that_cannot_be_and_the_name_after_the_user() {
+    fn socks_4a_has_an_impossible_address_and_the_name_after_the_user() {
         for (port, user, expected) in [
             (80, None, &b"\x04\x01\x00\x50\x00\x00\x00\x01\x00server.test\x00"[..]),
             (443, Some(("me", "")), b"\x04\x01\x01\xbb\x00\x00\x00\x01me\x00server.test\x00"),
@@ -150,13 +150,13 @@ mod requests {
     }
 }
 
-mod what_cannot_be_said {
+mod requests_that_cannot_be_made {
     use landline::proto::socks::RequestError::{FieldLength, Ipv6, Password, Zero};
     use landline::proto::socks::{MAX_FIELD, RequestError};
 
     use super::*;
 
-    /// Why not, if not.
+    /// Returns the error if the request cannot be made.
     fn refused(
         version: Version,
         to: Destination<'_>,
@@ -166,7 +166,7 @@ mod what_cannot_be_said {
     }
 
     #[test]
-    fn no_field_is_longer_than_its_length_can_say() {
+    fn a_field_may_not_have_256_bytes() {
         let (name, field) = (Name("a"), Some(FieldLength));
         assert_eq!(MAX_FIELD, 255);
         for len in [1, 254, 255, 256, 600] {
@@ -180,7 +180,7 @@ mod what_cannot_be_said {
             }
             assert_eq!(refused(V5, name, Some(("me", &text))), expected, "{len}");
         }
-        // Bytes count, not letters.
+        // Bytes are counted, not letters.
         assert_eq!(refused(V5, Name(&"ü".repeat(127)), None), None);
         assert_eq!(refused(V5, Name(&"ü".repeat(128)), None), field);
     }
@@ -198,7 +198,7 @@ mod what_cannot_be_said {
     }
 
     #[test]
-    fn socks_4_ends_its_fields_with_a_zero_byte_so_that_there_is_none_in_them() {
+    fn no_field_of_socks_4_has_a_zero_byte() {
         for text in ["\0", "a\0", "\0a", "a\0b"] {
             assert_eq!(refused(V4, Name(text), None), Some(Zero));
             assert_eq!(refused(V4, Name("a"), Some((text, ""))), Some(Zero));
@@ -238,7 +238,7 @@ mod answers {
 
     const REQUEST: &[u8] = b"\x05\x01\x00\x03\x0bserver.test\x00\x50";
 
-    /// Plays a good talk with its answers whole, byte by byte, and cut at each place.
+    /// Runs a good talk with its answers whole, byte by byte, and cut at each place.
     fn every_cut(version: Version, user: Credentials, talk: Talk<'_>) {
         let handshake = || Handshake::new(version, Name("server.test"), 80, user).unwrap();
         play(handshake(), talk, |missing| missing);
@@ -255,25 +255,25 @@ mod answers {
     }
 
     #[test]
-    fn a_socks_4_proxy_grants_the_request_in_any_pieces() {
+    fn a_socks_4_proxy_grants_the_request_however_the_answer_is_cut() {
         let request = b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00server.test\x00";
-        // Some proxies say 4 instead of 0. Port and address mean nothing.
+        // Some proxies send 4 instead of 0. Port and address mean nothing.
         for answer in [[0, 90, 0, 0, 0, 0, 0, 0], [4, 90, 255, 1, 91, 3, 4, 5]] {
             every_cut(V4, Some(("me", "")), &[(request, &answer)]);
         }
     }
 
     #[test]
-    fn a_socks_5_proxy_grants_the_request_in_any_pieces() {
+    fn a_socks_5_proxy_grants_the_request_however_the_answers_are_cut() {
         let long = [&[3, 255][..], &[b'x'; 255]].concat();
         let addresses: [&[u8]; 6] =
             [&[1, 9, 9, 9, 9], &[4; 17], &[3, 0], b"\x03\x01x", b"\x03\x04\x05\x01\x00\x01", &long];
         for address in addresses {
             let granted = [&[5, 0, 0], address, &[3, 4]].concat();
             every_cut(V5, None, &[(&[5, 1, 0], &[5, 0]), (REQUEST, &granted)]);
-            // A password that is not asked for is not said.
+            // A password that is not asked for is not sent.
             every_cut(V5, ME, &[(&[5, 2, 0, 2], &[5, 0]), (REQUEST, &granted)]);
-            // RFC 1929 says 1; some proxies say 5.
+            // RFC 1929 says 1, but some proxies send 5.
             for verdict in [[1, 0], [5, 0]] {
                 let password = (&b"\x01\x02me\x02pw"[..], &verdict[..]);
                 every_cut(V5, ME, &[(&[5, 2, 0, 2], &[5, 2]), password, (REQUEST, &granted)]);
@@ -294,13 +294,13 @@ mod answers {
     }
 
     #[test]
-    fn what_comes_after_the_reply_is_not_the_proxys() {
+    fn bytes_after_the_reply_are_not_taken() {
         let reply_5: [&[u8]; 3] = [&[5, 0], &[5, 0, 0, 1], &[7; 6]];
         for (version, answers) in [(V4, &[&[0, 90, 1, 1, 1, 1, 1, 1][..]][..]), (V5, &reply_5)] {
             let mut handshake = Handshake::new(version, Name("a"), 80, None).unwrap();
             for answer in answers {
                 assert_eq!(handshake.missing(), answer.len());
-                // More than was asked for, which would be a refusal.
+                // The bytes after the answer are ignored. They would be a refusal.
                 assert_eq!(handshake.receive(&[answer, &[0xff; 9][..]].concat()), Ok(()));
             }
             assert_eq!(handshake.receive(&[0xff; 9]), Ok(()));
@@ -312,7 +312,7 @@ mod answers {
 mod refusals {
     use super::*;
 
-    /// What the proxy is awaited to say when it has given these answers.
+    /// A state of the handshake: version, credentials, and the answers that came before.
     type Stage = (Version, Credentials, &'static [&'static [u8]]);
 
     const REPLY_4: Stage = (V4, None, &[]);
@@ -322,7 +322,8 @@ mod refusals {
     const REPLY_5: Stage = (V5, None, &[&[5, 0]]);
     const REPLY_5_WITH_PASSWORD: Stage = (V5, ME, &[&[5, 2], &[1, 0]]);
 
-    /// What comes of an answer: the same whole and byte by byte, and never before its last byte.
+    /// Returns the result of an answer. It is the same whole and byte by byte, and never comes
+    /// before the last byte.
     fn judged((version, user, before): Stage, answer: &[u8]) -> Result<(), SocksError> {
         let judged = heard(version, user, before).receive(answer);
         let mut handshake = heard(version, user, before);
@@ -355,7 +356,7 @@ mod refusals {
     }
 
     #[test]
-    fn a_proxy_chooses_what_was_not_offered() {
+    fn a_proxy_chooses_a_method_that_was_not_offered() {
         for method in 0..=255 {
             let expected = match method {
                 0 => Ok(()),
@@ -403,7 +404,7 @@ mod refusals {
     }
 
     #[test]
-    fn another_address_may_do_if_it_is_about_the_address() {
+    fn another_address_may_work_if_the_refusal_is_about_the_address() {
         let others = [SocksError::NoAcceptableMethod, SocksError::WrongPassword];
         assert!(others.iter().all(|other| !other.is_about_destination()));
         for code in 0..=255 {

@@ -1,4 +1,4 @@
-//! RFC 6455 section 8.1: text is UTF-8, judged byte by byte.
+//! RFC 6455 section 8.1: text is UTF-8, and is checked byte by byte.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // A test may panic.
 
@@ -6,8 +6,8 @@ mod the_streaming_check {
     use landline::error::Violation;
     use landline::proto::utf8::Utf8;
 
-    /// Checks `parts` one after the other: the text, or which part was refused (one past the last
-    /// part: the end).
+    /// Checks `parts` one after the other. Returns the text, or the index of the part that was
+    /// refused; the index after the last one stands for the end.
     fn check(parts: &[&[u8]]) -> Result<String, usize> {
         let (mut utf8, mut text) = (Utf8::default(), String::new());
         for (at, part) in parts.iter().enumerate() {
@@ -19,7 +19,8 @@ mod the_streaming_check {
         utf8.finish().map(|()| text).map_err(|_| parts.len())
     }
 
-    /// The first byte with which `bytes` cannot become UTF-8 any more, by the standard library.
+    /// Returns the index of the first byte with which `bytes` cannot become UTF-8 any more, as the
+    /// standard library sees it.
     fn first_impossible(bytes: &[u8]) -> Option<usize> {
         let valid = std::str::from_utf8(bytes).err()?;
         valid.error_len()?;
@@ -31,8 +32,8 @@ mod the_streaming_check {
         (begins + 1..=bytes.len()).find(impossible).map(|end| end - 1)
     }
 
-    /// All ways of cutting `bytes` (at most 16) agree with the standard library, and fail in the
-    /// part that holds the first impossible byte.
+    /// Checks that all ways to cut `bytes` (at most 16) agree with the standard library, and fail
+    /// in the part that has the first impossible byte.
     fn every_cutting(bytes: &[u8]) {
         let whole = std::str::from_utf8(bytes);
         let impossible = first_impossible(bytes);
@@ -57,7 +58,7 @@ mod the_streaming_check {
     }
 
     #[test]
-    fn it_knows_how_many_bytes_of_a_code_point_have_come() {
+    fn it_counts_the_bytes_of_an_incomplete_code_point() {
         let mut utf8 = Utf8::default();
         for (part, incomplete) in [
             (&b"a"[..], 0),
@@ -135,10 +136,9 @@ mod the_streaming_check {
         for begun in SEQUENCES {
             let (mut utf8, mut text) = (Utf8::default(), String::new());
             let _ = utf8.push(begun, &mut text);
-            for piece in [&b"A"[..], b"\xe2", b"A", b"\xf0\x90", b"\xff", b"\x80", b"a longer one"]
-            {
+            for part in [&b"A"[..], b"\xe2", b"A", b"\xf0\x90", b"\xff", b"\x80", b"a longer one"] {
                 for _ in 0..5 {
-                    let _ = utf8.push(piece, &mut text);
+                    let _ = utf8.push(part, &mut text);
                 }
             }
             let _ = utf8.finish();
@@ -159,7 +159,7 @@ mod the_streaming_check {
         }
     }
 
-    /// All that begin in a way that can still become text; what cannot is refused earlier.
+    /// Covers all sequences whose first two bytes can still become text. Others are refused before.
     #[test]
     fn it_agrees_with_std_on_all_sequences_of_three_bytes() {
         let mut checked = 0;
@@ -208,7 +208,7 @@ mod the_streaming_check {
     }
 
     #[test]
-    fn empty_pieces_change_nothing_and_the_end_begins_a_new_text() {
+    fn empty_parts_change_nothing_and_the_end_begins_a_new_text() {
         let (mut utf8, mut text) = (Utf8::default(), String::from("before "));
         for part in [&b""[..], b"\xe2", b"", b"\x82", b"", b"\xac", b""] {
             utf8.push(part, &mut text).unwrap();
@@ -288,7 +288,8 @@ mod section_8_1_text_messages {
         assert_eq!(outcome(&bytes.concat()), (expected, None));
     }
 
-    /// Feeds a header and then payload byte by byte; the index of the payload byte that failed.
+    /// Feeds a header, and then the payload byte by byte. Returns the index of the payload byte
+    /// that failed.
     fn failing_byte(header: &[u8], payload: &[u8], delivery: Delivery) -> Option<usize> {
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(header);
@@ -312,7 +313,7 @@ mod section_8_1_text_messages {
 
     #[test]
     fn a_bad_byte_in_a_frame_that_never_completes_fails_at_once() {
-        // Autobahn 6.4.3 and 6.4.4, and all the other ways to become impossible.
+        // Autobahn 6.4.3 and 6.4.4, and all other ways in which text becomes impossible.
         let rows: [(&str, Option<usize>); 12] = [
             ("ce ba e1 bd b9 cf 83 ce bc ce b5 f4 90 80 80", Some(12)),
             (EDITED, Some(12)),

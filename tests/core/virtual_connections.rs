@@ -1,5 +1,5 @@
-//! The core against a scripted server over a wire in memory, in virtual time: nothing is lost,
-//! the order is kept, and each side sends one Close.
+//! The core and a scripted server are connected in memory, in virtual time. Nothing is lost, the
+//! order is kept, and each side sends one Close.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
@@ -20,13 +20,13 @@ use proto_support::{
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// A client made of the three parts of the core, and of what `proto` says that a driver does.
+/// A client made of the three parts of the core, and of the driver that `proto` describes.
 struct Client {
     encoder: Encoder,
     decoder: Decoder,
     timer: Timer,
     steps: Steps,
-    /// How many of the events were dealt with.
+    /// How many of the events were handled.
     seen: usize,
     messages: Vec<OwnedEvent>,
     received_close: Option<CloseFrame>,
@@ -56,7 +56,7 @@ impl Client {
         }
     }
 
-    /// Bytes arrived; answers go to `wire`.
+    /// Reads bytes that arrived, and writes answers to `wire`.
     fn read(&mut self, mut bytes: &[u8], wire: &mut Vec<u8>, now: Instant) {
         while !bytes.is_empty() {
             self.timer.heard(now);
@@ -90,7 +90,7 @@ impl Client {
         }
     }
 
-    /// Time has passed.
+    /// Does what is due after time has passed.
     fn tick(&mut self, wire: &mut Vec<u8>, now: Instant) {
         match self.timer.due(now) {
             Due::Ping(payload) if !self.encoder.is_closed() => {
@@ -103,7 +103,7 @@ impl Client {
     }
 }
 
-/// The server's role, written from the RFC and sharing no code with the crate.
+/// A server, written from the RFC. It shares no code with the crate.
 #[derive(Default)]
 struct Server {
     bytes: Vec<u8>,
@@ -164,7 +164,7 @@ impl Server {
     }
 }
 
-/// Both ends, and the bytes between them.
+/// Both ends, and the bytes on their way between them.
 struct Net {
     client: Client,
     server: Server,
@@ -187,7 +187,7 @@ impl Net {
         }
     }
 
-    /// A millisecond passes; some of the bytes under way arrive, cut anywhere.
+    /// Lets a millisecond pass. Some of the bytes under way arrive, cut anywhere.
     fn pass(&mut self) {
         self.now += TICK;
         let Self { client, server, up, down, now, numbers } = self;
@@ -199,7 +199,7 @@ impl Net {
         client.read(&arriving, up, *now);
     }
 
-    /// Until nothing is under way.
+    /// Lets time pass until no bytes are under way.
     fn settle(&mut self) {
         let mut ticks = 0;
         while !self.up.is_empty() || !self.down.is_empty() {
@@ -219,7 +219,8 @@ impl Net {
         }
     }
 
-    /// The pieces of a message: cut anywhere, empty ones too, each with its first byte's bits.
+    /// Cuts a message anywhere into fragments, of which some may be empty. Returns for each whether
+    /// it is the last one, the opcode, and the payload.
     fn fragments(&mut self, message: &OwnedEvent) -> Vec<(bool, u8, Vec<u8>)> {
         let (kind, mut rest) = match message {
             Text(text) => (1, text.as_bytes()),
@@ -238,7 +239,7 @@ impl Net {
         fragments
     }
 
-    /// The server sends a message, with pings between its fragments.
+    /// Lets the server send a message, with pings between its fragments.
     fn server_sends(&mut self, message: &OwnedEvent, pings: &mut Vec<Vec<u8>>) {
         for (last, opcode, part) in self.fragments(message) {
             self.down.extend(frame(u8::from(last) << 7 | opcode, &part));
@@ -250,14 +251,14 @@ impl Net {
         }
     }
 
-    /// The client sends a message; time passes between its fragments.
+    /// Lets the client send a message. Time passes between its fragments.
     fn client_sends(&mut self, message: &OwnedEvent) {
         for (last, opcode, part) in self.fragments(message) {
             let opcode = Opcode::from_bits(opcode).unwrap();
             let len = part.len() as u64;
             let mut body = self.client.encoder.begin(opcode, last, len, &mut self.up).unwrap();
-            for piece in part.chunks(1 + self.numbers.below(9_000)) {
-                body.append(piece, &mut self.up);
+            for bytes in part.chunks(1 + self.numbers.below(9_000)) {
+                body.append(bytes, &mut self.up);
             }
             self.pass();
         }
@@ -268,7 +269,7 @@ impl Net {
         self.client.encoder.close(&close, &mut self.up).unwrap();
     }
 
-    /// Both Closes are there, and there was one in each direction.
+    /// Checks that each side received exactly one Close, with the right code.
     fn assert_closed(&self, by_client: u16, by_server: u16) {
         let heard = self.client.received_close.as_ref().expect("no Close from the server");
         assert_eq!(heard.code.unwrap().value(), by_server);
