@@ -597,7 +597,7 @@ mod what_the_values_say {
             assert_eq!((text.as_text(), text.as_bytes()), (Some("é"), &bytes[..]));
             assert_eq!(MessageRef::from(&text), MessageRef::Text("é"));
             assert_eq!(text.clone().into_bytes(), bytes);
-            assert_eq!((&text).as_message(), MessageRef::Text("é"));
+            assert_eq!(AsMessage::as_message(&&text), MessageRef::Text("é"));
         }
         for binary in [
             Message::from(&bytes[..]),
@@ -610,7 +610,7 @@ mod what_the_values_say {
             assert_eq!((binary.as_text(), binary.as_bytes()), (None, &bytes[..]));
             assert_eq!(MessageRef::from(&binary), MessageRef::Binary(&bytes));
             assert_eq!(binary.clone().into_bytes(), bytes);
-            assert_eq!((&binary).as_message(), MessageRef::Binary(&bytes));
+            assert_eq!(AsMessage::as_message(&&binary), MessageRef::Binary(&bytes));
         }
         for text in [MessageRef::from("é"), MessageRef::from(&string), string.as_message()] {
             assert_eq!((text.kind(), text.as_text()), (MessageKind::Text, Some("é")));
