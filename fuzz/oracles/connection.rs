@@ -144,7 +144,7 @@ impl Stream for Shared {
     }
 }
 
-/// What a decoder alone, without a connection, finds in the server's bytes.
+/// A decoder alone, without a connection, and what it finds in the server's bytes.
 struct Model {
     decoder: Decoder,
     /// The messages that the connection has not received yet.
@@ -186,7 +186,7 @@ struct Connection {
     model: Model,
     /// The error of receiving that ended the connection.
     ended: Option<String>,
-    /// How many of the written bytes are checked.
+    /// The number of written bytes that are checked.
     checked: usize,
     /// The messages that were sent, and not found in the written bytes yet.
     sent: VecDeque<Message>,

@@ -56,7 +56,7 @@ enum Event {
     Close(Option<(u16, String)>),
 }
 
-/// What another parser found in the bytes.
+/// The result of another parser.
 #[derive(Debug)]
 struct Verdict {
     events: Vec<Event>,

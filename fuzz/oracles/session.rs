@@ -81,7 +81,7 @@ struct Session {
     timer: Timer,
     now: Instant,
     out: Vec<u8>,
-    /// How much of `out` was checked, and whether a Close was in it.
+    /// The number of bytes of `out` that were checked; `close_sent` tells whether they had a Close.
     checked: usize,
     close_sent: bool,
     last_ping: Option<Vec<u8>>,

@@ -7,7 +7,7 @@
 use landline::error::SocksError;
 use landline::proto::socks::{Destination, Handshake, Version};
 
-/// Whether the tunnel opened, how many bytes were read, and which bytes were sent.
+/// The result of a talk: whether the tunnel opened, the number of bytes read, and the bytes sent.
 type Outcome = (Result<bool, SocksError>, usize, Vec<u8>);
 
 pub fn check(data: &[u8]) {

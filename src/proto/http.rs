@@ -61,7 +61,7 @@ pub struct HeadReader {
     kept_last: bool,
     /// The position of the first byte of the line that is being read.
     line: usize,
-    /// How many bytes were looked at.
+    /// The number of bytes that were looked at.
     seen: usize,
     lines: usize,
     response: Option<Response>,

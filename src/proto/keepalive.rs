@@ -48,9 +48,10 @@ pub struct Timer {
     silent_since: Option<Instant>,
     /// When the peer can have read up to the last ping.
     reached: Instant,
-    /// How many bytes were sent before the last ping.
+    /// The number of bytes that were sent before the last ping.
     position: u64,
-    /// How many bytes the peer has read for certain: those before the last ping that it answered.
+    /// The number of bytes that the peer has certainly read: those before the last ping that it
+    /// answered.
     read: u64,
     latency: Option<Duration>,
 }

@@ -341,9 +341,9 @@ pub struct Fragment<'a> {
     pub kind: MessageKind,
     /// The bytes. Text is checked, but a fragment of it may end inside a code point.
     pub data: &'a [u8],
-    /// This is the first fragment of its message.
+    /// The fragment is the first one of its message.
     pub first: bool,
-    /// This is the last fragment of its message.
+    /// The fragment is the last one of its message.
     pub last: bool,
 }
 

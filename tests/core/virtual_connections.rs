@@ -26,7 +26,7 @@ struct Client {
     decoder: Decoder,
     timer: Timer,
     steps: Steps,
-    /// How many of the events were handled.
+    /// The number of events that were handled.
     seen: usize,
     messages: Vec<OwnedEvent>,
     received_close: Option<CloseFrame>,

@@ -7,7 +7,7 @@ pub struct Frame<'a> {
     second: u8,
     len: u64,
     payload: &'a [u8],
-    /// How many bytes of the frame are missing.
+    /// The number of bytes of the frame that are missing.
     missing: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What users set.
+//! The options of keepalive that users set.
 
 use core::time::Duration;
 
@@ -25,8 +25,8 @@ pub struct Keepalive {
     /// The time from the opening of the connection to the first ping, and from one ping to the
     /// next. Default 20 s; with `None` or zero no pings are sent.
     pub interval: Option<Duration>,
-    /// How long the peer may stay silent after a ping, counted from when it can have read up to the
-    /// ping. Default 20 s; with `None` or zero the peer is never given up.
+    /// The time that the peer may stay silent after a ping, counted from when it can have read up
+    /// to the ping. Default 20 s; with `None` or zero the peer is never given up.
     ///
     /// The bytes that were sent since the last ping that was answered may stand in front of the
     /// ping. For each 64 KiB of them the peer has one more second, at most 256 s.

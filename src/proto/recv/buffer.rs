@@ -10,7 +10,7 @@ pub(super) struct RecvBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// How many bytes at the front are lent out until the next [`release`](Self::release).
+    /// The number of bytes at the front that are lent until the next [`release`](Self::release).
     lent: usize,
     /// The last data frame was large, and its payload is read directly into its message. Another
     /// large one is likely to follow: until its header is known, only a little is read into this

@@ -2,7 +2,7 @@
 
 use crate::proto::message::MessageKind;
 
-/// How a data message that begins now is handed out.
+/// The way in which a data message that begins now is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Delivery {
@@ -33,9 +33,9 @@ pub enum Found {
         kind: MessageKind,
         /// The length of this fragment.
         len: usize,
-        /// This is the first fragment of its message.
+        /// The fragment is the first one of its message.
         first: bool,
-        /// This is the last fragment of its message.
+        /// The fragment is the last one of its message.
         last: bool,
     },
     /// A Ping: [`control`](super::Decoder::control) lends its payload.

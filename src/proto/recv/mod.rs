@@ -34,7 +34,7 @@ const BULK: usize = 16 * 1024;
 // Between two reads, nothing but an incomplete header or control frame stays in the buffer.
 const _: () = assert!(SMALL_BUFFER > MAX_HEADER + MAX_CONTROL_PAYLOAD);
 
-/// How much a peer may send. `None` is no limit.
+/// The limits on what a peer may send. `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -111,7 +111,7 @@ pub struct Decoder {
     /// The bytes of the open message that have arrived, if they are not simply in the buffer.
     text: String,
     binary: Vec<u8>,
-    /// How many bytes at the end of `binary` are space to read into, not data.
+    /// The number of bytes at the end of `binary` that are space to read into, not data.
     space: usize,
     /// The last find, if it was not taken.
     found: Option<Found>,
