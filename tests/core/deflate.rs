@@ -770,6 +770,48 @@ mod streaming {
     }
 }
 
+/// The memory of a message that was lent is used for the next one.
+mod room_for_messages {
+    use landline::proto::message::Message;
+
+    use super::*;
+
+    /// Lends a message of `lent` bytes, and then takes one of `taken` bytes. Returns its capacity.
+    fn room(first: u8, lent: usize, taken: usize) -> usize {
+        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut decoder = Decoder::new(Limits::default());
+        decoder.accept_deflate(&DeflateParameters::NONE);
+        let mut find = |len: usize, decoder: &mut Decoder| {
+            let bytes = message(first, &compress(&mut compressor, &vec![b'x'; len]));
+            assert_eq!(decoder.feed(&bytes), bytes.len());
+            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        };
+        find(lent, &mut decoder);
+        assert_eq!(decoder.message().unwrap().as_bytes().len(), lent);
+        find(taken, &mut decoder);
+        match decoder.take_message().unwrap() {
+            Message::Text(text) => text.capacity(),
+            Message::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
+    #[test]
+    fn a_message_up_to_64_kib_keeps_at_most_128_kib_of_the_one_before() {
+        const KIB: usize = 1024;
+        for first in [TEXT, BINARY] {
+            for (lent, taken, expected) in [
+                (100_000, 60_000, 128 * KIB),
+                (200_000, 60_000, 64 * KIB),
+                (200_000, 64 * KIB, 64 * KIB),
+                (200_000, 64 * KIB + 1, 256 * KIB),
+                (20_000, 60_000, 64 * KIB),
+            ] {
+                assert_eq!(room(first, lent, taken), expected, "{lent}, then {taken}");
+            }
+        }
+    }
+}
+
 /// Another implementation makes the messages, each of them a block with BFINAL.
 #[test]
 fn messages_that_end_in_final_blocks() {
