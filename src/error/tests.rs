@@ -311,7 +311,13 @@ fn every_error() -> Vec<(Error, Answers)> {
         ),
         (
             handshake(HandshakeProblem::Head(HeadError::BadHeader), None),
-            (FATAL, !RETRYABLE, None, InvalidData, "opening handshake failed: malformed header"),
+            (
+                FATAL,
+                !RETRYABLE,
+                None,
+                InvalidData,
+                "opening handshake failed: a header line is malformed",
+            ),
         ),
         (
             Closed::new(None, None, None, false, Cause::Protocol(Violation::MaskedFrame), None)
