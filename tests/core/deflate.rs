@@ -772,15 +772,15 @@ mod streaming {
 
 /// The memory of a message that was lent is used for the next one.
 mod room_for_messages {
-    use landline::proto::message::Message;
+    use landline::Message;
 
     use super::*;
 
     /// Lends a message of `lent` bytes, and then takes one of `taken` bytes. Returns its capacity.
     fn room(first: u8, lent: usize, taken: usize) -> usize {
-        let mut compressor = compressor(DeflateParameters::NONE);
+        let mut compressor = compressor(NO_PARAMETERS);
         let mut decoder = Decoder::new(Limits::default());
-        decoder.accept_deflate(&DeflateParameters::NONE);
+        decoder.accept_deflate(&NO_PARAMETERS);
         let mut find = |len: usize, decoder: &mut Decoder| {
             let bytes = message(first, &compress(&mut compressor, &vec![b'x'; len]));
             assert_eq!(decoder.feed(&bytes), bytes.len());

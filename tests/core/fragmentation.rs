@@ -562,8 +562,8 @@ mod delivery {
 }
 
 mod what_the_values_say {
-    use landline::proto::message::{AsMessage, Event, Message, MessageKind, MessageRef};
     use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::{AsMessage, Event, Message, MessageKind, MessageRef};
 
     #[test]
     fn an_event_has_a_message_only_if_it_is_a_whole_one() {
