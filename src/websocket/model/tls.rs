@@ -9,6 +9,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::pipe::pair;
 use super::{PLENTY, explore, spawn, wire};
+use crate::net::deadline::Deadline;
 use crate::net::duplex::Duplex;
 use crate::net::stream::Stream as _;
 use crate::net::tls::Session;
@@ -32,7 +33,7 @@ fn what_tls_has_to_say_while_a_sender_holds_the_write_lock_is_sent() {
         let wire = wire(Duplex::new(Arc::new(end), Some(Session::new(tls))));
         let other = wire.clone();
         let sending = spawn(move || {
-            other.write(&mut None, |_, _| Ok(())).unwrap();
+            other.begin(Deadline::NEVER).unwrap().finish().unwrap();
             other
         });
         let receiving = spawn(move || {
