@@ -334,7 +334,7 @@ impl<'a> Failure<'a> {
             Error::Proxy(refused) => (refused.response()?, refused.retry_after()?),
             _ => return None,
         };
-        matches!(response.status(), 429 | 503).then_some(asked.min(MAX_RETRY_AFTER))
+        matches!(response.status(), 429 | 503).then_some(asked.min(MAX_PAUSE))
     }
 
     /// Returns whether an [`App`](crate::App) connects again after this failure.
@@ -378,7 +378,7 @@ impl<'a> Failure<'a> {
 }
 
 /// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

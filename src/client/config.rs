@@ -1,4 +1,5 @@
-//! Every option of a connection and its default.
+//! Every option of a connection, and its default. Those of keepalive, compression and the limits
+//! are with their types.
 
 use std::io;
 use std::sync::Arc;

@@ -82,6 +82,11 @@ impl std::fmt::Debug for RequestContext {
     }
 }
 
+/// Returns `true` for the statuses of RFC 9110 section 15.4 that have a `Location` to follow.
+pub(crate) fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
 /// Returns `true` for a header that holds no secret, and may go to another origin.
 pub(crate) fn is_harmless(name: &str) -> bool {
     ["Accept", "Accept-Language", "Origin", "User-Agent"]

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::redirect::is_redirect;
 use crate::error::{Error, HandshakeError, HandshakeProblem, Timeout};
 use crate::net::duplex::{Duplex, ReadHalf};
 use crate::net::http::{self, Peer};
@@ -60,11 +61,6 @@ pub(crate) fn upgrade(
         Err(NotOpened::Mismatch(mismatch)) => HandshakeProblem::Mismatch(mismatch),
     };
     Err(failure(problem, Some(response)))
-}
-
-/// Returns `true` for the statuses of RFC 9110 section 15.4 that have a `Location` to follow.
-fn is_redirect(status: u16) -> bool {
-    matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
 fn failed(error: ExchangeError) -> Error {

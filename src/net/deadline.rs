@@ -39,3 +39,20 @@ impl Deadline {
         self.0.is_some_and(|moment| moment <= now())
     }
 }
+
+/// A little time after a deadline, in which what has arrived is still taken. So a peer that sends
+/// without a pause does not prolong a wait for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Grace {
+    since: Option<Instant>,
+}
+
+impl Grace {
+    const LENGTH: Duration = Duration::from_millis(20);
+
+    /// Returns whether the time is over. It begins with the first call.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let now = now();
+        now - *self.since.get_or_insert(now) > Self::LENGTH
+    }
+}

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::deadline::Deadline;
+use super::deadline::{Deadline, Grace};
 use super::stream::Stream;
 use super::tls::{Cipher, Session};
 use crate::sync::{AtomicBool, Mutex, now, yield_now};
@@ -50,10 +50,6 @@ impl Wait {
         }
     }
 }
-
-/// After the wait is over, TLS records that have already arrived are decrypted for at most this
-/// long, until one gives plaintext.
-const GRACE: Duration = Duration::from_millis(20);
 
 /// A stream, plain or with TLS over it.
 pub(crate) struct Duplex {
@@ -163,7 +159,7 @@ impl Duplex {
         wait: Wait,
     ) -> io::Result<usize> {
         let was_pending = half.tls_pending;
-        let mut late_since = None;
+        let mut grace = Grace::default();
         loop {
             let decrypted = tls.decrypt(&mut half.cipher, &mut half.tls_pending, buf)?;
             if let Some(len) = decrypted {
@@ -174,7 +170,7 @@ impl Duplex {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             // Records without plaintext do not prolong the wait.
-            if wait.is_over() && now() - *late_since.get_or_insert_with(now) > GRACE {
+            if wait.is_over() && grace.is_over() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let len = self.read_socket(&mut half.armed, half.cipher.space(), wait)?;

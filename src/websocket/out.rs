@@ -143,10 +143,8 @@ impl OutGuard<'_> {
                     self.check_deadline(deadline)?;
                 }
                 Err(error) => {
-                    return Err({
-                        let cause = self.write_failure(error);
-                        self.fail(cause)
-                    });
+                    let cause = self.write_failure(error);
+                    return Err(self.fail(cause));
                 }
             }
         }

@@ -16,7 +16,7 @@ use crate::error::Cause;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
 use crate::proto::close::CloseFrame;
-use crate::proto::frame::{Opcode, encode_close};
+use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode, encode_close};
 use crate::proto::send::Refused;
 use crate::sync::Mutex;
 
@@ -219,20 +219,20 @@ impl Pending {
 /// The payload of a control frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control {
-    bytes: [u8; 125],
-    len: u8,
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+    len: usize,
 }
 
 impl Control {
     /// Keeps the first 125 bytes, the most that a control frame may have.
     pub(crate) fn new(payload: &[u8]) -> Self {
-        let mut bytes = [0; 125];
-        let len = payload.len().min(125);
+        let mut bytes = [0; MAX_CONTROL_PAYLOAD];
+        let len = payload.len().min(MAX_CONTROL_PAYLOAD);
         bytes[..len].copy_from_slice(&payload[..len]);
-        Self { bytes, len: u8::try_from(len).unwrap_or(125) }
+        Self { bytes, len }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        &self.bytes[..self.len]
     }
 }
