@@ -1,4 +1,4 @@
-//! How a connection ends: what is known so far, and the outcome, which never changes.
+//! The end of a connection: the facts that are known so far, and the outcome, which never changes.
 
 use std::time::{Duration, Instant};
 
@@ -7,22 +7,21 @@ use crate::net::deadline::Deadline;
 use crate::proto::close::CloseFrame;
 use crate::sync::{Mutex, MutexGuard, OnceLock, now};
 
-/// Shared by the receiver, which sets the outcome, and all threads that must know of it.
+/// Holds the close state. The receiver sets the outcome, and all threads look at it.
 #[derive(Debug, Default)]
 pub(crate) struct CloseState {
     state: Mutex<State>,
     outcome: OnceLock<Closed>,
 }
 
-/// Why we send a Close.
+/// Says why we send a Close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// The code that uses the connection asked for it.
+    /// The user asked for the Close.
     User,
-    /// We close because of an error on this side (violation, abandoned message), or because the
-    /// connection is dropped.
+    /// The connection is dropped, or fails on this side: a violation, an abandoned message.
     Failure,
-    /// It answers the peer's Close.
+    /// The Close answers the peer's.
     Reply,
 }
 
@@ -30,15 +29,16 @@ pub(crate) enum CloseReason {
 struct State {
     /// The Close that we sent, or must send.
     local: Option<CloseFrame>,
-    /// That Close was written.
+    /// Our Close was written.
     sent: bool,
-    /// The peer did not take that Close in time.
+    /// The peer did not take our Close in time.
     not_taken: bool,
-    /// The code that uses the connection asked for that Close.
+    /// The user asked for our Close.
     asked: bool,
+    /// The Close that the peer sent.
     remote: Option<CloseFrame>,
     initiator: Option<Side>,
-    /// When the closing handshake must be over.
+    /// The end of `close_timeout`.
     close_at: Option<Instant>,
     aborted: bool,
     write_failed: Option<Cause>,
@@ -47,6 +47,7 @@ struct State {
 }
 
 impl State {
+    /// Returns whether no message can be sent any more.
     fn ends(&self) -> bool {
         self.local.is_some() || self.aborted || self.write_failed.is_some()
     }
@@ -65,7 +66,8 @@ impl CloseState {
         self.outcome.get_or_init(|| closed)
     }
 
-    /// Returns the state so far, for a sender that must fail before the receiver has the outcome.
+    /// Returns the outcome, or one made of the facts so far, for a sender that must fail before the
+    /// receiver has set the outcome.
     pub(crate) fn so_far(&self) -> Closed {
         let failed = self.state().write_failed.clone();
         let advice = failed.is_some().then_some(Advice::Receive);
@@ -73,7 +75,7 @@ impl CloseState {
         self.outcome().cloned().unwrap_or_else(now)
     }
 
-    /// Returns whether nothing is known that ends the connection.
+    /// Returns whether nothing is known that ends the connection, so that messages can be sent.
     pub(crate) fn is_open(&self) -> bool {
         self.outcome().is_none() && !self.state().ends()
     }
@@ -95,14 +97,14 @@ impl CloseState {
         state.local.is_some() || state.aborted
     }
 
-    /// Returns when the closing handshake must be over: never if none has begun, or without a
+    /// Returns when the closing handshake must be over: never if none has begun, or if it has no
     /// limit.
     pub(crate) fn close_at(&self) -> Deadline {
         Deadline::at(self.state().close_at)
     }
 
-    /// Notes the Close to send, and returns whether it is the first. If so, `note` is called before
-    /// any other thread learns of it.
+    /// Notes the Close to send, unless there is one already or an abort, and returns whether it was
+    /// noted. If so, `note` is called before any other thread learns of the Close.
     pub(crate) fn close(
         &self,
         close: &CloseFrame,
@@ -137,7 +139,7 @@ impl CloseState {
         self.state().not_taken = true;
     }
 
-    /// Notes an abort; `stop` is called before any other thread learns of it.
+    /// Notes an abort. `stop` is called before any other thread learns of the abort.
     pub(crate) fn abort(&self, stop: impl FnOnce()) {
         let mut state = self.state();
         stop();
@@ -150,12 +152,13 @@ impl CloseState {
         self.state().never_answered = true;
     }
 
+    /// Notes the cause of the first write that failed.
     pub(crate) fn write_failed(&self, cause: &Cause) {
         self.state().write_failed.get_or_insert_with(|| cause.clone());
     }
 
-    /// Returns the cause to report when reading failed with `cause`: a write that failed before is
-    /// the reason why reading failed.
+    /// Returns the cause to report when reading failed with `cause`. If a write failed before, that
+    /// is why reading failed.
     pub(crate) fn first_cause(&self, cause: Cause) -> Cause {
         let mut state = self.state();
         let cause = match (&state.write_failed, cause) {

@@ -1,7 +1,7 @@
-//! Compressing messages with what was agreed on (RFC 7692), one or many at a time, and what users
-//! see of it. Without the feature `deflate`, `off.rs` takes the place of this module.
+//! Compresses messages as agreed on with the server (RFC 7692), one or many at a time, and has the
+//! public methods about it. Without the feature `deflate`, `off.rs` takes the place of this module.
 
-#![cfg(feature = "deflate")] // For the documentation: it says what the feature is needed for.
+#![cfg(feature = "deflate")] // The documentation takes from this line what needs the feature.
 
 use super::WebSocket;
 use super::outgoing::{Flush, Outgoing};
@@ -23,8 +23,8 @@ pub(crate) struct Deflation {
     pub(crate) parameters: DeflateParameters,
     min_size: usize,
     is_able: bool,
-    /// Locked by the thread that holds the message lock. The receiver only tries it, when the
-    /// connection is idle.
+    /// Locked by the thread that holds the message lock. The receiver uses `try_lock` only, when
+    /// the connection is idle.
     compressor: Mutex<Compressor>,
 }
 
@@ -40,14 +40,14 @@ impl Deflation {
         }
     }
 
-    /// Returns the compressor for a message of this length, or of unknown length; `None` if the
-    /// message is sent as it is.
+    /// Returns the compressor for a message of `len` bytes, or of unknown length; `None` if the
+    /// message is sent without compression.
     pub(super) fn compressor(&self, len: Option<usize>) -> Option<&Mutex<Compressor>> {
         let worthwhile = len.is_none_or(|len| len >= self.min_size);
         (self.is_able && worthwhile).then_some(&self.compressor)
     }
 
-    /// Gives back what an idle connection does not need.
+    /// Frees the memory that an idle connection does not need.
     pub(crate) fn shrink(&self) {
         if let Some(mut compressor) = self.compressor.try_lock() {
             compressor.shrink();
@@ -67,7 +67,7 @@ impl WebSocket {
 
 /// With the feature `deflate`.
 impl Receiver {
-    /// What was agreed on with the server about compression; `None` if messages are not
+    /// Returns what was agreed on with the server about compression; `None` if messages are not
     /// compressed.
     #[must_use]
     pub fn deflate(&self) -> Option<DeflateParameters> {
@@ -78,10 +78,18 @@ impl Receiver {
 /// With the feature `deflate`.
 impl Sender {
     /// Sends a message without compression, even if compression was agreed on. Use it for a message
-    /// that does not compress, or that holds a secret next to text that others can choose.
+    /// that does not become shorter, or that holds a secret next to text that others can choose.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # let sender = landline::connect("wss://example.com/upload")?.sender();
+    /// # let photo: &[u8] = &[];
+    /// sender.send_uncompressed(photo)?; // A JPEG is compressed already.
+    /// # Ok::<(), landline::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// The same as [`send`](Self::send).
     pub fn send_uncompressed(&self, message: impl AsMessage) -> Result<(), Error> {
         let message = message.as_message();
         let _log = self.wire.logs_sent();
@@ -101,11 +109,13 @@ impl Sender {
 impl MessageWriter<'_> {
     /// Switches compression off for this message. Call it before anything is written.
     ///
+    /// # Examples
     /// ```no_run
-    /// # let ws = landline::connect("ws://localhost")?;
-    /// # let sender = ws.sender();
-    /// let mut writer = sender.writer(landline::MessageKind::Binary)?.uncompressed();
-    /// # Ok::<(), landline::Error>(())
+    /// let ws = landline::connect("wss://example.com/upload")?;
+    /// let mut writer = ws.writer(landline::MessageKind::Binary)?.uncompressed();
+    /// std::io::copy(&mut std::fs::File::open("photo.jpeg")?, &mut writer)?;
+    /// writer.finish()?;
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn uncompressed(mut self) -> Self {
         self.outgoing.compressor = None;
@@ -113,7 +123,7 @@ impl MessageWriter<'_> {
     }
 }
 
-/// Writes many messages: those that are small are compressed first, and written together.
+/// Writes many messages. Small messages are compressed first, and then written together.
 pub(super) fn batch(
     wire: &Wire,
     deflation: &Deflation,
@@ -131,7 +141,7 @@ pub(super) fn batch(
                 batch.frames.push((message, None));
                 batch.len += bytes.len();
             }
-            // Half a chunk is a chunk at most after it was compressed.
+            // Half a chunk becomes at most a whole one, even if compression makes it longer.
             Some(compressor) if bytes.len() <= CHUNK / 2 => {
                 batch.compress(wire, &mut compressor.lock(), message)?;
             }
@@ -145,13 +155,13 @@ pub(super) fn batch(
     batch.write(wire, deflation, deadline)
 }
 
-/// Messages that are written together.
+/// Holds messages that are written together.
 #[derive(Default)]
 struct Batch<'a> {
-    /// Bytes of all payloads.
+    /// The number of bytes of all payloads.
     len: usize,
     packed: Vec<u8>,
-    /// Each message, and where it ends in `packed` if it is compressed.
+    /// Each message, and the end of its compressed bytes in `packed` if it is compressed.
     frames: Vec<(MessageRef<'a>, Option<usize>)>,
 }
 

@@ -1,9 +1,9 @@
-//! A fair lock that guards no data, and that gives up when the connection ends.
+//! A fair lock that guards no data. Waiting for it fails when the connection ends.
 //!
 //! A connection has two: the message lock, so that a message of several frames is written whole,
-//! and the write lock, where writers wait for `out`. The lock is free again when its [`FairGuard`]
-//! is dropped. [`wake_all`](FairLock::wake_all) makes all waiting threads check whether the
-//! connection is still open.
+//! and the queue of the write lock, where senders wait for `out`. The lock is free again when its
+//! [`FairGuard`] is dropped. [`wake_all`](FairLock::wake_all) makes all waiting threads check
+//! whether the connection is still open.
 //!
 //! A lock that no thread waits for is taken and released by one atomic operation each.
 
@@ -14,21 +14,23 @@ use std::time::{Duration, Instant};
 use crate::net::deadline::Deadline;
 use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, now};
 
-/// Letting the running thread lock again is faster than waking another. To stay fair, the lock is
-/// handed over once a thread has waited this long.
+/// The limit of a wait before the lock is handed over to a waiting thread. Until then a running
+/// thread may lock again, because that is faster than waking another thread.
 #[cfg(not(all(test, loom)))]
 const FAIRNESS_INTERVAL: Duration = Duration::from_millis(1);
-/// In the models time stands still. So with loom the lock is always handed over, with shuttle never.
+/// Zero with loom, so that the lock is always handed over. With shuttle the lock never is, because
+/// time stands still in the models.
 #[cfg(all(test, loom))]
 const FAIRNESS_INTERVAL: Duration = Duration::ZERO;
 
-/// Nothing holds the lock, and nothing waits for it.
+/// No thread holds the lock, and none waits for it.
 const FREE: usize = 0;
-/// A thread holds the lock, or it is handed over to the next that wakes up.
+/// A thread holds the lock, or the lock is handed over to the next thread that wakes up.
 const LOCKED: usize = 1;
-/// Threads wait in the queue, so that the lock is taken and released under the queue's mutex.
+/// Threads wait in the queue, so the lock is taken and released under the queue's mutex.
 const QUEUED: usize = 2;
 
+/// Gives the lock to the threads that wait for it, in turn.
 #[derive(Debug)]
 pub(super) struct FairLock {
     /// [`FREE`], or some of [`LOCKED`] and [`QUEUED`]. Once `QUEUED` is set, only a thread that
@@ -51,7 +53,8 @@ struct Queue {
     /// The lock belongs to the next waiting thread that wakes up, and to no other.
     handed_over: bool,
     waiting: usize,
-    /// When the present threads began to wait, or the last hand-over. `None` when none waits.
+    /// The time when the waiting threads began to wait, or of the last hand-over. `None` if no
+    /// thread waits.
     since: Option<Instant>,
 }
 
@@ -59,7 +62,7 @@ struct Queue {
 #[derive(Debug)]
 pub(crate) struct FairGuard<'a>(&'a FairLock);
 
-/// Why the lock was not taken.
+/// Says why the lock was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LockError {
     Closed,
@@ -67,8 +70,8 @@ pub(super) enum LockError {
 }
 
 impl FairLock {
-    /// Waits for the lock while the connection `is_open`, until `deadline` at most. The deadline is
-    /// asked for only if the lock is not free.
+    /// Waits for the lock while `is_open` returns `true`, until `deadline` at most. Both are called
+    /// only if the lock is not free.
     pub(super) fn lock(
         &self,
         deadline: impl FnOnce() -> Deadline,
@@ -84,7 +87,7 @@ impl FairLock {
     fn queue_up(&self, deadline: Deadline, is_open: impl Fn() -> bool) -> Result<(), LockError> {
         let mut queue = self.queue.lock();
         let taken = loop {
-            // Without this bit the thread that holds the lock may release it at any moment.
+            // Without this bit, the thread that holds the lock may release it without the mutex.
             let state = self.state.fetch_or(QUEUED, Ordering::AcqRel);
             if state & LOCKED == 0 {
                 self.state.fetch_or(LOCKED, Ordering::AcqRel);
@@ -97,8 +100,8 @@ impl FairLock {
                 break Err(LockError::TimedOut);
             }
             queue = self.wait(queue, deadline);
-            // Any thread that wakes up takes it, for whatever reason it woke, so that a lock that
-            // was handed over is never left without an owner.
+            // Any thread that wakes up takes a lock that was handed over, whatever woke the thread.
+            // So such a lock is never left without an owner.
             if mem::take(&mut queue.handed_over) {
                 break Ok(());
             }
@@ -131,7 +134,7 @@ impl FairLock {
         queue
     }
 
-    /// Releases the lock that threads wait for, or hands it over.
+    /// Releases a lock that threads wait for, or hands it over.
     fn release_to_queue(&self) {
         let mut queue = self.queue.lock();
         if let Some(since) = queue.since {
@@ -147,7 +150,7 @@ impl FairLock {
         self.next.notify_one();
     }
 
-    /// Makes all waiting threads check `is_open`; call it after that has become false.
+    /// Makes all waiting threads check `is_open`. Call it after `is_open` has become `false`.
     pub(super) fn wake_all(&self) {
         let queue = self.queue.lock();
         if queue.waiting > 0 {

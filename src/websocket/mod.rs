@@ -1,4 +1,4 @@
-//! An open connection: both halves in one, for programs that use it from one thread.
+//! An open connection. [`WebSocket`] is both halves in one, for programs that use one thread.
 
 mod close_state;
 #[cfg_attr(not(feature = "deflate"), path = "compression/off.rs")]
@@ -28,11 +28,24 @@ use receiver::{MessageReader, Messages, Receiver};
 use sender::Sender;
 use writer::MessageWriter;
 
-/// A connection: a [`Receiver`] and a [`Sender`] together.
+/// Sends and receives messages over an open connection: a [`Receiver`] and a [`Sender`] together.
 ///
-/// Dropping it never blocks. With the last [`Sender`] of the connection, if there are more, it
-/// ends: a Close with 1001 is sent if the system takes it at once. To close properly, call
+/// [`connect`](crate::connect) and [`Builder::connect`](crate::Builder::connect) return it. Pings
+/// are answered, and keepalive runs, only while a method that receives is running. So receive
+/// again and again, or [`split`](Self::split) the connection and receive on a thread of its own.
+///
+/// Dropping it never blocks. The connection ends when its last [`Sender`] is dropped too: a Close
+/// with 1001 is sent if the system takes it at once. To close properly, call
 /// [`close`](Self::close).
+///
+/// # Examples
+/// ```no_run
+/// let mut ws = landline::connect("wss://example.com/echo")?;
+/// ws.send("hello")?;
+/// println!("{:?}", ws.recv()?);
+/// ws.close(landline::CloseCode::NORMAL)?;
+/// # Ok::<(), landline::Error>(())
+/// ```
 ///
 /// # In a child made by `fork`
 ///
@@ -94,15 +107,15 @@ impl WebSocket {
     /// ```
     ///
     /// # Errors
-    /// As [`Sender::send`].
+    /// The same as [`Sender::send`].
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         self.sender.send(message)
     }
 
-    /// Sends many messages, a few system calls for all of them; see [`Sender::send_all`].
+    /// Sends many messages with few system calls; see [`Sender::send_all`].
     ///
     /// # Errors
-    /// As [`Sender::send_all`].
+    /// The same as [`Sender::send_all`].
     pub fn send_all<M: AsMessage>(
         &self,
         messages: impl IntoIterator<Item = M>,
@@ -110,10 +123,10 @@ impl WebSocket {
         self.sender.send_all(messages)
     }
 
-    /// Begins a message that is written in fragments; see [`Sender::writer`].
+    /// Begins a message that is written bit by bit; see [`Sender::writer`].
     ///
     /// # Errors
-    /// As [`Sender::writer`].
+    /// The same as [`Sender::writer`].
     pub fn writer(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
         self.sender.writer(kind)
     }
@@ -121,7 +134,7 @@ impl WebSocket {
     /// Sends a Ping; see [`Sender::ping`].
     ///
     /// # Errors
-    /// As [`Sender::ping`].
+    /// The same as [`Sender::ping`].
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.sender.ping(payload)
     }
@@ -129,7 +142,7 @@ impl WebSocket {
     /// Sends a Pong that answers no Ping; see [`Sender::pong`].
     ///
     /// # Errors
-    /// As [`Sender::pong`].
+    /// The same as [`Sender::pong`].
     pub fn pong(&self, payload: &[u8]) -> Result<(), Error> {
         self.sender.pong(payload)
     }
@@ -155,7 +168,7 @@ impl WebSocket {
     /// ```
     ///
     /// # Errors
-    /// As [`Receiver::recv`].
+    /// The same as [`Receiver::recv`].
     pub fn recv(&mut self) -> Result<Message, Error> {
         self.receiver.recv()
     }
@@ -179,7 +192,7 @@ impl WebSocket {
     /// ```
     ///
     /// # Errors
-    /// As [`Receiver::recv_timeout`].
+    /// The same as [`Receiver::recv_timeout`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, Error> {
         self.receiver.recv_timeout(timeout)
     }
@@ -201,23 +214,24 @@ impl WebSocket {
     /// ```
     ///
     /// # Errors
-    /// As [`Receiver::try_recv`].
+    /// The same as [`Receiver::try_recv`].
     pub fn try_recv(&mut self) -> Result<Option<Message>, Error> {
         self.receiver.try_recv()
     }
 
-    /// Waits for the next event; see [`Receiver::next_event`].
+    /// Waits for the next message or control frame, and lends it; see [`Receiver::next_event`].
     ///
     /// # Errors
-    /// As [`Receiver::next_event`].
+    /// The same as [`Receiver::next_event`].
     pub fn next_event(&mut self) -> Result<Event<'_>, Error> {
         self.receiver.next_event()
     }
 
-    /// Waits for the next event for at most `timeout`; see [`Receiver::next_event_timeout`].
+    /// Waits for the next message or control frame for at most `timeout`; see
+    /// [`Receiver::next_event_timeout`].
     ///
     /// # Errors
-    /// As [`Receiver::next_event_timeout`].
+    /// The same as [`Receiver::next_event_timeout`].
     pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
         self.receiver.next_event_timeout(timeout)
     }
@@ -230,7 +244,7 @@ impl WebSocket {
     /// Reads the next message as it arrives; see [`Receiver::reader`].
     ///
     /// # Errors
-    /// As [`Receiver::reader`].
+    /// The same as [`Receiver::reader`].
     pub fn reader(&mut self) -> Result<MessageReader<'_>, Error> {
         self.receiver.reader()
     }
@@ -239,7 +253,7 @@ impl WebSocket {
     /// [`Receiver::reader_timeout`].
     ///
     /// # Errors
-    /// As [`Receiver::reader_timeout`].
+    /// The same as [`Receiver::reader_timeout`].
     pub fn reader_timeout(&mut self, timeout: Duration) -> Result<MessageReader<'_>, Error> {
         self.receiver.reader_timeout(timeout)
     }
@@ -258,12 +272,12 @@ impl WebSocket {
     /// ```
     ///
     /// # Errors
-    /// As [`Receiver::close`].
+    /// The same as [`Receiver::close`].
     pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
         self.receiver.close(close)
     }
 
-    /// Ends the connection at once; see [`Sender::abort`].
+    /// Ends the connection at once, without a Close; see [`Sender::abort`].
     pub fn abort(&self) {
         self.sender.abort();
     }
@@ -306,7 +320,7 @@ impl WebSocket {
         self.sender.response()
     }
 
-    /// Returns the subprotocol that the server chose, if any.
+    /// Returns the subprotocol that the server chose; `None` if it chose none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.subprotocol()
@@ -319,12 +333,12 @@ impl WebSocket {
         self.sender.latency()
     }
 
-    /// Returns the address of the other end of the socket: of the proxy, if the connection leads
-    /// through one.
+    /// Returns the address of the other end of the socket: that of the proxy, if the connection
+    /// leads through one.
     ///
-    /// It is `None` for a Unix socket, and for a [stream](crate::stream::Stream) that does not tell
-    /// its address. It is no `io::Result`, as in `std`, because a stream without an address is no
-    /// failure; a socket that the system has forgotten gives `None` too.
+    /// Returns `None` for a Unix socket, for a [stream](crate::stream::Stream) that does not tell
+    /// its address, and for a socket that is no longer connected. The type is not `io::Result`, as
+    /// it is in `std`, because a stream without an address is no failure.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.receiver.peer_addr()
@@ -337,8 +351,8 @@ impl WebSocket {
     }
 }
 
-/// Makes a receiver a whole connection again, after [`split`](WebSocket::split). Other senders of
-/// the connection stay usable.
+/// Makes a whole connection of a receiver, after [`split`](WebSocket::split). Other senders of the
+/// connection stay usable.
 impl From<Receiver> for WebSocket {
     fn from(receiver: Receiver) -> Self {
         let sender = Sender::new(receiver.wire.clone());

@@ -1,5 +1,4 @@
-//! What the thread uses that encodes and writes: the encoder, the bytes staged, and what became of
-//! earlier writes.
+//! The writer's state: the encoder, the staged bytes, and the results of earlier writes.
 
 use std::io;
 use std::mem;
@@ -17,21 +16,22 @@ use crate::proto::frame::MAX_HEADER;
 use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
 use crate::sync::{MutexGuard, now};
 
-/// How often a write that waits for the peer reports how much the peer has read.
+/// The interval at which a write that waits for the peer reports that the peer has read something.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The writer's state, which only one thread at a time may use.
+/// Holds the writer's state, which only one thread at a time may use.
 #[derive(Debug)]
 pub(super) struct Out {
     pub(super) half: WriteHalf,
     pub(super) encoder: Encoder,
     /// A write failed, perhaps in the middle of a frame. Nothing can be written any more.
     pub(super) broken: bool,
-    /// Set when the receiver has seen the end. Once our Close is flushed, half-close the stream
-    /// (section 7.1.1).
+    /// The receiver has seen the end. Once our Close is flushed, the sending side of the stream is
+    /// closed (RFC 6455 section 7.1.1).
     pub(super) ends: bool,
+    /// The sending side of the stream is closed.
     pub(super) ended: bool,
-    /// Since when the receiver cannot flush, because the peer does not read.
+    /// The time since which the receiver cannot flush, because the peer does not read.
     pub(super) blocked_since: Option<Instant>,
     /// The number of bytes before a keepalive ping that is staged.
     pub(super) ping_staged: Option<u64>,
@@ -53,14 +53,15 @@ impl Out {
         }
     }
 
+    /// Returns whether the sending side of the stream must be closed once all is flushed.
     pub(super) fn must_end(&self) -> bool {
         self.ends && !self.ended && self.encoder.is_closed()
     }
 }
 
 impl Wire {
-    /// Waits until no other thread uses the writer's state. The caller holds the write lock, so
-    /// that only the receiver can be such a thread.
+    /// Waits until no other thread uses the writer's state. The caller holds the write lock, so the
+    /// other thread is never a sender.
     pub(super) fn lock_out(&self) -> OutGuard<'_> {
         OutGuard { wire: self, out: self.write_lock.out.lock().unwrap_or_else(after_panic) }
     }
@@ -83,15 +84,16 @@ impl Wire {
     }
 }
 
-/// A stream of the caller's panicked in a write: half a frame may be written.
+/// Marks the writer's state as broken. A stream that the user brought panicked in a write, so half
+/// a frame may be written.
 fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
     let mut out = poisoned.into_inner();
     out.broken = true;
-    out.blocked_since = None; // What is pending is dropped, not tried again.
+    out.blocked_since = None; // What is pending is dropped, and not tried again.
     out
 }
 
-/// The writer's state, while no other thread can use it.
+/// Holds the writer's state, while no other thread can use it.
 #[derive(Debug)]
 pub(super) struct OutGuard<'a> {
     pub(super) wire: &'a Wire,
@@ -99,8 +101,8 @@ pub(super) struct OutGuard<'a> {
 }
 
 impl OutGuard<'_> {
-    /// Fails once anything is known that ends the connection. A Close that is noted and not sent yet
-    /// is enough: no message may go out before it.
+    /// Fails once anything is known that ends the connection. A Close that is noted and not sent
+    /// yet is enough, because no message may go out before it.
     pub(super) fn check(&self) -> Result<(), Error> {
         if !self.wire.close_state.is_open() || self.out.broken || self.out.encoder.is_closed() {
             return Err(Error::Closed(self.wire.close_state.so_far()));
@@ -108,18 +110,18 @@ impl OutGuard<'_> {
         Ok(())
     }
 
-    /// Returns the number of bytes that are staged, and not handed to the system.
+    /// Returns the number of bytes that are staged.
     pub(super) fn staged(&mut self) -> usize {
         self.wire.duplex.stage(&mut self.out.half).len()
     }
 
-    /// Encodes the header of a frame that is written in chunks of this size.
+    /// Encodes the header of a frame that is written in chunks of `chunk` bytes.
     pub(super) fn begin_frame(&mut self, frame: Frame<'_>, chunk: usize) -> Result<Body, Refused> {
         let Frame { opcode, fin, compressed, payload } = frame;
         let Out { half, encoder, .. } = &mut *self.out;
         let stage = self.wire.duplex.stage(half);
         if payload.len() > CHUNK / 4 {
-            // `reserve` would double it, and the surplus would be given back each time.
+            // `reserve` would double the buffer, and `shrink` would free the surplus each time.
             stage.reserve_exact((chunk + MAX_HEADER).saturating_sub(stage.len()));
         }
         encoder.begin_frame(opcode, fin, compressed, payload.len() as u64, stage)
@@ -151,8 +153,8 @@ impl OutGuard<'_> {
         Err(Error::Closed(self.wire.close_state.so_far()))
     }
 
-    /// Flushes, and checks the deadline even if all was written, because more follows: a peer that
-    /// always takes a little must not extend the deadline.
+    /// Flushes, and checks the deadline even if all was written. More follows, and a peer that
+    /// takes a little now and then must not extend the deadline.
     pub(super) fn flush_chunk(&mut self, deadline: Deadline) -> Result<(), Error> {
         self.flush(deadline)?;
         self.check_deadline(deadline)
@@ -169,7 +171,7 @@ impl OutGuard<'_> {
         Err(self.fail(Cause::Timeout(late)))
     }
 
-    /// Returns why a write failed that cannot be made again.
+    /// Returns the cause of a failed write that cannot be tried again.
     fn write_failure(&self, error: io::Error) -> Cause {
         if !is_timeout(&error) {
             return Cause::Io(Arc::new(error));
@@ -178,8 +180,8 @@ impl OutGuard<'_> {
         Cause::Timeout(if closing { Timeout::Close } else { Timeout::Send })
     }
 
-    /// Writes what is staged. A stream of the caller's may panic, and half a frame may be written
-    /// then.
+    /// Writes what is staged. A panic of a stream that the user brought ends the connection,
+    /// because half a frame may be written.
     fn write_staged(&mut self, wait: Wait) -> io::Result<()> {
         let written =
             catch_unwind(AssertUnwindSafe(|| self.wire.duplex.flush(&mut self.out.half, wait)));
@@ -194,6 +196,8 @@ impl OutGuard<'_> {
         written
     }
 
+    /// Notes that all staged bytes are written: our Close, a keepalive ping. Closes the sending
+    /// side of the stream if it is time for that.
     fn note_flushed(&mut self) {
         self.out.blocked_since = None;
         if self.out.encoder.is_closed() && !mem::replace(&mut self.out.close_sent, true) {
@@ -212,7 +216,7 @@ impl OutGuard<'_> {
     pub(super) fn fail(&mut self, cause: Cause) -> Error {
         self.out.broken = true;
         self.wire.set_last_ping(LastPing::None);
-        self.out.blocked_since = None; // What is pending is dropped, not tried again.
+        self.out.blocked_since = None; // What is pending is dropped, and not tried again.
         self.wire.close_state.write_failed(&cause);
         self.wire.wake_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
@@ -252,7 +256,7 @@ impl OutGuard<'_> {
         Flushed::Done
     }
 
-    /// Gives back what a big message needed.
+    /// Frees the memory that only a big message needed.
     pub(super) fn shrink(&mut self) {
         self.wire.duplex.shrink(&mut self.out.half);
     }

@@ -1,9 +1,9 @@
 //! A message on its way out, in one frame or several, compressed or not. The caller holds the
 //! message lock.
 //!
-//! A message is compressed before the write lock is taken, so that pongs need not wait for it. What
-//! is compressed and then not written would be missing in the server's window. The compressor then
-//! starts with an empty window.
+//! A message is compressed before the write lock is taken, so that pongs need not wait for the
+//! compressor. If compressed bytes are then not written, the server's window does not have them. So
+//! the compressor starts again with an empty window.
 
 use super::compression;
 use super::wire::Wire;
@@ -15,7 +15,7 @@ use crate::proto::frame::Opcode;
 use crate::proto::message::{MessageKind, MessageRef};
 use crate::sync::Mutex;
 
-/// What to do after some bytes of a message.
+/// Says what to do after some bytes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flush {
     /// More follows. The bytes may be buffered.
@@ -26,45 +26,46 @@ pub(crate) enum Flush {
     Finish,
 }
 
-/// One message. If it is dropped after a part of it was sent, the connection is closed, so that the
-/// peer does not take the part for the whole.
+/// Writes one message. If it is dropped after a part of the message was sent, the connection is
+/// closed, so that the peer does not take the part for the whole message.
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     wire: &'a Wire,
     kind: MessageKind,
-    /// Compresses it, if it is compressed.
+    /// `None` if the message is sent without compression.
     pub(super) compressor: Option<&'a Mutex<Compressor>>,
     state: State,
 }
 
-/// How much of a message is written.
+/// Says how much of a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// No frame.
+    /// No frame is written.
     New,
-    /// A frame, and not the last one.
+    /// A frame is written, and not the last one.
     Begun,
-    /// The last frame; or the message was given up, or the connection is over.
+    /// The last frame is written, or the message was given up, or the connection is over.
     Ended,
 }
 
 impl<'a> Outgoing<'a> {
-    /// Begins a message. It is compressed, if that was agreed on and `len` is not too small.
+    /// Begins a message. It is compressed if that was agreed on and `len`, if known, is not too
+    /// small.
     pub(crate) fn new(wire: &'a Wire, kind: MessageKind, len: Option<usize>) -> Self {
         let compressor = wire.deflation.as_ref().and_then(|deflation| deflation.compressor(len));
         Self { wire, kind, compressor, state: State::New }
     }
 
-    /// Writes the next bytes; without compression they are a fragment.
+    /// Writes the next bytes. Without compression they are one fragment.
     pub(crate) fn write(&mut self, bytes: &[u8], flush: Flush) -> Result<(), Error> {
         self.write_by(bytes, flush, self.wire.write_deadline())
     }
 
-    /// As [`write`](Self::write), by a deadline.
+    /// Writes the next bytes as [`write`](Self::write) does, by a deadline.
     ///
-    /// A frame that was not sent ends the message: without its bytes it would be another message. The
-    /// connection stays usable if no frame was sent before, and this one was refused or did not get
-    /// the write lock in time.
+    /// A frame that was not sent ends the message, because without these bytes it would be another
+    /// message. The connection stays usable if no frame was sent before, and this one was refused
+    /// or did not get the write lock in time.
     pub(super) fn write_by(
         &mut self,
         bytes: &[u8],
@@ -87,8 +88,8 @@ impl<'a> Outgoing<'a> {
         Err(closed.unwrap_or(error))
     }
 
-    /// Gives the message up. If a part of it was sent, closes the connection for that reason and
-    /// returns the error that says so; else the connection stays usable.
+    /// Gives the message up. If a part of it was sent, closes the connection with 1011 and the
+    /// reason `why`, and returns the error that says so. Otherwise the connection stays usable.
     pub(crate) fn abandon(&mut self, why: &str) -> Option<Error> {
         let state = std::mem::replace(&mut self.state, State::Ended);
         if let Some(compressor) = self.compressor {
@@ -160,7 +161,8 @@ impl<'a> Outgoing<'a> {
         let written = self.wire.write_frame(Frame { opcode, fin, compressed, payload }, deadline);
         match written {
             Ok(()) => self.state = if fin { State::Ended } else { State::Begun },
-            // Also if only the write lock came too late: the message cannot wait any longer.
+            // This includes a wait for the write lock that took too long: a message that has begun
+            // cannot be given back.
             Err(Error::Timeout(_)) if self.state == State::Begun => {
                 self.wire.overdue();
                 self.state = State::Ended;
@@ -181,7 +183,7 @@ impl Drop for Outgoing<'_> {
     }
 }
 
-/// Writes many messages. Small ones are written together, up to a chunk at a time.
+/// Writes many messages. Small messages are written together, up to a chunk at a time.
 pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Error> {
     if let Some(deflation) = &wire.deflation {
         return compression::batch(wire, deflation, messages);

@@ -1,9 +1,9 @@
-//! What must be sent as soon as the write lock is free: the latest Pong, a keepalive Ping, a Close,
-//! what TLS has to say.
+//! Pending control frames: all that must be sent as soon as the write lock is free. These are the
+//! latest Pong, a keepalive Ping, a Close, and output of TLS.
 //!
-//! Noting it never waits. The receiver then flushes with `try_lock`. If another thread holds the
-//! lock, that thread looks again after it has released the lock, and flushes. What the receiver
-//! cannot flush, because the peer does not read, it tries again itself.
+//! Noting one of them never waits. The receiver then flushes with `try_lock`. If another thread
+//! holds the lock, that thread looks again after it has released the lock, and flushes. If the
+//! receiver cannot flush because the peer does not read, the receiver tries again itself.
 
 use std::io;
 use std::mem;
@@ -20,10 +20,10 @@ use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode, encode_close};
 use crate::proto::send::Refused;
 use crate::sync::Mutex;
 
-/// Pongs are collected until they fill more than this many bytes. Then they are written.
+/// The limit for collecting Pongs. When they fill more than 4 KiB, they are written.
 const PONG_BATCH: usize = 4 * 1024;
 
-/// The result of flushing without waiting for the write lock.
+/// Says what is left after flushing without waiting for the write lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flushed {
     /// Nothing is left, or the thread that holds the write lock will flush it, or nothing can be
@@ -34,8 +34,8 @@ pub(crate) enum Flushed {
 }
 
 impl Wire {
-    /// Notes the answer to a Ping. Writes it only when enough of them are collected; else
-    /// [`flush_pending`](Self::flush_pending) does.
+    /// Notes the answer to a Ping. Writes only when enough answers are collected; otherwise
+    /// [`flush_pending`](Self::flush_pending) writes them.
     pub(crate) fn note_pong(&self, payload: Control) {
         self.pending.note_pong(payload);
         let Some(mut out) = self.try_lock_out() else { return };
@@ -54,12 +54,13 @@ impl Wire {
         self.pending.note_ping(payload);
     }
 
-    /// Notes that TLS has something to say.
+    /// Notes that TLS has output.
     pub(crate) fn note_tls(&self) {
         self.pending.note_tls();
     }
 
-    /// Returns where the last keepalive ping is. That it was written is told once.
+    /// Returns where the last keepalive ping is. [`LastPing::Written`] is returned once for each
+    /// ping.
     pub(crate) fn take_ping(&self) -> LastPing {
         let mut ping = self.ping.lock();
         match *ping {
@@ -81,12 +82,12 @@ impl Wire {
         *self.peer_read.lock() = Some(now);
     }
 
-    /// Flushes without waiting, neither for the write lock nor for the peer.
+    /// Flushes what is pending. Waits neither for the write lock nor for the peer.
     pub(crate) fn flush_pending(&self) -> Flushed {
         self.flush_within(Wait::Not)
     }
 
-    /// Flushes, and waits for the peer, but not for the write lock. It waits until `deadline` at
+    /// Flushes what is pending. Waits for the peer, but not for the write lock: until `deadline` at
     /// most, and not longer than `close_timeout` and `write_timeout` allow.
     pub(crate) fn flush_pending_until(&self, deadline: Deadline) -> Flushed {
         let until = deadline.min(self.close_state.close_at()).min(self.write_deadline());
@@ -132,7 +133,7 @@ impl OutGuard<'_> {
                 out.ping_staged = Some(position);
                 wire.sent_log.note(Opcode::Ping, ping.len());
             } else {
-                // Our Close was encoded before. The ping will never be sent: do not wait for it.
+                // Our Close was encoded before, so the ping will never be sent. Do not wait for it.
                 wire.set_last_ping(LastPing::None);
             }
         }
@@ -156,19 +157,19 @@ impl OutGuard<'_> {
     }
 }
 
-/// What is noted and not encoded yet.
+/// Holds what is noted and not encoded yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending(Mutex<Items>);
 
 #[derive(Debug, Default)]
 pub(super) struct Items {
-    /// The latest only, which is enough (RFC 6455 section 5.5.3).
+    /// Only the latest Pong, which is enough (RFC 6455 section 5.5.3).
     pong: Option<Control>,
     ping: Option<[u8; 8]>,
     close: Option<CloseFrame>,
-    /// TLS has something to say.
+    /// TLS has output.
     tls: bool,
-    /// The stream is to be ended after our Close.
+    /// The sending side of the stream is to be closed after our Close.
     end: bool,
 }
 
@@ -205,7 +206,7 @@ impl Pending {
         self.0.lock().end = true;
     }
 
-    /// Takes all of it; the caller must write it. `None` if that is nothing.
+    /// Takes all that is pending, which the caller must write; `None` if nothing is.
     fn take(&self) -> Option<Items> {
         let mut items = self.0.lock();
         (!items.is_empty()).then(|| mem::take(&mut *items))
@@ -216,7 +217,7 @@ impl Pending {
     }
 }
 
-/// The payload of a control frame.
+/// Holds the payload of a control frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control {
     bytes: [u8; MAX_CONTROL_PAYLOAD],

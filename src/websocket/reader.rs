@@ -1,4 +1,4 @@
-//! Ways to read what is received: message after message, and a message as it arrives.
+//! Two ways to receive: message after message, and one message as it arrives.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,8 @@ use crate::proto::close::CloseCode;
 use crate::proto::message::{Message, MessageKind};
 use crate::proto::recv::{Delivery, Found};
 
-/// Iterates over the messages of a connection: [`Receiver::messages`], which says how it ends.
+/// Iterates over the messages of a connection. [`Receiver::messages`] makes it, and says how the
+/// iterator ends.
 #[derive(Debug)]
 pub struct Messages<'a> {
     receiver: &'a mut Receiver,
@@ -41,8 +42,8 @@ impl Iterator for Messages<'_> {
     }
 }
 
-/// Whether the peer closed without a complaint, or answered a Close of the user's: nothing is
-/// missing. That our answer did not leave any more is no matter.
+/// Returns whether no message is missing: the peer closed with a good code, or answered a Close
+/// that the user asked for. Our answer to the peer's Close need not have been written.
 fn is_complete(closed: &Closed) -> bool {
     let good = [CloseCode::NORMAL, CloseCode::GOING_AWAY, CloseCode::NO_STATUS];
     let by_peer = closed.initiator() == Some(Side::Peer) && good.contains(&closed.code());
@@ -50,9 +51,16 @@ fn is_complete(closed: &Closed) -> bool {
     matches!(closed.cause(), Cause::Handshake) && (by_peer || was_answered)
 }
 
-/// Reads one message as it arrives: [`Receiver::reader`]. A failed read returns the [`Error`] within
-/// an `io::Error`: `get_ref` and `downcast` give it. Dropped before the end, the rest of the
-/// message is skipped, or handed out by `next_event` as fragments if those are asked for.
+/// Reads one message as it arrives. [`Receiver::reader`] makes it. `read` returns 0 at the end of
+/// the message.
+///
+/// If it is dropped before the end of the message, the next call that receives skips the rest. Only
+/// [`next_event`](Receiver::next_event) returns the rest as fragments, if
+/// [`fragments`](crate::Builder::fragments) is on.
+///
+/// # Errors
+/// A read fails with the same [`Error`]s as [`Receiver::recv`], within an `io::Error`: `get_ref`
+/// and `downcast` give it. Text that is not UTF-8 is [`Error::Protocol`].
 pub struct MessageReader<'a> {
     receiver: &'a mut Receiver,
     kind: MessageKind,
@@ -72,7 +80,9 @@ impl<'a> MessageReader<'a> {
         Self { receiver, kind, fragment, at: 0, last }
     }
 
-    /// Returns whether the bytes are text, checked to be UTF-8, or binary.
+    /// Returns whether the message is text or binary. Text is checked to be UTF-8, unless
+    /// [`unchecked_text`](crate::Builder::unchecked_text) is on. One read may end within a
+    /// character.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
         self.kind

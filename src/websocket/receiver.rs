@@ -1,5 +1,5 @@
-//! Receiving, and everything that happens while somebody receives: pings are answered, keepalive
-//! runs, the closing handshake is seen through. All on the caller's thread.
+//! Receiving, and all that happens while a thread receives: pings are answered, keepalive runs, the
+//! closing handshake is completed. All of it runs on the caller's thread.
 
 use std::fmt;
 use std::io;
@@ -24,18 +24,39 @@ use crate::proto::message::{Event, Message, MessageKind, MessageRef};
 use crate::proto::recv::{Decoder, Delivery, Found};
 use crate::sync;
 
-/// How soon a Pong is tried again that the peer did not take because it does not read just now.
+/// The pause before a Pong is tried again that the peer did not take, because it is not reading.
 const RETRY: Duration = Duration::from_millis(10);
-/// How long the end of a stream is waited for after the closing handshake.
+/// The limit of the wait for the end of the stream after the closing handshake.
 const LINGER: Duration = Duration::from_secs(2);
-/// How much is discarded without waiting when a receiver is dropped.
+/// The number of bytes that are discarded, without waiting, when a receiver is dropped.
 const DISCARD: usize = 1 << 20;
 
-/// The receiving half of a connection: one, for one thread at a time.
+/// Receives messages: the receiving half of a connection. A connection has one, and one thread at a
+/// time uses it. [`WebSocket::split`](crate::WebSocket::split) returns it.
 ///
-/// Pings are answered and sent, and a lost peer is noticed, only while some thread is inside one
-/// of its methods. Dropping it leaves the senders working, but deaf. `WebSocket::from(receiver)`
-/// makes a whole connection of it again.
+/// Pings are answered, keepalive pings are sent, and a lost peer is noticed only while a thread is
+/// inside a method that receives. landline has no thread of its own for that.
+///
+/// When the receiver is dropped, the senders can still send, but nothing is received any more:
+/// pings get no answer, and a Close of the peer goes unnoticed. `WebSocket::from(receiver)` makes a
+/// whole connection of it again.
+///
+/// # Examples
+/// ```no_run
+/// let (mut receiver, sender) = landline::connect("wss://example.com/chat")?.split();
+/// std::thread::spawn(move || {
+///     for line in std::io::stdin().lines().map_while(Result::ok) {
+///         if sender.send(line).is_err() {
+///             break; // `recv` returns why.
+///         }
+///     }
+/// });
+/// loop {
+///     println!("{:?}", receiver.recv()?);
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), landline::Error>(())
+/// ```
 pub struct Receiver {
     pub(super) wire: Arc<Wire>,
     half: ReadHalf,
@@ -44,13 +65,13 @@ pub struct Receiver {
     options: Options,
     /// Something is pending that the write lock or the peer did not take yet.
     pending: bool,
-    /// How long the closing handshake is waited for.
+    /// The limit of the closing handshake.
     closing: RecvDeadline,
-    /// The payload of the Ping or Pong that is handed out.
+    /// The payload of the last Ping or Pong, which `next_event` lends.
     control: Control,
 }
 
-/// How a receiver hands out what it receives.
+/// The options of [`Builder`](crate::Builder) that a receiver needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) auto_pong: bool,
@@ -69,33 +90,45 @@ impl Receiver {
         Self { wire, half, decoder, timer, options, pending: false, closing, control }
     }
 
-    /// Waits for the next message. After a [`close`](crate::Sender::close) of this side it goes on
-    /// to deliver what the peer sends before its own Close.
+    /// Waits for the next message, and returns it whole.
     ///
-    /// Of a message whose beginning was taken in fragments, the rest is skipped.
+    /// It waits for ever for a peer that sends nothing and answers the keepalive pings. After a
+    /// [`close`](crate::Sender::close) of this side it still returns the messages that the peer
+    /// sends before its own Close. If [`next_event`](Self::next_event) or a [`MessageReader`] has
+    /// taken the first fragments of a message, the rest of that message is skipped.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection is over, and [`Error::Protocol`] or
-    /// [`Error::Timeout`] when that is why; the same ever after. Whole messages that arrived
-    /// before are delivered first.
+    /// Each error means that the connection is over, and each later call returns the same error.
+    /// Whole messages that arrived before the end are returned first.
+    ///
+    /// * [`Error::Closed`]: either side closed the connection, or the stream ended or failed.
+    /// * [`Error::Protocol`]: the peer broke RFC 6455, or a message exceeds a limit. The peer was
+    ///   sent a Close with the code of the violation (section 7.1.7).
+    /// * [`Timeout::Pong`]: after a keepalive ping, the peer was silent for the keepalive timeout
+    ///   (20 s by default).
+    /// * [`Timeout::Send`]: a write of this connection timed out before.
     pub fn recv(&mut self) -> Result<Message, Error> {
         self.recv_until(Deadline::NEVER)
     }
 
-    /// As [`recv`](Self::recv), but waits no longer than `timeout` in all. Nothing is lost when it
-    /// passes, not even in the middle of a frame: call again. Zero takes what has arrived. While a
-    /// peer sends without a pause it may take 20 ms longer.
+    /// Waits for the next message as [`recv`](Self::recv) does, but for at most `timeout` in all.
+    ///
+    /// When the time passes, nothing is lost, not even in the middle of a frame: call again. With a
+    /// timeout of zero, the call takes what has arrived and does not wait. While a peer sends
+    /// without a pause, the call may take up to 20 ms longer than `timeout`.
     ///
     /// # Errors
-    /// Also [`Timeout::Recv`].
+    /// [`Timeout::Recv`] when no whole message came in time, after which the connection goes on;
+    /// otherwise the same as [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, Error> {
         self.recv_until(Deadline::after(Some(timeout)))
     }
 
-    /// The next message if it has arrived, `None` if not; does not block.
+    /// Returns the next message if it has arrived, and `None` if not. It does not wait for the
+    /// peer.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv).
+    /// The same as [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Result<Option<Message>, Error> {
         match self.recv_until(Deadline::at(sync::now())) {
             Err(Error::Timeout(Timeout::Recv)) => Ok(None),
@@ -106,8 +139,8 @@ impl Receiver {
     fn recv_until(&mut self, deadline: Deadline) -> Result<Message, Error> {
         let mut deadline = RecvDeadline::until(deadline);
         loop {
-            // What is not a whole message is the rest of one that was begun in fragments, or a
-            // control frame.
+            // Anything else is a control frame, or the rest of a message that was begun in
+            // fragments.
             if let Found::Message { .. } = self.next(Delivery::Whole, &mut deadline)? {
                 let message = self.decoder.take_message();
                 return message.map_err(|violation| self.wire.violated(violation));
@@ -115,19 +148,42 @@ impl Receiver {
         }
     }
 
-    /// Waits for whatever comes next, control frames included, and lends it from the receive
-    /// buffer: no copy, and in the steady state no allocation.
+    /// Waits for the next message or control frame, and lends it from the receive buffer: there is
+    /// no copy, and in the steady state no allocation.
+    ///
+    /// A Ping was answered already, unless [`auto_pong`](crate::Builder::auto_pong) is off. With
+    /// [`fragments`](crate::Builder::fragments), messages come in fragments as they arrive. A Close
+    /// is not an event, but the end of the connection: an error.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use landline::Event;
+    ///
+    /// let mut ws = landline::connect("wss://example.com/feed")?;
+    /// loop {
+    ///     match ws.next_event()? {
+    ///         Event::Text(text) => println!("{text}"),
+    ///         Event::Binary(bytes) => println!("{} bytes", bytes.len()),
+    ///         Event::Pong(payload) => println!("a Pong with {payload:?}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), landline::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`recv`](Self::recv).
+    /// The same as [`recv`](Self::recv).
     pub fn next_event(&mut self) -> Result<Event<'_>, Error> {
         self.event_until(Deadline::NEVER)
     }
 
-    /// As [`next_event`](Self::next_event), but waits no longer than `timeout` in all.
+    /// Waits for the next message or control frame as [`next_event`](Self::next_event) does, but
+    /// for at most `timeout` in all. When the time passes, nothing is lost: call again.
     ///
     /// # Errors
-    /// Also [`Timeout::Recv`], after which nothing is lost.
+    /// [`Timeout::Recv`] when nothing came in time, after which the connection goes on; otherwise
+    /// the same as [`recv`](Self::recv).
     pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Event<'_>, Error> {
         self.event_until(Deadline::after(Some(timeout)))
     }
@@ -164,12 +220,14 @@ impl Receiver {
         }
     }
 
-    /// Iterates over the messages.
+    /// Returns an iterator over the messages. Each item is a result of [`recv`](Self::recv).
     ///
-    /// The iterator ends without a word after the peer has closed with 1000, 1001 or no code, and
-    /// after a closing handshake that the user of this side began. Any other end is its last item,
-    /// an error: a Close with 1008, 1011 or 4401 for example, an end without Close, a violation.
+    /// The iterator ends without an error after the peer has closed with 1000, 1001 or no code, and
+    /// after a closing handshake that `close` began on this side. Any other end is an error, which
+    /// is the last item: a Close with 1008, 1011 or 4401 for example, an end without a Close, a
+    /// violation. [`closed`](Self::closed) says how the connection ended.
     ///
+    /// # Examples
     /// ```no_run
     /// let mut ws = landline::connect("wss://example.com/feed")?;
     /// for message in ws.messages() {
@@ -181,21 +239,33 @@ impl Receiver {
         Messages::new(self)
     }
 
-    /// Waits for the next message and reads it part by part, however long it is, in constant
-    /// memory. `max_message_size` still holds.
+    /// Waits for the beginning of the next message, and returns a reader for it. A long message is
+    /// read in constant memory; [`max_message_size`](crate::Builder::max_message_size) still limits
+    /// it (64 MiB by default).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use std::{fs, io};
+    ///
+    /// let mut ws = landline::connect("wss://example.com/download")?;
+    /// let mut file = fs::File::create("download")?;
+    /// io::copy(&mut ws.reader()?, &mut file)?;
+    /// # Ok::<(), io::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`recv`](Self::recv).
+    /// The same as [`recv`](Self::recv).
     pub fn reader(&mut self) -> Result<MessageReader<'_>, Error> {
         self.reader_until(Deadline::NEVER)
     }
 
-    /// As [`reader`](Self::reader), but waits for the beginning of the message no longer than
-    /// `timeout` in all. The rest is then waited for as long as it takes: a peer that stops in the
-    /// middle is noticed by keepalive.
+    /// Waits for the beginning of the next message as [`reader`](Self::reader) does, but for at
+    /// most `timeout` in all. The reader waits for the rest without a limit: keepalive notices a
+    /// peer that is lost in the middle.
     ///
     /// # Errors
-    /// Also [`Timeout::Recv`], after which nothing is lost.
+    /// [`Timeout::Recv`] when no message began in time, after which the connection goes on;
+    /// otherwise the same as [`recv`](Self::recv).
     pub fn reader_timeout(&mut self, timeout: Duration) -> Result<MessageReader<'_>, Error> {
         self.reader_until(Deadline::after(Some(timeout)))
     }
@@ -208,7 +278,7 @@ impl Receiver {
                     let fragment = self.decoder.fragment().data.to_vec();
                     return Ok(MessageReader::new(self, kind, fragment, last));
                 }
-                // A message that was begun whole, before a timeout, is whole.
+                // A call that was to return the whole message began it, and timed out.
                 Found::Message { kind, .. } => {
                     let message = self.decoder.take_message();
                     let message = message.map_err(|violation| self.wire.violated(violation))?;
@@ -219,45 +289,47 @@ impl Receiver {
         }
     }
 
-    /// Does the whole closing handshake (RFC 6455 section 7): sends Close, discards what still
-    /// arrives until the peer's Close, and returns how the connection ended.
+    /// Does the whole closing handshake (RFC 6455 section 7.1.2): sends a Close, discards what
+    /// still arrives before the peer's Close, and returns how the connection ended.
     ///
-    /// It takes at most `close_timeout`, and two seconds for the peer to end the stream after its
-    /// Close; then the connection is cut. If a [`close`](crate::Sender::close) of a sender has
-    /// begun the closing handshake, this completes it. A connection that is over already is no
-    /// error: this returns how it ended.
+    /// The handshake takes at most [`close_timeout`](crate::Builder::close_timeout) (5 s by
+    /// default). After it the peer has 2 s to end the stream; then the connection is cut. If a
+    /// sender has begun the handshake with [`close`](crate::Sender::close), this call completes it.
+    /// If the connection is over already, this call returns how it ended.
     ///
     /// # Errors
-    /// [`InvalidInput::Close`](crate::error::InvalidInput::Close) for a code or reason that must
-    /// not be sent: nothing happens then.
+    /// [`InvalidInput::Close`](crate::error::InvalidInput::Close) if the code or the reason must
+    /// not be sent. Nothing happens then. A peer that does not answer is no error: see
+    /// [`Closed::is_clean`].
     pub fn close(&mut self, close: impl Into<CloseFrame>) -> Result<Closed, Error> {
-        // Noted only: `finish` sends it, and reads meanwhile.
+        // The Close is only noted: `finish` sends it, and reads meanwhile.
         match self.wire.ask_close(close.into()) {
             Err(error @ Error::InvalidInput(_)) => Err(error),
             Ok(()) | Err(_) => Ok(self.finish()),
         }
     }
 
-    /// How the connection ended, with both Close frames: also when `recv` says
-    /// [`Error::Protocol`] or [`Error::Timeout`]. `None` while it has not.
+    /// Returns how the connection ended, with both Close frames, also if the error was
+    /// [`Error::Protocol`] or [`Error::Timeout`]; `None` while the end is not known.
     #[must_use]
     pub fn closed(&self) -> Option<&Closed> {
         self.wire.close_state.outcome()
     }
 
-    /// The server's answer to the opening handshake.
+    /// Returns the server's answer to the opening handshake.
     #[must_use]
     pub fn response(&self) -> &Response {
         &self.wire.response
     }
 
-    /// The subprotocol that the server chose, if any.
+    /// Returns the subprotocol that the server chose; `None` if it chose none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.wire.subprotocol.as_deref()
     }
 
-    /// The round-trip time of the last keepalive ping that was answered; `None` before the first.
+    /// Returns the round-trip time of the last keepalive ping that was answered; `None` before the
+    /// first.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.wire.latency()
@@ -275,13 +347,14 @@ impl Receiver {
         self.wire.duplex.stream().local_addr()
     }
 
-    /// Sees a closing handshake through that has begun: discards what still arrives, waits for
-    /// the peer's Close until `close_timeout`, and a little for the end of the stream.
+    /// Completes a closing handshake that has begun: discards what still arrives, waits for the
+    /// peer's Close until `close_timeout`, and then for at most [`LINGER`] for the end of the
+    /// stream.
     fn finish(&mut self) -> Closed {
         self.discard();
         let closed = self.wire.close_state.so_far();
-        // What comes after the socket is closed would reset the connection, and destroy the Close
-        // that says why.
+        // Bytes that arrive after the socket is closed would reset the connection, and the peer
+        // might not get our Close.
         if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
             self.linger();
         }
@@ -290,8 +363,8 @@ impl Receiver {
         closed
     }
 
-    /// Discards what still arrives until the connection is over, and gives how it ended: for a
-    /// connection that this side has closed or aborted.
+    /// Discards what still arrives until the connection is over, and returns how it ended. Call it
+    /// on a connection that this side has closed or aborted.
     pub(crate) fn discard(&mut self) -> Error {
         self.pending = true;
         self.decoder.stop_gathering();
@@ -302,12 +375,12 @@ impl Receiver {
         }
     }
 
-    /// Waits for the end of the stream: reads and forgets, and sends a Close that the peer did not
-    /// take before.
+    /// Waits for the end of the stream. Discards what arrives, and flushes a Close that the peer
+    /// did not take before.
     fn linger(&mut self) {
         let deadline = Deadline::after(Some(LINGER));
         let mut buffer = [0; 4 * 1024];
-        // A peer that goes on sending does not stretch it.
+        // A peer that goes on sending does not extend the wait.
         while !self.wire.close_state.is_aborted() && !deadline.is_past() {
             let mut until = deadline;
             if self.wire.flush_pending() == Flushed::Blocked {
@@ -321,9 +394,9 @@ impl Receiver {
         }
     }
 
-    /// The main loop: finds out what comes next, deals with control frames, flushes what is
-    /// pending, reads more. The caller takes a message or a fragment from the decoder; the payload
-    /// of a Ping or a Pong is in `control`; a Close is an error.
+    /// Runs the main loop: asks the decoder what comes next, deals with control frames, flushes
+    /// what is pending, reads more. The caller takes a message or a fragment from the decoder. The
+    /// payload of a Ping or a Pong is in `control`. A Close is an error.
     pub(super) fn next(
         &mut self,
         delivery: Delivery,
@@ -331,7 +404,8 @@ impl Receiver {
     ) -> Result<Found, Error> {
         if let Some(closed) = self.wire.close_state.outcome() {
             if matches!(closed.cause(), Cause::Handshake) {
-                let _ = self.wire.flush_pending_until(deadline.until); // If there was no time when it ended.
+                // The call that saw the end may have had no time to write our Close.
+                let _ = self.wire.flush_pending_until(deadline.until);
             }
             return Err(closed.clone().into());
         }
@@ -349,7 +423,7 @@ impl Receiver {
             log::received(found);
             match found {
                 Found::Message { .. } | Found::Fragment { .. } => self.flush_pending(),
-                // Pongs are gathered until there is nothing more to take.
+                // Pongs are collected until all that has arrived is taken.
                 Found::Ping { .. } => self.answer_ping(),
                 Found::Pong { .. } => {
                     self.note_pong();
@@ -381,8 +455,9 @@ impl Receiver {
         }
     }
 
-    /// Tells the timer what became of the keepalive ping on the writing side: its time begins when
-    /// it is written, and a peer that takes what we write lives.
+    /// Tells the timer whether the keepalive ping was written, and when the peer last read
+    /// something of ours. The pong timeout begins when the ping is written. A peer that reads is
+    /// alive.
     fn note_ping(&mut self, now: Instant) {
         if !self.timer.is_waiting() {
             return;
@@ -397,7 +472,7 @@ impl Receiver {
         }
     }
 
-    /// Flushes what is pending as far as that takes no waiting.
+    /// Flushes what is pending, as far as possible without waiting.
     fn flush_pending(&mut self) {
         if std::mem::take(&mut self.half.tls_pending) {
             self.wire.note_tls();
@@ -409,10 +484,10 @@ impl Receiver {
         self.wire.log_sent();
     }
 
-    /// Reads once, and does what time asks for.
+    /// Reads once, by the earliest deadline. Sends a keepalive ping if one is due.
     fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
-        // Before anything of an end is looked at: who notes one from now on knows that it must be
-        // sent without our help.
+        // This comes before the close state is read. A thread that notes a Close from now on sees
+        // that it must write the Close itself.
         self.wire.note_receiver(ReceiverIs::Reading);
         let received = self.read_once(deadline);
         self.wire.note_receiver(ReceiverIs::Away);
@@ -422,7 +497,7 @@ impl Receiver {
     fn read_once(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = sync::now();
         let (is_open, close_at) = self.wire.close_state.is_open_and_close_at();
-        // The peer's Close may have come in time, and wait to be read.
+        // The peer's Close may have arrived in time, and still be unread.
         self.closing.until = close_at;
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
@@ -433,7 +508,7 @@ impl Receiver {
         }
         let mut until = deadline.min(close_at).min(self.wire.poll_deadline());
         let mut dying = false;
-        // A closing handshake has a limit of its own, and no ping follows our Close.
+        // The closing handshake has a limit of its own, and no ping may follow our Close.
         if close_at == Deadline::NEVER {
             self.note_ping(now);
             match self.timer.due(now) {
@@ -450,11 +525,12 @@ impl Receiver {
         if self.pending {
             until = until.min(Deadline::at(now + RETRY));
         }
-        // A peer is dead only if nothing is waiting to be read.
+        // A peer is dead only if nothing has arrived that is still unread.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
         let mut read = self.wire.read(&mut self.half, self.decoder.space(), wait);
         if self.half.tls_pending && matches!(&read, Err(error) if is_timeout(error)) {
-            // It came back to say something, and may not have looked what waits to be read.
+            // The read returned early because TLS has output. It may not have read the socket, so
+            // read once more, without waiting.
             self.flush_pending();
             read = self.wire.read(&mut self.half, self.decoder.space(), Wait::Not);
         }
@@ -472,7 +548,7 @@ impl Receiver {
                 Ok(())
             }
             Err(error) if is_timeout(&error) => {
-                // A sender may have run out of time with something of ours.
+                // A sender may have timed out before it wrote what is pending.
                 self.pending = true;
                 self.decoder.shrink();
                 if let Some(deflation) = &self.wire.deflation {
@@ -489,13 +565,13 @@ impl Receiver {
                 }
             }
             Err(error) => {
-                self.flush_pending(); // An alert tells the peer what TLS did not like.
+                self.flush_pending(); // An alert tells the peer why TLS failed.
                 Err(self.lost(transport_failed(error)))
             }
         }
     }
 
-    /// The connection is lost, and perhaps because of keepalive.
+    /// Ends a connection that is lost. If the peer has never answered a ping, the outcome says so.
     fn lost(&self, cause: Cause) -> Error {
         if self.timer.is_waiting() && self.timer.latency().is_none() {
             self.wire.close_state.never_answered();
@@ -512,8 +588,8 @@ fn transport_failed(error: io::Error) -> Cause {
 }
 
 impl Drop for Receiver {
-    /// Takes what has arrived out of the socket, without waiting: closing a socket with unread
-    /// bytes would reset the connection, and destroy a Close frame that is on its way.
+    /// Discards what has arrived, without waiting. Closing a socket with unread bytes would reset
+    /// the connection, and the peer might not get a Close that is on its way.
     fn drop(&mut self) {
         self.wire.note_receiver(ReceiverIs::Gone);
         let mut buffer = [0; 4 * 1024];

@@ -3,8 +3,8 @@
 use crate::error::{Error, Timeout};
 use crate::net::deadline::{Deadline, Grace};
 
-/// The deadline of one call. What has arrived is taken for a little longer. A peer that never stops
-/// sending cannot prolong that.
+/// Holds the deadline of one call. After the deadline, bytes that have arrived are still taken, but
+/// only for a short time, so that a peer that never stops sending cannot extend the call.
 pub(super) struct RecvDeadline {
     pub(super) until: Deadline,
     grace: Grace,
@@ -19,7 +19,7 @@ impl RecvDeadline {
         Self::until(Deadline::NEVER)
     }
 
-    /// Fails when the deadline has passed, and the time of grace after it.
+    /// Fails if the deadline and the grace after it are over.
     pub(super) fn check(&mut self) -> Result<(), Error> {
         if self.until.is_past() && self.grace.is_over() {
             return Err(Error::Timeout(Timeout::Recv));

@@ -14,12 +14,26 @@ use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
 use crate::proto::message::{AsMessage, MessageKind, MessageRef};
 
-/// The sending half of a connection. Clone it, and send from any thread, also while another one
-/// receives. Messages are sent whole, one after the other.
+/// Sends messages: the sending half of a connection. Clone it, and send from any thread, also while
+/// another thread receives. Messages are sent whole, one after the other.
 ///
-/// `write_timeout` bounds each call from the moment no other send is in progress. Waiting for that
-/// moment is bounded by the same duration. A call that fails or times out half-way ends the
-/// connection: whatever is sent later fails, and nothing is lost without an error.
+/// [`write_timeout`](crate::Builder::write_timeout) (30 s by default) bounds each call, from the
+/// moment no other thread is sending. Waiting for that moment is bounded by the same duration. A
+/// write that fails or times out half-way ends the connection. Then each later call fails, and no
+/// message is lost without an error.
+///
+/// Dropping a `Sender` never blocks. When the receiver and the last sender are dropped, a Close
+/// with 1001 is sent if the system takes it at once.
+///
+/// # Examples
+/// ```no_run
+/// let mut ws = landline::connect("wss://example.com/chat")?;
+/// let sender = ws.sender();
+/// let thread = std::thread::spawn(move || sender.send("from another thread"));
+/// println!("{:?}", ws.recv()?);
+/// thread.join().expect("the thread does not panic")?;
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Sender {
     pub(super) wire: Arc<Wire>,
@@ -30,25 +44,28 @@ impl Sender {
         Self { wire }
     }
 
-    /// Sends a message, in one frame. Returns when the system has taken all of it.
+    /// Sends a message in one frame. Returns when the system has taken all of it.
     ///
-    /// Strings are sent as text, bytes as binary. Both are masked in a buffer of at most 256 KiB, so
-    /// that a big message is not copied whole.
+    /// Strings are sent as text, bytes as binary. Both are masked in a buffer of at most 256 KiB,
+    /// so a big message is not copied whole.
     ///
-    /// If compression was agreed on, a message of at least the minimum size is compressed. If it is
-    /// longer than 64 KiB then, it is sent in fragments of that size, and pongs may go between them.
+    /// If compression was agreed on, a message of at least the minimum size is compressed. If the
+    /// compressed message is longer than 64 KiB, it is sent in fragments of that size, and pongs
+    /// may go between them.
     ///
-    /// A peer that does not like a message, because it is too big for example, often closes with
-    /// the reason and resets the connection. Then the error here only says that the connection is
-    /// lost, and [`recv`](crate::Receiver::recv), or another method that receives, returns the code
-    /// and the reason.
+    /// A peer that refuses a message, because it is too big for example, often closes with the
+    /// reason and resets the connection. Then the error here only says that the connection is lost.
+    /// The next call that receives returns the code and the reason.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection is over, or is being closed;
-    /// [`Timeout::Send`](crate::Timeout::Send) when the peer does not take the message in time: the
-    /// connection is over then. [`Timeout::Busy`](crate::Timeout::Busy) when other threads do not
-    /// finish sending in time: nothing was sent then, and the connection goes on, as after
-    /// [`Error::Local`].
+    /// * [`Error::Closed`]: the connection is over, or is being closed.
+    /// * [`Timeout::Send`](crate::Timeout::Send): the peer did not take the message within
+    ///   `write_timeout`. The connection is over.
+    /// * [`Timeout::Busy`](crate::Timeout::Busy): other threads did not finish sending within
+    ///   `write_timeout`. Nothing was sent, and the connection goes on.
+    /// * [`Error::Local`]: this machine could not prepare the message. Nothing was sent, and the
+    ///   connection goes on. If fragments of the message were sent already, the connection is
+    ///   closed with 1011 instead, and the error is [`Error::Closed`].
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         let message = message.as_message();
         let _log = self.wire.logs_sent();
@@ -67,16 +84,18 @@ impl Sender {
     }
 
     /// Sends many messages with one system call, or a few TLS records, for each 64 KiB of them. No
-    /// other message comes between them; pongs may.
+    /// other message goes between them; pongs may. `write_timeout` holds for all of them together.
     ///
+    /// # Examples
     /// ```no_run
-    /// # let ws = landline::connect("ws://localhost")?;
+    /// let ws = landline::connect("wss://example.com/log")?;
     /// ws.send_all(["one", "two", "three"])?;
     /// # Ok::<(), landline::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`send`](Self::send); a part of the messages may have been sent then.
+    /// The same as [`send`](Self::send). The first messages may have been sent, also when the
+    /// connection goes on.
     pub fn send_all<M: AsMessage>(
         &self,
         messages: impl IntoIterator<Item = M>,
@@ -89,37 +108,51 @@ impl Sender {
         outgoing::batch(&self.wire, &messages)
     }
 
-    /// Begins a message that is written in fragments. Other messages wait until it is finished, also
-    /// those of the same thread; pings, pongs and Close go between its fragments. If compression was
-    /// agreed on, it is compressed.
+    /// Begins a message that is written bit by bit, and sent in fragments (RFC 6455 section 5.4).
+    /// If compression was agreed on, the message is compressed.
     ///
+    /// Other messages wait until this one is finished. So do not send another message from the same
+    /// thread before that: the call would wait for `write_timeout`, and then fail. Pings, pongs and
+    /// a Close go between the fragments.
+    ///
+    /// # Examples
     /// ```no_run
-    /// # use std::io::Write as _;
-    /// # let ws = landline::connect("ws://localhost")?;
+    /// use std::io::Write as _;
+    ///
+    /// let ws = landline::connect("wss://example.com/log")?;
     /// let mut writer = ws.writer(landline::MessageKind::Text)?;
-    /// write!(writer, "as much as {}", "you like").unwrap();
+    /// for number in 0..1_000_000 {
+    ///     writeln!(writer, "line {number}")?;
+    /// }
     /// writer.finish()?;
-    /// # Ok::<(), landline::Error>(())
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// While another message is being sent: [`Timeout::Busy`](crate::Timeout::Busy) when that takes
+    /// longer than `write_timeout`, and [`Error::Closed`] when the connection ends meanwhile.
+    /// Otherwise a connection that is over shows in the first write.
     pub fn writer(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
         MessageWriter::new(&self.wire, kind)
     }
 
-    /// Sends a Ping. The Pong comes as an [`Event`](crate::Event).
+    /// Sends a Ping with a payload of at most 125 bytes (RFC 6455 section 5.5.2). The peer's Pong
+    /// is an [`Event::Pong`](crate::Event::Pong). Keepalive pings are sent without this method.
     ///
     /// # Errors
-    /// [`InvalidInput::ControlTooLong`] over 125 bytes; else as [`send`](Self::send).
+    /// [`InvalidInput::ControlTooLong`] if the payload is longer; otherwise the same as
+    /// [`send`](Self::send).
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.control(Opcode::Ping, payload)
     }
 
-    /// Sends a Pong that answers no Ping (RFC 6455 section 5.5.3). Pings are answered without it.
+    /// Sends a Pong with a payload of at most 125 bytes, which need not answer a Ping (RFC 6455
+    /// section 5.5.3). Pings are answered without this method, unless
+    /// [`auto_pong`](crate::Builder::auto_pong) is off.
     ///
     /// # Errors
-    /// [`InvalidInput::ControlTooLong`] over 125 bytes; else as [`send`](Self::send).
+    /// [`InvalidInput::ControlTooLong`] if the payload is longer; otherwise the same as
+    /// [`send`](Self::send).
     pub fn pong(&self, payload: &[u8]) -> Result<(), Error> {
         self.control(Opcode::Pong, payload)
     }
@@ -132,43 +165,53 @@ impl Sender {
         self.wire.write_control(opcode, payload)
     }
 
-    /// Begins the closing handshake: sends Close, after the frame that is being written if there
-    /// is one. The thread in `recv` completes it, returns how the connection ended, and cuts the
-    /// connection after `close_timeout`. If the receiver is gone, the connection ends when the last
-    /// sender is dropped. To do both here, use
-    /// [`WebSocket::close`](crate::WebSocket::close) or [`Receiver::close`](crate::Receiver::close).
+    /// Begins the closing handshake (RFC 6455 section 7.1.2): sends a Close, after the frame that
+    /// is being written if there is one.
     ///
-    /// While no thread is in `recv` this does not wait for the peer, because the caller may be the
-    /// one that receives: if the peer does not take the Close at once, the next `recv` sends it.
+    /// The thread in `recv` completes the handshake and returns how the connection ended. It cuts
+    /// the connection after [`close_timeout`](crate::Builder::close_timeout) (5 s by default). If
+    /// the receiver is gone, the connection ends when the last sender is dropped. To begin and
+    /// complete the handshake in one call, use [`WebSocket::close`](crate::WebSocket::close) or
+    /// [`Receiver::close`](crate::Receiver::close).
     ///
-    /// Nothing can be sent after it. What the peer sends until its own Close is still received, by
-    /// [`recv`](crate::Receiver::recv) and the other methods that receive; the
-    /// [`Handler`](crate::Handler) of an [`App`](crate::App) is told the end only.
+    /// While no thread is in `recv`, this call does not wait for the peer, because the caller may
+    /// be the thread that receives. If the peer does not take the Close at once, the next `recv`
+    /// sends it.
+    ///
+    /// Nothing can be sent after the Close. The messages that the peer sends before its own Close
+    /// are still received, by [`recv`](crate::Receiver::recv) and the other methods that receive.
+    /// The [`Handler`](crate::Handler) of an [`App`](crate::App) gets only the end.
     ///
     /// # Errors
-    /// [`InvalidInput::Close`] for a code or reason that must not be sent: nothing happens then.
-    /// [`Error::Closed`] when the connection is over, or is being closed already.
+    /// * [`InvalidInput::Close`]: the code or the reason must not be sent. Nothing happens.
+    /// * [`Error::Closed`]: the connection is over, or is being closed already.
+    ///
+    /// A Close that cannot be written is no error here: `recv` returns why.
     pub fn close(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
         let _log = self.wire.logs_sent();
         self.wire.close(close.into())
     }
 
-    /// Ends the connection at once, without a closing handshake, and wakes all threads that
-    /// block in it.
+    /// Ends the connection at once, without a closing handshake, and wakes all threads that block
+    /// in it. Unless the connection was over before, its [`cause`](crate::Closed::cause) of the end
+    /// is [`Aborted`](crate::error::Cause::Aborted).
     pub fn abort(&self) {
         self.wire.abort();
     }
 
-    /// Ends the connection as if this were the last sender, and it were dropped.
+    /// Ends the connection as dropping its last half does.
     pub(crate) fn leave(&self) {
         self.wire.leave();
     }
 
+    /// Closes the connection with 1011 and this reason.
     pub(crate) fn give_up(&self, why: &str) {
         self.wire.give_up(why);
     }
 
-    /// Returns whether messages can still be sent, as far as is known here.
+    /// Returns whether messages can still be sent, as far as is known here: neither side has closed
+    /// or aborted the connection, and no write has failed. A lost peer is noticed only while a
+    /// thread receives or sends.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.wire.close_state.is_open()
@@ -185,7 +228,7 @@ impl Sender {
         &self.wire.response
     }
 
-    /// Returns the subprotocol that the server chose, if any.
+    /// Returns the subprotocol that the server chose; `None` if it chose none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.wire.subprotocol.as_deref()

@@ -1,36 +1,36 @@
-//! What the receiver and the senders share, and how frames are written.
+//! [`Wire`]: all that the receiver and the senders share, and how a connection is closed.
 //!
 //! # Locks, in the order in which they are taken
 //!
 //! ```text
 //!   senders                                      receiver
 //!      |                                            |
-//!   message lock   one message, whole               |   never waits for
+//!   message lock   for one whole message            |   never waits for
 //!      |                                            |   these two
-//!   write lock     its queue in front of `out`      |
+//!   write lock     a queue in front of `out`        |
 //!      |                                            |
-//!      +---- lock() ------> out <---- try_lock() ---+   the frames staged, the encoder
+//!      +---- lock() ------> out <---- try_lock() ---+   the encoder, the staged bytes
 //!                            |                      |
 //!                           TLS  <------------------+   for computing only, never
 //!                                                       across a system call
 //!
-//!   leaves, held for a few instructions, at any time: close state, pending, ping,
-//!   peer_read, receiver, latency, sent_log
+//!   the last locks, each held for a few instructions, at any time: close state,
+//!   pending, ping, peer_read, receiver, latency, sent_log
 //! ```
 //!
 //! * A control frame takes the write lock without the message lock, so it may go between the frames
 //!   of a message.
 //! * The receiver holds none of these while it waits in a read. It never waits for the message lock
-//!   or the write lock: two peers that flood each other would deadlock. It notes what must be sent
-//!   (`pending.rs`) and flushes it if `try_lock` gets `out`. A thread that releases `out` looks
-//!   again at what is pending.
+//!   or the write lock, because two peers that flood each other would deadlock. The receiver notes
+//!   what must be sent (`pending.rs`), and flushes it if `try_lock` gets `out`. A thread that
+//!   releases `out` looks again at what is pending.
 //! * The compressor's lock is taken between the message lock and the write lock. The receiver only
 //!   tries it, when the connection is idle.
 //! * `pending` is taken inside the close state, so that a Close is pending before any other thread
 //!   learns that the connection closes. A thread that waits for one of the first two locks checks
 //!   the close state inside the lock's own queue.
 //!
-//! `model/` runs all of it in every order of its threads.
+//! `model/` runs all of this in every order of the threads.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -52,25 +52,26 @@ use crate::proto::http::Response;
 use crate::proto::send::{MaskKeys, Refused};
 use crate::sync::{Mutex, MutexGuard, panicking};
 
-/// The number of bytes that are encoded, and handed to the system, at a time: small enough for the
+/// The number of bytes that are encoded and written at a time. A chunk is small enough for the
 /// cache.
 pub(crate) const CHUNK: usize = 64 * 1024;
-/// The same for a message of at least this size, without TLS. Each chunk wakes a waiting peer, so
-/// fewer and bigger chunks are faster.
+/// The same for a message of at least this number of bytes, without TLS. Each chunk wakes a waiting
+/// peer, so fewer and bigger chunks are faster.
 pub(super) const BIG_CHUNK: usize = 256 * 1024;
-/// Lower bound on how often a blocked call wakes up to check for a `close` from another thread,
-/// even if `close_timeout` is shorter.
+/// The shortest interval at which a blocked call wakes up to check for a `close` from another
+/// thread, even if `close_timeout` is shorter.
 const MIN_POLL: Duration = Duration::from_millis(20);
-/// How often a blocked call wakes up without a `close_timeout`.
+/// The interval at which a blocked call wakes up if there is no `close_timeout`.
 const IDLE_POLL: Duration = Duration::from_secs(5);
 
-/// The timeouts of an open connection; `None` is never.
+/// Holds the timeouts of an open connection. `None` is no limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
     pub(crate) write: Option<Duration>,
     pub(crate) close: Option<Duration>,
 }
 
+/// Holds all that the two halves of a connection share.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) duplex: Duplex,
@@ -87,13 +88,14 @@ pub(crate) struct Wire {
     /// The last round-trip time. Not an atomic: many 32-bit targets have none of 64 bits.
     pub(super) latency: Mutex<Option<Duration>>,
     pub(super) ping: Mutex<LastPing>,
-    /// When the peer last read something of ours: the stream had room again. The receiver takes it.
+    /// The time when the peer last read something of ours, so that the stream had room again. The
+    /// receiver takes it.
     pub(super) peer_read: Mutex<Option<Instant>>,
     pub(super) receiver: Mutex<ReceiverIs>,
     pub(super) sent_log: SentLog,
 }
 
-/// Where the receiver is.
+/// Says where the receiver is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ReceiverIs {
     /// Not in a read.
@@ -105,15 +107,15 @@ pub(crate) enum ReceiverIs {
     Gone,
 }
 
-/// Where the last keepalive ping is.
+/// Says where the last keepalive ping is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum LastPing {
-    /// There is none that the receiver must know of.
+    /// There is no ping that the receiver must be told of.
     #[default]
     None,
     /// Noted or staged, and not written yet.
     Queued,
-    /// Written at this time, after this number of bytes. The receiver does not know it yet.
+    /// Written at this time, after this number of bytes. The receiver was not told yet.
     Written(Instant, u64),
 }
 
@@ -192,7 +194,8 @@ impl Wire {
             // A failure shows in `recv`, and in the next call.
             let _ = out.flush(self.write_deadline());
         }
-        self.flush_pending_until(Deadline::NEVER); // What was noted meanwhile.
+        // Other threads may have noted something meanwhile.
+        self.flush_pending_until(Deadline::NEVER);
         Ok(())
     }
 
@@ -200,8 +203,8 @@ impl Wire {
         *self.lock_receiver() = receiver;
     }
 
-    /// Returns whether the receiver has still to look for a Close that another thread noted: it
-    /// does so before it waits for the peer.
+    /// Returns whether the receiver will still look for a Close that another thread noted. It looks
+    /// before each wait for the peer.
     fn receiver_will_look(&self) -> bool {
         *self.lock_receiver() == ReceiverIs::Away
     }
@@ -224,7 +227,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads what has arrived. A stream of the caller's may panic, and what it took is lost then.
+    /// Reads from the stream. A panic of a stream that the user brought ends the connection,
+    /// because the bytes that the stream had taken are lost.
     pub(crate) fn read(
         &self,
         half: &mut ReadHalf,
@@ -242,10 +246,10 @@ impl Wire {
 
 /// Closing.
 impl Wire {
-    /// Answers the peer's Close frame, and ends the connection. The peer sends nothing more, so
-    /// waiting until it takes the answer cannot deadlock.
+    /// Answers the peer's Close frame, and ends the connection. Waiting until the peer takes the
+    /// answer cannot deadlock, because the peer sends nothing more.
     pub(crate) fn peer_closed(&self, close: CloseFrame, deadline: Deadline) -> Error {
-        // Section 5.5.1: the answer has the code that was received.
+        // RFC 6455 section 5.5.1: the answer has the code that was received.
         let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
         self.request_close(reply, CloseReason::Reply);
         self.close_state.peer_closed(close);
@@ -256,14 +260,16 @@ impl Wire {
         self.end(Cause::Handshake)
     }
 
-    /// Fails the connection (section 7.1.7): sends the code of the violation; nothing more is read.
+    /// Fails the connection (RFC 6455 section 7.1.7): sends a Close with the code of the violation.
+    /// Nothing more is read.
     pub(crate) fn violated(&self, violation: Violation) -> Error {
         self.request_close(violation.close_code().into(), CloseReason::Failure);
         self.end(Cause::Protocol(violation))
     }
 
-    /// Closes the connection because of a failure on this side. Waits until the peer takes the
-    /// Close, unless the receiver will send it: it may be that no other thread does so later.
+    /// Closes the connection with 1011 because of a failure on this side. Waits until the peer
+    /// takes the Close, unless the receiver will look for it: no other thread may come to send it
+    /// later.
     pub(crate) fn give_up(&self, why: &str) {
         if self.close_state.outcome().is_none() {
             self.request_close((CloseCode::INTERNAL_ERROR, why).into(), CloseReason::Failure);
@@ -284,12 +290,12 @@ impl Wire {
     }
 
     /// Returns whether our Close, if there is one, was certainly not written. The receiver does not
-    /// wait for a thread that may be writing it just now.
+    /// wait for a thread that may be writing the Close at this moment.
     fn close_is_unsent(&self) -> bool {
         self.pending.has_close() || self.try_lock_out().is_some_and(|out| !out.out.close_sent)
     }
 
-    /// Sends a Close as far as that takes no waiting, and ends the connection.
+    /// Sends a Close with 1001 if that takes no waiting, and ends the connection.
     pub(crate) fn leave(&self) {
         if self.close_state.outcome().is_none() {
             self.request_close(CloseCode::GOING_AWAY.into(), CloseReason::Failure);
@@ -305,7 +311,7 @@ impl Wire {
         self.duplex.shutdown();
     }
 
-    /// Notes a Close to send, unless there is one already.
+    /// Notes a Close to send, unless there is one already. Returns whether this is the first.
     fn request_close(&self, close: CloseFrame, reason: CloseReason) -> bool {
         let note = || self.pending.note_close(close.clone());
         let first = self.close_state.close(&close, reason, self.timeouts.close, note);
@@ -321,6 +327,7 @@ impl Wire {
         self.write_lock.wake_all();
     }
 
+    /// Sets the outcome, and ends the stream: after our Close if one is to be sent, else at once.
     fn end(&self, cause: Cause) -> Error {
         let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
         let closed = self.close_state.finish(cause).clone();

@@ -1,4 +1,4 @@
-//! The write lock: the thread that holds it encodes frames and writes them.
+//! The write lock. The thread that holds it encodes frames and writes them.
 //!
 //! ```text
 //! let mut out = wire.begin(deadline)?;    waits for the lock, and encodes what is pending
@@ -20,11 +20,10 @@ use crate::proto::message::MessageRef;
 use crate::proto::send::{MaskKeys, Refused};
 use crate::sync::{PoisonMutex, panicking};
 
-/// The lock, and what it guards: the writer's state.
+/// Guards the writer's state: a queue in front of a mutex.
 #[derive(Debug)]
 pub(super) struct WriteLock {
-    /// Queue in front of `out`. Senders wait here; the receiver uses `try_lock` on `out` and never
-    /// waits.
+    /// Senders wait here in turn. The receiver never waits: it uses `try_lock` on `out`.
     queue: FairLock,
     pub(super) out: PoisonMutex<Out>,
 }
@@ -41,7 +40,7 @@ impl WriteLock {
 }
 
 impl Wire {
-    /// Waits for the message lock.
+    /// Waits for the message lock, for at most `write_timeout`.
     pub(super) fn lock_message(&self) -> Result<FairGuard<'_>, Error> {
         self.lock(&self.message_lock, || self.write_deadline())
     }
@@ -50,13 +49,15 @@ impl Wire {
     /// holds the message lock. Waiting for the lock and writing must be over by `deadline`.
     pub(super) fn begin(&self, deadline: Deadline) -> Result<WriteGuard<'_>, Error> {
         if let Some(closed) = self.close_state.outcome() {
-            return Err(Error::Closed(closed.clone())); // The receiver may hold `out` for a while.
+            // Not later: the receiver may hold `out` for a while after the end.
+            return Err(Error::Closed(closed.clone()));
         }
         let queue = self.lock(&self.write_lock.queue, || deadline)?;
         self.begin_locked(queue, deadline)
     }
 
-    /// Writes one frame of a message: as [`begin`](Self::begin), put and finish.
+    /// Writes one frame of a message: [`begin`](Self::begin), [`put`](WriteGuard::put) and
+    /// [`finish`](WriteGuard::finish) in one call.
     pub(super) fn write_frame(&self, frame: Frame<'_>, deadline: Deadline) -> Result<(), Error> {
         let mut out = self.begin(deadline)?;
         out.put(frame)?;
@@ -64,7 +65,7 @@ impl Wire {
     }
 
     /// Writes a control frame, which does not need the message lock. Waiting for the write lock may
-    /// take `write_timeout`, and writing as long again.
+    /// take `write_timeout`, and then writing may take the same time again.
     pub(super) fn write_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
         if let Some(closed) = self.close_state.outcome() {
             return Err(Error::Closed(closed.clone()));
@@ -116,10 +117,10 @@ impl Wire {
     }
 }
 
-/// The write lock, held to send frames.
+/// Holds the write lock, to send frames.
 #[derive(Debug)]
 pub(super) struct WriteGuard<'a> {
-    // Dropped in this order: `out` is free when `after` looks for what is pending.
+    // Fields are dropped in this order: `out` is free when `after` looks for what is pending.
     out: OutGuard<'a>,
     after: FlushAfter<'a>,
     _queue: FairGuard<'a>,
@@ -140,8 +141,8 @@ impl WriteGuard<'_> {
         let mut rest = payload;
         loop {
             let stage = wire.duplex.stage(&mut out.out.half);
-            // The last bytes may exceed the chunk by a header's length: they shall not need a system
-            // call of their own.
+            // The last bytes may exceed the chunk by the length of a header, so that they need no
+            // system call of their own.
             let fits = stage.len() + rest.len() <= chunk + MAX_HEADER;
             let room = if fits { rest.len() } else { chunk.saturating_sub(stage.len()) };
             let (now, later) = rest.split_at(room);
@@ -182,9 +183,9 @@ impl Drop for WriteGuard<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'a> {
     pub(super) opcode: Opcode,
-    /// The last frame of its message.
+    /// This is the last frame of its message.
     pub(super) fin: bool,
-    /// A frame of a compressed message.
+    /// The message is compressed.
     pub(super) compressed: bool,
     pub(super) payload: &'a [u8],
 }
@@ -202,23 +203,24 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Flushes, when it is dropped, what another thread noted and could not flush, because `out` was
-/// not free. What the peer does not take in time, the receiver tries again.
+/// Flushes, when it is dropped, what other threads noted and could not flush because `out` was not
+/// free. If the peer does not take all of it in time, the receiver tries again.
 #[derive(Debug)]
 struct FlushAfter<'a> {
     wire: &'a Wire,
     deadline: Deadline,
-    /// The thread was unwinding when it took the lock, so that the stream is not to blame.
+    /// The thread was unwinding when it took the lock, so the stream did not cause the panic.
     was_panicking: bool,
 }
 
 impl FlushAfter<'_> {
-    /// Returns whether a stream of the caller's panicked while the lock was held. It must not be
-    /// called again while the thread unwinds: another panic would end the process.
+    /// Returns whether a stream that the user brought panicked while the lock was held. Then do not
+    /// call the stream again while the thread unwinds: a second panic would end the process.
     fn stream_panicked(&self) -> bool {
         panicking() && !self.was_panicking
     }
 
+    /// Returns how long flushing may wait for the peer.
     fn wait(&self) -> Wait {
         Wait::Until(self.deadline.min(self.wire.close_state.close_at()))
     }

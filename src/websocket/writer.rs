@@ -10,24 +10,35 @@ use crate::error::{Error, InvalidInput};
 use crate::proto::message::MessageKind;
 use crate::proto::utf8::Utf8;
 
-/// Writes one message in fragments: [`Sender::writer`](crate::Sender::writer). `flush` ends a fragment;
+/// Writes one message in fragments (RFC 6455 section 5.4).
+/// [`Sender::writer`](crate::Sender::writer) makes it. `flush` ends a fragment;
 /// [`finish`](Self::finish) ends the message.
 ///
-/// Without a `flush`, a fragment is sent for each 64 KiB. Such a fragment of text ends between two
-/// characters: RFC 6455 section 5.6 allows others, but some peers refuse them. `flush` ends a
-/// fragment where it is called.
+/// A fragment is sent for each 64 KiB, and for each `flush`. A fragment of text that was not
+/// flushed ends between two characters: RFC 6455 section 5.6 allows others, but some peers refuse
+/// them. `flush` ends a fragment where it is called.
 ///
-/// A failed write returns the [`Error`] within an `io::Error`: `get_ref` and `downcast` give it.
-/// Only for text that is not UTF-8 there is none; the kind is `InvalidData` then.
+/// # Dropping it without `finish`
 ///
-/// If it is dropped without `finish` after a part was sent, the connection is closed with 1011, so
-/// that the peer does not take the part for the whole. While another thread is receiving, or after
-/// the receiver is dropped, dropping the writer waits until the peer takes that Close, at most for
-/// `close_timeout`. Otherwise it does not wait, and the next call that receives sends what the peer
-/// did not take at once. An [`App`](crate::App) connects again after that.
+/// If no fragment was sent, the message is forgotten, and the connection goes on. If a fragment was
+/// sent, the connection is closed with 1011, so that the peer does not take the part for the whole
+/// message. An [`App`](crate::App) connects again after that.
+///
+/// While another thread is receiving, or after the receiver is dropped, dropping the writer waits
+/// until the peer takes that Close, for at most `close_timeout`. Otherwise it does not wait, and
+/// the next call that receives sends what the peer did not take at once.
+///
+/// # Errors
+/// A write or a `flush` fails with the same [`Error`]s as [`Sender::send`](crate::Sender::send),
+/// within an `io::Error`: `get_ref` and `downcast` give it. There are two more:
+///
+/// * Text that is not UTF-8 has no [`Error`] within; its kind is `InvalidData`. The bytes of that
+///   call are not part of the message, which may go on.
+/// * [`InvalidInput::GivenUp`]: an earlier fragment was not sent, so the message was given up.
 #[must_use]
 pub struct MessageWriter<'a> {
-    // Dropped in this order: an abandoned message is dealt with before the next one can begin.
+    // Fields are dropped in this order: an abandoned message is dealt with before the next message
+    // can begin.
     pub(super) outgoing: Outgoing<'a>,
     _lock: FairGuard<'a>,
     kind: MessageKind,
@@ -45,14 +56,17 @@ impl<'a> MessageWriter<'a> {
         Ok(Self { outgoing, _lock: lock, kind, utf8, buffer, _log: log })
     }
 
-    /// Ends the message.
+    /// Ends the message. Returns when the system has taken all of it.
     ///
     /// # Errors
-    /// As [`Sender::send`](crate::Sender::send); [`InvalidInput::Text`] when a text message ends within a character, and
-    /// nothing of it was sent. The connection stays usable then.
+    /// The same as [`Sender::send`](crate::Sender::send), and two more. The connection goes on
+    /// after these two:
     ///
-    /// When a part of it was sent already, a message that cannot be ended leaves nothing but to
-    /// close the connection, with 1011: that is [`Error::Closed`], whose
+    /// * [`InvalidInput::Text`]: the text ends within a character.
+    /// * [`InvalidInput::GivenUp`]: an earlier fragment was not sent.
+    ///
+    /// If a part of the message was sent before, a message that cannot be ended closes the
+    /// connection with 1011. The error is [`Error::Closed`] then, and its
     /// [`local`](crate::Closed::local) Close says why.
     pub fn finish(mut self) -> Result<(), Error> {
         if self.utf8.finish().is_err() {
@@ -63,8 +77,8 @@ impl<'a> MessageWriter<'a> {
     }
 
     fn pass_on(&mut self, flush: Flush) -> io::Result<()> {
-        // Some peers take no fragment that ends within a character (Qt 6.4 closes with 1007). Where
-        // the caller flushes is the caller's choice.
+        // Some peers refuse a fragment that ends within a character (Qt 6.4 closes with 1007). A
+        // `flush` of the caller ends the fragment there all the same.
         let held = if flush == Flush::None { self.utf8.incomplete() } else { 0 };
         let len = self.buffer.len() - held;
         let done = self.outgoing.write(&self.buffer[..len], flush);
@@ -78,7 +92,7 @@ impl io::Write for MessageWriter<'_> {
         let room = CHUNK - self.buffer.len();
         let bytes = &bytes[..bytes.len().min(room)];
         if self.kind == MessageKind::Text {
-            // Bytes that are refused are as if they had not been written.
+            // Bytes that are refused do not become part of the message.
             let mut utf8 = self.utf8.clone();
             utf8.check(bytes).map_err(|_| not_utf8())?;
             self.utf8 = utf8;

@@ -1,4 +1,4 @@
-//! What stands for compression without the feature `deflate`: none is ever agreed on.
+//! Stands for compression without the feature `deflate`. No connection ever has a [`Deflation`].
 
 use super::wire::Wire;
 use crate::error::Error;

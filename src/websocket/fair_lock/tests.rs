@@ -1,4 +1,4 @@
-//! Which thread gets the lock.
+//! Tests which thread gets the lock.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -13,7 +13,7 @@ fn waiter(lock: &Arc<FairLock>) -> (thread::JoinHandle<()>, std::sync::mpsc::Sen
     let waits = lock.clone();
     let thread = thread::spawn(move || {
         let _guard = waits.lock(|| Deadline::NEVER, || true).expect("the lock");
-        is_done.recv().expect("the word to release it");
+        is_done.recv().expect("the test says when to release the lock");
     });
     while lock.queue.lock().waiting == others {
         thread::yield_now();

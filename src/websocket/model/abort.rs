@@ -1,4 +1,4 @@
-//! An abort wakes all threads that block, wherever they do.
+//! An abort wakes all threads that block, whatever they wait for.
 
 use super::{PLENTY, connection, explore, spawn};
 use crate::error::{Cause, Error};
@@ -13,7 +13,7 @@ fn is_aborted(error: &Error) {
 #[test]
 fn an_abort_wakes_threads_that_receive_send_or_wait_for_a_lock() {
     explore(2, || {
-        // The peer does not read, nor say anything.
+        // The peer neither reads nor sends.
         let (mut receiver, sender, peer) = connection(7, PLENTY);
         let (first, second) = (sender.clone(), sender.clone());
         let receiving = spawn(move || is_aborted(&receiver.recv().unwrap_err()));

@@ -1,4 +1,4 @@
-//! The connection ends once, for all.
+//! A connection ends once, and all threads see the same end.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::proto::close::CloseCode;
 use crate::proto::frame::Opcode;
 use crate::proto::message::MessageKind;
 
-/// There is one Close among the frames, and it is the last.
+/// Checks that there is one Close among the frames, and that it is the last.
 fn ends_with_its_only_close(frames: &[Frame]) {
     assert_eq!(payloads(frames, Opcode::Close).len(), 1, "{frames:?}");
     assert_eq!(frames.last().unwrap().opcode, Opcode::Close, "{frames:?}");
@@ -59,7 +59,7 @@ fn the_stream_is_ended_after_both_closes_while_all_still_hold_it() {
 fn the_answer_to_a_close_is_sent_although_the_peer_reads_it_late() {
     explore(3, || {
         let (mut receiver, sender, mut peer) = connection(7, PLENTY);
-        // A message fills it.
+        // This message fills the stream.
         sender.send("a").unwrap();
         peer.close(1000);
         let receiving = spawn(move || {
@@ -115,7 +115,7 @@ fn each_thread_that_waits_gets_the_lock() {
     });
 }
 
-/// After a write that fails so, nobody can send, and nobody waits.
+/// Checks that after a write that fails with `kind` no thread can send, and none waits.
 fn poisons(kind: io::ErrorKind) {
     explore(2, move || {
         let (mut receiver, sender, peer) = connection(7, PLENTY);
@@ -134,7 +134,7 @@ fn poisons(kind: io::ErrorKind) {
         first.join().unwrap();
         second.join().unwrap();
         if kind == io::ErrorKind::BrokenPipe {
-            drop(peer); // So that is why.
+            drop(peer); // The peer is gone, so the write failed.
         }
         assert!(!receiving.join().unwrap().closed().unwrap().is_clean());
     });
@@ -169,7 +169,7 @@ fn two_senders_a_receiver_and_one_who_closes_come_to_an_end() {
         let sent = [first.join().unwrap(), second.join().unwrap()];
         let sent = sent.iter().filter(|sent| sent.is_ok()).count();
         assert_eq!(payloads(&frames, Opcode::Text).len(), sent);
-        drop(peer); // It is waited for.
+        drop(peer); // `close` waits for the end of the stream.
         assert!(receiving.join().unwrap().is_clean());
     });
 }

@@ -1,4 +1,4 @@
-//! Messages go out whole, one after the other.
+//! Messages are sent whole, one after the other.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use crate::proto::message::MessageKind;
 #[test]
 fn a_message_is_not_written_into_another_one() {
     explore(2, || {
-        // Each needs several writes.
+        // Each message needs several writes.
         let (receiver, sender, mut peer) = connection(5, PLENTY);
         let other = sender.clone();
         let first = spawn(move || {
@@ -74,7 +74,7 @@ fn a_pong_goes_out_while_a_message_in_fragments_waits_for_its_rest() {
         let mut writer = sender.writer(MessageKind::Binary).unwrap();
         writer.write_all(b"a").unwrap();
         writer.flush().unwrap();
-        // The rest is not written before the pong is there.
+        // The rest is not written before the Pong has arrived.
         while peer.frame().unwrap().opcode != Opcode::Pong {}
         writer.finish().unwrap();
         peer.close(1000);

@@ -1,19 +1,18 @@
-//! The halves of a connection under model checkers, which run their threads in every order:
+//! Runs the halves of a connection under model checkers, which run the threads in every order:
 //!
 //! ```text
 //! RUSTFLAGS='--cfg loom' cargo test --release --lib --target-dir target/loom model
 //! RUSTFLAGS='--cfg shuttle' cargo test --release --lib --target-dir target/shuttle model
 //! ```
 //!
-//! What runs is the crate itself: `Sender`, `Receiver`, and all below them down to a stream in
-//! memory (`pipe.rs`). Loom tries every order with at most one to three preemptions;
-//! `LOOM_MAX_PREEMPTIONS` sets another number. Shuttle tries 10,000 orders at random, or as many
-//! as `MODEL_ORDERS` says. Both fail when a thread waits for ever. `--nocapture` shows how many
-//! orders there were.
+//! The real `Sender` and `Receiver` run, with all that they use, over a stream in memory
+//! (`pipe.rs`). Loom tries every order with at most one, two or three preemptions;
+//! `LOOM_MAX_PREEMPTIONS` sets another number. Shuttle tries 10,000 orders at random;
+//! `MODEL_ORDERS` sets another number. Both fail when a thread waits for ever. `--nocapture` shows
+//! the number of orders.
 //!
-//! The clock stands still, so whatever is pending must be flushed without the help of a deadline.
-//! Only one wait ends by itself: a receiver that could not flush tries again as soon as there is
-//! room.
+//! The clock stands still, so pending frames must be flushed without the help of a deadline. Only
+//! one wait ends by itself: a receiver that could not flush tries again as soon as there is room.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
@@ -48,7 +47,7 @@ use loom::thread::spawn;
 #[cfg(all(shuttle, not(loom)))]
 use shuttle::thread::spawn;
 
-/// Runs the model in every order; loom: with at most this number of preemptions.
+/// Runs the model in every order that has at most this number of preemptions.
 #[cfg(loom)]
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -59,7 +58,7 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     println!("{} orders", count.load(Ordering::Relaxed));
 }
 
-/// Runs the model in orders by chance: half of them with any number of preemptions, half with few.
+/// Runs the model in random orders: half of them with any number of preemptions, half with few.
 #[cfg(all(shuttle, not(loom)))]
 fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
     use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -71,7 +70,7 @@ fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
         let mut config = shuttle::Config::new();
         config.stack_size = 512 * 1024;
         let model = model.clone();
-        // Seeded: a failure comes again.
+        // The seed is always the same, so that a failure can be repeated.
         match depth {
             None => {
                 let scheduler = RandomScheduler::new_from_seed(1, half);
@@ -86,6 +85,7 @@ fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
     println!("{} orders", count.load(Ordering::Relaxed));
 }
 
+/// Returns the model, and the number of times that it ran.
 fn counted(model: impl Fn()) -> (Arc<AtomicUsize>, impl Fn()) {
     let count = Arc::new(AtomicUsize::new(0));
     (count.clone(), move || {
@@ -94,10 +94,10 @@ fn counted(model: impl Fn()) -> (Arc<AtomicUsize>, impl Fn()) {
     })
 }
 
-/// More than any model sends.
+/// Is more than any model sends.
 const PLENTY: usize = usize::MAX;
 
-/// An open connection, and the peer; each can send this number of bytes before the
+/// Returns an open connection and the peer. Each side can send this number of bytes before the
 /// other one reads.
 fn connection(ours: usize, peers: usize) -> (Receiver, Sender, Peer) {
     let (end, peer) = pair([ours, peers]);
@@ -109,7 +109,7 @@ fn connection(ours: usize, peers: usize) -> (Receiver, Sender, Peer) {
     (receiver, Sender::new(wire), Peer::new(peer))
 }
 
-/// No deadlines.
+/// Returns the wire of a connection without deadlines.
 fn wire(duplex: Duplex) -> Arc<Wire> {
     let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
     let (response, _) = HeadReader::default().advance(head).unwrap().unwrap();
@@ -117,13 +117,13 @@ fn wire(duplex: Duplex) -> Arc<Wire> {
     Arc::new(Wire::new(duplex, response, None, timeouts))
 }
 
-/// The server's side.
+/// Plays the server.
 struct Peer {
     end: End,
     bytes: Vec<u8>,
 }
 
-/// A frame that the peer got, unmasked.
+/// Holds a frame that the peer got, unmasked.
 #[derive(Debug, PartialEq, Eq)]
 struct Frame {
     opcode: Opcode,
@@ -144,7 +144,7 @@ impl Peer {
         frame.extend_from_slice(payload);
         let mut rest = &frame[..];
         while !rest.is_empty() {
-            // The client may have gone.
+            // The client may be gone.
             let Ok(len) = self.end.write(rest) else { return };
             rest = &rest[len..];
         }
@@ -177,7 +177,7 @@ impl Peer {
         }
     }
 
-    /// All frames up to the end.
+    /// Reads all frames up to the end of the stream.
     fn frames(&mut self) -> Vec<Frame> {
         std::iter::from_fn(|| self.frame()).collect()
     }
@@ -189,7 +189,7 @@ impl Drop for Peer {
     }
 }
 
-/// The payloads of the frames with this opcode.
+/// Returns the payloads of the frames with this opcode.
 fn payloads(frames: &[Frame], opcode: Opcode) -> Vec<&[u8]> {
     let of = |frame: &&Frame| frame.opcode == opcode;
     frames.iter().filter(of).map(|frame| &*frame.payload).collect()

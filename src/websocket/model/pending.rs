@@ -1,4 +1,4 @@
-//! What is pending is sent, whichever thread holds the write lock.
+//! Pending control frames are sent, whichever thread holds the write lock.
 
 use super::{PLENTY, connection, explore, payloads, spawn};
 use crate::proto::close::CloseCode;
@@ -14,7 +14,7 @@ fn a_pong_that_is_noted_while_a_sender_holds_the_write_lock_is_sent() {
             sender.send("a").unwrap();
             sender
         });
-        // The peer says nothing more before it has both.
+        // The peer sends nothing more before it has both frames.
         let frames = [peer.frame().unwrap(), peer.frame().unwrap()];
         assert_eq!(payloads(&frames, Opcode::Pong), [b"1"]);
         assert_eq!(payloads(&frames, Opcode::Text), [b"a"]);
@@ -55,7 +55,7 @@ fn of_pings_that_cannot_be_answered_at_once_the_latest_is_answered() {
 #[test]
 fn a_pong_that_does_not_fit_is_sent_when_the_peer_reads_on() {
     explore(2, || {
-        // A message fills it; the pong finds no room.
+        // The message fills the stream, so there is no room for the Pong.
         let (mut receiver, sender, mut peer) = connection(7, PLENTY);
         sender.send("a").unwrap();
         peer.send(Opcode::Ping, b"1");
@@ -101,7 +101,7 @@ fn a_close_that_is_asked_for_while_a_sender_holds_the_write_lock_is_sent() {
         let receiving = spawn(move || receiver.recv().unwrap_err());
         let other = sender.clone();
         let sending = spawn(move || {
-            // Before the Close or never.
+            // The message is sent before the Close or never.
             (other.send("a").is_ok(), other)
         });
         let closing = spawn(move || {

@@ -1,4 +1,4 @@
-//! A connected pair of streams in memory, each direction of which has a capacity.
+//! A connected pair of streams in memory. Each direction has a capacity.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,16 +10,16 @@ use std::time::Duration;
 use crate::net::stream::Stream;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// A timeout of this or less passes when the stream has room again, or something else happens; a
-/// longer one never does.
+/// The limit between two kinds of read timeouts. A timeout of 10 ms or less passes when the stream
+/// has room again, or anything else happens. A longer one never passes.
 const SOON: Duration = Duration::from_millis(10);
 
-/// One end of the pair.
+/// Is one end of the pair.
 #[derive(Debug)]
 pub(super) struct End {
     pair: Arc<Pair>,
     side: usize,
-    /// Of the one reader only, so nothing that the checker needs to see.
+    /// The read timeout is at most [`SOON`]. Only one thread reads, so the checker need not see it.
     is_read_short: AtomicBool,
 }
 
@@ -29,22 +29,22 @@ struct Pair {
     changed: Condvar,
 }
 
-/// What one end, the owner, writes and the other one reads.
+/// Holds the bytes that one end, the owner, writes and the other end reads.
 #[derive(Debug)]
 struct Pipe {
     bytes: VecDeque<u8>,
     capacity: usize,
-    /// Nothing more is written.
+    /// The owner writes nothing more.
     ended: bool,
-    /// Nothing more is read.
+    /// The other end reads nothing more.
     refused: bool,
-    /// What the next write fails with.
+    /// The error of the next write.
     broken: Option<io::ErrorKind>,
-    /// The owner does not block, neither when it writes this nor when it reads the other one.
+    /// The owner does not block, neither when it writes here nor when it reads the other pipe.
     nonblocking: bool,
 }
 
-/// Each end can write this number of bytes before the other one reads.
+/// Returns a pair. Each end can write this number of bytes before the other one reads.
 pub(super) fn pair(capacities: [usize; 2]) -> (End, End) {
     let pipe = |capacity| Pipe {
         bytes: VecDeque::new(),
@@ -69,7 +69,7 @@ impl End {
         self.pair.changed.wait(pipes)
     }
 
-    /// The next write of the other end fails so; all else goes on.
+    /// Makes the next write of the other end fail with `kind`. All else goes on.
     pub(super) fn fail_write(&self, kind: io::ErrorKind) {
         self.lock()[1 - self.side].broken = Some(kind);
         self.pair.changed.notify_all();
@@ -79,7 +79,7 @@ impl End {
 impl Stream for End {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut pipes = self.lock();
-        // As in a system: who blocks already goes on blocking.
+        // As in a system, a call that blocks already goes on blocking.
         let nonblocking = pipes[self.side].nonblocking;
         let mut waited = false;
         loop {
@@ -155,7 +155,7 @@ impl Stream for End {
 }
 
 impl Pipe {
-    /// Whether a write returns at once.
+    /// Returns whether a write returns at once.
     fn takes(&self) -> bool {
         let fails = self.ended || self.refused || self.broken.is_some();
         self.bytes.len() < self.capacity || fails

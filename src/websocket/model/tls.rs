@@ -1,4 +1,4 @@
-//! What TLS has to say is pending like control frames.
+//! Output of TLS is pending, as control frames are.
 
 use std::io;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn what_tls_has_to_say_while_a_sender_holds_the_write_lock_is_sent() {
         let (end, peer) = pair([PLENTY, PLENTY]);
         let name = ServerName::try_from("localhost").unwrap();
         let mut tls = ClientConnection::new(config.clone(), name).unwrap();
-        // No handshake is needed to say something.
+        // TLS has output without a handshake: an alert.
         tls.write_tls(&mut io::sink()).unwrap();
         let wire = wire(Duplex::new(Arc::new(end), Some(Session::new(tls))));
         let other = wire.clone();

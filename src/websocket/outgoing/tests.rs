@@ -1,4 +1,5 @@
-//! Messages that cannot be sent, because the system has no randomness for a masking key.
+//! Messages that cannot be sent: the system has no randomness for a masking key, or the write lock
+//! is not free in time.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
@@ -20,7 +21,7 @@ use crate::websocket::compression::Deflation;
 use crate::websocket::sender::Sender;
 use crate::websocket::wire::Timeouts;
 
-/// Keeps what is written.
+/// Is a stream that keeps what is written.
 #[derive(Debug, Default)]
 struct Recorder {
     bytes: Mutex<Vec<u8>>,
@@ -32,7 +33,7 @@ impl Stream for Recorder {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Waits for the bytes to be free.
+    /// Waits while the test holds the lock of `bytes`.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.is_writing.store(true, Ordering::SeqCst);
         self.bytes.lock().unwrap().extend_from_slice(bytes);
@@ -57,7 +58,7 @@ impl Stream for Recorder {
 }
 
 impl Recorder {
-    /// The frames that were written: FIN and opcode, and the payload.
+    /// Returns FIN, opcode and payload of each frame that was written.
     fn frames(&self) -> Vec<(bool, Opcode, Vec<u8>)> {
         let bytes = self.bytes.lock().unwrap();
         let (mut frames, mut rest) = (Vec::new(), &bytes[..]);
@@ -73,7 +74,7 @@ impl Recorder {
     }
 }
 
-/// An open connection.
+/// Returns an open connection, and the stream that keeps what it writes.
 fn connection() -> (Sender, Arc<Wire>, Arc<Recorder>) {
     connection_with(None, None)
 }
@@ -92,7 +93,7 @@ fn connection_with(
     (Sender::new(wire.clone()), wire, recorder)
 }
 
-/// From now on the system has randomness, or none.
+/// Gives the system randomness from now on, or none.
 fn has_randomness(wire: &Wire, yes: bool) {
     wire.set_mask_keys(MaskKeys::new(move |pool| {
         pool.fill(7);
@@ -107,7 +108,7 @@ fn a_message_of_which_nothing_was_sent_leaves_the_connection_usable() {
     let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"lost").unwrap();
     writer.flush().unwrap_err();
-    // What would follow is not the message that was meant.
+    // Later bytes alone would be another message.
     has_randomness(&wire, true);
     writer.write_all(b"more").unwrap();
     writer.flush().unwrap_err();
@@ -138,7 +139,7 @@ fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
     let mut writer = sender.writer(MessageKind::Text).unwrap();
     writer.write_all(b"a part").unwrap();
     writer.flush().unwrap();
-    // The frame is refused, the Close is not: a system that has its randomness back.
+    // The frame is refused and the Close is not, because the system has randomness again.
     let mut refuse = true;
     wire.set_mask_keys(MaskKeys::new(move |pool| {
         pool.fill(7);
@@ -185,7 +186,7 @@ fn a_message_whose_next_fragment_does_not_get_the_write_lock_in_time_ends_the_co
     }
     writer.write_all(b", and the rest").unwrap();
     let said = writer.flush().unwrap_err().downcast::<Error>().unwrap();
-    // Not Busy: a part of the message was sent, and the rest can never follow.
+    // This is not Busy: a part of the message was sent, and the rest can never follow.
     assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
     assert!(said.is_fatal() && !sender.is_open());
     drop(held);
@@ -203,7 +204,7 @@ mod compressed {
     use super::*;
     use crate::proto::deflate::{Deflate, NO_PARAMETERS};
 
-    /// An open connection that compresses all messages.
+    /// Returns an open connection that compresses all messages.
     fn compressed(write: Option<Duration>) -> (Sender, Arc<Wire>, Arc<Recorder>) {
         let options = Deflate { min_size: 0, ..Deflate::default() };
         connection_with(write, Some(Deflation::new(&options, NO_PARAMETERS)))
@@ -219,7 +220,7 @@ mod compressed {
         assert_eq!(recorder.frames(), [(true, Opcode::Text, b"Hello".to_vec())]);
     }
 
-    /// What the peer never got is not referred to.
+    /// Otherwise the compressor would refer to bytes that the peer never got.
     #[test]
     fn a_compressed_message_that_was_refused_is_not_in_the_window_of_the_next() {
         let (sender, wire, recorder) = compressed(None);
