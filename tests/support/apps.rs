@@ -1,5 +1,5 @@
-//! For the tests of `App`: a server of several connections, and a handler that writes down what
-//! is called.
+//! Support for the tests of `App`: a server for several connections, and a handler that records its
+//! calls.
 
 use landline::app::Open;
 use landline::error::{Cause, Side};
@@ -9,12 +9,13 @@ use super::{Peer, Server, builder, listener, spawn};
 
 pub type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// An App that pings nobody, and goes through no proxy.
+/// Returns an App without keepalive and without a proxy.
 pub fn app_at<H: Handler>(url: impl Into<String>, handler: H) -> App<H> {
     App::new(url, handler).builder(builder())
 }
 
-/// A server that deals with so many connections, one after the other; the script is told which.
+/// Starts a server that accepts `times` connections, one after the other. The script gets the
+/// number of the connection, counted from 0.
 pub fn serve_times(
     times: usize,
     mut script: impl FnMut(usize, &mut Peer) + Send + 'static,
@@ -30,7 +31,7 @@ pub fn serve_times(
     Server { addr, secure: false, script }
 }
 
-/// As [`serve_times`], with the opening handshake done.
+/// Starts a server as [`serve_times`] does. The script runs after the opening handshake.
 pub fn upgraded_times(
     times: usize,
     mut script: impl FnMut(usize, &mut Peer) + Send + 'static,
@@ -41,10 +42,10 @@ pub fn upgraded_times(
     })
 }
 
-/// What a [`Recorder`] does beside writing down.
+/// Is called by a [`Recorder`] after a certain call.
 type Reaction<'a> = Box<dyn FnMut(Option<&Sender>) -> HandlerResult + Send + 'a>;
 
-/// Writes down each call as a line, and may do something in one of them.
+/// Records each call as a line of text, and may react to some of them.
 #[derive(Default)]
 pub struct Recorder<'a> {
     pub log: Vec<String>,
@@ -52,7 +53,7 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Does something in the calls whose line begins so.
+    /// Calls `react` in the calls whose line starts with `begins`.
     pub fn when(
         mut self,
         begins: &'static str,
@@ -85,9 +86,9 @@ impl Handler for Recorder<'_> {
         self.note(line, Some(sender))
     }
 
-    fn on_fragment(&mut self, sender: &Sender, piece: Fragment<'_>) -> HandlerResult {
-        let end = if piece.last { ", the last" } else { "" };
-        self.note(format!("fragment {:?}{end}", piece.data), Some(sender))
+    fn on_fragment(&mut self, sender: &Sender, fragment: Fragment<'_>) -> HandlerResult {
+        let end = if fragment.last { ", the last" } else { "" };
+        self.note(format!("fragment {:?}{end}", fragment.data), Some(sender))
     }
 
     fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {

@@ -1,4 +1,4 @@
-//! The frames of a server and of a client, built and read without code of the crate.
+//! Builds the frames of a server and reads those of a client, without code of the crate.
 
 pub const TEXT: u8 = 1;
 pub const BINARY: u8 = 2;
@@ -6,7 +6,7 @@ pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
-/// A frame as it goes from a server to a client.
+/// Returns the bytes of a frame that a server sends.
 pub fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![u8::from(fin) << 7 | opcode];
     match payload.len() {
@@ -40,7 +40,7 @@ pub fn close(code: u16, reason: &str) -> Vec<u8> {
     frame(CLOSE, true, &[&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
-/// A frame from the client, unmasked.
+/// Holds a frame from the client, unmasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub opcode: u8,
@@ -60,7 +60,8 @@ impl Frame {
     }
 }
 
-/// Takes one client frame off the front of `bytes`, if all of it is there.
+/// Removes one client frame from the front of `bytes`, and returns it; `None` if it is not
+/// complete.
 pub fn take_frame(bytes: &mut Vec<u8>) -> Option<Frame> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     assert_eq!(first & 0x70, 0, "a client frame has reserved bits");

@@ -1,4 +1,4 @@
-//! A scripted server that does what the catalogue of hostile peers says, on a real socket.
+//! A scripted server on a real socket, which can send anything, as hostile peers do.
 //!
 //! ```ignore
 //! let server = serve(|peer| {
@@ -8,10 +8,10 @@
 //! });
 //! let mut ws = landline::connect(&server.url())?;
 //! ```
-//! It shares no code with the crate: the accept value is tungstenite's, and every client frame is
-//! read by a small decoder of its own, which insists on a mask and on the shortest length.
+//! The server shares no code with the crate. tungstenite computes the accept value, and a small
+//! decoder reads the client's frames. It insists on a mask and on the shortest length.
 
-#![allow(dead_code, unused_imports, unreachable_pub)] // Each test binary uses a part.
+#![allow(dead_code, unused_imports, unreachable_pub)] // Each test program uses a part.
 
 use std::fmt::Debug;
 
@@ -30,12 +30,12 @@ pub mod streams;
 pub mod tls;
 mod watchdog;
 
-/// A client that pings nobody, and that the environment does not lead astray.
+/// Returns a builder without keepalive, and without a proxy from the environment.
 pub fn builder() -> landline::Builder {
     landline::Builder::new().keepalive(None).proxy(None)
 }
 
-/// The error; a value is a bug.
+/// Returns the error of a result that must be one.
 pub fn error<T: Debug>(result: Result<T, landline::Error>) -> landline::Error {
     result.expect_err("an error was expected")
 }

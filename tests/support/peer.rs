@@ -1,4 +1,4 @@
-//! A server with a script for one connection, and the end of the connection that the script has.
+//! A server that runs a script for one connection, and the server's end of that connection.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,12 +10,12 @@ use super::frames::{CLOSE, Frame, take_frame};
 use super::tls;
 use super::watchdog::{Joined, spawn};
 
-/// A server for one connection, which the script deals with, the opening handshake included.
+/// Starts a server for one connection. The script does all of it, also the opening handshake.
 pub fn serve<T: Send + 'static>(script: impl FnOnce(&mut Peer) -> T + Send + 'static) -> Server<T> {
     serve_on(listener(), script)
 }
 
-/// A server that does the opening handshake, and then what the script says.
+/// Starts a server for one connection. The script runs after the opening handshake.
 pub fn upgraded<T: Send + 'static>(
     script: impl FnOnce(&mut Peer) -> T + Send + 'static,
 ) -> Server<T> {
@@ -25,6 +25,7 @@ pub fn upgraded<T: Send + 'static>(
     })
 }
 
+/// Starts a server as [`serve`] does, on this listener.
 pub fn serve_on<T: Send + 'static>(
     listener: TcpListener,
     script: impl FnOnce(&mut Peer) -> T + Send + 'static,
@@ -38,7 +39,7 @@ pub fn serve_on<T: Send + 'static>(
     Server { addr, secure: false, script }
 }
 
-/// A server with a script for one connection.
+/// Names a running server, and waits for its script.
 pub struct Server<T> {
     pub addr: SocketAddr,
     pub secure: bool,
@@ -46,7 +47,7 @@ pub struct Server<T> {
 }
 
 impl<T> Server<T> {
-    /// The URL of the server; TLS certificates are for `localhost`.
+    /// Returns the URL of the server. With TLS the host is `localhost`, as in the certificates.
     pub fn url(&self) -> String {
         match self.secure {
             true => format!("wss://localhost:{}/", self.addr.port()),
@@ -54,19 +55,19 @@ impl<T> Server<T> {
         }
     }
 
-    /// Waits for the end of the script, and gives what it gave.
+    /// Waits for the end of the script, and returns its result.
     pub fn join(self) -> T {
         self.script.join()
     }
 }
 
-/// The server's end of a connection.
+/// Is the server's end of a connection.
 pub struct Peer {
     io: Box<dyn Io>,
     received: Vec<u8>,
     /// The head of the request.
     pub request: String,
-    /// All that the client sent so far.
+    /// All frames that the client has sent so far.
     pub frames: Vec<Frame>,
 }
 
@@ -82,7 +83,7 @@ impl Peer {
         self.io.socket()
     }
 
-    /// Does something with the TLS of a TLS peer.
+    /// Calls `action` with the TLS stream of a TLS peer.
     #[cfg(feature = "tls")]
     pub fn with_tls<T>(&mut self, action: impl FnOnce(&mut tls::TlsStream) -> T) -> T {
         action(self.io.tls().expect("a TLS peer"))
@@ -96,11 +97,14 @@ impl Peer {
                 self.request = String::from_utf8(head).unwrap();
                 return &self.request;
             }
-            assert!(self.read_more().unwrap() > 0, "the client ended it within its request");
+            assert!(
+                self.read_more().unwrap() > 0,
+                "the client ended the stream within its request"
+            );
         }
     }
 
-    /// The values of a header of the request.
+    /// Returns the values of a header of the request.
     pub fn header(&self, name: &str) -> Vec<&str> {
         let lines = self.request.lines().skip(1).filter_map(|line| line.split_once(": "));
         lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
@@ -112,7 +116,7 @@ impl Peer {
         tungstenite::handshake::derive_accept_key(key[0].as_bytes())
     }
 
-    /// The answer that a good server gives, with more header lines.
+    /// Returns the answer of a good server, with more header lines.
     pub fn good_answer(&self, more: &str) -> Vec<u8> {
         let accept = self.accept_value();
         format!(
@@ -122,7 +126,7 @@ impl Peer {
         .into_bytes()
     }
 
-    /// The opening handshake.
+    /// Does the opening handshake.
     pub fn upgrade(&mut self) {
         self.read_request();
         let answer = self.good_answer("");
@@ -133,19 +137,19 @@ impl Peer {
         self.try_send(bytes).unwrap();
     }
 
-    /// For when the client may be gone.
+    /// Sends bytes to a client that may be gone.
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.io.write_all(bytes)?;
         self.io.flush()
     }
 
-    /// Sends a byte at a time, in a segment of its own; stops when the client is gone.
+    /// Sends each byte in a segment of its own, with pauses. Stops when the client is gone.
     pub fn drip(&mut self, bytes: &[u8], pause: Duration) {
         for byte in bytes {
             if self.try_send(&[*byte]).is_err() {
                 return;
             }
-            thread::sleep(pause); // What makes it drip; nothing is awaited by it.
+            thread::sleep(pause); // The pause is the behaviour under test, and waits for nothing.
         }
     }
 
@@ -156,7 +160,7 @@ impl Peer {
         Ok(len)
     }
 
-    /// The next frame of the client; `None` when it ended the connection.
+    /// Reads the next frame of the client; `None` when the client has ended the connection.
     pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = take_frame(&mut self.received) {
@@ -166,7 +170,7 @@ impl Peer {
             match self.read_more() {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    panic!("the client says nothing; so far: {:?}", self.frames)
+                    panic!("the client sends nothing; so far: {:?}", self.frames)
                 }
                 Ok(0) | Err(_) => return None,
             }
@@ -200,14 +204,14 @@ impl Peer {
         assert_eq!(self.received, [], "the client sent a part of a frame");
     }
 
-    /// Stalls: keeps the connection open until the client ends it, and gives its frames.
+    /// Keeps the connection open until the client ends it, and returns the client's frames.
     pub fn stall(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         frames.extend(std::iter::from_fn(|| self.next_frame()));
         frames
     }
 
-    /// Waits without reading anything until the test lets go of its end of the channel.
+    /// Waits, and reads nothing, until the test drops its end of the channel.
     pub fn hold_open(&self, until: &std::sync::mpsc::Receiver<()>) {
         let _ = until.recv();
     }
@@ -216,7 +220,7 @@ impl Peer {
         self.socket().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Closes with a reset. The connection is over.
+    /// Ends the connection with a reset.
     pub fn rst(&mut self) {
         struct Gone(TcpStream);
         impl Read for Gone {
@@ -239,20 +243,21 @@ impl Peer {
         }
         let socket = socket2::SockRef::from(self.socket());
         socket.set_linger(Some(Duration::ZERO)).unwrap();
-        // Some socket must stand in for the one that is closed.
+        // The field needs some socket in place of the closed one.
         let listener = listener();
         let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         self.io = Box::new(Gone(other));
     }
 
-    /// Makes the sockets take so little that whoever writes to us blocks soon.
+    /// Makes the receive buffers of the accepted sockets small, so that a client that writes blocks
+    /// soon.
     pub fn small_buffers(stream: &TcpListener) {
         let socket = socket2::SockRef::from(stream);
         socket.set_recv_buffer_size(4096).unwrap();
     }
 }
 
-/// What the peer speaks over.
+/// Carries the peer's bytes: a plain socket or TLS.
 pub trait Io: Read + Write + Send {
     fn socket(&self) -> &TcpStream;
 
@@ -272,14 +277,15 @@ pub fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-/// A listener whose connections have small receive buffers.
+/// Returns a listener whose connections have small receive buffers.
 pub fn small_listener() -> TcpListener {
     let listener = listener();
     Peer::small_buffers(&listener);
     listener
 }
 
-/// A listener whose queue is full: who connects waits for ever. Drop nothing of it.
+/// Returns a listener whose queue is full, so that a client waits for ever in `connect`. Keep both
+/// parts.
 pub fn full_backlog() -> (TcpListener, Vec<socket2::Socket>) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

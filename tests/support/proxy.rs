@@ -1,5 +1,5 @@
-//! A proxy that does its work: CONNECT, SOCKS 4, 4a and 5, over TLS too. Whatever it is asked for,
-//! it leads to the same server. It shares no code with the crate.
+//! A working proxy for CONNECT, SOCKS 4, 4a and 5, also over TLS. It always leads to the same
+//! server, whatever destination it is asked for. It shares no code with the crate.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
@@ -8,39 +8,39 @@ use std::thread;
 
 use super::listener;
 
-/// A running proxy; it goes on until the process ends.
+/// Names a running proxy, which runs until the process ends.
 pub struct Relay {
     pub addr: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// What a client asked for.
+/// Holds the request of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// `http`, `socks4` or `socks5`; 4a is 4.
+    /// `http`, `socks4` or `socks5`. SOCKS 4a is `socks4`.
     pub protocol: &'static str,
     /// Host and port.
     pub destination: String,
     pub user: Option<String>,
     pub password: Option<String>,
-    /// The header lines of CONNECT, the first line not among them.
+    /// The header lines of CONNECT, without the request line.
     pub headers: Vec<String>,
 }
 
-/// What the proxy wants.
+/// Says which clients the proxy accepts.
 #[derive(Clone, Copy, Default)]
 pub struct Rules {
-    /// This user with this password; SOCKS 4 looks at the user only.
+    /// The user and the password that the client must give. SOCKS 4 has no password.
     pub login: Option<(&'static str, &'static str)>,
 }
 
 impl Relay {
-    /// A proxy that leads to `server`.
+    /// Starts a proxy that leads to `server`.
     pub fn start(server: SocketAddr, rules: Rules) -> Self {
         Self::with(server, rules, |stream| Some(Box::new(stream)))
     }
 
-    /// As [`start`](Self::start), over TLS.
+    /// Starts a proxy as [`start`](Self::start) does, with TLS between it and the client.
     #[cfg(feature = "tls")]
     pub fn start_tls(server: SocketAddr, rules: Rules, config: rustls::ServerConfig) -> Self {
         let config = Arc::new(config);
@@ -64,7 +64,7 @@ impl Relay {
                 client.set_nodelay(true).unwrap();
                 thread::spawn(move || {
                     if let Some(client) = accept(client) {
-                        // A client that goes away in the middle is not the proxy's fault.
+                        // A client may go away at any time.
                         let _ = lead(client, server, rules, &log);
                     }
                 });
@@ -73,7 +73,7 @@ impl Relay {
         Self { addr, asked }
     }
 
-    /// All that it was asked for so far.
+    /// Returns all requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
@@ -83,7 +83,7 @@ impl Relay {
     }
 }
 
-/// A connection that one thread reads while another writes.
+/// Is a connection that one thread reads while another thread writes it.
 trait Both: Send + Sync {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
     fn write_all(&self, bytes: &[u8]) -> io::Result<()>;
@@ -160,7 +160,7 @@ fn lead(
     Ok(())
 }
 
-/// What was asked, the answer that grants it, the answer that does not.
+/// Holds the request, the answer that grants it, and the answer that refuses it.
 type Answers = (Asked, Vec<u8>, Vec<u8>);
 
 fn http(client: &dyn Both, first: u8) -> io::Result<Answers> {
@@ -224,7 +224,7 @@ fn socks_4(client: &dyn Both) -> io::Result<Answers> {
     Ok((asked, answer(90), answer(93)))
 }
 
-/// `None` when the login is refused.
+/// Reads the request of SOCKS 5; `None` if the login is refused.
 fn socks_5(client: &dyn Both, rules: Rules) -> io::Result<Option<Answers>> {
     let count = client.exactly(1)?[0];
     let methods = client.exactly(count.into())?;
@@ -269,7 +269,7 @@ fn socks_5(client: &dyn Both, rules: Rules) -> io::Result<Option<Answers>> {
     };
     let port = client.exactly(2)?;
     asked.destination = format!("{host}:{}", u16::from_be_bytes([port[0], port[1]]));
-    // The address that it is bound to, as a name for a change.
+    // The bound address is a name, which is rare and allowed.
     let good = [&[5, 0, 0, 3, 5], &b"bound"[..], &[1, 2]].concat();
     Ok(Some((asked, good, vec![5, 2, 0, 1, 0, 0, 0, 0, 0, 0])))
 }
@@ -301,13 +301,13 @@ mod tls {
 
     use rustls::{ServerConfig, ServerConnection};
 
-    /// The server's end of TLS, read and written by different threads.
+    /// Is the server's end of TLS, which one thread reads while another thread writes it.
     pub(super) struct SharedTls {
         socket: TcpStream,
         tls: Mutex<ServerConnection>,
-        /// Records that were read, but not given to TLS yet.
+        /// The bytes that were read, and not given to TLS yet.
         unread: Mutex<Vec<u8>>,
-        /// Held while a record goes out, so that they stay in order.
+        /// Held while records are written, so that they stay in order.
         order: Mutex<()>,
     }
 

@@ -1,4 +1,4 @@
-//! Streams that a user brings, with a will of their own.
+//! Streams that a user could bring: one that fails on purpose, and one in memory.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use landline::stream::Stream;
 
-/// Which method of a stream was called.
+/// Names a method of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Read,
@@ -17,10 +17,10 @@ pub enum Call {
     SetNonblocking,
 }
 
-/// Looks at each call, counted from 0, and may fail it.
+/// Gets the number of each call, counted from 0, and the method. An error makes the call fail.
 pub type Judge = Box<dyn FnMut(usize, Call) -> io::Result<()> + Send>;
 
-/// A socket whose calls go through a judge, and that moves at most so many bytes at a time.
+/// Is a socket that asks a [`Judge`] before each call, and moves at most `most` bytes in a call.
 pub struct Judged {
     socket: TcpStream,
     most: usize,
@@ -39,12 +39,12 @@ impl Judged {
         Self { socket, most, judge, on_shutdown: Box::new(|| ()), is_deaf: false }
     }
 
-    /// Does this first when it is shut down.
+    /// Calls `action` before each shutdown.
     pub fn on_shutdown(self, action: impl Fn() + Send + Sync + 'static) -> Self {
         Self { on_shutdown: Box::new(action), ..self }
     }
 
-    /// Wakes nobody when it is shut down: nothing is. Its writes can be resumed.
+    /// Makes `shutdown` do nothing, so that it wakes no thread. The writes can be resumed.
     pub fn deaf(self) -> Self {
         Self { is_deaf: true, ..self }
     }
@@ -103,7 +103,7 @@ impl Stream for Judged {
     }
 }
 
-/// The opening handshake of a server over any stream.
+/// Does the opening handshake of a server over any stream.
 pub fn upgrade(stream: &mut (impl io::Read + io::Write)) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
@@ -125,8 +125,9 @@ fn answer(request: Vec<u8>) -> String {
     )
 }
 
-/// A good server in memory, which after the handshake says something, then the same for ever, and
-/// takes whatever it is told. It allocates nothing once the connection is open.
+/// Is a stream to a good server in memory. After the handshake, the server sends `first` once, and
+/// then `again` for ever. It takes all that it is sent. Once the connection is open, the stream
+/// allocates nothing.
 #[derive(Debug, Default)]
 pub struct Endless {
     first: Vec<u8>,
@@ -137,16 +138,18 @@ pub struct Endless {
 #[derive(Debug, Default)]
 struct State {
     request: Vec<u8>,
-    /// The answer and what is said first, and how much of it is read.
+    /// The answer of the handshake, and `first` after it.
     unread: Vec<u8>,
+    /// The number of bytes of `unread` that are read.
     read: usize,
-    /// How much is read of the round that is said now.
+    /// The number of bytes that are read of the present repetition of `again`.
     round: usize,
     over: bool,
 }
 
 impl Endless {
-    /// With nothing to say again it is silent, and never blocks.
+    /// Returns the stream. If `again` is empty, the server is silent after `first`, and reads do
+    /// not block.
     pub fn new(first: &[u8], again: &[u8]) -> Self {
         let again =
             if again.is_empty() { Vec::new() } else { again.repeat(4096 / again.len() + 1) };
@@ -208,7 +211,7 @@ impl Stream for Endless {
     }
 }
 
-/// A server whose backlog is full: on Linux, who connects to it waits for ever.
+/// Returns a listener whose queue is full. On Linux a client waits for ever in `connect`.
 #[cfg(target_os = "linux")]
 pub fn full_backlog_at(path: &std::path::Path) -> (socket2::Socket, Vec<socket2::Socket>) {
     use socket2::{Domain, SockAddr, Socket, Type};

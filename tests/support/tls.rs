@@ -1,4 +1,4 @@
-//! The TLS flavour of the scripted server; certificates are made on the spot.
+//! The scripted server with TLS. Its certificates are made when the tests run.
 
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
@@ -12,14 +12,14 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Io, Peer, Server, listener, spawn};
 
-/// A certificate authority.
+/// Is a certificate authority.
 pub struct Ca {
     pub pem: String,
     der: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key.
+/// Holds the certificate of a server or a client, and its key.
 pub struct Leaf {
     pub pem: String,
     pub key_pem: String,
@@ -36,7 +36,7 @@ impl Ca {
         Self { pem, der, issuer: Issuer::new(params, key) }
     }
 
-    /// An authority that this one vouches for; `change` may limit it.
+    /// Returns an authority whose certificate this one signs. `change` may limit it.
     pub fn authority(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = authority();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -47,7 +47,7 @@ impl Ca {
         Self { pem, der, issuer: Issuer::new(params, key) }
     }
 
-    /// A certificate for these DNS names and addresses.
+    /// Returns a certificate for these DNS names and addresses.
     pub fn leaf(&self, names: &[&str]) -> Leaf {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
@@ -72,25 +72,25 @@ fn authority() -> CertificateParams {
 }
 
 impl Leaf {
-    /// Shows these authorities' certificates after its own.
+    /// Adds the certificates of these authorities after its own.
     pub fn chain<'a>(mut self, authorities: impl IntoIterator<Item = &'a Ca>) -> Self {
         self.chain.extend(authorities.into_iter().map(|ca| ca.der.clone()));
         self
     }
 }
 
-/// The authority of all tests that do not care.
+/// Returns the authority of all tests that need no special one.
 pub fn ca() -> &'static Ca {
     static CA: OnceLock<Ca> = OnceLock::new();
     CA.get_or_init(Ca::new)
 }
 
-/// Options that trust it.
+/// Returns options that trust [`ca`].
 pub fn trusting() -> TlsOptions {
     TlsOptions::new().ca_pem(ca().pem.as_bytes()).unwrap()
 }
 
-/// A client that trusts it, and pings nobody.
+/// Returns a builder that trusts [`ca`], without keepalive and without a proxy.
 pub fn builder() -> landline::Builder {
     super::builder().tls(trusting())
 }
@@ -122,12 +122,12 @@ pub fn with_provider(
         .unwrap()
 }
 
-/// A server that wants a certificate of the client.
+/// Returns the config of a server that requires a certificate of the client.
 pub fn wants_client(leaf: &Leaf, clients: &Ca) -> ServerConfig {
     asks_client(leaf, clients, |verifier| verifier)
 }
 
-/// A server that asks for a certificate of the client, and may do without.
+/// Returns the config of a server that asks the client for a certificate, but does not require it.
 pub fn may_want_client(leaf: &Leaf, clients: &Ca) -> ServerConfig {
     asks_client(leaf, clients, ClientCertVerifierBuilder::allow_unauthenticated)
 }
@@ -152,7 +152,7 @@ fn asks_client(
         .unwrap()
 }
 
-/// A good certificate for `localhost` and 127.0.0.1.
+/// Returns the config of a server with a good certificate for `localhost` and 127.0.0.1.
 pub fn localhost() -> ServerConfig {
     config(&ca().leaf(&["localhost", "127.0.0.1"]))
 }
@@ -173,7 +173,7 @@ pub fn accept(config: ServerConfig, stream: TcpStream) -> TlsStream {
     StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream)
 }
 
-/// As [`serve`](super::serve), over TLS.
+/// Starts a server as [`serve`](super::serve) does, over TLS.
 pub fn serve_tls<T: Send + 'static>(
     config: ServerConfig,
     script: impl FnOnce(&mut Peer) -> T + Send + 'static,
@@ -188,7 +188,7 @@ pub fn serve_tls<T: Send + 'static>(
     Server { addr, secure: true, script }
 }
 
-/// As [`upgraded`](super::upgraded), over TLS.
+/// Starts a server as [`upgraded`](super::upgraded) does, over TLS.
 pub fn upgraded_tls<T: Send + 'static>(
     script: impl FnOnce(&mut Peer) -> T + Send + 'static,
 ) -> Server<T> {

@@ -1,4 +1,4 @@
-//! How long a test and its parts may take; and threads whose panics reach the test.
+//! Limits of the time of a test and its parts, and threads whose panics reach the test.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -6,14 +6,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a test may take before it counts as hanging.
+/// The limit of the time of a test, after which it counts as hanging.
 pub const LIMIT: Duration = Duration::from_secs(20);
-/// What should take no time at all, on a machine that does other things too.
+/// The limit for what should take no time, on a machine that is busy with other things.
 pub const PROMPT: Duration = Duration::from_secs(2);
-/// A timeout that is to pass.
+/// A timeout that is meant to pass.
 pub const SHORT: Duration = Duration::from_millis(150);
 
-/// Runs `body`, and panics with the test's name if it does not end.
+/// Runs `body`, and panics with the name of the test if `body` does not end within `limit`.
 pub fn watchdog<T: Send + 'static>(
     limit: Duration,
     body: impl FnOnce() -> T + Send + 'static,
@@ -32,18 +32,18 @@ pub fn watchdog<T: Send + 'static>(
     }
 }
 
-/// Does something that must take at least `least` and at most `PROMPT` longer.
+/// Calls `action`, which must take at least `least`, and at most [`PROMPT`] longer.
 pub fn takes<T>(least: Duration, action: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let value = action();
     let took = start.elapsed();
-    // Timers of the system may be a little early.
+    // The system's timers may be a little early.
     assert!(took + Duration::from_millis(15) >= least, "took {took:?}, less than {least:?}");
     assert!(took <= least + PROMPT, "took {took:?}, not {least:?}");
     value
 }
 
-/// Does something that must not take longer.
+/// Calls `action`, which must take at most `most`.
 pub fn takes_at_most<T>(most: Duration, action: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let value = action();
@@ -52,12 +52,12 @@ pub fn takes_at_most<T>(most: Duration, action: impl FnOnce() -> T) -> T {
     value
 }
 
-/// Does something that must not wait.
+/// Calls `action`, which must not wait.
 pub fn promptly<T>(action: impl FnOnce() -> T) -> T {
     takes(Duration::ZERO, action)
 }
 
-/// A thread whose panics come out at the join.
+/// Starts a thread. [`Joined::join`] passes on its panic.
 pub fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Joined<T> {
     Joined(thread::spawn(body))
 }
