@@ -94,13 +94,13 @@ fn our_close_has_our_code_and_reason_and_is_answered() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             assert_eq!(peer.expect_close(4321).reason(), "done here");
-            // Another code is no crime.
+            // The answer may have another code.
             peer.send(&close(1001, "also going"));
             peer.expect_end();
         });
         let mut ws = builder().connect(&server.url()).unwrap();
         let closed = ws.close((CloseCode::new(4321), "done here"));
-        // `close` waits a little for the server to end the stream, which this one does.
+        // `close` waits for the server to end the stream, which this server does.
         let closed = closed.unwrap();
         assert!(closed.is_clean());
         assert_eq!(closed.initiator(), Some(Side::Local));
@@ -149,7 +149,7 @@ fn a_peer_that_finishes_its_messages_before_it_answers_our_close_is_read_until_t
         let server = upgraded(|peer| {
             peer.expect_close(1000);
             peer.send(&[text("one"), ping(b"?"), text("two"), close(1000, "")].concat());
-            // A Ping after our Close is not answered (section 5.5.1).
+            // A Ping after our Close is not answered (RFC 6455 section 5.5.1).
             peer.expect_end();
         });
         let mut ws = builder().connect(&server.url()).unwrap();
@@ -230,12 +230,13 @@ fn a_peer_that_closes_and_vanishes_at_once_was_still_clean() {
         let (done, hold) = channel();
         let server = upgraded(move |peer| {
             peer.send(&close(1000, "off"));
-            // Not before the client has it in its socket, or the reset could overtake it.
+            // The reset waits until the Close has reached the client's socket. Otherwise it could
+            // overtake the Close.
             peer.hold_open(&hold);
             peer.rst();
         });
         let mut ws = builder().connect(&server.url()).unwrap();
-        // Reading the Close answers it; the answer may or may not meet a reset.
+        // `recv` answers the Close. The answer may meet the reset or not.
         let closed = error(ws.recv()).closed().cloned().unwrap();
         drop(done);
         server.join();
@@ -283,7 +284,7 @@ fn a_peer_that_ends_only_its_direction_ends_the_connection() {
         assert!(matches!(closed.cause(), Cause::Eof));
         assert_eq!((closed.is_clean(), closed.code()), (false, CloseCode::ABNORMAL));
         assert!(error(ws.send("anybody?")).closed().is_some());
-        // The connection is cut although it is not dropped.
+        // The connection is cut although `ws` is not dropped.
         server.join();
     });
 }
@@ -414,8 +415,8 @@ fn closing_from_another_thread_bounds_a_blocked_recv_although_the_peer_never_ans
     });
 }
 
-/// A peer that reads nothing after the handshake: it says when the first byte has come, and stays
-/// until the other end of `hold` is dropped.
+/// Starts a peer that reads nothing after the handshake. It reports when the first byte has come,
+/// and keeps the connection open until the other end of `hold` is dropped.
 fn takes_nothing(come: Sender<()>, hold: Receiver<()>) -> Server<()> {
     serve_on(small_listener(), move |peer| {
         peer.upgrade();
@@ -434,7 +435,7 @@ fn closing_from_another_thread_ends_a_blocked_send() {
         let (mut receiver, sender) = ws.split();
         let other = sender.clone();
         let sending = spawn(move || error(other.send(vec![0; 64 << 20])));
-        // It has the wire now, and cannot come to an end: no Close goes before it.
+        // The message is being written now and cannot be finished, so no Close can be sent.
         has_come.recv().unwrap();
         let said = takes(SHORT, || {
             sender.close(CloseCode::NORMAL).unwrap();
@@ -515,7 +516,7 @@ fn a_peer_that_closed_before_our_write_failed_began_to_close() {
         has_closed.recv().unwrap();
         broken.store(true, Ordering::SeqCst);
         writer.write_all(b"the end").unwrap();
-        // A message that failed is not one that we abandoned: no Close of ours comes of it.
+        // The message failed, and was not abandoned here. So we send no Close.
         assert!(error(writer.finish()).closed().is_some());
         let closed = error(ws.recv()).closed().cloned().unwrap();
         assert_eq!((closed.code().value(), closed.reason()), (4000, "enough"));
@@ -557,7 +558,7 @@ fn a_peer_that_answered_our_close_in_time_was_clean_however_late_we_look() {
         let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
         ws.sender().close(CloseCode::NORMAL).unwrap();
         has_answered.recv().unwrap();
-        // Meanwhile the program does something else, for longer than the timeout.
+        // The program does something else, for longer than the timeout.
         std::thread::sleep(SHORT * 2);
         let closed = error(ws.recv()).closed().cloned().unwrap();
         assert!(closed.is_clean(), "{closed:?}");
@@ -576,7 +577,7 @@ fn a_peer_that_does_not_read_before_it_has_said_all_gets_our_close_anyway() {
             peer.expect_close(1000);
             peer.send(&close(1000, ""));
         });
-        // Nothing can be written from then on until most of the big message is read.
+        // Once `full` is set, nothing can be written until most of the big message is read.
         let (full, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (is_full, count) = (full.clone(), reads.clone());
         let stream = TcpStream::connect(server.addr).unwrap();

@@ -1,5 +1,5 @@
-//! permessage-deflate on real connections: the opening handshake, sending from several places,
-//! receiving in every way, and what a hostile server may try.
+//! permessage-deflate on real connections: the opening handshake, all ways to send and to receive,
+//! and hostile servers.
 
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used)]
@@ -40,14 +40,14 @@ fn watchdog(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// A server for one connection, on a thread of its own.
+/// Names a running server for one connection, which has a thread of its own.
 struct Server<T> {
     addr: SocketAddr,
     script: JoinHandle<T>,
 }
 
 impl<T: Send + 'static> Server<T> {
-    /// Answers with this extension header, if any, and plays the script.
+    /// Starts a server that answers with this extension header, if any, and then runs the script.
     fn start(
         extensions: Option<&'static str>,
         script: impl FnOnce(&mut Peer) -> T + Send + 'static,
@@ -123,7 +123,7 @@ impl Peer {
         }
     }
 
-    /// The frames of one message, controls left out.
+    /// Reads the frames of one message. Skips control frames.
     fn message(&mut self) -> Vec<ClientFrame> {
         let mut frames = Vec::new();
         loop {
@@ -157,7 +157,7 @@ fn forgets() -> Deflate {
     Deflate { client_no_context_takeover: true, ..all() }
 }
 
-/// What a message is, of which nothing refers to another one.
+/// Inflates a message that does not refer to an earlier one.
 fn inflate(frames: &[ClientFrame]) -> Vec<u8> {
     assert_eq!(frames[0].first & 0x70, RSV1, "not compressed");
     assert!(frames[1..].iter().all(|frame| frame.first & 0x7F == 0), "not a continuation");
@@ -230,12 +230,16 @@ mod the_opening_handshake {
                 Deflate { server_no_context_takeover: true, server_max_window_bits: 9, ..all() };
             let server = Server::start(Some("permessage-deflate"), |peer| {
                 peer.send(&frame(FIN | RSV1 | TEXT, &HELLO));
-                // It refers to the message before.
+                // This message refers to the one before.
                 peer.send(&frame(FIN | RSV1 | TEXT, &hex("f2 00 11 00 00")));
                 assert_eq!(peer.close_code(), 1000);
             });
             let mut ws = server.connect(asked);
-            assert_eq!(ws.deflate(), Some(NO_PARAMETERS), "what holds, not what was asked");
+            assert_eq!(
+                ws.deflate(),
+                Some(NO_PARAMETERS),
+                "the parameters of the answer hold, and not those of the offer"
+            );
             assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
             assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
             ws.sender().close(CloseCode::NORMAL).unwrap();
@@ -364,7 +368,7 @@ mod sending {
                 (FIN | TEXT, b"Hell".to_vec()),
                 (FIN | TEXT, b"Hello".to_vec()),
                 (FIN | PING, b"Hello".to_vec()),
-                // What was sent uncompressed is in nobody's window.
+                // The message refers to the first one. An uncompressed message is in no window.
                 (FIN | RSV1 | BINARY, hex("f2 00 11 00 00")),
                 (FIN | TEXT, vec![]),
             ];
@@ -450,7 +454,7 @@ mod sending {
             let mut writer = sender.writer(MessageKind::Text).unwrap();
             writer.write_all(b"one, ").unwrap();
             writer.flush().unwrap();
-            writer.flush().unwrap(); // Nothing to let out is no fragment.
+            writer.flush().unwrap(); // Nothing was written since, so no fragment is sent.
             writer.write_all(b"two").unwrap();
             writer.finish().unwrap();
             let mut writer = sender.writer(MessageKind::Binary).unwrap().uncompressed();
@@ -474,7 +478,7 @@ mod sending {
             let ws = server.connect(all());
             let sender = ws.sender();
             let mut writer = sender.writer(MessageKind::Text).unwrap();
-            writer.write_all(&[b'x'; 65_536]).unwrap(); // It is in the compressor, not on the wire.
+            writer.write_all(&[b'x'; 65_536]).unwrap(); // Nothing is sent yet.
             drop(writer);
             ws.send("Hello").unwrap();
             assert_eq!(server.join().payload, HELLO);
@@ -598,9 +602,9 @@ mod receiving {
             let mut ws = builder(all()).fragments(true).connect(&server.url()).unwrap();
             let mut bytes = Vec::new();
             loop {
-                if let Event::Fragment(piece) = ws.next_event().unwrap() {
-                    bytes.extend_from_slice(piece.data);
-                    if piece.last {
+                if let Event::Fragment(fragment) = ws.next_event().unwrap() {
+                    bytes.extend_from_slice(fragment.data);
+                    if fragment.last {
                         break;
                     }
                 }

@@ -1,4 +1,4 @@
-//! Both directions at once, from several threads, plain and TLS.
+//! Sending and receiving at the same time, from several threads, plain and over TLS.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -41,7 +41,7 @@ impl<R: std::io::Read> Frames<R> {
     }
 }
 
-/// The client's part: floods and is flooded, and both arrive.
+/// Plays the client. Sends and receives [`FLOOD`] bytes at once, and checks that all arrive.
 fn floods_and_is_flooded(mut receiver: Receiver, sender: Sender) {
     let sending = spawn(move || {
         for _ in 0..FLOOD / PIECE {
@@ -63,14 +63,14 @@ fn floods_and_is_flooded(mut receiver: Receiver, sender: Sender) {
     assert!(error(receiver.recv()).closed().unwrap().is_clean());
 }
 
-/// The server's part: it reads nothing until it has written everything if `greedy`, else both.
+/// Plays the server. Reads and writes [`FLOOD`] bytes at once, with pings in between.
 fn server_half(reading: impl std::io::Read, mut writing: impl std::io::Write + Send + 'static) {
-    let piece = binary(&vec![2; PIECE]);
+    let message = binary(&vec![2; PIECE]);
     let (closing, is_closing) = channel::<()>();
     let writer = spawn(move || {
         for n in 0..FLOOD / PIECE {
             writing.write_all(&ping(&n.to_be_bytes())).unwrap();
-            writing.write_all(&piece).unwrap();
+            writing.write_all(&message).unwrap();
         }
         is_closing.recv().unwrap();
         writing.write_all(&close(1000, "")).unwrap();
@@ -83,7 +83,7 @@ fn server_half(reading: impl std::io::Read, mut writing: impl std::io::Write + S
         match frame.opcode {
             BINARY => bytes += frame.payload.len(),
             PONG => {
-                // The latest will do, but never an older one after a newer one.
+                // Pongs may be left out, but an older one never follows a newer one.
                 let pong = Some(frame.payload);
                 assert!(pong > last_pong);
                 last_pong = pong;
@@ -93,7 +93,7 @@ fn server_half(reading: impl std::io::Read, mut writing: impl std::io::Write + S
         }
     }
     assert_eq!(bytes, FLOOD);
-    // The last ping was the last that the client was asked: it must be answered.
+    // The last ping must be answered, because no later ping makes up for it.
     assert_eq!(last_pong, Some((FLOOD / PIECE - 1).to_be_bytes().to_vec()));
     closing.send(()).unwrap();
     writer.join();
@@ -119,11 +119,12 @@ fn a_tls_peer_that_floods_while_it_is_flooded_loses_nothing() {
     use std::net::TcpStream;
     use std::sync::{Arc, Mutex};
 
-    /// Reads ciphertext without a lock, and TLS under it: the server must be full duplex too.
+    /// Connects `inside`, which is plain, to `stream`, which is TLS. Reads the socket without the
+    /// lock of TLS, so that the server reads and writes at the same time.
     fn pumps(stream: TcpStream, inside: TcpStream) {
         let config = Arc::new(tls::localhost());
         let tls = Arc::new(Mutex::new(rustls::ServerConnection::new(config).unwrap()));
-        // Only one thread at a time may take ciphertext out and write it, or records mix.
+        // Only one thread at a time may take records out of TLS and write them: they would mix.
         let wire = Arc::new(Mutex::new(stream.try_clone().unwrap()));
         let flush = {
             let (tls, wire) = (tls.clone(), wire);
@@ -397,7 +398,7 @@ fn a_peer_that_floods_with_pings_and_does_not_read_is_read_on() {
         let server = serve_on(small_listener(), move |peer| {
             peer.upgrade();
             let pings = ping(&[b'p'; 125]).repeat(1000);
-            // 100,000 pings, whose pongs are twelve megabytes: more than any socket takes.
+            // The pongs to 100,000 pings are 12 MB, more than any socket takes.
             for _ in 0..100 {
                 peer.send(&pings);
             }
@@ -468,7 +469,8 @@ fn a_peer_that_pings_while_a_big_frame_is_sent_gets_the_latest_pong_after_it() {
     });
 }
 
-/// With `deflate` both ways to write a batch; what is sent is the same.
+/// Checks that a Pong goes between the messages of a batch. A batch is written in another way if
+/// compression was agreed on, so this runs without and with the server's `answer` about it.
 fn a_batch_lets_a_pong_through(builder: landline::Builder, answer: &'static str) {
     watchdog(LIMIT * 2, move || {
         let (pinged, is_pinged) = channel::<()>();
@@ -478,7 +480,7 @@ fn a_batch_lets_a_pong_through(builder: landline::Builder, answer: &'static str)
             peer.send(&answer);
             peer.next_frame().expect("the batch begins");
             peer.send(&ping(b"between"));
-            // Nothing more is read before the client has the ping, so that the batch is stuck.
+            // The server reads nothing more before the client has the Ping. So the batch is stuck.
             is_pinged.recv().unwrap();
             let mut before = 1;
             loop {
@@ -495,7 +497,8 @@ fn a_batch_lets_a_pong_through(builder: landline::Builder, answer: &'static str)
         let message = vec![7; 8 * 1024];
         let count = FLOOD / message.len();
         let sending = spawn(move || {
-            let _ = sender.send_all(vec![&message[..]; count]); // The server goes in the middle.
+            // The server goes away in the middle.
+            let _ = sender.send_all(vec![&message[..]; count]);
         });
         let event = receiver.next_event().unwrap();
         assert!(matches!(event, Event::Ping(b"between")), "{event:?}");
@@ -512,7 +515,7 @@ fn a_pong_does_not_wait_for_the_end_of_a_batch() {
     a_batch_lets_a_pong_through(builder(), "");
 }
 
-/// The server agrees on compression, but the messages are too short for it.
+/// The server agrees on compression, but the messages are too short to be compressed.
 #[test]
 #[cfg(feature = "deflate")]
 fn a_pong_does_not_wait_for_the_end_of_a_batch_that_is_too_short_to_compress() {

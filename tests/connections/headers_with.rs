@@ -1,4 +1,4 @@
-//! Headers that are made for each connection attempt.
+//! `Builder::headers_with`: headers that are made anew for each connection attempt.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -30,7 +30,7 @@ fn values<'a>(request: &'a str, name: &str) -> Vec<&'a str> {
     lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
 }
 
-/// What connecting says to a server that must not be visited.
+/// Returns the error of connecting to a server, and checks that nothing connected to it.
 fn unvisited(builder: &Builder) -> Error {
     let listener = listener();
     let said = error(builder.connect(&format!("ws://{}/", listener.local_addr().unwrap())));

@@ -1,5 +1,5 @@
-//! Peers that break RFC 6455, on a real socket: which Close reaches them, what the caller is told,
-//! and that it stays so; and peers that guess.
+//! Peers that break RFC 6455, on a real socket. The tests check the Close that reaches the peer,
+//! and that each later call returns the same error. Other peers try to guess the masking keys.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -11,7 +11,8 @@ use landline::error::{Cause, Side, Violation};
 use landline::{Builder, Error, Message};
 use support::*;
 
-/// The peer sends a whole message, then `bytes`, then more whole messages in the same segment.
+/// Has a peer send a whole message, then `bytes`, then another whole message, in one segment.
+/// Checks the error, and that the peer gets a Close with `code`.
 fn violates(builder: Builder, bytes: &[u8], violation: Violation, code: u16) {
     let bytes = [&text("before")[..], bytes, &text("after")].concat();
     let what = format!("{violation:?}");
@@ -39,7 +40,7 @@ fn violates(builder: Builder, bytes: &[u8], violation: Violation, code: u16) {
         assert!(closed.remote().is_none());
         assert!(!sender.is_open());
         assert!(error(sender.ping(b"")).closed().is_some());
-        // The peer reads its Close while this end is still there.
+        // The peer reads our Close while this end still exists.
         server.join();
     });
 }
@@ -186,7 +187,7 @@ fn a_peer_that_announces_too_much_gets_1009_before_it_sends_it() {
         let small = || builder().max_message_size(10);
         violates(small(), b"\x82\x0b", Violation::MessageTooBig, 1009);
         violates(small(), b"\x02\x0512345\x80\x06", Violation::MessageTooBig, 1009);
-        // Announced only: one byte over 200 MiB.
+        // The header announces one byte more than 200 MiB, and no byte follows.
         let large = builder().max_message_size(200 << 20);
         violates(large, b"\x82\x7f\0\0\0\0\x0c\x80\0\x01", Violation::MessageTooBig, 1009);
         violates(builder().max_frame_size(10), b"\x82\x0b", Violation::FrameTooBig, 1009);
@@ -223,8 +224,8 @@ fn a_peer_that_never_finishes_its_message_gets_1008() {
 #[test]
 fn a_peer_that_keeps_sending_after_its_violation_still_gets_our_close() {
     watchdog(LIMIT, || {
-        // Far more than any receive buffer: closing the socket on it would reset the connection,
-        // and the peer reads only when all of it is sent.
+        // These are far more bytes than any receive buffer holds, and the peer reads only when all
+        // are sent. If the socket were closed with unread bytes, the connection would be reset.
         let server = upgraded(|peer| {
             let rest = [text("before"), vec![0x83, 0]].concat();
             peer.send(&[rest, vec![0; 256 * 1024]].concat());
@@ -243,7 +244,7 @@ fn a_peer_that_keeps_sending_after_its_violation_still_gets_our_close() {
 fn a_peer_that_announces_much_and_sends_little_delivers_nothing() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
-            // 64 MiB, exactly the limit.
+            // The header announces 64 MiB, exactly the limit.
             peer.send(b"\x82\x7f\0\0\0\0\x04\0\0\0only this");
             peer.fin();
             peer.stall()
@@ -307,7 +308,7 @@ fn a_peer_that_resets_after_whole_messages_delivers_all_that_came_and_then_one_e
         let server = upgraded(|peer| {
             let messages: Vec<_> = (0..100).flat_map(|n| text(&n.to_string())).collect();
             peer.send(&messages);
-            // They come in one segment, so whoever has the first has all.
+            // All come in one segment, so a client that has the first has all.
             peer.expect(TEXT, b"got it");
             peer.rst();
         });
@@ -389,7 +390,7 @@ fn a_peer_that_violates_while_we_send_still_ends_both() {
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
             peer.send(&[0x83, 0]);
-            // It reads on, and finds the whole message before the Close.
+            // The peer goes on reading, and finds the whole message before the Close.
             let message = peer.next_frame().unwrap();
             assert_eq!(message.payload.len(), 8 << 20);
             peer.expect_close(1002);
@@ -400,7 +401,8 @@ fn a_peer_that_violates_while_we_send_still_ends_both() {
         let said = error(receiver.recv());
         assert!(matches!(said, Error::Protocol(Violation::ReservedOpcode(3))), "{said:?}");
         let sent = sending.join();
-        // Which of both was first is open: if the violation, nothing is sent any more.
+        // Either the message or the violation is first. If it is the violation, the message is not
+        // sent.
         if sent.is_ok() {
             server.join();
         }
@@ -467,7 +469,7 @@ fn a_peer_that_broke_the_protocol_leaves_both_close_frames_to_be_seen() {
     });
 }
 
-/// RFC 6455 section 5.3: the masking keys are fresh, and no peer can guess the next.
+/// Tests RFC 6455 section 5.3: the masking keys are fresh, and no peer can guess the next one.
 mod masking_keys {
     use std::collections::{HashMap, HashSet};
     use std::io::Read as _;
@@ -477,7 +479,7 @@ mod masking_keys {
     /// Returns the masking keys of `count` frames of a new connection.
     fn keys(count: usize) -> Vec<[u8; 4]> {
         let server = upgraded(move |peer| {
-            // Without a payload a frame is two bytes and its key.
+            // A frame without a payload is two bytes and its key.
             let mut frames = vec![0; count * 6];
             peer.socket().read_exact(&mut frames).unwrap();
             let keys = frames.chunks_exact(6).map(|frame| {
@@ -493,7 +495,8 @@ mod masking_keys {
         server.join()
     }
 
-    /// How far the counts of 256 values are from even: 255 is usual, 23 of it the deviation.
+    /// Returns how far the counts of 256 values are from even. For random values 255 is usual, with
+    /// a standard deviation of 23.
     fn chi_square(values: impl Iterator<Item = u8>) -> f64 {
         let mut counts = [0_u32; 256];
         values.for_each(|value| counts[usize::from(value)] += 1);
@@ -506,7 +509,7 @@ mod masking_keys {
         watchdog(LIMIT, || {
             let keys = keys(200_000);
             let distinct: HashSet<_> = keys.iter().collect();
-            // By chance five come twice.
+            // About five keys come twice by chance.
             assert!(keys.len() - distinct.len() < 30, "{} of {}", distinct.len(), keys.len());
             assert!(keys.iter().filter(|key| **key == [0; 4]).count() < 2);
             let even = |what: &str, values: &mut dyn Iterator<Item = u8>| {
@@ -518,7 +521,7 @@ mod masking_keys {
                 let pairs = || keys.windows(2).map(|pair| (pair[0][at], pair[1][at]));
                 even("a step", &mut pairs().map(|(one, next)| next.wrapping_sub(one)));
                 even("a change", &mut pairs().map(|(one, next)| next ^ one));
-                // The pool of keys that is asked for at a time has 512 bytes.
+                // 512 random bytes, which are 128 keys, are fetched from the system at a time.
                 let pools = || keys.iter().zip(keys.iter().skip(128));
                 even("a pool", &mut pools().map(|(one, next)| next[at].wrapping_sub(one[at])));
             }
@@ -537,7 +540,7 @@ mod masking_keys {
                     seen.entry(key).or_insert(connection);
                 }
             }
-            // Of ten thousand keys none or one comes twice by chance.
+            // By chance none or one of 10,000 keys comes twice.
             assert!(seen.len() > 9_990, "{}", seen.len());
         });
     }

@@ -1,4 +1,4 @@
-//! Peers that use Ping as a weapon.
+//! Peers that send very many pings, or pings at the wrong time.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -12,7 +12,7 @@ use landline::error::Cause;
 use landline::{Error, Message, Timeout};
 use support::*;
 
-/// A peer that sends so many pings and reads no pong, and then `last`.
+/// Starts a peer that sends `pings` pings and then `last`, and reads no Pong.
 fn never_reads(pings: usize, last: Vec<u8>) -> (Server<()>, std::sync::mpsc::Sender<()>) {
     let (done, hold) = channel();
     let server = serve_on(small_listener(), move |peer| {
@@ -55,7 +55,7 @@ fn a_peer_that_never_reads_our_pongs_costs_little_time() {
         let (server, done) = never_reads(100_000, text("all pinged"));
         let mut ws = builder().connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("all pinged"));
-        // A pong is owed all the time, and the peer says nothing.
+        // A Pong is pending all the time, and the peer sends nothing.
         let before = process::cpu_of_this_thread();
         let said = error(ws.recv_timeout(Duration::from_secs(1)));
         let used = process::cpu_of_this_thread() - before;
@@ -70,7 +70,7 @@ fn a_peer_that_never_reads_our_pongs_costs_little_time() {
 #[test]
 fn a_peer_whose_pings_lie_across_the_end_of_a_buffer_gets_each_answered() {
     watchdog(LIMIT, || {
-        // The receive buffer has 4, 16 or 64 KiB.
+        // The receive buffer has a size of 4, 16 or 64 KiB.
         let around = |end: usize| (end - 140..end + 10).step_by(3);
         let sizes: Vec<_> = around(4096).chain(around(16_384)).chain(around(65_536)).collect();
         let all = sizes.clone();

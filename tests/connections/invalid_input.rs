@@ -1,4 +1,4 @@
-//! What cannot work is refused before any socket is opened, and what is sent is what was asked.
+//! Wrong input is refused before any socket is opened, and right input becomes the right request.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -10,7 +10,7 @@ use landline::error::InvalidInput;
 use landline::{Builder, CloseCode, CloseFrame, Error, Message};
 use support::*;
 
-/// A server that must not be connected to.
+/// Is a server that must not be connected to.
 struct Unvisited(TcpListener);
 
 impl Unvisited {
@@ -59,7 +59,8 @@ fn a_url_with_another_scheme_is_refused_and_the_right_one_named() {
     refused_urls(&["HOST/", "localhost", "", "//HOST/"], "");
 }
 
-/// As in `Location`: browsers forgive these, and other parsers see another host.
+/// Browsers forgive such URLs, and other parsers see another host in them. A `Location` with such a
+/// URL is refused too.
 #[test]
 fn a_url_without_two_slashes_before_its_host_is_refused() {
     let shapes = [
@@ -81,7 +82,7 @@ fn a_url_without_two_slashes_before_its_host_is_refused() {
     #[cfg(feature = "tls")]
     refused_urls(&["wss:HOST/", "wss:/HOST/", "wss:///HOST", r"wss:\\HOST"], "");
     refused_urls(&["http:HOST", "https:/HOST", "http:///HOST"], "for a WebSocket it is");
-    // What has the two slashes and a host connects, in any case, and with what it likes behind.
+    // A URL with two slashes and a host is accepted, in capital letters too, and with any path.
     let nowhere = builder().resolver(|_, _| Err(std::io::Error::other("no such name")));
     for url in ["ws://h.test", "WS://h.test//a", r"wS://h.test/?a\b", "ws://h.test?http:/x"] {
         assert!(matches!(error(nowhere.connect(url)), Error::Connect(_)), "{url}");
@@ -124,7 +125,7 @@ fn a_url_whose_host_makes_no_sense_is_refused() {
             "ws://exa mple/",
             "ws://[1.2.3.4]/",
             "ws://256.1.1.1/",
-            // Labels that are no names: an A-label of nothing, joiners where none belong.
+            // These labels are not allowed: an empty A-label, and joiners in the wrong place.
             "ws://xn--example-.org/",
             "ws://xn--a/",
             "ws://a\u{200d}b.example/",
@@ -242,7 +243,8 @@ fn subprotocols_that_are_no_tokens_or_repeated_are_refused() {
         (0, &["a\r\nb"]),
         (2, &["a", "b", "a"]),
         (0, &["ü"]),
-        // As some servers take a token from scripts, which Base64 makes no subprotocol.
+        // Scripts pass a secret to some servers in this way, but `=` is not allowed in a
+        // subprotocol.
         (1, &["access_token", "c2VjcmV0=="]),
     ] {
         let refused = server.refused(&builder().subprotocols(names.iter().copied()), &url);
@@ -326,7 +328,7 @@ fn close_frames_and_pings_that_must_not_be_sent_send_nothing() {
     });
 }
 
-/// The request that a builder makes.
+/// Returns the lines of the request that a builder makes.
 fn request_of(builder: &Builder, url: impl FnOnce(std::net::SocketAddr) -> String) -> Vec<String> {
     let server = upgraded(|peer| peer.request.clone());
     drop(builder.connect(&url(server.addr)).unwrap());
@@ -417,7 +419,7 @@ fn options_become_headers() {
 fn credentials_in_the_url_become_basic_decoded_and_go_nowhere_else() {
     watchdog(LIMIT, || {
         let request = request_of(&builder(), |addr| format!("ws://us%65r:p%40ss@{addr}/"));
-        // base64 of "user:p@ss".
+        // This is the Base64 of "user:p@ss".
         assert_eq!(values(&request, "Authorization"), ["Basic dXNlcjpwQHNz"]);
         assert!(values(&request, "Host")[0].starts_with("127.0.0.1:"));
         assert_eq!(request[0], "GET / HTTP/1.1");

@@ -1,5 +1,5 @@
-//! The tests on real sockets. One program, so that it links once; what changes a whole process is in
-//! programs of its own beside it.
+//! The tests on real sockets. They are one program, so that it links once. Tests that change a
+//! whole process are in programs of their own, in the folders beside this one.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 

@@ -1,4 +1,4 @@
-//! Timeouts of any length, as often as one likes: nothing is lost, and no clock runs over.
+//! Timeouts of any length, and very many of them: nothing is lost, and no time overflows.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -12,12 +12,12 @@ use landline::{CloseCode, Error, Keepalive, Message, Timeout};
 use support::streams::{Call, Judged};
 use support::*;
 
-/// Numbers that look random, and are the same each time.
+/// Makes numbers that look random, and that are the same in each run.
 struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, end: u64) -> u64 {
-        // Xorshift.
+        // This is a xorshift generator.
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -79,7 +79,7 @@ fn a_stream_that_is_interrupted_again_and_again_does_not_stretch_a_timeout() {
         let stream = Judged::new(stream, usize::MAX, move |_, call| {
             calls += 1;
             if call == Call::Read && calls > 20 && calls % 5 != 0 {
-                // As if a signal came while it blocked.
+                // A signal that comes during a blocked read has this effect.
                 std::thread::sleep(Duration::from_millis(1));
                 return Err(ErrorKind::Interrupted.into());
             }
@@ -117,14 +117,14 @@ fn timeouts_beyond_all_time_are_no_timeouts() {
                 .write_timeout(most)
                 .close_timeout(most)
                 .keepalive(Keepalive { interval: Some(most), timeout: Some(most) });
-            // Under its name, for which a thread is waited.
+            // The lookup of a name waits for a thread by a deadline.
             let url = format!("ws://localhost:{}/", server.addr.port());
             let mut ws = builder.connect(&url).unwrap();
             ws.send("still").unwrap();
             assert_eq!(ws.recv_timeout(most).unwrap(), Message::from("still"));
             let sender = ws.sender();
             let writer = sender.writer(landline::MessageKind::Text).unwrap();
-            // Whoever waits behind it waits for ever, and goes on when it is over.
+            // Another message waits without a limit, and is sent when the writer is dropped.
             let other = ws.sender();
             let waiting = spawn(move || other.send("here").unwrap());
             drop(writer);
@@ -150,7 +150,7 @@ fn a_peer_that_drains_a_small_window_by_32_bytes_gets_all_of_it() {
                 }
             }
             let message = take_frame(&mut received).unwrap();
-            // Dropping does not wait until there is room for a Close.
+            // Dropping does not wait for room for the Close, so it may be missing.
             let close = take_frame(&mut received);
             assert!(close.is_none_or(|frame| frame.close_code() == Some(1001)));
             assert_eq!(received, []);

@@ -1,5 +1,4 @@
-//! Every wait has a deadline, whatever the peer does to stretch it, and `recv_timeout` loses
-//! nothing.
+//! Every wait has a deadline that no peer can extend, and `recv_timeout` loses nothing.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -40,7 +39,7 @@ fn a_peer_that_stalls_anywhere_in_a_frame_loses_nothing() {
         let (go, went) = channel::<()>();
         let server = upgraded(move |peer| {
             for byte in bytes {
-                // The client says when it has run into its timeout.
+                // The client reports each timeout.
                 went.recv().unwrap();
                 peer.send(&[byte]);
             }
@@ -126,17 +125,18 @@ fn a_peer_that_drips_a_frame_cannot_stretch_a_recv_timeout() {
     });
 }
 
-/// A peer that writes `bytes` as fast as it can, reads nothing, and ends when the client does.
+/// Starts a peer that writes `bytes` again and again without a pause, reads nothing, and stops when
+/// the client is gone.
 fn floods(bytes: Vec<u8>) -> Server<()> {
     upgraded(move |peer| {
         let bytes = bytes.repeat(64 * 1024 / bytes.len());
-        // A kernel may take minutes to tell a blocked writer that the other end has gone.
+        // A kernel may take minutes to tell a blocked writer that the other end is gone.
         peer.socket().set_write_timeout(Some(SHORT * 4)).unwrap();
         while peer.try_send(&bytes).is_ok() {}
     })
 }
 
-/// A connection to a peer that never pauses.
+/// Returns a connection to a peer that sends `first`, and then `again` without a pause.
 fn endless(first: &[u8], again: &[u8]) -> landline::WebSocket {
     let builder = builder().max_fragments(None).max_message_size(None).auto_pong(false);
     builder.connect_over("ws://endless/", streams::Endless::new(first, again)).unwrap()
@@ -232,7 +232,7 @@ fn a_peer_that_never_answers_our_close_is_left_at_the_close_timeout() {
         assert_eq!(closed.code(), CloseCode::ABNORMAL);
         assert!(matches!(closed.cause(), Cause::Timeout(Timeout::Close)), "{closed:?}");
         assert!(closed.remote().is_none());
-        // The connection is cut although it is not dropped.
+        // The connection is cut although `ws` is not dropped.
         let frames = server.join();
         assert_eq!((frames.len(), frames[0].close_code()), (1, Some(1000)));
         promptly(|| assert!(!ws.close(CloseCode::NORMAL).unwrap().is_clean()));
@@ -261,7 +261,7 @@ fn a_peer_that_does_not_read_times_out_a_send_and_nothing_can_follow() {
         let server = serve_on(small_listener(), move |peer| {
             peer.upgrade();
             peer.hold_open(&hold);
-            // What came is a part of one frame, and nothing after it.
+            // Only a part of one frame has come, and nothing after it.
             peer.stall()
         });
         let mut ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
@@ -387,7 +387,7 @@ fn a_peer_that_ends_the_connection_before_a_ping_is_not_said_to_need_keepalive_o
 #[test]
 fn a_peer_that_sends_data_but_never_pongs_lives() {
     watchdog(LIMIT, || {
-        // A byte now and then, of one frame, for three times as long as it may be silent.
+        // The peer sends a frame a byte at a time, for three times the time that it may be silent.
         let server = upgraded(|peer| {
             peer.drip(&binary(&[1; 60]), MILLI * 10);
             peer.stall()
@@ -403,7 +403,7 @@ fn a_peer_that_sends_data_but_never_pongs_lives() {
 #[test]
 fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
     watchdog(LIMIT, || {
-        // It reads all the time, and could not answer a ping, which goes after the message.
+        // The peer reads all the time. It cannot answer the ping, which follows the message.
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
             let mut took = 0;
@@ -411,7 +411,7 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
             let started = Instant::now();
             while took < 2 << 20 || started.elapsed() < MILLI * 900 {
                 took += std::io::Read::read(&mut peer.socket(), &mut buffer).unwrap();
-                std::thread::sleep(MILLI * 10); // It is slow.
+                std::thread::sleep(MILLI * 10); // The peer is slow.
             }
             drop(buffer);
             peer.send(&text("got it"));
@@ -435,7 +435,8 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
     });
 }
 
-/// A builder whose sockets have small buffers to send from, so that what they hold is known.
+/// Returns a builder whose sockets have send buffers of this size, so that the test knows how many
+/// bytes they hold.
 fn small_sends(keepalive: Keepalive, bytes: usize) -> landline::Builder {
     builder()
         .keepalive(keepalive)
@@ -444,11 +445,12 @@ fn small_sends(keepalive: Keepalive, bytes: usize) -> landline::Builder {
 
 #[test]
 fn a_peer_with_much_to_read_before_the_ping_has_the_time_for_it() {
-    const MESSAGE: usize = 128 * 1024; // The sockets hold it, and it takes 2 s at the least pace.
+    // The sockets hold the message, and the slowest peer that is not given up takes 2 s to read it.
+    const MESSAGE: usize = 128 * 1024;
     watchdog(LIMIT, || {
         let (sent, was_sent) = channel();
         let server = upgraded(move |peer| {
-            // The message, and the ping after it, are with the system: now it is slow, for longer
+            // The system has the message, and the ping after it. The peer reads nothing for longer
             // than it may be silent.
             was_sent.recv().unwrap();
             std::thread::sleep(MILLI * 800);
@@ -481,7 +483,7 @@ fn a_peer_with_much_to_read_before_the_ping_has_no_more_than_the_time_for_it() {
         let builder = small_sends(keepalive(MILLI * 50, MILLI * 100), 128 * 1024);
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         sender.send(vec![1; 64 * 1024]).unwrap();
-        // 50 ms to the ping, a second for the message, 100 ms of silence.
+        // The ping comes after 50 ms. The message takes 1 s, and then come 100 ms of silence.
         takes(MILLI * 1150, || timed_out(receiver.recv(), Timeout::Pong));
         drop(done);
         server.join();
@@ -495,12 +497,13 @@ fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
         let (stopped, has_stopped) = channel();
         let server = serve_on(small_listener(), move |peer| {
             peer.upgrade();
-            // It reads, and answers nothing.
+            // The peer reads, and answers nothing.
             let started = Instant::now();
             let mut buffer = [0; 512];
             while started.elapsed() < MILLI * 2500 {
                 assert!(std::io::Read::read(&mut peer.socket(), &mut buffer).unwrap() > 0);
-                std::thread::sleep(MILLI * 20); // It is slower than the pace that is waited for.
+                // This is slower than the pace that the client counts on.
+                std::thread::sleep(MILLI * 20);
             }
             stopped.send(Instant::now()).unwrap();
             peer.hold_open(&hold);
@@ -508,14 +511,14 @@ fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
         let builder = small_sends(keepalive(MILLI * 50, MILLI * 800), 8 * 1024);
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         let sending = spawn(move || {
-            // As fast as the peer takes it.
+            // The messages go out as fast as the peer reads them.
             while sender.send([1; 4 * 1024]).is_ok() {}
         });
         timed_out(receiver.recv(), Timeout::Pong);
         let given_up = Instant::now();
         let stopped =
             has_stopped.try_recv().expect("it was given up while it still took something");
-        // The buffers may take some more when it has stopped.
+        // The buffers may take some more bytes after the peer has stopped.
         let late = given_up - stopped;
         assert!(late > MILLI * 300 && late < MILLI * 800 + PROMPT, "{late:?}");
         sending.join();
@@ -526,13 +529,14 @@ fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
 
 #[test]
 fn a_peer_that_gets_its_ping_late_has_all_of_its_time_to_answer() {
-    const MESSAGE: usize = 8 << 20; // More than the sockets hold.
+    const MESSAGE: usize = 8 << 20; // The sockets cannot hold a message of this size.
     watchdog(LIMIT, || {
-        // It takes long to read, so that the ping waits behind a message; and long to answer.
+        // The peer takes long to read, so the ping waits behind the message. Then the peer takes
+        // long to answer.
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
             std::thread::sleep(MILLI * 500);
-            // The message in its frame, and the ping.
+            // These are the frame of the message and the ping.
             let frames = (14 + MESSAGE + 14) as u64;
             let read = std::io::copy(&mut peer.socket().take(frames), &mut std::io::sink());
             assert_eq!(read.unwrap(), frames);
@@ -603,7 +607,7 @@ fn keepalive_without_a_timeout_pings_for_ever() {
 
 #[test]
 fn a_write_timeout_of_zero_is_none() {
-    const MESSAGE: usize = 8 << 20; // More than the sockets hold.
+    const MESSAGE: usize = 8 << 20; // The sockets cannot hold a message of this size.
     watchdog(LIMIT, || {
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
@@ -641,7 +645,7 @@ fn a_keepalive_of_zero_is_off() {
             (Duration::ZERO, None),
             (Duration::ZERO, Some(Duration::ZERO)),
             (Duration::ZERO, Some(MILLI)),
-            // A ping goes out, and nobody is given up.
+            // Pings are sent, and no peer is given up.
             (MILLI * 10, Some(Duration::ZERO)),
         ] {
             let (go, goes) = channel::<()>();
@@ -663,7 +667,7 @@ fn a_keepalive_of_zero_is_off() {
     });
 }
 
-/// A user counts his pings too.
+/// Users may number their own pings, so a keepalive ping must not have a small number as payload.
 #[test]
 fn the_pings_of_a_user_are_hardly_ever_taken_for_those_of_the_keepalive() {
     watchdog(LIMIT, || {
@@ -685,7 +689,7 @@ fn the_pings_of_a_user_are_hardly_ever_taken_for_those_of_the_keepalive() {
         drop(ws);
         for payload in server.join() {
             let payload = u64::from_be_bytes(payload[..].try_into().unwrap());
-            assert!(payload > 1_000_000, "{payload} of 2^64 would be a great accident");
+            assert!(payload > 1_000_000, "{payload} of 2^64 is very unlikely");
         }
     });
 }
@@ -746,7 +750,7 @@ fn writing_piecewise_to_a_peer_that_does_not_read_times_out() {
     });
 }
 
-/// A server that floods with pings, and reads all that comes back.
+/// Starts a server that sends pings without a pause, and reads the pongs.
 fn floods_with_pings() -> Server<()> {
     upgraded(|peer| {
         let mut socket = peer.socket().try_clone().unwrap();
@@ -795,7 +799,7 @@ fn a_peer_that_sends_many_pings_at_once_gets_the_pongs_in_few_writes() {
         let writes = writes.load(Ordering::SeqCst) - before;
         assert!((1..=50).contains(&writes), "{writes} writes");
         drop(ws);
-        // The latest has been answered when the message is here.
+        // The last Ping was answered before `recv` returned the message.
         let frames = server.join();
         let last = frames.iter().rfind(|frame| frame.opcode == PONG).unwrap();
         assert_eq!(last.payload, 999_u16.to_be_bytes());
@@ -813,7 +817,7 @@ fn a_peer_that_said_something_before_it_went_silent_has_no_more_time_for_it() {
         let builder = builder().keepalive(keepalive(MILLI * 50, timeout)).close_timeout(None);
         let mut ws = builder.connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("hi"));
-        // Not twice as long.
+        // The timeout does not count twice.
         takes_at_most(timeout * 19 / 10, || timed_out(ws.recv(), Timeout::Pong));
         drop(ws);
         server.join();
@@ -876,8 +880,8 @@ mod over_tls {
 
     use super::*;
 
-    /// Forwards both ways; what goes to the client is held up once there is a `gate`, and then
-    /// goes on a byte for each token, until there are no more tokens to come.
+    /// Starts a proxy that forwards both ways. After a `None` from `gate`, it forwards to the
+    /// client one byte for each `Some`. When the other end of `gate` is dropped, it forwards all.
     fn proxy(to: std::net::SocketAddr, gate: Receiver<Option<()>>) -> std::net::SocketAddr {
         let listener = listener();
         let addr = listener.local_addr().unwrap();
@@ -960,7 +964,7 @@ mod over_tls {
             });
             let addr = proxy(server.addr, gate);
             let url = format!("wss://localhost:{}/", addr.port());
-            // Bytes come all the time, a whole record only after a multiple of the timeout.
+            // Bytes come all the time, but a whole record takes several times the timeout.
             let builder = tls::builder().keepalive(keepalive(MILLI * 20, MILLI * 200));
             let mut ws = builder.connect(&url).unwrap();
             open.send(None).unwrap();

@@ -1,4 +1,4 @@
-//! An independent server, tungstenite, understands us, and we understand it.
+//! Messages to tungstenite and back: a server that shares no code with this crate.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -14,7 +14,7 @@ use tungstenite::protocol::frame::coding::CloseCode as TheirCode;
 
 const SIZES: [usize; 8] = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20];
 
-/// Echoes until the client closes.
+/// Sends each message back until the client closes.
 fn echo<S: std::io::Read + std::io::Write>(mut server: tungstenite::WebSocket<S>) {
     loop {
         match server.read() {
@@ -87,9 +87,9 @@ fn messages_in_fragments_come_back_whole() {
         let sender = ws.sender();
         let text = "grüße 🦀 ".repeat(20_000);
         let mut writer = sender.writer(MessageKind::Text).unwrap();
-        // Pieces that end inside of code points.
-        for piece in text.as_bytes().chunks(1001) {
-            writer.write_all(piece).unwrap();
+        // Some of these fragments end within a character.
+        for fragment in text.as_bytes().chunks(1001) {
+            writer.write_all(fragment).unwrap();
             writer.flush().unwrap();
         }
         writer.finish().unwrap();
@@ -113,7 +113,7 @@ fn headers_and_the_subprotocol_go_both_ways() {
     watchdog(LIMIT, || {
         fn serve(listener: &TcpListener) {
             let (stream, _) = listener.accept().unwrap();
-            #[allow(clippy::result_large_err)] // It is tungstenite's.
+            #[allow(clippy::result_large_err)] // The type is tungstenite's.
             let callback = |request: &Request, mut response: Response| {
                 let header = |name| request.headers().get(name).unwrap().to_str().unwrap();
                 assert_eq!(request.uri().to_string(), "/chat?room=1");
