@@ -165,7 +165,7 @@ fn a_peer_that_finishes_its_messages_before_it_answers_our_close_is_read_until_t
 }
 
 #[test]
-fn a_peer_that_holds_the_connection_after_both_closes_does_not_hold_up_recv() {
+fn a_peer_that_keeps_the_connection_open_after_both_closes_does_not_delay_recv() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = upgraded(move |peer| {
@@ -183,7 +183,8 @@ fn a_peer_that_holds_the_connection_after_both_closes_does_not_hold_up_recv() {
 }
 
 #[test]
-fn a_peer_that_answers_our_close_and_holds_the_connection_holds_it_for_two_seconds_at_most() {
+fn a_peer_that_answers_our_close_and_keeps_the_connection_open_delays_close_by_two_seconds_at_most()
+{
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = upgraded(move |peer| {
@@ -200,7 +201,7 @@ fn a_peer_that_answers_our_close_and_holds_the_connection_holds_it_for_two_secon
 }
 
 #[test]
-fn closing_again_gives_the_same_end_and_sends_nothing() {
+fn closing_again_returns_the_same_outcome_and_sends_nothing() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect_close(1000);
@@ -225,7 +226,7 @@ fn closing_again_gives_the_same_end_and_sends_nothing() {
 }
 
 #[test]
-fn a_peer_that_closes_and_vanishes_at_once_was_still_clean() {
+fn a_peer_that_closes_and_resets_at_once_is_still_a_clean_end() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = upgraded(move |peer| {
@@ -248,7 +249,7 @@ fn a_peer_that_closes_and_vanishes_at_once_was_still_clean() {
 }
 
 #[test]
-fn a_peer_that_resets_instead_of_answering_our_close_makes_it_unclean() {
+fn a_peer_that_resets_instead_of_answering_our_close_makes_the_end_unclean() {
     watchdog(LIMIT, || {
         for reset in [true, false] {
             let server = upgraded(move |peer| {
@@ -271,7 +272,7 @@ fn a_peer_that_resets_instead_of_answering_our_close_makes_it_unclean() {
 }
 
 #[test]
-fn a_peer_that_ends_only_its_direction_ends_the_connection() {
+fn a_peer_that_ends_only_its_sending_side_ends_the_connection() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&text("last words"));
@@ -290,7 +291,7 @@ fn a_peer_that_ends_only_its_direction_ends_the_connection() {
 }
 
 #[test]
-fn a_frame_that_must_not_be_sent_closes_nothing() {
+fn a_close_that_must_not_be_sent_closes_nothing() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect(TEXT, b"still here");
@@ -311,7 +312,7 @@ fn a_frame_that_must_not_be_sent_closes_nothing() {
 }
 
 #[test]
-fn dropping_says_1001_and_does_not_wait() {
+fn dropping_sends_1001_and_does_not_wait() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let ws = builder().connect(&server.url()).unwrap();
@@ -324,7 +325,7 @@ fn dropping_says_1001_and_does_not_wait() {
 }
 
 #[test]
-fn dropping_with_unread_data_still_says_1001() {
+fn dropping_with_unread_data_still_sends_1001() {
     watchdog(LIMIT, || {
         let (sent, is_sent) = channel();
         let server = upgraded(move |peer| {
@@ -395,7 +396,7 @@ fn closing_from_another_thread_ends_a_blocked_recv() {
 }
 
 #[test]
-fn closing_from_another_thread_bounds_a_blocked_recv_although_the_peer_never_answers() {
+fn closing_from_another_thread_bounds_a_blocked_recv_if_the_peer_never_answers() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
@@ -452,7 +453,7 @@ fn closing_from_another_thread_ends_a_blocked_send() {
 }
 
 #[test]
-fn close_is_bounded_although_the_peer_neither_reads_nor_answers() {
+fn close_is_bounded_if_the_peer_neither_reads_nor_answers() {
     watchdog(LIMIT, || {
         let ((come, has_come), (done, hold)) = (channel(), channel());
         let server = takes_nothing(come, hold);
@@ -491,7 +492,7 @@ fn a_message_that_is_abandoned_closes_with_1011() {
 }
 
 #[test]
-fn a_peer_that_closed_before_our_write_failed_began_to_close() {
+fn a_peer_that_closed_before_our_write_failed_is_the_one_that_began_to_close() {
     watchdog(LIMIT, || {
         let (closed, has_closed) = channel();
         let server = upgraded(move |peer| {
@@ -528,7 +529,7 @@ fn a_peer_that_closed_before_our_write_failed_began_to_close() {
 }
 
 #[test]
-fn a_message_that_has_not_begun_may_be_abandoned() {
+fn a_message_of_which_nothing_was_sent_may_be_abandoned() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect(TEXT, b"whole");
@@ -546,7 +547,7 @@ fn a_message_that_has_not_begun_may_be_abandoned() {
 }
 
 #[test]
-fn a_peer_that_answered_our_close_in_time_was_clean_however_late_we_look() {
+fn an_answer_to_our_close_that_came_in_time_is_clean_however_late_it_is_read() {
     watchdog(LIMIT, || {
         let (answered, has_answered) = channel();
         let server = upgraded(move |peer| {
@@ -569,7 +570,7 @@ fn a_peer_that_answered_our_close_in_time_was_clean_however_late_we_look() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_before_it_has_said_all_gets_our_close_anyway() {
+fn a_peer_that_does_not_read_before_it_has_sent_all_still_gets_our_close() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect(TEXT, b"begin");

@@ -177,7 +177,7 @@ mod the_opening_handshake {
     use super::*;
 
     #[test]
-    fn the_offer_is_what_the_options_say() {
+    fn the_offer_has_what_the_options_say() {
         watchdog(|| {
             let table = [
                 (None, None),
@@ -207,7 +207,7 @@ mod the_opening_handshake {
     }
 
     #[test]
-    fn what_was_agreed_on_can_be_asked_for() {
+    fn both_halves_return_the_parameters_that_were_agreed_on() {
         watchdog(|| {
             let answer =
                 "permessage-deflate; server_no_context_takeover; client_max_window_bits=10";
@@ -224,7 +224,7 @@ mod the_opening_handshake {
     }
 
     #[test]
-    fn a_server_that_does_not_repeat_what_it_was_asked_for_may_use_all_of_its_window() {
+    fn a_server_that_does_not_accept_a_smaller_window_may_use_the_whole_one() {
         watchdog(|| {
             let asked =
                 Deflate { server_no_context_takeover: true, server_max_window_bits: 9, ..all() };
@@ -249,7 +249,7 @@ mod the_opening_handshake {
     }
 
     #[test]
-    fn our_window_is_not_offered_if_that_is_not_wanted() {
+    fn client_max_window_bits_is_not_offered_if_the_option_is_off() {
         watchdog(|| {
             let silent = Deflate { offer_client_max_window_bits: false, ..all() };
             let server = Server::start(Some("permessage-deflate"), |peer| {
@@ -263,7 +263,7 @@ mod the_opening_handshake {
     }
 
     #[test]
-    fn a_server_that_accepts_what_was_not_offered_is_refused_by_the_parameter() {
+    fn a_server_that_accepts_what_was_not_offered_is_refused_and_the_error_names_the_parameter() {
         watchdog(|| {
             let asked = Deflate {
                 server_no_context_takeover: true,
@@ -317,7 +317,7 @@ mod the_opening_handshake {
     }
 
     #[test]
-    fn nothing_is_compressed_that_was_not_offered() {
+    fn a_server_that_chooses_compression_without_an_offer_is_refused() {
         watchdog(|| {
             let server = Server::start(Some("permessage-deflate"), |_| ());
             let error = Builder::new().connect(&server.url()).unwrap_err();
@@ -327,7 +327,7 @@ mod the_opening_handshake {
     }
 
     #[test]
-    fn options_out_of_their_range_open_no_socket() {
+    fn options_that_are_out_of_range_open_no_socket() {
         for (options, name) in [
             (Deflate { server_max_window_bits: 7, ..all() }, "server_max_window_bits"),
             (Deflate { server_max_window_bits: 16, ..all() }, "server_max_window_bits"),
@@ -347,7 +347,7 @@ mod sending {
     use super::*;
 
     #[test]
-    fn each_message_is_compressed_unless_it_is_small_or_asked_not_to_be() {
+    fn each_message_is_compressed_unless_it_is_small_or_sent_uncompressed() {
         watchdog(|| {
             let server = Server::start(Some("permessage-deflate"), |peer| {
                 (0..6).map(|_| peer.next()).collect::<Vec<_>>()
@@ -377,7 +377,7 @@ mod sending {
     }
 
     #[test]
-    fn a_big_message_goes_out_in_fragments_of_64_kib() {
+    fn a_big_message_is_sent_in_fragments_of_64_kib() {
         watchdog(|| {
             let data = noise(1_000_000);
             let server = Server::start(Some("permessage-deflate"), Peer::message);
@@ -441,7 +441,7 @@ mod sending {
     }
 
     #[test]
-    fn a_writer_compresses_and_its_flush_lets_all_out() {
+    fn a_writer_compresses_and_its_flush_sends_all_that_was_written() {
         watchdog(|| {
             let server = Server::start(Some("permessage-deflate"), |peer| {
                 let first = peer.next();
@@ -472,7 +472,7 @@ mod sending {
     }
 
     #[test]
-    fn a_writer_that_is_dropped_leaves_no_trace_in_the_window() {
+    fn bytes_of_a_writer_that_is_dropped_are_not_in_the_window() {
         watchdog(|| {
             let server = Server::start(Some("permessage-deflate"), |peer| peer.next());
             let ws = server.connect(all());
@@ -504,7 +504,7 @@ mod sending {
     }
 
     #[test]
-    fn a_window_of_8_bits_means_no_compression_of_ours_and_all_of_theirs() {
+    fn with_a_window_of_8_bits_only_the_server_compresses() {
         watchdog(|| {
             let answer = "permessage-deflate; client_max_window_bits=8; server_max_window_bits=8";
             let server = Server::start(Some(answer), |peer| {
@@ -575,7 +575,7 @@ mod receiving {
     const TWICE: &str = "41 03 f2 48 cd 89 00 80 04 c9 c9 07 00  c2 05 f2 00 11 00 00";
 
     #[test]
-    fn whole_borrowed_in_fragments_and_as_a_stream() {
+    fn compressed_messages_are_received_whole_lent_in_fragments_and_by_a_reader() {
         watchdog(|| {
             let (_server, mut ws) = hello(TWICE);
             assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
@@ -614,7 +614,7 @@ mod receiving {
     }
 
     #[test]
-    fn a_message_of_16_mib_comes_whole() {
+    fn a_message_of_16_mib_is_received_whole() {
         watchdog(|| {
             let data: Vec<u8> = (0..16_u32 << 20).map(|at| (at / 700).to_le_bytes()[0]).collect();
             let mut payload = miniz_oxide::deflate::compress_to_vec(&data, 1);
@@ -645,7 +645,7 @@ mod receiving {
     }
 
     #[test]
-    fn what_is_wrong_is_answered_with_its_code() {
+    fn each_violation_is_answered_with_its_close_code() {
         watchdog(|| {
             refused("41 03 f2 48 cd c0 04 c9 c9 07 00", 99, Violation::ReservedBits, 1002);
             refused("c9 00", 99, Violation::ReservedBits, 1002);
@@ -656,7 +656,7 @@ mod receiving {
     }
 
     #[test]
-    fn a_close_is_a_close() {
+    fn a_connection_with_compression_is_closed_cleanly() {
         watchdog(|| {
             let server = Server::start(Some("permessage-deflate"), |peer| {
                 assert_eq!(peer.close_code(), 1000);

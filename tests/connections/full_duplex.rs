@@ -13,7 +13,7 @@ use landline::{Event, Message, MessageKind, Receiver, Sender};
 use support::*;
 
 const FLOOD: usize = 64 << 20;
-const PIECE: usize = 1 << 20;
+const MESSAGE: usize = 1 << 20;
 
 /// Reads client frames from any stream.
 struct Frames<R> {
@@ -44,8 +44,8 @@ impl<R: std::io::Read> Frames<R> {
 /// Plays the client. Sends and receives [`FLOOD`] bytes at once, and checks that all arrive.
 fn floods_and_is_flooded(mut receiver: Receiver, sender: Sender) {
     let sending = spawn(move || {
-        for _ in 0..FLOOD / PIECE {
-            sender.send(vec![1; PIECE]).unwrap();
+        for _ in 0..FLOOD / MESSAGE {
+            sender.send(vec![1; MESSAGE]).unwrap();
         }
         sender
     });
@@ -57,7 +57,7 @@ fn floods_and_is_flooded(mut receiver: Receiver, sender: Sender) {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((bytes, pings), (FLOOD, FLOOD / PIECE));
+    assert_eq!((bytes, pings), (FLOOD, FLOOD / MESSAGE));
     let sender = sending.join();
     sender.close(landline::CloseCode::NORMAL).unwrap();
     assert!(error(receiver.recv()).closed().unwrap().is_clean());
@@ -65,10 +65,10 @@ fn floods_and_is_flooded(mut receiver: Receiver, sender: Sender) {
 
 /// Plays the server. Reads and writes [`FLOOD`] bytes at once, with pings in between.
 fn server_half(reading: impl std::io::Read, mut writing: impl std::io::Write + Send + 'static) {
-    let message = binary(&vec![2; PIECE]);
+    let message = binary(&vec![2; MESSAGE]);
     let (closing, is_closing) = channel::<()>();
     let writer = spawn(move || {
-        for n in 0..FLOOD / PIECE {
+        for n in 0..FLOOD / MESSAGE {
             writing.write_all(&ping(&n.to_be_bytes())).unwrap();
             writing.write_all(&message).unwrap();
         }
@@ -94,7 +94,7 @@ fn server_half(reading: impl std::io::Read, mut writing: impl std::io::Write + S
     }
     assert_eq!(bytes, FLOOD);
     // The last ping must be answered, because no later ping makes up for it.
-    assert_eq!(last_pong, Some((FLOOD / PIECE - 1).to_be_bytes().to_vec()));
+    assert_eq!(last_pong, Some((FLOOD / MESSAGE - 1).to_be_bytes().to_vec()));
     closing.send(()).unwrap();
     writer.join();
 }
@@ -313,13 +313,13 @@ fn a_peer_that_pings_during_a_long_message_gets_its_pongs_between_the_fragments(
         let receiving = spawn(move || error(receiver.recv()));
         let mut writer = sender.writer(MessageKind::Binary).unwrap();
         for _ in 0..64 {
-            writer.write_all(&vec![1; PIECE]).unwrap();
+            writer.write_all(&vec![1; MESSAGE]).unwrap();
         }
         writer.finish().unwrap();
         sender.close(landline::CloseCode::NORMAL).unwrap();
         assert!(receiving.join().closed().unwrap().is_clean());
         let (size, pongs) = server.join();
-        assert_eq!(size, 64 * PIECE);
+        assert_eq!(size, 64 * MESSAGE);
         assert!(pongs > 0);
     });
 }
@@ -360,7 +360,7 @@ fn pings_and_the_close_go_between_the_fragments_of_another_thread() {
 }
 
 #[test]
-fn messages_wait_for_the_end_of_one_that_is_written_piecewise() {
+fn a_message_waits_for_the_end_of_one_that_is_written_in_fragments() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let parts: Vec<_> = (0..3).map(|_| peer.next_frame().unwrap()).collect();
@@ -392,7 +392,7 @@ fn messages_wait_for_the_end_of_one_that_is_written_piecewise() {
 }
 
 #[test]
-fn a_peer_that_floods_with_pings_and_does_not_read_is_read_on() {
+fn a_peer_that_floods_with_pings_and_does_not_read_is_still_read() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = serve_on(small_listener(), move |peer| {

@@ -127,7 +127,7 @@ fn fresh_headers_are_checked_before_anything_is_sent() {
 }
 
 #[test]
-fn headers_that_cannot_be_made_end_the_attempt_and_say_why() {
+fn an_error_of_the_function_ends_the_attempt_and_is_returned() {
     watchdog(LIMIT, || {
         let builder = builder()
             .headers_with(|_| Err(io::Error::new(io::ErrorKind::NotFound, "no token today")));
@@ -153,7 +153,7 @@ fn making_headers_counts_towards_the_open_timeout() {
 }
 
 #[test]
-fn each_hop_of_a_redirect_has_headers_of_its_own_and_a_stranger_only_harmless_ones() {
+fn each_redirect_makes_new_headers_and_another_origin_gets_only_harmless_ones() {
     watchdog(LIMIT, || {
         let goal = requests();
         let away = goal.url();

@@ -176,7 +176,7 @@ fn a_peer_whose_unfinished_text_cannot_become_utf8_gets_1007_at_once() {
 }
 
 #[test]
-fn a_peer_that_announces_too_much_gets_1009_before_it_sends_it() {
+fn a_peer_that_announces_too_much_gets_1009_before_it_sends_the_payload() {
     let cases: &[(&[u8], _)] = &[
         (b"\x82\x7f\x40\0\0\0\0\0\0\0", Violation::MessageTooBig),
         (b"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", Violation::MessageTooBig),
@@ -195,7 +195,7 @@ fn a_peer_that_announces_too_much_gets_1009_before_it_sends_it() {
 }
 
 #[test]
-fn a_peer_that_sends_as_much_as_is_allowed_is_heard() {
+fn a_peer_that_sends_as_much_as_is_allowed_is_received() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(b"\x82\x0a1234567890\x02\x0512345\x80\x0567890");
@@ -329,7 +329,7 @@ fn a_peer_that_resets_after_whole_messages_delivers_all_that_came_and_then_one_e
 }
 
 #[test]
-fn a_peer_that_sends_after_its_close_is_not_heard() {
+fn bytes_after_the_close_of_a_peer_are_not_received() {
     watchdog(LIMIT, || {
         for more in [text("late"), ping(b"late"), close(1001, ""), b"\xff\xff\xff".to_vec()] {
             let bytes = [text("in time"), close(1000, "bye"), more].concat();
@@ -368,7 +368,7 @@ fn a_peer_that_closes_between_fragments_discards_its_message() {
 }
 
 #[test]
-fn a_peer_that_glues_ten_thousand_frames_together_is_read_in_order() {
+fn ten_thousand_frames_in_one_write_are_received_in_order() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let frames: Vec<_> = (0..10_000).flat_map(|n| text(&n.to_string())).collect();
@@ -385,7 +385,7 @@ fn a_peer_that_glues_ten_thousand_frames_together_is_read_in_order() {
 }
 
 #[test]
-fn a_peer_that_violates_while_we_send_still_ends_both() {
+fn a_peer_that_breaks_the_protocol_while_we_send_gets_our_close_after_the_message() {
     watchdog(LIMIT, || {
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
@@ -427,7 +427,7 @@ fn a_peer_that_sends_its_frames_a_byte_at_a_time_is_understood() {
 }
 
 #[test]
-fn a_peer_whose_empty_fragments_are_more_than_was_set_gets_1008() {
+fn a_peer_that_sends_more_empty_fragments_than_the_option_allows_gets_1008() {
     watchdog(LIMIT, || {
         let empty = |count: usize| [b"\x01\x00".to_vec(), b"\x00\x00".repeat(count - 1)].concat();
         let two = builder().max_empty_fragments(2);
@@ -447,7 +447,7 @@ fn a_peer_whose_empty_fragments_are_more_than_was_set_gets_1008() {
 }
 
 #[test]
-fn a_peer_that_broke_the_protocol_leaves_both_close_frames_to_be_seen() {
+fn the_outcome_is_known_after_a_violation() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&[&text("before")[..], &[0x83, 0]].concat());

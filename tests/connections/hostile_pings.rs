@@ -30,7 +30,7 @@ fn never_reads(pings: usize, last: Vec<u8>) -> (Server<()>, std::sync::mpsc::Sen
 }
 
 #[test]
-fn a_peer_that_never_reads_our_pongs_is_left_at_the_write_timeout() {
+fn a_peer_that_never_reads_our_pongs_is_given_up_after_the_write_timeout() {
     watchdog(LIMIT, || {
         let (server, done) = never_reads(100_000, Vec::new());
         let mut ws = builder().write_timeout(SHORT).connect(&server.url()).unwrap();
@@ -50,7 +50,7 @@ fn a_peer_that_never_reads_our_pongs_is_left_at_the_write_timeout() {
 }
 
 #[test]
-fn a_peer_that_never_reads_our_pongs_costs_little_time() {
+fn a_peer_that_never_reads_our_pongs_costs_little_processor_time() {
     watchdog(LIMIT, || {
         let (server, done) = never_reads(100_000, text("all pinged"));
         let mut ws = builder().connect(&server.url()).unwrap();
@@ -68,7 +68,7 @@ fn a_peer_that_never_reads_our_pongs_costs_little_time() {
 }
 
 #[test]
-fn a_peer_whose_pings_lie_across_the_end_of_a_buffer_gets_each_answered() {
+fn a_ping_that_lies_across_the_end_of_the_buffer_is_answered() {
     watchdog(LIMIT, || {
         // The receive buffer has a size of 4, 16 or 64 KiB.
         let around = |end: usize| (end - 140..end + 10).step_by(3);

@@ -253,7 +253,7 @@ fn subprotocols_that_are_no_tokens_or_repeated_are_refused() {
 }
 
 #[test]
-fn whatever_is_wrong_in_a_builder_is_reported_before_anything_is_opened_or_sent() {
+fn each_wrong_option_is_reported_before_a_socket_is_opened_or_a_byte_is_sent() {
     watchdog(LIMIT, || {
         let server = Unvisited::new();
         #[allow(unused_mut)] // Features add rows.
@@ -347,7 +347,7 @@ fn plain(addr: std::net::SocketAddr) -> String {
 }
 
 #[test]
-fn the_request_is_what_rfc_6455_asks_for() {
+fn the_request_has_what_rfc_6455_asks_for() {
     watchdog(LIMIT, || {
         let request = request_of(&builder(), |addr| format!("ws://{addr}/a%0d%0a/b?c=%20d"));
         assert_eq!(request[0], "GET /a%0d%0a/b?c=%20d HTTP/1.1");
@@ -366,7 +366,7 @@ fn the_request_is_what_rfc_6455_asks_for() {
 }
 
 #[test]
-fn headers_that_are_given_replace_ours_and_come_once() {
+fn a_header_of_the_caller_replaces_ours_and_is_sent_once() {
     watchdog(LIMIT, || {
         let builder = builder()
             .origin("http://ours")
@@ -416,7 +416,7 @@ fn options_become_headers() {
 }
 
 #[test]
-fn credentials_in_the_url_become_basic_decoded_and_go_nowhere_else() {
+fn credentials_in_the_url_are_sent_decoded_as_basic_auth_and_nowhere_else() {
     watchdog(LIMIT, || {
         let request = request_of(&builder(), |addr| format!("ws://us%65r:p%40ss@{addr}/"));
         // This is the Base64 of "user:p@ss".

@@ -26,7 +26,7 @@ impl Numbers {
 }
 
 #[test]
-fn a_peer_that_is_left_waiting_a_thousand_times_in_the_middle_of_everything_loses_nothing() {
+fn a_thousand_timeouts_in_the_middle_of_frames_lose_nothing() {
     watchdog(LIMIT, || {
         let message = |n: usize| match n % 3 {
             0 => Message::from(format!("grüße {n}")),
@@ -71,7 +71,7 @@ fn a_peer_that_is_left_waiting_a_thousand_times_in_the_middle_of_everything_lose
 }
 
 #[test]
-fn a_stream_that_is_interrupted_again_and_again_does_not_stretch_a_timeout() {
+fn a_stream_that_is_interrupted_again_and_again_does_not_extend_a_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let stream = TcpStream::connect(server.addr).unwrap();
@@ -94,7 +94,7 @@ fn a_stream_that_is_interrupted_again_and_again_does_not_stretch_a_timeout() {
 }
 
 #[test]
-fn timeouts_beyond_all_time_are_no_timeouts() {
+fn timeouts_that_are_too_long_to_add_to_the_time_are_no_timeouts() {
     watchdog(LIMIT, || {
         for most in [
             Duration::MAX,
@@ -137,7 +137,7 @@ fn timeouts_beyond_all_time_are_no_timeouts() {
 }
 
 #[test]
-fn a_peer_that_drains_a_small_window_by_32_bytes_gets_all_of_it() {
+fn a_peer_that_reads_32_bytes_at_a_time_gets_the_whole_message() {
     watchdog(LIMIT, || {
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();

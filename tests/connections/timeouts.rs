@@ -96,7 +96,7 @@ fn a_peer_that_is_silent_lets_any_recv_timeout_pass() {
 }
 
 #[test]
-fn a_message_that_is_here_already_is_found_without_waiting() {
+fn a_message_that_has_arrived_is_received_without_waiting() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
@@ -115,7 +115,7 @@ fn a_message_that_is_here_already_is_found_without_waiting() {
 }
 
 #[test]
-fn a_peer_that_drips_a_frame_cannot_stretch_a_recv_timeout() {
+fn a_peer_that_drips_a_frame_cannot_extend_a_recv_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.drip(&binary(&[1; 1000]), MILLI * 5));
         let mut ws = builder().connect(&server.url()).unwrap();
@@ -143,7 +143,7 @@ fn endless(first: &[u8], again: &[u8]) -> landline::WebSocket {
 }
 
 #[test]
-fn a_peer_that_floods_with_pings_cannot_stretch_a_recv_timeout() {
+fn a_peer_that_floods_with_pings_cannot_extend_a_recv_timeout() {
     watchdog(LIMIT, || {
         let mut ws = endless(b"", &ping(b"flood"));
         takes(SHORT, || timed_out(ws.recv_timeout(SHORT), Timeout::Recv));
@@ -152,7 +152,7 @@ fn a_peer_that_floods_with_pings_cannot_stretch_a_recv_timeout() {
 }
 
 #[test]
-fn a_peer_that_floods_with_pings_cannot_hold_up_try_recv() {
+fn a_peer_that_floods_with_pings_cannot_delay_try_recv() {
     watchdog(LIMIT, || {
         let mut ws = endless(b"", &ping(b"flood"));
         promptly(|| assert_eq!(ws.try_recv().unwrap(), None));
@@ -160,7 +160,7 @@ fn a_peer_that_floods_with_pings_cannot_hold_up_try_recv() {
 }
 
 #[test]
-fn a_peer_that_floods_with_one_endless_message_cannot_stretch_a_recv_timeout() {
+fn a_peer_that_floods_with_one_endless_message_cannot_extend_a_recv_timeout() {
     watchdog(LIMIT, || {
         let mut ws = endless(&frame(BINARY, false, b"begin"), &frame(0, false, b"m"));
         takes(SHORT, || timed_out(ws.recv_timeout(SHORT), Timeout::Recv));
@@ -191,7 +191,7 @@ fn a_peer_that_floods_can_be_aborted() {
 }
 
 #[test]
-fn a_peer_that_floods_instead_of_answering_our_close_cannot_stretch_the_close_timeout() {
+fn a_peer_that_floods_instead_of_answering_our_close_cannot_extend_the_close_timeout() {
     watchdog(LIMIT, || {
         let server = floods(binary(&[5; 1000]));
         let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
@@ -204,7 +204,7 @@ fn a_peer_that_floods_instead_of_answering_our_close_cannot_stretch_the_close_ti
 }
 
 #[test]
-fn a_peer_that_floods_after_its_close_cannot_hold_up_close() {
+fn a_peer_that_floods_after_its_close_cannot_delay_close() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect_close(1000);
@@ -223,7 +223,7 @@ fn a_peer_that_floods_after_its_close_cannot_hold_up_close() {
 }
 
 #[test]
-fn a_peer_that_never_answers_our_close_is_left_at_the_close_timeout() {
+fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
@@ -240,7 +240,7 @@ fn a_peer_that_never_answers_our_close_is_left_at_the_close_timeout() {
 }
 
 #[test]
-fn a_peer_that_stalls_within_its_close_frame_is_left_at_the_close_timeout() {
+fn a_peer_that_stalls_within_its_close_frame_is_given_up_after_the_close_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&[0x88, 2, 3]);
@@ -374,7 +374,7 @@ fn a_peer_that_has_never_answered_a_ping_may_need_keepalive_off_and_the_error_sa
 }
 
 #[test]
-fn a_peer_that_ends_the_connection_before_a_ping_is_not_said_to_need_keepalive_off() {
+fn the_error_of_a_connection_that_ends_before_a_ping_does_not_advise_keepalive_off() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.fin());
         let builder = builder().keepalive(keepalive(LIMIT, LIMIT));
@@ -401,7 +401,7 @@ fn a_peer_that_sends_data_but_never_pongs_lives() {
 }
 
 #[test]
-fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up_for_it() {
+fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up() {
     watchdog(LIMIT, || {
         // The peer reads all the time. It cannot answer the ping, which follows the message.
         let server = serve_on(small_listener(), |peer| {
@@ -491,7 +491,7 @@ fn a_peer_with_much_to_read_before_the_ping_has_no_more_than_the_time_for_it() {
 }
 
 #[test]
-fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
+fn a_peer_that_reads_is_alive_and_is_given_up_when_it_stops_reading() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let (stopped, has_stopped) = channel();
@@ -528,7 +528,7 @@ fn a_peer_that_takes_what_we_send_lives_and_is_dead_when_it_takes_no_more() {
 }
 
 #[test]
-fn a_peer_that_gets_its_ping_late_has_all_of_its_time_to_answer() {
+fn a_peer_that_gets_the_ping_late_has_the_whole_timeout_to_answer() {
     const MESSAGE: usize = 8 << 20; // The sockets cannot hold a message of this size.
     watchdog(LIMIT, || {
         // The peer takes long to read, so the ping waits behind the message. Then the peer takes
@@ -558,7 +558,7 @@ fn a_peer_that_gets_its_ping_late_has_all_of_its_time_to_answer() {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_our_close_is_given_up_by_keepalive_if_by_nothing_else() {
+fn keepalive_gives_up_a_peer_that_does_not_answer_our_close_without_a_close_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 100)).close_timeout(None);
@@ -571,7 +571,7 @@ fn a_peer_that_does_not_answer_our_close_is_given_up_by_keepalive_if_by_nothing_
 }
 
 #[test]
-fn pings_are_kept_up_inside_of_recv_timeout_too() {
+fn keepalive_runs_inside_recv_timeout_too() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let builder = builder().keepalive(keepalive(MILLI * 30, MILLI * 60));
@@ -625,7 +625,7 @@ fn a_write_timeout_of_zero_is_none() {
 }
 
 #[test]
-fn a_close_timeout_of_zero_sends_the_close_and_does_not_wait_for_the_peers() {
+fn a_close_timeout_of_zero_sends_the_close_and_does_not_wait_for_the_answer() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let mut ws = builder().close_timeout(Duration::ZERO).connect(&server.url()).unwrap();
@@ -669,7 +669,7 @@ fn a_keepalive_of_zero_is_off() {
 
 /// Users may number their own pings, so a keepalive ping must not have a small number as payload.
 #[test]
-fn the_pings_of_a_user_are_hardly_ever_taken_for_those_of_the_keepalive() {
+fn the_payload_of_a_keepalive_ping_is_no_number_that_a_user_counts_with() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             let mut payloads = Vec::new();
@@ -695,7 +695,7 @@ fn the_pings_of_a_user_are_hardly_ever_taken_for_those_of_the_keepalive() {
 }
 
 #[test]
-fn a_pong_that_answers_something_else_is_an_event_and_no_latency() {
+fn a_pong_that_answers_no_keepalive_ping_is_an_event_and_gives_no_latency() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&frame(PONG, true, b"unasked"));
@@ -711,7 +711,7 @@ fn a_pong_that_answers_something_else_is_an_event_and_no_latency() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_close_timeout_of_nothing_does_not_make_an_idle_recv_spin() {
+fn a_close_timeout_of_zero_does_not_make_an_idle_recv_spin() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
         let mut ws = builder().close_timeout(Duration::ZERO).connect(&server.url()).unwrap();
@@ -725,7 +725,7 @@ fn a_close_timeout_of_nothing_does_not_make_an_idle_recv_spin() {
 }
 
 #[test]
-fn writing_piecewise_to_a_peer_that_does_not_read_times_out() {
+fn a_message_in_fragments_to_a_peer_that_does_not_read_times_out() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = serve_on(small_listener(), move |peer| {
@@ -763,7 +763,7 @@ fn floods_with_pings() -> Server<()> {
 }
 
 #[test]
-fn a_peer_that_floods_with_pings_and_reads_the_pongs_cannot_stretch_a_timeout() {
+fn a_peer_that_floods_with_pings_and_reads_the_pongs_cannot_extend_a_timeout() {
     watchdog(LIMIT, || {
         let server = floods_with_pings();
         let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
@@ -807,7 +807,7 @@ fn a_peer_that_sends_many_pings_at_once_gets_the_pongs_in_few_writes() {
 }
 
 #[test]
-fn a_peer_that_said_something_before_it_went_silent_has_no_more_time_for_it() {
+fn a_message_before_the_silence_does_not_extend_the_keepalive_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&text("hi"));
@@ -826,7 +826,7 @@ fn a_peer_that_said_something_before_it_went_silent_has_no_more_time_for_it() {
 
 #[cfg(unix)]
 #[test]
-fn a_unix_peer_that_reads_no_more_and_is_silent_is_given_up_by_keepalive() {
+fn keepalive_gives_up_a_unix_peer_that_reads_no_more_and_is_silent() {
     use std::os::unix::net::UnixStream;
     watchdog(LIMIT, || {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -845,7 +845,7 @@ fn a_unix_peer_that_reads_no_more_and_is_silent_is_given_up_by_keepalive() {
 }
 
 #[test]
-fn a_message_that_waits_too_long_behind_another_times_out_and_breaks_nothing() {
+fn a_message_that_waits_too_long_behind_another_times_out_and_the_connection_goes_on() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.expect(TEXT, b"whole");
@@ -953,7 +953,7 @@ mod over_tls {
     }
 
     #[test]
-    fn a_peer_whose_tls_record_takes_long_to_arrive_is_not_given_up_for_it() {
+    fn a_peer_whose_tls_record_takes_long_to_arrive_is_not_given_up() {
         watchdog(LIMIT, || {
             let (open, gate) = channel();
             let (go, went) = channel::<()>();
@@ -985,7 +985,7 @@ mod over_tls {
     }
 
     #[test]
-    fn a_peer_whose_tls_records_come_all_at_once_is_read_without_the_socket() {
+    fn messages_whose_tls_records_have_arrived_are_received_without_waiting() {
         watchdog(LIMIT, || {
             let server = tls::upgraded_tls(|peer| {
                 peer.send(&text("x").repeat(3));

@@ -22,7 +22,7 @@ fn waiter(lock: &Arc<FairLock>) -> (thread::JoinHandle<()>, std::sync::mpsc::Sen
 }
 
 #[test]
-fn the_lock_is_handed_to_threads_that_have_waited_long() {
+fn a_lock_is_handed_to_a_thread_that_has_waited_longer_than_the_interval() {
     let lock = Arc::new(FairLock::default());
     let guard = lock.lock(|| Deadline::NEVER, || true).unwrap();
     let waiters = [waiter(&lock), waiter(&lock)];
@@ -42,7 +42,7 @@ fn the_lock_is_handed_to_threads_that_have_waited_long() {
 }
 
 #[test]
-fn a_lock_handed_to_a_thread_that_gives_up_is_taken_by_another() {
+fn a_lock_is_taken_by_another_thread_when_the_first_one_gives_up() {
     let lock = Arc::new(FairLock::default());
     let guard = lock.lock(|| Deadline::NEVER, || true).unwrap();
     let gives_up = {

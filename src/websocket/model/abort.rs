@@ -54,7 +54,7 @@ fn an_abort_wakes_a_thread_that_closes() {
 }
 
 #[test]
-fn what_is_sent_after_an_abort_is_known_is_refused() {
+fn a_message_is_refused_after_an_abort_is_known() {
     explore(3, || {
         let (receiver, sender, peer) = connection(PLENTY, PLENTY);
         let aborter = sender.clone();

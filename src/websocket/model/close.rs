@@ -14,7 +14,7 @@ fn ends_with_its_only_close(frames: &[Frame]) {
 }
 
 #[test]
-fn of_all_who_close_at_once_one_does_and_nothing_follows_its_close() {
+fn threads_that_close_at_once_send_one_close_and_no_frame_follows_it() {
     explore(2, || {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         let other = sender.clone();
@@ -37,7 +37,7 @@ fn of_all_who_close_at_once_one_does_and_nothing_follows_its_close() {
 }
 
 #[test]
-fn the_stream_is_ended_after_both_closes_while_all_still_hold_it() {
+fn the_stream_is_ended_after_both_closes_while_both_halves_still_exist() {
     explore(2, || {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         peer.close(1000);
@@ -151,7 +151,7 @@ fn a_peer_that_is_gone_ends_the_connection_for_all() {
 }
 
 #[test]
-fn two_senders_a_receiver_and_one_who_closes_come_to_an_end() {
+fn two_threads_that_send_and_one_that_closes_come_to_an_end() {
     explore(1, || {
         let (mut receiver, sender, mut peer) = connection(9, PLENTY);
         let other = sender.clone();
@@ -175,7 +175,7 @@ fn two_senders_a_receiver_and_one_who_closes_come_to_an_end() {
 }
 
 #[test]
-fn what_is_sent_after_a_close_is_known_is_refused() {
+fn a_message_is_refused_after_a_close_is_known() {
     explore(3, || {
         let (receiver, sender, peer) = connection(PLENTY, PLENTY);
         let closer = sender.clone();
@@ -189,7 +189,7 @@ fn what_is_sent_after_a_close_is_known_is_refused() {
 }
 
 #[test]
-fn nothing_goes_out_inside_a_message_that_was_abandoned() {
+fn no_other_message_follows_the_beginning_of_an_abandoned_message() {
     explore(2, || {
         let (receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         let (closer, other) = (sender.clone(), sender.clone());

@@ -33,7 +33,7 @@ fn a_message_is_not_written_into_another_one() {
 }
 
 #[test]
-fn between_the_fragments_of_a_message_go_pongs_and_no_other_message() {
+fn pongs_go_between_the_fragments_of_a_message_and_other_messages_do_not() {
     explore(1, || {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         let other = sender.clone();

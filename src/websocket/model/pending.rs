@@ -26,7 +26,7 @@ fn a_pong_that_is_noted_while_a_sender_holds_the_write_lock_is_sent() {
 }
 
 #[test]
-fn of_pings_that_cannot_be_answered_at_once_the_latest_is_answered() {
+fn the_latest_ping_is_answered_if_not_all_can_be_answered_at_once() {
     explore(2, || {
         let (mut receiver, sender, mut peer) = connection(PLENTY, PLENTY);
         let receiving = spawn(move || receiver.recv().unwrap_err());

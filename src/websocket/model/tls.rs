@@ -18,7 +18,7 @@ use crate::net::tls::Session;
 const ALERT: u8 = 21;
 
 #[test]
-fn what_tls_has_to_say_while_a_sender_holds_the_write_lock_is_sent() {
+fn output_of_tls_is_sent_although_a_sender_holds_the_write_lock() {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap();

@@ -211,7 +211,7 @@ mod compressed {
     }
 
     #[test]
-    fn a_message_that_is_not_to_be_compressed_is_sent_as_it_is() {
+    fn an_uncompressed_writer_sends_the_bytes_as_they_are() {
         let (sender, wire, recorder) = compressed(None);
         has_randomness(&wire, true);
         let mut writer = sender.writer(MessageKind::Text).unwrap().uncompressed();
