@@ -1,5 +1,5 @@
-//! What the system may do to the whole process: no files, no memory, signals; and what a child
-//! gets of a connection. The tests run themselves again, in a process of their own.
+//! Tests of the whole process: it has no free files, no memory, or gets signals; it starts a child
+//! or forks. Most tests run themselves again, in a process of their own.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
@@ -21,7 +21,7 @@ use landline::{CloseCode, Error, Message, Timeout, WebSocket};
 use process::{again, passed, value};
 use support::*;
 
-/// A server that echoes until it is closed.
+/// Starts a server that sends each frame back until a Close.
 fn echoes() -> Server<()> {
     upgraded(|peer| {
         while let Some(frame) = peer.next_frame() {
@@ -55,7 +55,7 @@ fn a_process_without_free_files_gets_an_error_and_connects_when_there_are_some()
         assert_eq!(refused.attempts()[0].1.raw_os_error(), Some(EMFILE), "{said:?}");
         assert!(said.is_retryable());
     }
-    // The lookup of a name needs files, too.
+    // The lookup of a name needs files too.
     let said = promptly(|| error(builder().connect("ws://localhost:1/")));
     assert!(matches!(said, Error::Connect(_)) && said.is_retryable(), "{said:?}");
     drop(files);
@@ -74,19 +74,20 @@ fn a_peer_that_sends_more_than_there_is_memory_gets_1009_and_the_process_lives()
             for opcode in [TEXT, BINARY] {
                 for announced in [false, true] {
                     let server = upgraded(move |peer| {
-                        let piece = vec![b'x'; 1 << 20];
+                        let payload = vec![b'x'; 1 << 20];
                         let mut sent = match announced {
-                            // One frame of 2^40 bytes, or one of a MiB after the other.
+                            // The message is one frame of 2^40 bytes, or frames of 1 MiB.
                             true => peer.try_send(&[0x80 | opcode, 127, 0, 0, 1, 0, 0, 0, 0, 0]),
                             false => peer.try_send(&frame(opcode, false, b"")),
                         };
-                        let fragment = frame(0, false, &piece);
-                        let again = if announced { &piece } else { &fragment };
+                        let fragment = frame(0, false, &payload);
+                        let again = if announced { &payload } else { &fragment };
                         peer.socket().set_write_timeout(Some(LIMIT / 4)).unwrap();
                         while sent.is_ok() {
                             sent = peer.try_send(again);
                         }
-                        // Whatever it sent too much may have cost it our Close; what is left says.
+                        // The surplus may have caused a reset, and our Close may be lost. So the
+                        // other process checks the Close.
                         peer.stall();
                     });
                     let child = again(TEST, "ulimit -v 200000", &server.url()).output().unwrap();
@@ -105,7 +106,8 @@ fn a_peer_that_sends_more_than_there_is_memory_gets_1009_and_the_process_lives()
     drop(ws);
 }
 
-/// Stops a process and lets it go on, again and again: whatever call it is in is interrupted.
+/// Stops a process and continues it again and again, so that each of its calls is interrupted.
+/// Returns whether the process succeeded, and the number of stops.
 fn interrupted(mut child: Child) -> (bool, usize) {
     let pid = child.id().to_string();
     let mut times = 0;
@@ -128,7 +130,7 @@ fn a_process_that_is_stopped_again_and_again_loses_nothing_and_keeps_its_deadlin
             let server = echoes();
             let mut again = again(TEST, ":", &server.url());
             let (success, times) = interrupted(again.stdout(Stdio::null()).spawn().unwrap());
-            assert!(success, "see above; interrupted {times} times");
+            assert!(success, "the process failed, see above; it was stopped {times} times");
             assert!(times > 20, "only {times} times");
             server.join();
         });
@@ -136,11 +138,11 @@ fn a_process_that_is_stopped_again_and_again_loses_nothing_and_keeps_its_deadlin
     stays_whole(builder().write_timeout(LIMIT).connect(&url).unwrap());
 }
 
-/// Keeps deadlines, and gets what it sends.
+/// Checks that `recv_timeout` keeps its deadline, and that each message comes back.
 fn stays_whole(mut ws: WebSocket) {
     let sender = ws.sender();
     for _ in 0..4 {
-        // Blocked in a read that has a timeout, which is not begun anew by each signal.
+        // The timeout of the read must not begin anew with each signal.
         let said = takes(SHORT, || error(ws.recv_timeout(SHORT)));
         assert!(matches!(said, Error::Timeout(Timeout::Recv)), "{said:?}");
         let big: Vec<u8> = (0..4 << 20).map(|n: u32| n.to_be_bytes()[3]).collect();
@@ -169,8 +171,8 @@ fn a_process_that_handles_signal_after_signal_loses_nothing_and_keeps_its_deadli
     let counted = handled.clone();
     let count = move || _ = counted.fetch_add(1, Ordering::SeqCst);
     ctrlc::set_handler(count).unwrap();
-    // This thread is the one that the system interrupts first. A call that has a timeout is then not
-    // begun anew by the system.
+    // The signals are sent to this thread. The system does not restart a call that has a timeout
+    // after a signal.
     let this = std::fs::read_link("/proc/thread-self").unwrap();
     let this = this.file_name().unwrap().to_str().unwrap();
     let kill = format!("while kill -INT {this}; do sleep 0.001; done");
@@ -207,11 +209,12 @@ fn a_peer_that_is_silent_while_the_process_is_stopped_is_pinged_once_after_it() 
                 assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
             };
             kill("-STOP");
-            std::thread::sleep(INTERVAL * 20); // So long it is gone; nothing is awaited by it.
+            // The process is stopped for this time. The sleep waits for nothing.
+            std::thread::sleep(INTERVAL * 20);
             kill("-CONT");
             stopped.send(()).unwrap();
             assert!(child.wait_with_output().unwrap().status.success());
-            // One before it was stopped perhaps, one after.
+            // There may be one ping before the stop, and there is one after it.
             let pings = server.join();
             assert!((1..=3).contains(&pings), "{pings} pings");
         });
@@ -296,7 +299,7 @@ fn a_connection_needs_no_thread_and_one_file() {
     let (files, threads) = (process::open_files(), process::threads());
     let all: Vec<_> = (0..200).map(|_| builder().connect(&url).unwrap()).collect();
     assert_eq!(process::open_files() - files, all.len());
-    // The threads that connected are ending.
+    // The threads that connected end by themselves.
     let start = Instant::now();
     while process::threads() > threads && start.elapsed() < PROMPT {
         std::thread::yield_now();
@@ -326,7 +329,7 @@ fn two_thousand_connections_leave_no_file_and_no_thread_behind() {
             _ => drop(ws),
         }
         server.join();
-        // Refusals leave nothing either.
+        // A refused connection leaves nothing either.
         if at % 10 == 0 {
             let server = serve(|peer| peer.rst());
             error(builder().connect(&server.url()));
@@ -349,7 +352,7 @@ fn two_thousand_connections_leave_no_file_and_no_thread_behind() {
     assert_eq!(settled(before), before, "files and threads");
 }
 
-/// User and system time of the threads of this name.
+/// Returns the user and system time of the threads with this name.
 fn cpu_of_threads(name: &str) -> Duration {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let stats = tasks.filter_map(|task| {
@@ -365,7 +368,8 @@ fn an_outbox_that_waits_for_its_turn_does_not_spin() {
         let (over, is_over) = std::sync::mpsc::channel::<()>();
         let server = upgraded(|peer| {
             peer.expect_fragment(b"first");
-            std::thread::sleep(SHORT * 2); // So long it would spin; nothing is awaited by it.
+            // The outbox could spin for this time. The sleep waits for nothing.
+            std::thread::sleep(SHORT * 2);
             let spent = cpu_of_threads("landline-outbox");
             assert!(spent <= SHORT / 3, "{spent:?}");
             drop(over);
@@ -414,7 +418,7 @@ fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_also_where_sigpipe_k
                 let (mut stream, _) = listener.accept().unwrap();
                 streams::upgrade(&mut stream);
                 drop(stream);
-                // The end of this one says that the other is closed.
+                // The end of this second connection tells the client that the first is closed.
                 drop(listener.accept().unwrap());
             }
         });
@@ -423,7 +427,7 @@ fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_also_where_sigpipe_k
         serving.join();
         return std::fs::remove_file(&path).unwrap();
     };
-    // The start of a Rust program ignores the signal. A library in another program gets none of that.
+    // A Rust program ignores the signal from its start on. A program in another language may not.
     sigpipe::reset();
     let is_default = Command::new("sh").args(["-c", "kill -PIPE $$"]).status().unwrap();
     assert!(!is_default.success(), "SIGPIPE is ignored, so this test shows nothing");
@@ -455,7 +459,7 @@ fn a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it() 
             server.join();
         });
     };
-    // As many as may be stuck at once, and one whose name the child looks up.
+    // 256 lookups are stuck, the most that may be. The child then looks up another name.
     let (begin, begun) = std::sync::mpsc::channel();
     let begin = Mutex::new(begin);
     let stuck = builder().open_timeout(Duration::from_millis(1)).resolver(move |_, _| {
@@ -465,7 +469,7 @@ fn a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it() 
         }
     });
     for nth in 0..256 {
-        // On a busy machine the time may have passed before the lookup could begin: once more.
+        // On a busy machine the timeout may pass before the lookup begins. Then it is tried again.
         while begun.recv_timeout(Duration::from_millis(1)).is_err() {
             error(stuck.connect(&format!("ws://stuck{nth}.test/")));
         }
@@ -478,7 +482,7 @@ fn a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it() 
     };
     match fork::fork().unwrap() {
         fork::Fork::Child => {
-            // The test harness is not there; nothing of the parent's is to be run at the end.
+            // The child has no test harness, and must not run the parent's destructors.
             let connected = std::panic::catch_unwind(std::panic::AssertUnwindSafe(connects));
             std::process::exit(i32::from(connected.is_err()));
         }
@@ -486,7 +490,7 @@ fn a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it() 
     }
 }
 
-/// Lets this process map so many bytes more.
+/// Lets this process map at most `bytes` bytes more.
 fn limit_memory(bytes: usize) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
@@ -499,7 +503,8 @@ fn limit_memory(bytes: usize) {
 
 #[test]
 fn a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second() {
-    const TEST: &str = "a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second";
+    const TEST: &str =
+        "a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second";
     if value().is_none() {
         return watchdog(LIMIT, || passed(&again(TEST, ":", "").output().unwrap()));
     }
@@ -508,9 +513,9 @@ fn a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second() {
     let ours: Vec<_> =
         waiting.iter().filter_map(|client| client.local_addr().ok()?.as_socket()).collect();
     let serving = spawn(move || {
-        // What makes it slow: the second address has its turn after 250 ms.
+        // The server is slow: the second address is tried after 250 ms.
         std::thread::sleep(Duration::from_millis(600));
-        // There is room after this, so the SYN that is sent again after a second is answered.
+        // The backlog has room now, so the SYN that is sent again after a second is answered.
         loop {
             let (stream, from) = silent.accept().unwrap();
             if !ours.contains(&from) {
@@ -522,7 +527,7 @@ fn a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second() {
     });
     let builder = builder()
         .resolver(move |_, _| Ok(vec![addr, listener().local_addr().unwrap()]))
-        // It is asked just before the race: there is room for one stack of 256 KiB.
+        // The filter is asked just before the race. The limit leaves room for one stack of 256 KiB.
         .address_filter(move |address| {
             if address == addr {
                 limit_memory(400 << 10);

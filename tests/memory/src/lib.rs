@@ -1,27 +1,27 @@
-//! An allocator that counts what each thread asks for. It is why this is a crate of its own: an
-//! allocator needs `unsafe`, which landline forbids itself and its tests.
+//! An allocator that counts the bytes that each thread allocates. It needs `unsafe`, which landline
+//! forbids itself and its tests, so it is in a crate of its own.
 //!
-//! Counted is the thread that measures, so that the scripted peers, which run in threads of their
-//! own, are not; landline does all its work on the caller's thread.
+//! Only the thread that measures is counted, because landline does all its work on the caller's
+//! thread. So the scripted peers, which run in threads of their own, do not count.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-/// What the calling thread asked for while something was done.
+/// Counts what the calling thread allocated during a call of [`measure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Used {
     /// The most bytes that were alive at once, beyond those at the beginning.
     pub peak: usize,
-    /// The bytes that are still alive; negative when older ones were given back.
+    /// The bytes that are still alive. Negative if older ones were freed.
     pub left: isize,
-    /// The bytes of all allocations together; of one that grew, what it grew by.
+    /// The bytes of all allocations together. An allocation that grew counts by its growth.
     pub total: usize,
-    /// How many allocations were made or changed their size.
+    /// The number of allocations that were made or changed their size.
     pub calls: usize,
 }
 
-/// Does something, and says what it took.
+/// Calls `action`, and returns its result and what it allocated.
 pub fn measure<T>(action: impl FnOnce() -> T) -> (T, Used) {
     let before = COUNTS.get();
     COUNTS.set(Counts { peak: before.live, ..before });
@@ -37,12 +37,12 @@ pub fn measure<T>(action: impl FnOnce() -> T) -> (T, Used) {
     (value, used)
 }
 
-/// The bytes that the calling thread has asked for and not given back.
+/// Returns the number of bytes that the calling thread has allocated and not freed.
 pub fn live() -> isize {
     COUNTS.get().live
 }
 
-/// The bytes that are alive in the whole process.
+/// Returns the number of bytes that are alive in the whole process.
 pub fn live_everywhere() -> isize {
     EVERYWHERE.load(Ordering::SeqCst)
 }
@@ -68,7 +68,7 @@ static COUNTING: Counting = Counting;
 
 fn count(change: isize, calls: usize) {
     EVERYWHERE.fetch_add(change, Ordering::SeqCst);
-    // The thread may be ending.
+    // A thread that ends has no counts any more.
     let _ = COUNTS.try_with(|counts| {
         let Counts { live, peak, total, calls: before } = counts.get();
         let live = live + change;
@@ -77,8 +77,8 @@ fn count(change: isize, calls: usize) {
     });
 }
 
-// SAFETY: all of it is the system's allocator; counting neither allocates nor panics, for a
-// layout's size fits into an `isize`, and the counters hold nothing that is dropped.
+// SAFETY: each call goes to the system's allocator. Counting neither allocates nor panics, because
+// the size of a layout fits into an `isize`, and the counters hold nothing that is dropped.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed(), 1);

@@ -1,5 +1,5 @@
-//! What compression takes (RFC 7692): the same however long a message is, and back when the
-//! connection is idle as far as was agreed on.
+//! Compression (RFC 7692) takes the same memory for a message of any length. An idle connection
+//! frees this memory, unless context takeover was agreed on.
 
 use landline::Message;
 use landline::deflate::{Deflate, DeflateParameters};
@@ -11,9 +11,9 @@ use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 use landline_memory::{live, measure};
 
 const KIB: usize = 1024;
-/// How much the compressor gives at a time on a connection, in bytes.
-const PIECE: usize = 64 * KIB;
-/// The most that a window and what belongs to it take, in bytes.
+/// The number of bytes that the compressor gives at a time on a connection.
+const CHUNK: usize = 64 * KIB;
+/// The most bytes that a window and its tables take.
 const COMPRESSING: usize = 376 * KIB;
 const INFLATING: usize = 64 * KIB;
 
@@ -25,10 +25,10 @@ fn no_takeover() -> DeflateParameters {
 }
 
 fn compressor(parameters: DeflateParameters) -> Compressor {
-    Compressor::new(&Deflate::default(), parameters, PIECE)
+    Compressor::new(&Deflate::default(), parameters, CHUNK)
 }
 
-/// The same bytes in each run, which do not compress.
+/// Returns bytes that cannot be compressed, the same in each run.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
@@ -40,7 +40,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Compresses one message, and gives each piece away.
+/// Compresses one message, and calls `take` with each chunk.
 fn compress(compressor: &mut Compressor, mut bytes: &[u8], mut take: impl FnMut(&[u8])) {
     while compressor.push(&mut bytes).unwrap() {
         take(compressor.chunk());
@@ -57,12 +57,12 @@ fn a_message_of_16_mib_is_compressed_with_a_window_and_a_piece() {
     let mut compressor = compressor(NO_PARAMETERS);
     let (len, used) = measure(|| {
         let mut len = 0;
-        compress(&mut compressor, &data, |piece| len += piece.len());
+        compress(&mut compressor, &data, |chunk| len += chunk.len());
         len
     });
     println!("16 MiB compressed: {used:?}");
     assert!(len >= data.len());
-    assert!(used.peak <= COMPRESSING + PIECE + KIB, "{used:?}");
+    assert!(used.peak <= COMPRESSING + CHUNK + KIB, "{used:?}");
 }
 
 #[test]
@@ -76,18 +76,18 @@ fn a_compressor_that_forgets_gives_all_back_and_one_that_does_not_its_piece() {
         compressor.shrink();
         let idle = live() - start;
         println!("busy {busy}, idle {idle}");
-        assert!(busy > PIECE.cast_signed());
+        assert!(busy > CHUNK.cast_signed());
         assert!(idle <= stays.cast_signed(), "{idle} bytes stay");
     }
 }
 
-/// Messages as frames of a server.
+/// Returns these messages as compressed frames of a server.
 fn framed(opcode: Opcode, messages: &[&[u8]]) -> Vec<u8> {
     let mut compressor = compressor(NO_PARAMETERS);
     let mut bytes = Vec::new();
     for message in messages {
         let mut payload = Vec::new();
-        compress(&mut compressor, message, |piece| payload.extend_from_slice(piece));
+        compress(&mut compressor, message, |chunk| payload.extend_from_slice(chunk));
         let len = payload.len() as u64;
         Header { fin: true, rsv: 0b100, opcode, mask: None, len }.encode(&mut bytes);
         bytes.extend(payload);
@@ -95,7 +95,7 @@ fn framed(opcode: Opcode, messages: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// Lends all messages, and says how many there were.
+/// Lends all messages, and returns their number.
 fn lend(decoder: &mut Decoder, mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while !bytes.is_empty() {
@@ -134,7 +134,7 @@ fn a_small_message_after_a_big_one_gives_its_memory_back() {
         let start = live();
         assert_eq!(lend(&mut decoder, &bytes), 2);
         let stays = live() - start;
-        // Two buffers and the window.
+        // Two buffers and the window may stay.
         assert!(stays <= (128 * KIB + INFLATING).cast_signed(), "{opcode:?}: {stays} bytes stay");
     }
 }
@@ -143,8 +143,8 @@ fn a_small_message_after_a_big_one_gives_its_memory_back() {
 fn a_compressed_message_is_handed_out_in_fragments_with_a_window_and_a_step() {
     for (parameters, stays) in [(no_takeover(), 8 * KIB), (NO_PARAMETERS, INFLATING)] {
         let mut frames = Vec::new();
-        compress(&mut compressor(parameters), &noise(1 << 20), |piece| {
-            frames.extend_from_slice(piece);
+        compress(&mut compressor(parameters), &noise(1 << 20), |chunk| {
+            frames.extend_from_slice(chunk);
         });
         let mut bytes = Vec::new();
         let (opcode, len) = (Opcode::Binary, frames.len() as u64);
@@ -165,7 +165,7 @@ fn a_compressed_message_is_handed_out_in_fragments_with_a_window_and_a_step() {
         });
         println!("1 MiB inflated: {used:?}");
         assert_eq!(out, 1 << 20);
-        // The buffer, the window, and what came out.
+        // These are the buffer, the window and a fragment.
         assert!(used.peak <= 64 * KIB + INFLATING + 64 * KIB, "{used:?}");
         decoder.shrink();
         let idle = live() - start;
@@ -174,7 +174,7 @@ fn a_compressed_message_is_handed_out_in_fragments_with_a_window_and_a_step() {
     }
 }
 
-/// One message of so many zeros in one frame, a thousandth as long.
+/// Returns a message of `zeros` zeros in one frame, which is about a thousandth of that long.
 fn bomb(opcode: Opcode, zeros: usize) -> Vec<u8> {
     let mut compressor = compressor(NO_PARAMETERS);
     let (mib, mut compressed) = (vec![0; 1 << 20], Vec::new());
@@ -226,7 +226,7 @@ fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
             assert_eq!(refused, Violation::MessageTooBig);
             let (most_out, most) = match delivery {
                 Delivery::Whole => (0, LIMIT + 160 * KIB),
-                // A fragment is all that is kept.
+                // Only one fragment is kept.
                 _ => (LIMIT, 160 * KIB),
             };
             assert!(out <= most_out && used.peak <= most, "{used:?}");
@@ -268,7 +268,7 @@ fn endless_messages_that_each_inflate_a_thousandfold_are_all_delivered_in_the_sa
     let second = deliver(1);
     let many = deliver(1000);
     println!("first {first:?}, second {second:?}, 1000 more {many:?}");
-    // The buffer, the window, and the message.
+    // These are the buffer, the window and the message.
     assert!(first.0 <= SIZE + 160 * KIB, "{first:?}");
     assert_eq!(second.1, 0, "{second:?}");
     assert_eq!(many, second);

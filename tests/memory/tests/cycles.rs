@@ -1,5 +1,5 @@
-//! Connections come and go, and nothing of them stays. Alone in its process, for it counts all
-//! threads.
+//! Connections are opened and ended again and again, and no memory of them stays. The test is alone
+//! in its process, because it counts all threads.
 
 #[path = "../../support/mod.rs"]
 mod support;
@@ -10,7 +10,7 @@ use landline::{Builder, CloseCode, Message};
 use landline_memory::live_everywhere;
 use support::*;
 
-/// What is alive when the threads of the last connections have ended.
+/// Returns the number of bytes that are alive when the threads of the last connections have ended.
 fn settled(most: isize) -> isize {
     let start = std::time::Instant::now();
     loop {
@@ -27,7 +27,7 @@ fn cycles(what: &str, builder: &Builder, serve: impl Fn() -> Server<()>) {
         let server = serve();
         let mut ws = builder.connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("hello"));
-        // Every other one is closed, the others are only dropped.
+        // Every other connection is closed, and the others are only dropped.
         if at.is_multiple_of(2) {
             assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
         }

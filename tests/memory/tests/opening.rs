@@ -1,4 +1,4 @@
-//! What a server can make an opening handshake cost.
+//! The memory that a server can make an opening handshake take.
 
 #[path = "../../support/mod.rs"]
 mod support;
@@ -10,7 +10,7 @@ use support::*;
 
 const KIB: usize = 1024;
 
-/// A server that begins an answer, and says the same until the client has left.
+/// Connects to a server that sends `begin`, and then `again` until the client is gone.
 fn never_ends(begin: &'static str, again: String) -> (Error, Used) {
     watchdog(LIMIT, move || {
         let server = serve(move |peer| {
@@ -42,7 +42,7 @@ fn a_server_that_sends_header_lines_for_ever_costs_a_head() {
     let long = format!("X-A: {}\r\n", "b".repeat(8000));
     let (said, used) = never_ends("HTTP/1.1 101 OK\r\n", long);
     fails_of(&said, HeadError::HeadTooLarge);
-    // The bytes, in a buffer that doubles, and the lines.
+    // These are the bytes, in a buffer that doubles, and the lines.
     assert!(used.peak <= 256 * KIB, "{used:?}");
 }
 
@@ -74,7 +74,8 @@ fn a_server_whose_refusal_never_ends_costs_what_is_kept_of_it() {
         let (said, used) = never_ends(begin, "x".into());
         let Error::Handshake(refused) = said else { panic!("{said:?}") };
         assert!(refused.response().unwrap().body().len() >= 64 * KIB - 20);
-        // What is read, in a buffer that doubles; what is kept, and of chunks while it is looked for.
+        // These are the bytes that are read, in a buffer that doubles, and the part of the body
+        // that is kept.
         assert!(used.peak <= 512 * KIB, "{used:?}");
     }
 }

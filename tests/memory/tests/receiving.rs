@@ -1,4 +1,5 @@
-//! Memory follows what a peer sends, never what it claims, and goes when it is not needed.
+//! Receiving takes memory for the bytes that a peer sends, never for the bytes that it announces.
+//! The memory is freed when it is not needed.
 
 #[path = "../../support/mod.rs"]
 mod support;
@@ -14,24 +15,25 @@ use support::*;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-/// The receive buffer of a busy connection, in bytes, and what is reserved ahead at least.
+/// The number of bytes of the receive buffer of a busy connection, and the least that is reserved
+/// for a message.
 const BUFFER: usize = 64 * KIB;
 
 fn unlimited() -> Builder {
     builder().max_message_size(None).max_frame_size(None).max_fragments(None)
 }
 
-/// A connection to a peer in memory, that says something and then the same for ever.
+/// Returns a connection to a peer in memory, which sends `first`, and then `again` for ever.
 fn in_memory(builder: &Builder, first: &[u8], again: &[u8]) -> WebSocket {
     builder.connect_over("ws://memory/", streams::Endless::new(first, again)).unwrap()
 }
 
-/// The header of a frame whose payload never comes.
+/// Returns the header of a frame whose payload never comes.
 fn announced(opcode: u8, len: u64) -> Vec<u8> {
     [&[0x80 | opcode, 127][..], &len.to_be_bytes()].concat()
 }
 
-/// What it takes to find nothing in so much time.
+/// Waits for a message that does not come within `time`, and returns the memory that this took.
 fn silence(ws: &mut WebSocket, time: Duration) -> Used {
     let (said, used) = measure(|| error(ws.recv_timeout(time)));
     assert!(matches!(said, Error::Timeout(Timeout::Recv)), "{said:?}");
@@ -109,7 +111,7 @@ fn a_peer_that_drips_a_big_message_is_given_memory_as_it_arrives() {
                 let first = [announced(opcode, 64 << 20), vec![b'x'; received]].concat();
                 let mut ws = in_memory(&builder(), &first, b"");
                 let used = silence(&mut ws, Duration::ZERO);
-                // Twice, so that growing costs no more than what arrives.
+                // Growing may take twice the bytes that have arrived.
                 assert!(used.peak <= 2 * received + 2 * BUFFER, "{received} received: {used:?}");
                 worst = worst.max(used.calls);
             }
@@ -169,7 +171,7 @@ fn a_peer_whose_message_is_read_as_it_arrives_costs_constant_memory() {
         });
         assert_eq!(read, BIG / 4);
         assert!(used.peak <= 4 * BUFFER, "{used:?}");
-        show("read piece by piece", used);
+        show("read as it arrives", used);
     });
 }
 
@@ -227,7 +229,8 @@ fn a_peer_that_sends_a_byte_in_each_fragment_costs_what_it_sends() {
             let mut ws = in_memory(&builder(), &first, b"");
             let (message, used) = measure(|| ws.recv().unwrap());
             assert_eq!(message.as_bytes().len(), COUNT);
-            // The message, the receive buffer, and room for as much again.
+            // These are the message, the receive buffer, and room for the same number of bytes
+            // again.
             assert!(used.peak <= 2 * COUNT + BUFFER, "{used:?}");
             assert!(used.calls < 40, "{used:?}");
             show("a byte in each fragment", used);
@@ -271,7 +274,7 @@ fn a_peer_that_floods_with_pings_and_reads_no_pong_costs_one_pong() {
         let server = serve_on(small_listener(), move |peer| {
             peer.upgrade();
             let pings = ping(&[b'p'; 125]).repeat(1000);
-            // A million, whose pongs are 131 MB.
+            // The pongs to a million pings are 131 MB.
             for _ in 0..1000 {
                 peer.send(&pings);
             }
@@ -307,8 +310,8 @@ fn a_peer_that_sends_while_nobody_receives_costs_nothing() {
         let (full, is_full) = channel();
         let server = upgraded(move |peer| {
             peer.socket().set_write_timeout(Some(SHORT)).unwrap();
-            let piece = binary(&vec![1; 64 * KIB]);
-            while peer.try_send(&piece).is_ok() {}
+            let message = binary(&vec![1; 64 * KIB]);
+            while peer.try_send(&message).is_ok() {}
             full.send(()).unwrap();
         });
         let mut ws = builder().connect(&server.url()).unwrap();
@@ -349,7 +352,7 @@ fn small_messages_from_a_socket_are_received_without_an_allocation() {
             peer.stall()
         });
         let mut ws = builder().connect(&server.url()).unwrap();
-        // The buffer has grown to what it needs.
+        // The buffer grows to its size first.
         for _ in 0..11_000 {
             ws.next_event().unwrap();
         }
@@ -389,7 +392,7 @@ fn a_message_that_had_begun_to_arrive_is_discarded_while_the_connection_closes()
             let (closed, used) = measure(|| ws.close(landline::CloseCode::NORMAL).unwrap());
             assert!(!closed.is_clean(), "{closed:?}");
             assert!(used.peak <= 2 * BUFFER, "{used:?}");
-            assert!(used.left < 0, "what was gathered is not given back: {used:?}");
+            assert!(used.left < 0, "the bytes of the message are not freed: {used:?}");
             show("closed within a message", used);
         }
     });

@@ -1,4 +1,4 @@
-//! Sending takes the same memory, whatever the size of the message.
+//! Sending takes the same memory for a message of any size.
 
 #[path = "../../support/mod.rs"]
 mod support;
@@ -12,7 +12,7 @@ use support::*;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// A peer that reads whatever comes.
+/// Reads and discards all that the client sends.
 fn reads(peer: &mut Peer) {
     let mut buffer = vec![0; 256 * KIB];
     let mut socket = peer.socket();

@@ -1,4 +1,4 @@
-//! TLS has messages of its own to flood with.
+//! A server can flood with messages of TLS itself: requests for new keys, and tickets.
 
 #[path = "../../support/mod.rs"]
 mod support;
@@ -12,7 +12,7 @@ use support::*;
 
 const KIB: usize = 1024;
 
-/// Asks for new keys, and reads none of the answers: `again` goes out after each.
+/// Asks `count` times for new keys, and sends `again` each time. Reads none of the answers.
 fn asks_for_keys(peer: &mut Peer, count: usize, again: &[u8]) {
     peer.with_tls(|tls| {
         let mut records = Vec::new();
