@@ -34,9 +34,9 @@ fn echoes() -> Server<()> {
 }
 
 #[test]
-fn a_process_without_free_files_gets_an_error_and_connects_when_there_are_some() {
+fn a_process_without_free_files_gets_an_error_and_connects_when_files_are_free() {
     const TEST: &str =
-        "a_process_without_free_files_gets_an_error_and_connects_when_there_are_some";
+        "a_process_without_free_files_gets_an_error_and_connects_when_files_are_free";
     let Some(url) = value() else {
         return watchdog(LIMIT, || {
             let server = echoes();
@@ -135,11 +135,11 @@ fn a_process_that_is_stopped_again_and_again_loses_nothing_and_keeps_its_deadlin
             server.join();
         });
     };
-    stays_whole(builder().write_timeout(LIMIT).connect(&url).unwrap());
+    echoes_and_keeps_deadlines(builder().write_timeout(LIMIT).connect(&url).unwrap());
 }
 
 /// Checks that `recv_timeout` keeps its deadline, and that each message comes back.
-fn stays_whole(mut ws: WebSocket) {
+fn echoes_and_keeps_deadlines(mut ws: WebSocket) {
     let sender = ws.sender();
     for _ in 0..4 {
         // The timeout of the read must not begin anew with each signal.
@@ -177,7 +177,7 @@ fn a_process_that_handles_signal_after_signal_loses_nothing_and_keeps_its_deadli
     let this = this.file_name().unwrap().to_str().unwrap();
     let kill = format!("while kill -INT {this}; do sleep 0.001; done");
     let mut kill = Command::new("sh").args(["-c", &kill]).spawn().unwrap();
-    stays_whole(builder().write_timeout(LIMIT).connect(&url).unwrap());
+    echoes_and_keeps_deadlines(builder().write_timeout(LIMIT).connect(&url).unwrap());
     kill.kill().unwrap();
     kill.wait().unwrap();
     let handled = handled.load(Ordering::SeqCst);
@@ -185,8 +185,8 @@ fn a_process_that_handles_signal_after_signal_loses_nothing_and_keeps_its_deadli
 }
 
 #[test]
-fn a_peer_that_is_silent_while_the_process_is_stopped_is_pinged_once_after_it() {
-    const TEST: &str = "a_peer_that_is_silent_while_the_process_is_stopped_is_pinged_once_after_it";
+fn a_silent_peer_is_pinged_once_after_the_process_was_stopped() {
+    const TEST: &str = "a_silent_peer_is_pinged_once_after_the_process_was_stopped";
     const INTERVAL: Duration = Duration::from_millis(50);
     let Some(url) = value() else {
         return watchdog(LIMIT, || {
@@ -363,7 +363,7 @@ fn cpu_of_threads(name: &str) -> Duration {
 }
 
 #[test]
-fn an_outbox_that_waits_for_its_turn_does_not_spin() {
+fn an_outbox_that_waits_for_the_message_lock_does_not_spin() {
     watchdog(LIMIT, || {
         let (over, is_over) = std::sync::mpsc::channel::<()>();
         let server = upgraded(|peer| {
@@ -404,9 +404,9 @@ fn an_outbox_that_waits_for_its_turn_does_not_spin() {
 }
 
 #[test]
-fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_also_where_sigpipe_kills() {
+fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_even_if_sigpipe_kills() {
     const TEST: &str =
-        "a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_also_where_sigpipe_kills";
+        "a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_even_if_sigpipe_kills";
     use std::os::unix::net::{UnixListener, UnixStream};
     let Some(path) = value() else {
         let name = format!("landline-sigpipe-{}.sock", std::process::id());
@@ -449,8 +449,8 @@ fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_also_where_sigpipe_k
 }
 
 #[test]
-fn a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it() {
-    const TEST: &str = "a_child_of_a_fork_looks_up_names_though_its_parent_was_in_the_middle_of_it";
+fn a_child_of_a_fork_looks_up_names_even_if_its_parent_forked_during_lookups() {
+    const TEST: &str = "a_child_of_a_fork_looks_up_names_even_if_its_parent_forked_during_lookups";
     let Some(url) = value() else {
         return watchdog(LIMIT, || {
             let server = echoes();
@@ -502,9 +502,9 @@ fn limit_memory(bytes: usize) {
 }
 
 #[test]
-fn a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second() {
+fn the_race_of_addresses_goes_on_with_one_thread_if_a_second_cannot_be_started() {
     const TEST: &str =
-        "a_race_of_addresses_goes_on_with_one_thread_if_there_can_be_no_second";
+        "the_race_of_addresses_goes_on_with_one_thread_if_a_second_cannot_be_started";
     if value().is_none() {
         return watchdog(LIMIT, || passed(&again(TEST, ":", "").output().unwrap()));
     }

@@ -106,7 +106,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[test]
-fn what_is_allocated_is_counted_and_what_is_given_back_too() {
+fn allocated_and_freed_bytes_are_counted() {
     let (kept, used) = measure(|| {
         let kept = vec![1_u8; 1000];
         drop(vec![0_u8; 5000]);

@@ -52,7 +52,7 @@ fn compress(compressor: &mut Compressor, mut bytes: &[u8], mut take: impl FnMut(
 }
 
 #[test]
-fn a_message_of_16_mib_is_compressed_with_a_window_and_a_piece() {
+fn a_message_of_16_mib_is_compressed_with_the_memory_of_a_window_and_a_chunk() {
     let data = noise(16 << 20);
     let mut compressor = compressor(NO_PARAMETERS);
     let (len, used) = measure(|| {
@@ -66,7 +66,7 @@ fn a_message_of_16_mib_is_compressed_with_a_window_and_a_piece() {
 }
 
 #[test]
-fn a_compressor_that_forgets_gives_all_back_and_one_that_does_not_its_piece() {
+fn a_compressor_without_context_takeover_frees_all_and_one_with_it_all_but_the_window() {
     let data = noise(1 << 20);
     for (parameters, stays) in [(no_takeover(), 0), (NO_PARAMETERS, COMPRESSING)] {
         let mut compressor = compressor(parameters);
@@ -125,7 +125,7 @@ fn small_messages_are_inflated_without_an_allocation() {
 }
 
 #[test]
-fn a_small_message_after_a_big_one_gives_its_memory_back() {
+fn the_memory_of_a_big_message_is_freed_by_a_small_one_after_it() {
     for opcode in [Opcode::Text, Opcode::Binary] {
         let big = vec![b'a'; 4 << 20];
         let bytes = framed(opcode, &[&big, b"small"]);
@@ -140,7 +140,7 @@ fn a_small_message_after_a_big_one_gives_its_memory_back() {
 }
 
 #[test]
-fn a_compressed_message_is_handed_out_in_fragments_with_a_window_and_a_step() {
+fn a_compressed_message_in_fragments_takes_a_buffer_a_window_and_a_fragment() {
     for (parameters, stays) in [(no_takeover(), 8 * KIB), (NO_PARAMETERS, INFLATING)] {
         let mut frames = Vec::new();
         compress(&mut compressor(parameters), &noise(1 << 20), |chunk| {
@@ -199,7 +199,7 @@ fn bomb(opcode: Opcode, zeros: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
+fn a_bomb_of_256_mib_is_refused_and_takes_no_more_memory_than_the_limit() {
     const LIMIT: usize = 1 << 20;
     for opcode in [Opcode::Binary, Opcode::Text] {
         let bytes = bomb(opcode, 256 << 20);
@@ -236,7 +236,7 @@ fn a_bomb_of_256_mib_is_refused_with_no_more_memory_than_the_limit_needs() {
 }
 
 #[test]
-fn endless_messages_that_each_inflate_a_thousandfold_are_all_delivered_in_the_same_memory() {
+fn very_many_messages_that_inflate_a_thousandfold_take_the_memory_of_one() {
     const SIZE: usize = 512 * KIB;
     let bytes = bomb(Opcode::Binary, SIZE);
     let mut decoder = Decoder::new(Limits::default());

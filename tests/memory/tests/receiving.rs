@@ -45,7 +45,7 @@ fn show(what: &str, used: Used) {
 }
 
 #[test]
-fn a_peer_that_announces_all_that_can_be_said_and_sends_nothing_costs_one_buffer() {
+fn a_peer_that_announces_the_longest_message_and_sends_nothing_costs_one_buffer() {
     watchdog(LIMIT, || {
         for opcode in [TEXT, BINARY] {
             for len in [(1 << 62) - 1, u64::MAX >> 1, 1 << 40] {
@@ -66,7 +66,7 @@ fn a_peer_that_announces_all_that_can_be_said_and_sends_nothing_costs_one_buffer
 }
 
 #[test]
-fn a_tls_peer_that_announces_all_that_can_be_said_and_sends_nothing_costs_one_buffer() {
+fn a_tls_peer_that_announces_the_longest_message_and_sends_nothing_costs_one_buffer() {
     watchdog(LIMIT, || {
         let (sent, is_sent) = channel();
         let server = tls::upgraded_tls(move |peer| {
@@ -122,7 +122,7 @@ fn a_peer_that_drips_a_big_message_is_given_memory_as_it_arrives() {
 }
 
 #[test]
-fn a_peer_that_sends_as_much_as_is_allowed_twice_is_given_no_more() {
+fn a_second_message_of_the_allowed_size_takes_no_more_memory() {
     watchdog(LIMIT, || {
         const BIG: usize = 64 * MIB;
         let server = upgraded(|peer| {

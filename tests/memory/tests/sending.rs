@@ -20,7 +20,7 @@ fn reads(peer: &mut Peer) {
 }
 
 #[test]
-fn a_message_of_64_mib_is_sent_from_one_piece_of_256_kib() {
+fn a_message_of_64_mib_is_sent_from_a_chunk_of_256_kib() {
     watchdog(LIMIT * 2, || {
         let big = vec![7; 64 * MIB];
         let server = upgraded(reads);
@@ -36,7 +36,7 @@ fn a_message_of_64_mib_is_sent_from_one_piece_of_256_kib() {
 }
 
 #[test]
-fn a_message_of_64_mib_is_sent_from_few_pieces_over_tls() {
+fn a_message_of_64_mib_is_sent_over_tls_with_512_kib() {
     watchdog(LIMIT * 2, || {
         let big = vec![7; 64 * MIB];
         let server = tls::upgraded_tls(|peer| {
@@ -54,7 +54,7 @@ fn a_message_of_64_mib_is_sent_from_few_pieces_over_tls() {
 }
 
 #[test]
-fn a_message_that_is_written_piece_by_piece_takes_two_pieces() {
+fn a_message_that_is_written_in_fragments_takes_few_chunks() {
     watchdog(LIMIT, || {
         let server = upgraded(reads);
         let ws = builder().connect(&server.url()).unwrap();

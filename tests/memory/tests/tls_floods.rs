@@ -54,7 +54,7 @@ fn a_server_that_asks_for_new_keys_again_and_again_and_reads_nothing_costs_littl
 }
 
 #[test]
-fn a_server_that_says_nothing_but_new_keys_is_left() {
+fn a_server_that_sends_nothing_but_new_keys_is_given_up() {
     watchdog(LIMIT, || {
         let server = tls::upgraded_tls(|peer| {
             asks_for_keys(peer, 10_000, b"");
@@ -78,7 +78,7 @@ fn gives_tickets(count: usize) -> rustls::ServerConfig {
 }
 
 #[test]
-fn servers_that_give_tickets_by_the_hundred_have_a_few_kept() {
+fn only_a_few_of_500_tickets_of_a_server_are_kept() {
     watchdog(LIMIT * 2, || {
         let builder = tls::builder();
         let (mut left, mut peak) = (0, 0);
@@ -103,7 +103,7 @@ fn servers_that_give_tickets_by_the_hundred_have_a_few_kept() {
 }
 
 #[test]
-fn a_server_that_gives_nothing_but_tickets_is_left() {
+fn a_server_that_sends_nothing_but_tickets_is_given_up() {
     watchdog(LIMIT * 2, || {
         let server = tls::serve_tls(gives_tickets(20_000), |peer| {
             let _ = peer.with_tls(|tls| std::io::copy(tls, &mut std::io::sink()));
