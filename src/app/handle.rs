@@ -407,8 +407,8 @@ impl Shared {
         self.lock().reconnecting
     }
 
-    /// Waits for `delay`, or until a user asks to reconnect. Returns `false` at once when the App is
-    /// stopped.
+    /// Waits for `delay`, or until a user asks to reconnect. Returns `false` at once when the App
+    /// is stopped.
     pub(crate) fn wait(&self, delay: Duration) -> bool {
         let waits = |state: &mut State| !state.stopping && !state.reconnecting;
         !self.changed.wait_timeout_while(self.lock(), delay, waits).stopping

@@ -214,7 +214,8 @@ fn a_socket_hook_that_sets_non_blocking_mode_and_timeouts_makes_nothing_spin() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
-            std::thread::sleep(SHORT * 2); // So long connecting would spin; nothing is awaited by it.
+            // Connecting could spin for this time. The sleep waits for nothing.
+            std::thread::sleep(SHORT * 2);
             let answer = peer.good_answer("");
             peer.send(&answer);
             peer.expect(TEXT, b"still blocks");

@@ -25,7 +25,7 @@ use no_proxy::NoProxy;
 ///
 /// | scheme | speaks | port if none is given | the server's name is looked up |
 /// |---|---|---|---|
-/// | `http` | CONNECT (RFC 9110 section 9.3.6), for `ws://` and `wss://` alike | 80 | by the proxy |
+/// | `http` | CONNECT (RFC 9110 section 9.3.6), for `ws://` and `wss://` | 80 | by the proxy |
 /// | `https` | the same over TLS | 443 | by the proxy |
 /// | `socks4` | SOCKS 4, IPv4 only | 1080 | here |
 /// | `socks4a` | SOCKS 4a | 1080 | by the proxy |

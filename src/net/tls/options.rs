@@ -55,9 +55,12 @@ use crate::error::{Error, InvalidInput};
 /// |---|---|---|---|
 /// | [`new`](Self::new), the default | yes | | |
 /// | [`ca_pem`](Self::ca_pem), [`ca_pem_file`](Self::ca_pem_file) | | | yes |
-/// | [`add_ca_pem`](Self::add_ca_pem), [`add_ca_pem_file`](Self::add_ca_pem_file) | as before | as before | yes, too |
+/// | [`add_ca_pem`][add], [`add_ca_pem_file`][add_file] | as before | as before | yes, too |
 /// | `native_roots` (feature `native-roots`) | | yes | |
 /// | `add_native_roots` (feature `native-roots`) | as before | yes, too | as before |
+///
+/// [add]: Self::add_ca_pem
+/// [add_file]: Self::add_ca_pem_file
 ///
 /// A server is trusted if its certificate leads to one of these, or if its certificate *is* one of
 /// yours, byte for byte. So a self-signed certificate such as `openssl req -x509` makes can be
