@@ -1,4 +1,4 @@
-//! What was sent and must come back: right, in order, once.
+//! The messages that were sent. Each must come back unchanged, in order, and once.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::payload::{Chain, LANES, Stamp};
 
-/// Shared by the threads of one connection. Threads that send at the same time have a lane each:
-/// between lanes there is no order.
+/// Records the messages of one connection, for all its threads. Threads that send at the same time
+/// have a lane each. Between lanes there is no order.
 pub struct Ledger {
     lanes: usize,
     book: Mutex<Book>,
@@ -15,7 +15,7 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct Book {
-    /// The last one is for the server's answer, if there are several.
+    /// The last lane is for the server's answer, if there are two senders.
     expected: [VecDeque<Expected>; 3],
     outstanding: usize,
     pings: VecDeque<Vec<u8>>,
@@ -28,11 +28,11 @@ struct Book {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Echo(Stamp),
-    /// The server's own checksum over all that it got.
+    /// The server's checksum over all that it got.
     Answer,
 }
 
-/// Totals of one connection.
+/// Counts what happened on one connection.
 #[derive(Clone, Copy, Default)]
 pub struct Figures {
     pub sent: u64,
@@ -45,7 +45,7 @@ pub struct Figures {
     pub answers: u64,
 }
 
-/// What must never happen.
+/// Names what must never happen.
 #[derive(Clone, Debug)]
 pub enum Wrong {
     Lost(u64),
@@ -63,7 +63,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// A message as it came: its stamp, and its beginning.
+/// Holds the stamp and the beginning of a message that was received.
 #[derive(Debug)]
 pub struct Received {
     pub stamp: Stamp,
@@ -71,14 +71,14 @@ pub struct Received {
 }
 
 impl Received {
-    /// Long enough for the server's answer.
+    /// The number of bytes that are kept, enough for the server's answer.
     pub const HEAD: usize = 64;
 
     pub fn of(text: bool, bytes: &[u8]) -> Self {
         Self::read(Stamp::of(text, bytes), bytes)
     }
 
-    /// Of a message that is not in one piece.
+    /// Returns the record of a message that was read bit by bit.
     pub fn read(stamp: Stamp, beginning: &[u8]) -> Self {
         Self { stamp, head: beginning[..beginning.len().min(Self::HEAD)].to_vec() }
     }
@@ -89,7 +89,8 @@ impl Ledger {
         Self { lanes, book: Mutex::default() }
     }
 
-    /// Call it before the message is sent: the echo may be faster than the call that sends.
+    /// Records a message that is about to be sent. Call it before the message is sent, because the
+    /// echo may be faster than the call that sends.
     pub fn sending(&self, lane: usize, stamp: Stamp) {
         let mut book = self.book();
         book.expected[lane].push_back(Expected::Echo(stamp));
@@ -98,7 +99,7 @@ impl Ledger {
         book.figures.sent_bytes += stamp.len as u64;
     }
 
-    /// Call it before the server is asked.
+    /// Records that the server is about to be asked for its checksum.
     pub fn asking(&self) {
         let lane = if self.lanes == 1 { 0 } else { 2 };
         self.book().expected[lane].push_back(Expected::Answer);
@@ -110,7 +111,8 @@ impl Ledger {
         book.figures.pings += 1;
     }
 
-    /// Says whether this was the server's answer, which is the last message.
+    /// Compares a message with what is expected. Returns whether it was the server's answer, which
+    /// is the last message.
     pub fn received(&self, received: &Received) -> bool {
         let mut book = self.book();
         let lane = match LANES.iter().position(|lane| received.head.first() == Some(lane)) {
@@ -141,12 +143,12 @@ impl Ledger {
         }
     }
 
-    /// Whether the next message is one that may be thrown away: known with a single lane only.
+    /// Returns whether the next message may be skipped. This is known only if there is one lane.
     pub fn may_skip(&self) -> bool {
         self.lanes == 1 && matches!(self.book().expected[0].front(), Some(Expected::Echo(_)))
     }
 
-    /// The rest of the next message was thrown away.
+    /// Records that the rest of the next message was skipped.
     pub fn skipped(&self) {
         let mut book = self.book();
         if let Some(&Expected::Echo(stamp)) = book.expected[0].front() {
@@ -155,8 +157,8 @@ impl Ledger {
         }
     }
 
-    /// A Pong answers one of the pings, in the order of the wire, which two threads do not know; and
-    /// not each needs an answer (RFC 6455 section 5.5.3).
+    /// Records a Pong, which must answer one of the pings. Two threads do not know the order of
+    /// their pings on the wire, and not each Ping needs an answer (RFC 6455 section 5.5.3).
     pub fn pong(&self, payload: &[u8]) {
         let mut book = self.book();
         let Some(at) = book.pings.iter().position(|ping| ping == payload) else {
@@ -167,12 +169,12 @@ impl Ledger {
         book.figures.pongs += 1;
     }
 
-    /// Bytes that are on their way.
+    /// Returns the number of bytes that were sent and have not come back.
     pub fn outstanding(&self) -> usize {
         self.book().outstanding
     }
 
-    /// Messages that were not seen again.
+    /// Returns the number of messages that have not come back.
     pub fn missing(&self) -> u64 {
         self.book().expected.iter().map(|lane| lane.len() as u64).sum()
     }
@@ -200,7 +202,7 @@ impl Book {
         self.figures.received_bytes += stamp.len as u64;
     }
 
-    /// Of a message that is not the next one.
+    /// Says what is wrong with a message that is not the expected one.
     fn explain(&mut self, lane: usize, received: &Received) -> Wrong {
         let stamp = received.stamp;
         let same = |expected: &Expected| *expected == Expected::Echo(stamp);

@@ -1,5 +1,6 @@
-//! Many connections, random traffic and faults, for as long as you like: what was received must be
-//! right, and what nothing broke must be complete. The README says what is done and counted.
+//! Runs many connections with random traffic and faults, for any time. What is received must be
+//! right, and a connection without a fault must be complete. The README says what is done and
+//! counted.
 
 mod ledger;
 mod payload;
@@ -35,7 +36,7 @@ use crate::watch::Watch;
 const USAGE: &str = "soak [--seconds 60] [--connections 200] [--seed N] [--json]\n\
                      soak plan SEED SLOT SESSION";
 
-/// Counts.
+/// Counts the bytes of the heap.
 #[global_allocator]
 static HEAP: cap::Cap<System> = cap::Cap::new(System, usize::MAX);
 
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a session does that was not as it should be.
+/// Prints the plan of one session, to find out why it went wrong.
 fn print_plan(numbers: &[String]) -> io::Result<()> {
     let numbers: Vec<u64> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
     let &[seed, slot, session] = &numbers[..] else { return Err(io::Error::other(USAGE)) };
@@ -96,8 +97,9 @@ impl Options {
     }
 }
 
-/// The C library keeps what was freed, and the stacks of threads that have ended. It is told not to,
-/// so that memory that grows is memory that leaks. It only listens when a program starts.
+/// Starts this program again, with a C library that keeps neither freed memory nor the stacks of
+/// threads that have ended. So memory that grows is memory that leaks. The C library takes these
+/// settings only when a program starts.
 #[cfg(target_env = "gnu")]
 fn with_plain_memory() -> io::Result<()> {
     use std::os::unix::process::CommandExt as _;
@@ -121,7 +123,7 @@ fn soak(options: &Options) -> io::Result<bool> {
     eprintln!("seed {seed}, {connections} connections, {seconds} s");
     let server = ServerProcess::start()?;
     let tls = TlsOptions::new().ca_pem(server.certificate()).map_err(io::Error::other)?;
-    // Proxies have other addresses than the server.
+    // The proxies have other addresses than the server.
     let tls = tls.server_name("localhost");
     let world = Arc::new(World {
         server,
@@ -168,7 +170,7 @@ fn soak(options: &Options) -> io::Result<bool> {
     Ok(report.is_good())
 }
 
-/// All connections for so long; when it returns, everything that it began is over.
+/// Runs all connections for `length`. When it returns, all that it began is over.
 fn run(world: &World, options: &Options, phase: u64, length: Duration) -> io::Result<()> {
     let end = Instant::now() + length;
     let (stop, stopped) = mpsc::channel::<()>();

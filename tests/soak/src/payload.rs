@@ -1,15 +1,15 @@
-//! What is sent, and how it is known again. Both sides use it.
+//! Makes the messages, and recognises them when they come back. Both sides use it.
 
 use std::fmt;
 
 use landline::Message;
 
-/// The server answers this text with its [`Chain`] instead of echoing it.
+/// The text that the server answers with its [`Chain`], instead of echoing it.
 pub const ASK: &str = "\u{1}what did you get?";
-/// The lane of a message is its first letter, where two threads send.
+/// The first letter of each message of the two lanes, if two threads send.
 pub const LANES: [u8; 2] = [b'A', b'B'];
 
-/// What identifies a message.
+/// Identifies a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     pub text: bool,
@@ -23,7 +23,7 @@ impl Stamp {
     }
 }
 
-/// A checksum over all messages of a connection in one direction, in their order.
+/// Is a checksum over all messages of a connection in one direction, in their order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chain {
     count: u64,
@@ -47,7 +47,8 @@ impl fmt::Display for Chain {
     }
 }
 
-/// A random message of exactly `len` bytes; with a lane, it begins with its letter.
+/// Returns a random message of exactly `len` bytes. With a lane, the message begins with its
+/// letter.
 pub fn message(rng: &mut fastrand::Rng, len: usize, lane: Option<u8>) -> Message {
     if rng.bool() {
         return Message::Text(text(rng, len, lane));
@@ -60,7 +61,7 @@ pub fn message(rng: &mut fastrand::Rng, len: usize, lane: Option<u8>) -> Message
     Message::Binary(bytes)
 }
 
-/// Letters of one to four bytes; long ones repeat a random page, which is cheaper.
+/// Returns text of letters of one to four bytes. Long text repeats a random page, which is cheaper.
 fn text(rng: &mut fastrand::Rng, len: usize, lane: Option<u8>) -> String {
     const LETTERS: [char; 8] = ['a', 'Z', '0', ' ', 'ß', 'д', '世', '🦀'];
     const PAGE: usize = 4096;

@@ -1,5 +1,5 @@
-//! What one session does, and what is done to it: drawn from the seed, so that the same seed gives
-//! the same schedule.
+//! The plan of one session: what it does, and which fault it meets. The plan is drawn from the
+//! seed, so that the same seed gives the same schedule.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use landline::Keepalive;
 
 use crate::server::Manner;
 
-/// One connection, from opening to end.
+/// Plans one connection, from its opening to its end.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// For diagnostics: seed, slot and number.
+    /// The seed, the slot and the number, for diagnostics.
     pub name: String,
     pub secure: bool,
     pub style: Style,
     pub bounds: Bounds,
     pub messages: u64,
-    /// No message is larger, but for a big one.
+    /// The limit of the size of all messages but the big one.
     pub largest: usize,
-    /// One message of so many bytes.
+    /// The number of bytes of the big message, if there is one.
     pub big: Option<usize>,
     pub manner: Manner,
-    /// `None` connects to the server directly.
+    /// The way through a proxy; with `None` the session connects to the server directly.
     pub link: Option<Link>,
     pub end: End,
-    /// Before the next one, if it could not be opened.
+    /// The pause before the next session, if this one could not be opened.
     pub pause: Duration,
     pub seed: u64,
 }
@@ -50,26 +50,27 @@ impl Style {
     }
 }
 
-/// How it is meant to end, if nothing else ends it before.
+/// Says how the session is meant to end, if nothing else ends it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// We close, when everything has come back.
+    /// We close when all messages have come back.
     Close,
-    /// We close right after the last message; everything must still come back.
+    /// We close right after the last message. All messages must still come back.
     EarlyClose,
-    /// Another thread aborts, wherever the session is then.
+    /// Another thread aborts after this time, wherever the session is then.
     Abort(Duration),
-    /// A thread that sends aborts after so many messages, another one blocks in `recv`.
+    /// A thread that sends aborts after this number of messages, while another one blocks in
+    /// `recv`.
     AbortBySender(u64),
-    /// Both halves are dropped after so many messages.
+    /// Both halves are dropped after this number of messages.
     Drop(u64),
-    /// The server closes: see [`Manner`].
+    /// The server closes after this number of messages; see [`Manner`].
     PeerClose(u64),
-    /// The server cuts the connection: see [`Manner`].
+    /// The server cuts the connection after this number of messages; see [`Manner`].
     PeerDrop(u64),
 }
 
-/// The timeouts that the client is given.
+/// Holds the timeouts of the client.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub open: Duration,
@@ -83,14 +84,14 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 impl Bounds {
-    /// Where a timeout would be a mistake.
+    /// For sessions in which a timeout is a mistake.
     const GENEROUS: Self = Self {
         open: seconds(30),
         write: seconds(30),
         close: seconds(30),
         keepalive: Keepalive { interval: Some(seconds(5)), timeout: Some(seconds(30)) },
     };
-    /// Where a timeout is what must come, but not because the machine is busy.
+    /// For sessions in which a timeout must come. It must not come because the machine is busy.
     const TIGHT: Self = Self {
         open: seconds(10),
         write: seconds(8),
@@ -98,58 +99,58 @@ impl Bounds {
         keepalive: Keepalive { interval: Some(seconds(1)), timeout: Some(seconds(8)) },
     };
 
-    /// How long a silent peer is believed in.
+    /// Returns how long a peer may be silent.
     pub fn silence(self) -> Duration {
         self.keepalive.interval.unwrap_or_default() + self.keepalive.timeout.unwrap_or_default()
     }
 
-    /// When any fault must have shown, whatever was going on: the ping that finds it may have to
-    /// wait for a message that is being written, and its time begins after that.
+    /// Returns the time after which each fault must have been noticed. The ping that notices it may
+    /// wait for a message that is being written, and the timeout of the ping begins after that.
     pub fn fault(self) -> Duration {
         self.open.max(self.silence() + self.write).max(self.close + seconds(2))
     }
 }
 
-/// The way to the server: what is not a fault is survived.
+/// Describes the way to the server. A session must survive all of it but the fault.
 #[derive(Clone, Debug)]
 pub struct Link {
     pub up: Shape,
     pub down: Shape,
-    /// Receive buffers of 2 KiB on the way.
+    /// The receive buffers on the way have 2 KiB.
     pub tiny_window: bool,
     pub fault: Option<LinkFault>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shape {
-    /// Segments of so many bytes.
+    /// The number of bytes of a segment.
     pub chop: Option<usize>,
-    /// Each read is delayed by up to so many milliseconds.
+    /// The longest delay of a read, in milliseconds.
     pub delay: Option<u64>,
-    /// After so many bytes, a pause of so many milliseconds.
+    /// A number of bytes, and the pause after them in milliseconds.
     pub stall: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct LinkFault {
     pub kind: Fault,
-    /// Counted in this direction: towards the server or not.
+    /// `after` counts bytes towards the server, and not those towards the client.
     pub up: bool,
     pub after: u64,
 }
 
-/// What is done to a connection, and by whom.
+/// Names a fault, and so who causes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     Reset,
     Fin,
-    /// FIN towards the client only.
+    /// A FIN is sent towards the client only.
     HalfClose,
-    /// Everything is taken and nothing is passed on.
+    /// All bytes are read and none is passed on.
     BlackHole,
-    /// Nothing is taken any more.
+    /// No byte is read any more.
     Freeze,
-    /// One bit, under TLS.
+    /// One bit is flipped, under TLS.
     BitFlip,
     ServerKilled,
     PeerClose,
@@ -165,7 +166,7 @@ impl Plan {
     pub fn new(seed: u64, slot: u64, number: u64) -> Self {
         let mixed = seed ^ slot.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number.rotate_left(40);
         let rng = &mut Rng::with_seed(mixed);
-        rng.u64(..); // Seeds that are close begin alike.
+        rng.u64(..); // The first numbers of close seeds are alike.
         let mut plan = Self {
             name: format!("seed {seed}, slot {slot}, session {number}"),
             secure: rng.bool(),
@@ -196,19 +197,19 @@ impl Plan {
         plan
     }
 
-    /// A way to the server that changes how bytes arrive, not which.
+    /// Adds a way to the server that changes when and in which segments bytes arrive.
     fn shape(&mut self, rng: &mut Rng) {
         let shape = |rng: &mut Rng, smallest: usize| Shape {
             chop: (rng.u8(..3) == 0).then(|| rng.usize(smallest..64)),
             delay: (rng.u8(..4) == 0).then(|| rng.u64(1..10)),
             stall: (rng.u8(..3) == 0).then(|| (log_uniform(rng, 1 << 18), rng.u64(10..500))),
         };
-        // The server takes a request in many tiny segments for an attack.
+        // The server regards a request in many tiny segments as an attack.
         let (up, down) = (shape(rng, 8), shape(rng, 1));
         self.link = Some(Link { up, down, tiny_window: rng.u8(..4) == 0, fault: None });
     }
 
-    /// Something that ends it.
+    /// Adds a fault, or another end.
     fn harm(&mut self, rng: &mut Rng) {
         let after = rng.u64(1..=self.messages);
         let chosen = rng.usize(..LINK_FAULTS.len() + 5);
@@ -231,7 +232,7 @@ impl Plan {
         self.end = match chosen - LINK_FAULTS.len() {
             0 => End::Abort(Duration::from_micros(log_uniform(rng, 1_000_000))),
             1 if self.style != Style::OneThread => End::AbortBySender(after),
-            // Whoever sends when the receiver is gone may be in for a timeout.
+            // A thread that sends when the receiver is gone may run into a timeout.
             2 => {
                 self.bounds = Bounds::TIGHT;
                 End::Drop(after)
@@ -247,7 +248,7 @@ impl Plan {
         };
     }
 
-    /// Slow ways and tight timeouts go with less to carry.
+    /// Reduces the messages, if the way is slow or the timeouts are tight.
     fn limit(&mut self, rng: &mut Rng) {
         let slow = self.link.as_ref().is_some_and(|link| {
             let slow = |shape: &Shape| shape.chop.is_some() || shape.delay.is_some();
@@ -262,13 +263,14 @@ impl Plan {
     }
 }
 
-/// From 1 to `most`, small numbers as often as large ones.
+/// Returns a number from 1 to `most`, small numbers as often as large ones.
 pub fn log_uniform(rng: &mut Rng, most: u64) -> u64 {
     let most = (most as f64).ln();
     (rng.f64() * most).exp().round() as u64
 }
 
-/// A message size: often empty, often where the length takes another form (RFC 6455 section 5.2).
+/// Returns the size of a message: often 0, and often one at which the length is written in another
+/// form (RFC 6455 section 5.2).
 pub fn size(rng: &mut Rng, largest: usize) -> usize {
     const EDGES: [usize; 6] = [1, 125, 126, 127, 65_535, 65_536];
     match rng.u8(..10) {

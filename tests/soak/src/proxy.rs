@@ -1,4 +1,4 @@
-//! A bad network for one connection: it delays, chops, stalls, and breaks where the plan says.
+//! A bad network for one connection. It delays, chops, stalls and breaks as the plan says.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,18 +11,18 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::plan::{Fault, Link, LinkFault, Shape};
 
-/// Listens for one connection, and carries it.
+/// Listens for one connection, and carries its bytes.
 pub struct Proxy {
     pub address: SocketAddr,
     way: Arc<Way>,
     carrying: Option<JoinHandle<()>>,
 }
 
-/// What both directions share.
+/// Holds what both directions share.
 #[derive(Default)]
 struct Way {
     state: Mutex<State>,
-    /// Told when the session is over.
+    /// Notified when the session is over.
     over: Condvar,
 }
 
@@ -31,7 +31,7 @@ struct State {
     over: bool,
     broke: Option<(Instant, Fault)>,
     ends: Option<Ends>,
-    /// Both ends are being reset: no FIN any more.
+    /// Both ends are being reset, so no FIN is sent any more.
     reset: bool,
 }
 
@@ -47,8 +47,8 @@ impl Proxy {
         if link.tiny_window {
             listener.set_recv_buffer_size(2048)?;
         }
-        // An address of its own (Linux has all of 127/8): an attempt of an earlier session that comes
-        // late must not find it under a port that is used again.
+        // The proxy has an address of its own (Linux has all of 127/8). Otherwise a late attempt of
+        // an earlier session could reach it at a port that is used again.
         let [_, a, b, c, ..] = seed.to_be_bytes();
         let own = Ipv4Addr::new(127, 1 + a % 254, 1 + b % 254, 1 + c % 254);
         listener.bind(&SocketAddr::from((own, 0)).into())?;
@@ -71,7 +71,7 @@ impl Proxy {
         Ok(Self { address, way, carrying: Some(carrying) })
     }
 
-    /// Ends it, and says when the fault of the plan happened.
+    /// Ends the proxy, and returns when the fault of the plan happened.
     pub fn finish(mut self) -> Option<Instant> {
         self.end();
         self.way.state().broke.map(|(at, _)| at)
@@ -101,7 +101,7 @@ impl Drop for Proxy {
 
 impl Ends {
     fn shutdown(&self, how: Shutdown) {
-        // Whoever has gone needs no shutdown.
+        // An end that is gone needs no shutdown.
         let _ = self.client.shutdown(how);
         let _ = self.server.shutdown(how);
     }
@@ -161,11 +161,11 @@ impl Way {
         let down = thread::spawn(move || down.run());
         up.run();
         let _ = down.join();
-        // The last handles: what was set to be reset is reset now.
+        // These are the last handles. Dropping them resets what is to be reset.
         self.state().ends = None;
     }
 
-    /// Does it, unless the session is over anyway.
+    /// Causes the fault, unless the session is over.
     fn break_it(&self, kind: Fault) {
         let mut state = self.state();
         let Some(ends) = state.ends.clone() else { return };
@@ -179,7 +179,7 @@ impl Way {
         }
     }
 
-    /// Both ends are reset when both directions have let go of them, which this makes them do.
+    /// Makes both directions drop their ends, which resets both.
     fn reset(&self) {
         let mut state = self.state();
         state.reset = true;
@@ -199,7 +199,7 @@ impl Way {
     }
 }
 
-/// One direction.
+/// Carries the bytes of one direction.
 struct Pump {
     way: Arc<Way>,
     up: bool,
@@ -219,7 +219,7 @@ impl Pump {
                 Ok(0) if self.way.state().reset => return,
                 Ok(0) => return drop(self.to.shutdown(Shutdown::Write)),
                 Ok(len) => len,
-                // One end was reset: so is the other.
+                // One end was reset, so the other is reset too.
                 Err(_) => return self.way.reset(),
             };
             if !self.goes_on() {
@@ -235,13 +235,13 @@ impl Pump {
         }
     }
 
-    /// Whether anything is passed on still; if not, this sees to what comes.
+    /// Returns whether bytes are still passed on. If not, deals with the bytes that still come.
     fn goes_on(&self) -> bool {
         let broke = self.way.state().broke;
         match broke.map(|(_, kind)| kind) {
             None | Some(Fault::BitFlip) => return true,
             Some(Fault::HalfClose) if self.up => return true,
-            // What still comes is taken, so that nobody is reset.
+            // Bytes that still come are read, because unread ones would cause a reset.
             Some(Fault::Fin | Fault::HalfClose | Fault::BlackHole) => self.swallow(),
             Some(Fault::Freeze) => self.way.wait_until_over(),
             Some(_) => {}

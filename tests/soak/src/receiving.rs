@@ -1,4 +1,4 @@
-//! One connection's messages, received in all the ways there are, one after the other.
+//! Receives the messages of one connection, in all the ways that the API has.
 
 use std::io::Read as _;
 use std::thread;
@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::sending::inner;
 use crate::watch::Watch;
 
-/// What can receive.
+/// Receives: a `WebSocket` or a `Receiver`.
 pub trait Source {
     fn recv(&mut self) -> Result<Message, Error>;
     fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, Error>;
@@ -51,7 +51,7 @@ macro_rules! source {
 source!(WebSocket);
 source!(Receiver);
 
-/// A call may be late by what has arrived: see `recv_timeout`.
+/// The time that `recv_timeout` may be late while bytes arrive without a pause.
 const GRACE: Duration = Duration::from_millis(20);
 
 pub struct Receiving<'a, S> {
@@ -68,7 +68,8 @@ impl<'a, S: Source> Receiving<'a, S> {
         Self { source, ledger, watch, plan, rng }
     }
 
-    /// Takes the next message, and says whether it was the server's answer: the last one.
+    /// Takes the next message. Returns whether it was the server's answer, which is the last
+    /// message.
     pub fn one(&mut self) -> Result<bool, Error> {
         loop {
             let took = match self.rng.u8(..8) {
@@ -86,7 +87,7 @@ impl<'a, S: Source> Receiving<'a, S> {
         }
     }
 
-    /// Takes what comes until the end, and gives that.
+    /// Takes messages until the end of the connection, and returns the error that says so.
     pub fn until_the_end(&mut self) -> Error {
         loop {
             if let Err(error) = self.one() {
@@ -100,7 +101,7 @@ impl<'a, S: Source> Receiving<'a, S> {
         Ok(Some(whole(&message)))
     }
 
-    /// Often in the middle of a frame.
+    /// Receives with a short timeout, which often passes in the middle of a frame.
     fn impatient(&mut self) -> Result<Option<Received>, Error> {
         let timeout = Duration::from_micros(self.rng.u64(..3000));
         let (name, bound) = (&self.plan.name, Some(timeout + GRACE));

@@ -1,4 +1,4 @@
-//! What this process uses, as the kernel says (Linux).
+//! Asks the kernel (Linux) what this process uses.
 
 use std::fs;
 use std::thread;
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use crate::HEAP;
 
-/// Live bytes that may be there more at the end: TLS keeps tickets, the tally has entries.
+/// The limit of the growth of the heap, in bytes. TLS keeps tickets, and the tally has entries.
 const HEAP_TOLERANCE: usize = 1 << 20;
-/// Resident memory that may be there more at the end: the allocator's pages are never all given back.
+/// The limit of the growth of resident memory, in bytes. The allocator never frees all its pages.
 const RESIDENT_TOLERANCE: u64 = 64 << 20;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Resources {
-    /// Live bytes of the heap.
+    /// The number of live bytes of the heap.
     pub heap: usize,
-    /// In bytes.
+    /// The number of bytes of resident memory.
     pub resident: u64,
     pub files: usize,
     pub threads: usize,
@@ -32,8 +32,8 @@ impl Resources {
         }
     }
 
-    /// When everything is over, what was used before should be used again; the kernel takes a
-    /// moment to end threads.
+    /// Returns what is used when all is over. Waits for the kernel, which takes a moment to end
+    /// threads, until no more is used than `before`.
     pub fn settled(before: Self) -> Self {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
@@ -52,13 +52,13 @@ impl Resources {
             && self.resident <= before.resident + RESIDENT_TOLERANCE
     }
 
-    /// The most bytes that were ever resident.
+    /// Returns the most bytes that were ever resident.
     pub fn peak() -> u64 {
         status("VmHWM:") * 1024
     }
 }
 
-/// A number of /proc/self/status.
+/// Returns a number of `/proc/self/status`.
 fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));

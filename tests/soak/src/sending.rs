@@ -1,4 +1,4 @@
-//! One thread's messages, sent in all the ways there are.
+//! Sends the messages of one thread, in all the ways that the API has.
 
 use std::io::Write as _;
 use std::thread;
@@ -84,10 +84,10 @@ impl<'a> Sending<'a> {
         let mut writer = self.call("writer", || self.sender.writer(kind))?;
         let mut rest = message.as_bytes();
         while !rest.is_empty() {
-            // Also inside of code points.
-            let (piece, later) = rest.split_at(self.rng.usize(1..=rest.len()));
+            // Some fragments of text end within a character.
+            let (fragment, later) = rest.split_at(self.rng.usize(1..=rest.len()));
             rest = later;
-            self.call("write", || writer.write_all(piece)).map_err(inner)?;
+            self.call("write", || writer.write_all(fragment)).map_err(inner)?;
             if self.rng.bool() {
                 self.call("flush", || writer.flush()).map_err(inner)?;
             }
@@ -99,7 +99,7 @@ impl<'a> Sending<'a> {
     }
 
     fn ping(&mut self) -> Result<(), Error> {
-        // No keepalive ping is like that.
+        // No keepalive ping has such a payload.
         let mut payload = b"soak".to_vec();
         payload.extend(std::iter::repeat_n(self.rng.u8(..), self.rng.usize(5..=121)));
         self.rng.fill(&mut payload[4..]);
@@ -116,7 +116,7 @@ impl<'a> Sending<'a> {
             len = big;
         }
         if self.plan.style == Style::TwoSenders {
-            // Room for the letter.
+            // The letter needs one byte.
             (len, lane) = (len.max(1), Some(LANES[self.lane]));
         }
         let message = payload::message(&mut self.rng, len, lane);
@@ -125,7 +125,7 @@ impl<'a> Sending<'a> {
         message
     }
 
-    /// The turn may take as long as the writing.
+    /// Times a call that sends. Waiting for other senders may take the same time as writing.
     fn call<T>(&self, what: &'static str, call: impl FnOnce() -> T) -> T {
         let mut bound = self.plan.bounds.write;
         if self.plan.style == Style::TwoSenders {
@@ -135,7 +135,7 @@ impl<'a> Sending<'a> {
     }
 }
 
-/// What landline says through `std::io`.
+/// Returns landline's error within an error of `std::io`.
 pub fn inner(error: std::io::Error) -> Error {
     error.downcast().unwrap_or_else(Error::Io)
 }

@@ -1,9 +1,9 @@
-//! `soak server`: a process of its own, so that it can be killed, that echoes with tungstenite.
+//! `soak server` echoes with tungstenite. It is a process of its own, so that it can be killed.
 //!
-//! * stdin: the certificate and its key, PEM; then it stays open as long as the parent lives;
-//! * stdout: `port N`, and a line `bad ...` for each thing that a client must not do;
-//! * the query of the URL says how it behaves, see [`Manner`]; the port is the same for plain
-//!   and TLS connections.
+//! * stdin: the certificate and its key, as PEM. Then stdin stays open while the parent lives.
+//! * stdout: `port N`, and a line `bad ...` for each thing that a client must not do.
+//! * The query of the URL says how the server behaves; see [`Manner`]. The port is the same for
+//!   plain and TLS connections.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read, Write};
@@ -26,7 +26,7 @@ use crate::payload::{ASK, Chain, Stamp};
 
 /// Ends the list of PEM blocks on stdin.
 pub const END: &str = "end";
-/// The largest message, with room to spare.
+/// The limit of a message, far above the largest one.
 const LIMIT: usize = 64 << 20;
 
 pub fn run() -> io::Result<()> {
@@ -44,7 +44,7 @@ pub fn run() -> io::Result<()> {
     });
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    // After a restart all clients come at once.
+    // After a restart all clients connect at once.
     listener.listen(4096)?;
     let listener = TcpListener::from(listener);
     say(format_args!("port {}", listener.local_addr()?.port()));
@@ -75,14 +75,15 @@ fn config(pem: &[u8]) -> Result<Arc<ServerConfig>, Box<dyn std::error::Error + S
     Ok(Arc::new(config))
 }
 
-/// Connections break in a soak: that is no client's fault. What is well formed but wrong is.
+/// Returns whether the error is a fault of the client. Broken connections are not: the soak breaks
+/// them. Bytes that TLS accepted and that are wrong are a fault.
 fn is_fault(error: &Error) -> bool {
     use ProtocolError::{HandshakeIncomplete, ResetWithoutClosingHandshake};
     use io::ErrorKind::{BrokenPipe, ConnectionReset, InvalidData, NotConnected, UnexpectedEof};
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => true,
         Error::Protocol(HandshakeIncomplete | ResetWithoutClosingHandshake) => true,
-        // Invalid to TLS: a bit was flipped.
+        // TLS found a bit that was flipped.
         Error::Io(error) => matches!(
             error.kind(),
             BrokenPipe | ConnectionReset | InvalidData | NotConnected | UnexpectedEof
@@ -95,7 +96,7 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<(), Error> {
     stream.set_nodelay(true)?;
     let mut first = [0];
     stream.peek(&mut first)?;
-    // A TLS record of the handshake.
+    // 22 begins a TLS record of the handshake.
     if first != [22] {
         return echo(stream);
     }
@@ -103,17 +104,17 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<(), Error> {
     echo(StreamOwned::new(connection, stream))
 }
 
-/// How the server behaves to one client.
+/// Says how the server behaves to one client.
 #[derive(Clone, Debug, Default)]
 pub struct Manner {
     pub seed: u64,
-    /// Answers in fragments.
+    /// The server answers in fragments.
     pub fragments: bool,
-    /// Pings before answers and between fragments.
+    /// The server sends pings before answers and between fragments.
     pub pings: bool,
-    /// Sends Close after so many messages; 0 is never.
+    /// The number of messages after which the server sends a Close; 0 is never.
     pub close_after: u64,
-    /// Cuts the connection after so many messages; 0 is never.
+    /// The number of messages after which the server cuts the connection; 0 is never.
     pub drop_after: u64,
 }
 
@@ -141,7 +142,7 @@ impl Manner {
 
 fn echo(stream: impl Read + Write) -> Result<(), Error> {
     let mut manner = Manner::default();
-    #[allow(clippy::result_large_err)] // It is tungstenite's.
+    #[allow(clippy::result_large_err)] // The type is tungstenite's.
     let callback = |request: &Request, response: Response| {
         manner = Manner::parse(request.uri().query().unwrap_or_default());
         Ok(response)
@@ -199,9 +200,9 @@ impl<S: Read + Write> Echo<S> {
         let mut opcode = OpCode::Data(if text { Data::Text } else { Data::Binary });
         let mut rest = payload;
         while self.manner.fragments && self.rng.u8(..) < 200 {
-            // Also empty ones.
-            let piece = rest.split_to(self.rng.usize(..=rest.len()));
-            self.socket.write(Message::Frame(Frame::message(piece, opcode, false)))?;
+            // Some fragments are empty.
+            let fragment = rest.split_to(self.rng.usize(..=rest.len()));
+            self.socket.write(Message::Frame(Frame::message(fragment, opcode, false)))?;
             opcode = OpCode::Data(Data::Continue);
             self.ping()?;
         }
@@ -219,7 +220,8 @@ impl<S: Read + Write> Echo<S> {
         Ok(())
     }
 
-    /// The latest of several pings is answered (RFC 6455 section 5.5.3).
+    /// Checks that a Pong answers one of the pings. A client may answer only the latest of several
+    /// (RFC 6455 section 5.5.3).
     fn pong(&mut self, payload: &Bytes) {
         match self.pings.iter().position(|ping| ping == payload) {
             Some(at) => drop(self.pings.drain(..=at)),

@@ -1,4 +1,4 @@
-//! The server as the parent sees it: started, killed with SIGKILL, started again.
+//! The server process, as its parent uses it: started, killed with SIGKILL, started again.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::server::END;
 
 pub struct ServerProcess {
-    /// The certificate and its key, PEM.
+    /// The certificate and its key, as PEM.
     identity: String,
     certificate: String,
     running: Mutex<Option<Running>>,
@@ -45,12 +45,13 @@ impl ServerProcess {
         Ok(server)
     }
 
-    /// The root to trust, PEM.
+    /// Returns the root certificate to trust, as PEM.
     pub fn certificate(&self) -> &[u8] {
         self.certificate.as_bytes()
     }
 
-    /// Each server has a port of its own, so that one that is gone refuses.
+    /// Returns the address of the present server. Each server has a port of its own, so that the
+    /// port of one that is gone refuses.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port.load(Ordering::SeqCst)).into()
     }
@@ -59,27 +60,27 @@ impl ServerProcess {
         self.epoch.load(Ordering::SeqCst)
     }
 
-    /// Whether the server was killed, or down, at any time since that epoch.
+    /// Returns whether the server was killed, or down, at any time since `epoch`.
     pub fn was_killed_since(&self, epoch: u64) -> bool {
         epoch % 2 == 1 || self.epoch() != epoch
     }
 
-    /// How often the server was killed.
+    /// Returns how often the server was killed.
     pub fn kills(&self) -> u64 {
         self.epoch() / 2
     }
 
-    /// The last time.
+    /// Returns when the server was last killed.
     pub fn killed_at(&self) -> Instant {
         *self.killed_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What clients did that they must not do, as the server says.
+    /// Returns the server's complaints about what clients must not do.
     pub fn complaints(&self) -> Vec<String> {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Kills it, and starts another one a little later.
+    /// Kills the server, and starts another one after `down`.
     pub fn restart(&self, down: Duration) -> io::Result<()> {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         *self.killed_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -117,11 +118,11 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// Ends it for good.
+    /// Kills the server, and starts no other.
     pub fn kill(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut running) = running {
-            // Killing fails only if it is dead already.
+            // Killing fails only if the process is dead already.
             let _ = running.child.kill();
             let _ = running.child.wait();
             let _ = running.listening.join();

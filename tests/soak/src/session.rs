@@ -1,4 +1,4 @@
-//! One session: it opens, talks, and ends. What to make of that is in `session/judge.rs`.
+//! Runs one session: it opens, talks and ends. `session/judge.rs` decides whether it went well.
 
 mod judge;
 
@@ -21,17 +21,17 @@ use crate::tally::Tally;
 use crate::verdict;
 use crate::watch::Watch;
 
-/// What all sessions share.
+/// Holds what all sessions share.
 pub struct World {
     pub server: ServerProcess,
     pub watch: Watch,
     pub tally: Mutex<Tally>,
     pub tls: TlsOptions,
-    /// So many big messages at a time.
+    /// Locks that limit the number of big messages at a time.
     pub big: [Mutex<()>; 4],
 }
 
-/// Runs one session, and counts it. Says whether it was ever open.
+/// Runs one session, and counts it. Returns whether it was ever open.
 pub fn run(world: &World, plan: &Plan) -> bool {
     let permit = plan.big.map(|bytes| &world.big[bytes % world.big.len()]);
     let _permit = permit.map(|permit| permit.lock().unwrap_or_else(PoisonError::into_inner));
@@ -82,14 +82,14 @@ struct Session<'a> {
     ledger: Ledger,
     abort: AbortHandle,
     aborted: Mutex<Option<Instant>>,
-    /// What should not have been, in words.
+    /// What went wrong, in words.
     wrong: Mutex<Vec<String>>,
 }
 
-/// How a session went.
+/// Says how a session ended.
 enum Outcome {
     NotOpened(Error),
-    /// What the receiver was told at last.
+    /// The last error of the receiver.
     Over(Error),
     Dropped,
 }
@@ -139,7 +139,7 @@ impl Session<'_> {
         }
     }
 
-    /// All on this thread.
+    /// Sends and receives on this thread.
     fn alone(&self, ws: WebSocket) -> Outcome {
         let sender = ws.sender();
         let mut sending = self.sending(&sender, 0);
@@ -162,8 +162,9 @@ impl Session<'_> {
         self.over(error, &mut receiving.source, &sender)
     }
 
-    /// `true` if it is to be dropped. The server echoes while nobody reads here: so little that
-    /// the buffers of the system hold it.
+    /// Sends and receives in turns. Returns `true` if the connection is to be dropped. While this
+    /// thread sends, no thread reads. So few bytes are outstanding that the system's buffers hold
+    /// them.
     fn talk(
         &self,
         sending: &mut Sending<'_>,
@@ -184,7 +185,7 @@ impl Session<'_> {
         Ok(false)
     }
 
-    /// Receives here, sends from other threads.
+    /// Receives on this thread, and sends from other threads.
     fn apart(&self, receiver: Receiver, sender: &Sender) -> Outcome {
         let (left, gone) = (AtomicUsize::new(self.plan.style.senders()), AtomicBool::new(false));
         let (left, gone) = (&left, &gone);
@@ -239,7 +240,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The end is final, and everybody is told.
+    /// Checks that the end is final, and that later calls fail.
     fn over(&self, error: Error, source: &mut impl Source, sender: &Sender) -> Outcome {
         let class = verdict::class(&error);
         match source.recv().map_err(|error| verdict::class(&error)) {
@@ -273,10 +274,10 @@ impl Session<'_> {
     }
 }
 
-/// After both Close frames, the end of the stream is waited for.
+/// The limit of the wait for the end of the stream after both Close frames.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Who met the error.
+/// Says which half met the error.
 enum Side {
     Sending(Error),
     Receiving(Error),

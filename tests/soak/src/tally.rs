@@ -8,37 +8,37 @@ use crate::ledger::{Figures, Wrong};
 use crate::plan::Fault;
 use crate::resources::Resources;
 
-/// What happened so far.
+/// Counts what has happened so far.
 #[derive(Default)]
 pub struct Tally {
-    /// Sessions by how they went.
+    /// Sessions, counted by how they ended.
     pub complete: u64,
     pub broken: u64,
     pub secure: u64,
     pub proxied: u64,
     pub figures: Figures,
-    /// In sessions that a fault ended: sent, perhaps received, and no answer seen.
+    /// Messages of sessions that a fault ended: they were sent, and no echo was seen.
     pub unacknowledged: u64,
     pub faults: BTreeMap<Fault, Harm>,
-    /// How sessions ended that a fault ended, as the client was told.
+    /// The errors of the client in sessions that a fault ended.
     pub endings: BTreeMap<String, u64>,
     pub lost: u64,
     pub duplicated: u64,
     pub corrupted: u64,
-    /// An end that no fault explains, or an error of the wrong kind.
+    /// Ends that no fault explains, and errors of the wrong kind.
     pub wrong_ends: u64,
-    /// What clients did that the server must not see.
+    /// The server's complaints about what clients must not do.
     pub complaints: u64,
 }
 
-/// One kind of fault.
+/// Counts the effects of one kind of fault.
 #[derive(Default)]
 pub struct Harm {
     pub injected: u64,
-    /// The session was complete all the same.
+    /// Sessions that were complete in spite of the fault.
     pub unfelt: u64,
-    /// From the fault until every thread of the client was told; the longest. `None` if it is not
-    /// known here when it happened.
+    /// The longest time from the fault until all threads of the client had an error. `None` if the
+    /// time of the fault is not known here.
     pub longest: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ impl Tally {
     }
 }
 
-/// Everything that is printed.
+/// Holds all that is printed.
 pub struct Report {
     pub seed: u64,
     pub connections: u64,
@@ -89,7 +89,7 @@ impl Report {
             && self.tally.figures.received > 0
     }
 
-    /// One line.
+    /// Returns the figures in one line of JSON.
     pub fn json(&self) -> String {
         let Self { seed, connections, seconds, tally, kills, latest, before, after, .. } = self;
         let Tally { complete, broken, figures, lost, duplicated, corrupted, .. } = tally;
@@ -126,7 +126,7 @@ impl Report {
     }
 }
 
-/// A table for people.
+/// Writes a table for people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tally, before, after, .. } = self;

@@ -1,4 +1,4 @@
-//! Which end belongs to which fault.
+//! Says which end of a connection a fault explains.
 
 use landline::error::{Cause, HandshakeProblem, Side};
 use landline::{CloseCode, Error, Timeout};
@@ -6,7 +6,7 @@ use landline::{CloseCode, Error, Timeout};
 use crate::plan::Fault;
 use crate::server::Manner;
 
-/// What the client was told at the end, in a few words: the class of the error.
+/// Returns the class of the error at the end of a connection, in a few words.
 pub fn class(error: &Error) -> String {
     match error {
         Error::Connect(_) => "Connect".to_owned(),
@@ -24,7 +24,7 @@ pub fn class(error: &Error) -> String {
     }
 }
 
-/// Whether it ended as we asked.
+/// Returns whether the connection ended by our Close.
 pub fn is_our_close(error: &Error) -> bool {
     error.closed().is_some_and(|closed| {
         closed.is_clean()
@@ -33,7 +33,7 @@ pub fn is_our_close(error: &Error) -> bool {
     })
 }
 
-/// Whether the fault explains what the receiver, or whoever connected, was told.
+/// Returns whether the fault explains the error of the receiver, or of connecting.
 pub fn explains(fault: Fault, error: &Error) -> bool {
     match fault {
         Fault::Reset | Fault::Fin | Fault::HalfClose | Fault::ServerKilled | Fault::PeerDrop => {
@@ -79,7 +79,8 @@ fn is_tls(error: &Error) -> bool {
     }
 }
 
-/// Whether a thread that sends may be told this when the connection breaks: the receiver says why.
+/// Returns whether a thread that sends may get this error when the connection breaks. The receiver
+/// gets the reason.
 pub fn is_end_of_sending(error: &Error) -> bool {
     matches!(error, Error::Closed(_) | Error::Timeout(Timeout::Send | Timeout::Busy))
 }

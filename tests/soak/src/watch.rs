@@ -1,15 +1,15 @@
-//! Every call of the API is timed, and none may hang.
+//! Times each call of the API. None may hang.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest that any call may take by its own bound: `Bounds::GENEROUS.write`, and as much again
-/// until the other sender is done.
+/// The longest bound of any call: `Bounds::GENEROUS.write`, and the same again until the other
+/// sender is done.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The calls that are running, and how late the late ones were.
+/// Holds the calls that are running, and how late the late ones were.
 #[derive(Default)]
 pub struct Watch {
     inner: Mutex<Inner>,
@@ -51,21 +51,21 @@ impl Watch {
         done
     }
 
-    /// Something was so late.
+    /// Records that a call was late by `late`.
     pub fn late(&self, what: &'static str, late: Duration) {
         let mut inner = self.inner();
         let worst = inner.late.entry(what).or_default();
         *worst = late.max(*worst);
     }
 
-    /// What was latest, and how late.
+    /// Returns the call that was latest, and how late it was.
     pub fn latest(&self) -> (&'static str, Duration) {
         let inner = self.inner();
         let latest = inner.late.iter().max_by_key(|(_, late)| **late);
         latest.map_or(("nothing", Duration::ZERO), |(what, late)| (what, *late))
     }
 
-    /// Ends the process when a call takes more than twice the longest bound, and says which.
+    /// Ends the process when a call takes more than twice the longest bound, and prints its name.
     pub fn guard(&self) -> ! {
         loop {
             thread::sleep(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! Whether a session went as it should, and what is counted of it.
+//! Decides whether a session went as it should, and counts it.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use crate::plan::{End, Fault};
 use crate::verdict;
 
 impl Session<'_> {
-    /// `faults` are those of the network and of the server, and when they happened; `told` is when
-    /// every thread of the client knew.
+    /// Judges and counts the session. `faults` are those of the network and of the server, with
+    /// their times. `told` is the time when all threads of the client had an error.
     pub(super) fn judge(
         &self,
         outcome: Outcome,
