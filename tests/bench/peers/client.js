@@ -1,4 +1,4 @@
-// One task of deflate_peers, by Node's ws; prints the seconds.
+// Runs one task of deflate_peers with Node's ws, and prints the seconds.
 //
 // usage: node client.js URL receive|send COUNT FILE
 'use strict'
@@ -16,7 +16,7 @@ ws.on('open', async () => {
   began = process.hrtime.bigint()
   if (task === 'receive') return ws.send('go')
   for (let at = 0; at < Number(count); at++) {
-    // Without waiting, all of them would be in memory.
+    // Without this wait all messages would be in memory at once.
     if (ws.bufferedAmount > 1 << 20) await new Promise((resolve) => ws.send(message, resolve))
     else ws.send(message)
   }

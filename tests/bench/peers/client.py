@@ -1,4 +1,4 @@
-"""One task of deflate_peers, by Python's websockets; prints the seconds.
+"""Runs one task of deflate_peers with Python's websockets, and prints the seconds.
 
 usage: client.py URL receive|send COUNT FILE
 """

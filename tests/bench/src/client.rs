@@ -1,4 +1,4 @@
-//! The contenders: landline, tungstenite, and the bare stream that moves the same bytes.
+//! The contenders: landline, tungstenite, and a bare stream that moves the same bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use tungstenite::{Bytes, Message};
 
 use crate::wire::{frame_len, header};
 
-/// How many messages a batch has.
+/// The number of messages in a batch.
 pub const BATCH: usize = 64;
 
-/// What all of them can do. Anything unexpected panics.
+/// Sends and receives, as all contenders can. Anything unexpected panics.
 pub trait Client {
     /// Sends one binary message, and hands it to the system.
     fn send(&mut self, payload: &Bytes);
@@ -22,29 +22,29 @@ pub trait Client {
     /// Sends [`BATCH`] messages, and hands them to the system together.
     fn send_batch(&mut self, payload: &Bytes);
 
-    /// Receives so many messages of so many bytes.
+    /// Receives `count` messages of `len` bytes.
     fn receive(&mut self, count: usize, len: usize);
 }
 
-/// A contender.
+/// Names a contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// With `next_event`, which lends.
+    /// landline with `next_event`, which lends the message.
     Landline,
-    /// With `recv`, which gives.
+    /// landline with `recv`, which returns the message.
     LandlineRecv,
     Tungstenite,
     Bare,
 }
 
-/// Where the server is, and how to trust it if it speaks TLS.
+/// Holds the address of the server, and the trust in it if it uses TLS.
 pub struct Target {
     pub address: SocketAddr,
     pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
-    /// Connects; the path says what the server does.
+    /// Connects. The path says what the server does.
     pub fn connect(&self, who: Who, path: &str) -> Box<dyn Client> {
         match who {
             Who::Landline => Box::new(Landline { ws: self.landline(path), owned: false }),
@@ -77,7 +77,7 @@ impl Target {
         if let Some(config) = &self.tls {
             builder = builder.tls(TlsOptions::from_rustls(config.clone()));
         }
-        // As the others do: no name lookup.
+        // The others look up no name either.
         builder.connect_over(&self.url(path), self.tcp()).unwrap()
     }
 
@@ -152,7 +152,7 @@ impl<S: Read + Write> Client for tungstenite::WebSocket<S> {
     }
 }
 
-/// Neither masks nor looks at what it receives.
+/// Moves bytes. It masks nothing, and does not look at what it receives.
 struct Bare<S> {
     stream: S,
     buffer: Vec<u8>,
@@ -180,7 +180,7 @@ impl<S: Read + Write> Bare<S> {
     fn write(&mut self, payload: &Bytes, times: usize) {
         let mut message = header(payload.len(), true);
         if payload.len() > 1024 {
-            // As one would write them: the payload from where it lies.
+            // The payload is written from where it is, without a copy.
             self.stream.write_all(&message).unwrap();
             self.stream.write_all(payload).unwrap();
         } else {

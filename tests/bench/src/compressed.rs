@@ -1,4 +1,4 @@
-//! The messages of the measurements of compression, and how they are compressed and inflated.
+//! Makes the messages of the measurements of compression, compresses and inflates them.
 
 use landline::deflate::Deflate;
 use landline::proto::deflate::NO_PARAMETERS;
@@ -7,8 +7,7 @@ use landline::proto::recv::{Decoder, Delivery, Found, Limits};
 
 use crate::wire::header;
 
-/// What the records say is different in each run of the generator, but the same in each run of the
-/// program.
+/// Makes numbers for the records that look random, and are the same in each run of the program.
 struct Numbers(u64);
 
 impl Numbers {
@@ -20,7 +19,7 @@ impl Numbers {
     }
 }
 
-/// A JSON message of this length: records of a price feed.
+/// Returns a JSON message of `len` bytes: records of a price feed.
 pub fn json(len: usize, seed: u64) -> String {
     let mut numbers = Numbers(seed * 2 + 1);
     let mut out = String::from("[");
@@ -43,7 +42,7 @@ pub fn json(len: usize, seed: u64) -> String {
     out
 }
 
-/// Text of this length: words, some often and some seldom.
+/// Returns text of `len` bytes: words, of which some are frequent and some rare.
 pub fn prose(len: usize, seed: u64) -> String {
     const SYLLABLES: [&str; 24] = [
         "the", "re", "con", "ing", "ver", "ta", "lo", "mi", "ser", "sto", "an", "de", "pro",
@@ -59,7 +58,7 @@ pub fn prose(len: usize, seed: u64) -> String {
     }
     let mut out = String::new();
     while out.len() < len {
-        // The product of two makes the first words frequent.
+        // The product of two numbers makes the first words frequent.
         let at = numbers.next(3000) * numbers.next(3000) / 3000;
         out.push_str(&words[usize::try_from(at).unwrap()]);
         out.push_str(if numbers.next(12) == 0 { ", " } else { " " });
@@ -82,19 +81,19 @@ pub fn decoder(limit: Option<u64>) -> Decoder {
     decoder
 }
 
-/// Compresses a message; gives each piece away.
-pub fn compress(compressor: &mut Compressor, mut message: &[u8], mut piece: impl FnMut(&[u8])) {
+/// Compresses a message, and calls `take` with each chunk.
+pub fn compress(compressor: &mut Compressor, mut message: &[u8], mut take: impl FnMut(&[u8])) {
     while compressor.push(&mut message).unwrap() {
-        piece(compressor.chunk());
+        take(compressor.chunk());
     }
     let mut more = true;
     while more {
         more = compressor.finish().unwrap();
-        piece(compressor.chunk());
+        take(compressor.chunk());
     }
 }
 
-/// A server's frame of a compressed text message.
+/// Returns a server's frame with a compressed text message.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     let mut frame = header(payload.len(), false);
     frame[0] = 0xC1;
@@ -102,8 +101,8 @@ pub fn frame(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Feeds a message as the socket would, and gives its length; or the bytes that were fed when it
-/// was refused.
+/// Feeds a message as the socket would, and returns its length. If the message is refused, returns
+/// the number of bytes that were fed.
 pub fn inflate(
     decoder: &mut Decoder,
     mut bytes: &[u8],

@@ -1,4 +1,4 @@
-//! Counts what this thread takes from the heap. A program that measures makes [`Counting`] its
+//! Counts the bytes that each thread allocates. A program that measures makes [`Counting`] its
 //! allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,13 +12,13 @@ thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Bytes that are in use now.
+/// Returns the number of bytes that this thread has allocated and not freed.
 pub fn live() -> isize {
     LIVE.get()
 }
 
-/// What `action` gives, the most bytes that were in use during it beyond those before it, and how
-/// often it took some or more.
+/// Returns the result of `action`, the most bytes that were in use during it beyond those before
+/// it, and the number of allocations that were made or grew.
 pub fn during<T>(action: impl FnOnce() -> T) -> (T, isize, usize) {
     let (before, calls) = (LIVE.get(), CALLS.get());
     PEAK.set(before);
@@ -27,7 +27,7 @@ pub fn during<T>(action: impl FnOnce() -> T) -> (T, isize, usize) {
 }
 
 fn count(bytes: isize) {
-    // The thread may be ending.
+    // A thread that ends has no counts any more.
     let _ = LIVE.try_with(|live| {
         live.set(live.get() + bytes);
         let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
@@ -37,29 +37,29 @@ fn count(bytes: isize) {
     }
 }
 
-// SAFETY: all is done by `System`.
+// SAFETY: each call goes to `System`.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(-layout.size().cast_signed());
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size.cast_signed() - layout.size().cast_signed());
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

@@ -1,4 +1,4 @@
-//! What the programs in `src/bin` share: the servers, the contenders, and the rounds.
+//! Shared by the programs in `src/bin`: the servers, the contenders, and the rounds.
 
 pub mod client;
 pub mod compressed;

@@ -1,6 +1,5 @@
-//! A server in memory: it answers the opening handshake, and then gives the same frames for ever.
-//! What is sent to it is dropped. So a client over it costs the same number of instructions each
-//! time.
+//! A server in memory. It answers the opening handshake, then sends the same frames for ever, and
+//! discards what it is sent. So a client over it takes the same number of instructions each time.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -9,18 +8,19 @@ use std::time::Duration;
 
 use crate::server::shake_hands;
 
-/// The client's end.
+/// Is the client's end of the stream.
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// What the client has sent, until its request is whole.
+    /// The bytes that the client has sent, until its request is whole.
     request: Vec<u8>,
     /// The answer to the request, until it is read.
     answer: Option<Vec<u8>>,
-    /// A whole number of frames, and how far they are read.
+    /// A whole number of frames.
     frames: Vec<u8>,
+    /// The number of bytes of `frames` that are read.
     at: usize,
 }
 

@@ -1,27 +1,27 @@
-//! What the system says about this process, and the same program in another process.
+//! Asks the system about this process, and runs the same program in another process.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// What Linux uses everywhere that these programs run.
+/// The size of a page on all machines that these programs run on.
 const PAGE: usize = 4096;
 
-/// Resident memory in bytes.
+/// Returns the number of bytes of resident memory.
 pub fn resident() -> usize {
     let statm = fs::read_to_string("/proc/self/statm").expect("this needs Linux");
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
     pages.unwrap() * PAGE
 }
 
-/// How many threads there are.
+/// Returns the number of threads.
 pub fn threads() -> usize {
     entries("/proc/self/task")
 }
 
-/// How many file descriptors are open.
+/// Returns the number of open file descriptors.
 pub fn descriptors() -> usize {
-    // One is for reading this very directory.
+    // One of them reads this directory.
     entries("/proc/self/fd") - 1
 }
 
@@ -29,11 +29,11 @@ fn entries(directory: &str) -> usize {
     fs::read_dir(directory).expect("this needs Linux").count()
 }
 
-/// This program with these arguments, in a process of its own: its memory, threads and
-/// descriptors do not count. It ends when this is dropped.
+/// Runs this program with other arguments, in a process of its own, so that its memory, threads and
+/// descriptors do not count. Dropping this ends the process.
 pub struct Another {
     child: Child,
-    /// What it said first, up to an empty line.
+    /// The first lines that the process printed, up to an empty line.
     pub said: Vec<String>,
 }
 
@@ -50,7 +50,8 @@ impl Another {
         Self { child, said }
     }
 
-    /// What the other process does after it has spoken: it waits until nobody needs it.
+    /// Prints the empty line, and waits until the first process drops this one. The other process
+    /// calls it.
     pub fn wait_until_dropped() {
         println!();
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());

@@ -1,4 +1,4 @@
-//! What is measured, in rounds in which the contenders take turns, and the table of medians.
+//! The measurements, in rounds in which the contenders take turns, and the table of medians.
 
 use std::time::Instant;
 
@@ -7,18 +7,18 @@ use tungstenite::Bytes;
 use crate::client::{BATCH, Client, Target, Who};
 use crate::wire::frame_len;
 
-/// One line of the table.
+/// Names what is measured in one line of the table.
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
-    /// So many round trips of a 16-byte message.
+    /// `count` round trips of a message of 16 bytes.
     Echo { count: usize },
-    /// Messages of so many bytes, from the server.
+    /// `count` messages of `len` bytes from the server.
     Receive { len: usize, count: usize },
-    /// The same, with landline's `recv` instead of `next_event`.
+    /// The same as `Receive`, with landline's `recv` instead of `next_event`.
     ReceiveOwned { len: usize, count: usize },
-    /// To the server, each handed to the system by itself.
+    /// `count` messages of `len` bytes to the server, each handed to the system by itself.
     Send { len: usize, count: usize },
-    /// To the server, [`BATCH`] at a time.
+    /// `count` messages of `len` bytes to the server, [`BATCH`] at a time.
     SendBatch { len: usize, count: usize },
 }
 
@@ -37,7 +37,7 @@ impl Task {
         matches!(self, Self::Echo { .. })
     }
 
-    /// The median time, or the rate.
+    /// Returns the median time of a round trip, or the rate.
     pub fn run(self, target: &Target, who: Who) -> f64 {
         match self {
             Self::Echo { count } => echo(target, who, count),
@@ -67,7 +67,7 @@ fn unit(len: usize) -> String {
     }
 }
 
-/// Millions of messages a second for small ones, megabytes a second for big ones.
+/// Returns millions of messages a second for small messages, and megabytes a second for big ones.
 fn rate(len: usize, count: usize, began: Instant) -> f64 {
     let amount = if len < 1024 { count } else { count * len };
     amount as f64 / began.elapsed().as_secs_f64() / 1e6
@@ -108,7 +108,7 @@ fn send(
     let mut client = target.connect(who, &format!("/swallow/{}", count * frame_len(len, true)));
     let began = Instant::now();
     send(&mut *client, &payload);
-    // The server says that it has all of it.
+    // The server sends a message when it has all bytes.
     client.receive(1, 0);
     rate(len, count, began)
 }
@@ -118,8 +118,8 @@ pub fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// Measures and prints the table. Ratios are medians of the rounds' ratios; above 1, landline is
-/// the faster one.
+/// Measures, and prints the table. The ratios are medians of the rounds' ratios. Above 1, landline
+/// is the faster one.
 pub fn play(target: &Target, tasks: &[Task], rounds: usize) {
     println!(
         "{:24} {:>10} {:>12} {:>10} {:>15} {:>8}",
@@ -132,11 +132,11 @@ pub fn play(target: &Target, tasks: &[Task], rounds: usize) {
         for round in 0..=rounds {
             let mut now = [0.0; 3];
             for turn in 0..3 {
-                // Who begins changes, so that nobody always follows the same one.
+                // Another contender begins in each round, so that none always follows the same one.
                 let at = (turn + round) % 3;
                 now[at] = task.run(target, contenders[at]);
             }
-            // The first round is to warm up.
+            // The first round is for warming up, and does not count.
             if round > 0 {
                 for at in 0..3 {
                     values[at].push(now[at]);
@@ -155,8 +155,8 @@ pub fn play(target: &Target, tasks: &[Task], rounds: usize) {
     }
 }
 
-/// How much to do, and how often: all, or a tenth with `--quick`. `--only WORDS` plays only the
-/// lines that begin so.
+/// Says how much to measure, and how often: all, or a tenth with `--quick`. `--only WORDS` measures
+/// only the lines that begin with these words.
 pub struct Plan {
     pub rounds: usize,
     part: usize,
@@ -164,7 +164,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// From the command line.
+    /// Reads the plan from the command line.
     pub fn from_args() -> Self {
         let mut plan = Self { rounds: 9, part: 1, only: None };
         let mut args = std::env::args().skip(1);
@@ -181,7 +181,7 @@ impl Plan {
         plan
     }
 
-    /// So much, or the tenth.
+    /// Returns `count`, or a tenth of it with `--quick`.
     pub fn count(&self, count: usize) -> usize {
         (count / self.part).max(1)
     }

@@ -1,9 +1,9 @@
-//! A server that does nothing but move bytes. After the opening handshake the path says what:
+//! A server that only moves bytes. After the opening handshake the path says which:
 //!
-//! * `/echo/LEN`: each frame of that payload length is answered with one of the same length;
-//! * `/blast/LEN/COUNT`: waits for any bytes, then sends so many messages;
-//! * `/swallow/BYTES`: reads so many bytes, then sends one empty message;
-//! * anything else: reads until the end.
+//! * `/echo/LEN`: answers each frame of LEN bytes of payload with another one of that length.
+//! * `/blast/LEN/COUNT`: waits for any bytes, then sends COUNT messages of LEN bytes.
+//! * `/swallow/BYTES`: reads BYTES bytes, then sends one empty message.
+//! * Any other path: reads until the end.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,15 +17,15 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, Stream
 
 use crate::wire::{frame_len, header};
 
-/// How much is read and written at a time.
+/// The number of bytes that are read and written at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Serves plain connections, one thread each; says where.
+/// Serves plain connections, one thread each. Returns the address.
 pub fn plain() -> SocketAddr {
     listen(serve)
 }
 
-/// How a server speaks TLS, with its certificate, made on the spot.
+/// Makes a certificate, and returns it with the config of a server that uses it.
 pub fn tls_config() -> (Arc<ServerConfig>, Certificate) {
     let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
@@ -39,7 +39,7 @@ pub fn tls_config() -> (Arc<ServerConfig>, Certificate) {
     (Arc::new(config), signed.cert)
 }
 
-/// Serves TLS connections; says where, and how to trust it.
+/// Serves TLS connections. Returns the address, and the config of a client that trusts the server.
 pub fn tls() -> (SocketAddr, Arc<ClientConfig>) {
     let (server, certificate) = tls_config();
     let mut roots = RootCertStore::empty();
@@ -66,7 +66,7 @@ fn listen(
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let serve = serve.clone();
-            // The client hangs up when it has seen enough: that is no error.
+            // A client that ends the connection is no error.
             thread::spawn(move || stream.set_nodelay(true).and_then(|()| serve(stream)));
         }
     });
@@ -89,10 +89,10 @@ fn serve(mut stream: impl Read + Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Answers the opening handshake; returns the path.
+/// Answers the opening handshake, and returns the path.
 pub fn shake_hands(stream: &mut (impl Read + Write)) -> io::Result<String> {
     let mut head = Vec::with_capacity(1024);
-    // The client says nothing more before it has the answer.
+    // The client sends nothing more before it has the answer.
     while !head.ends_with(b"\r\n\r\n") {
         let mut bytes = [0; 1024];
         match stream.read(&mut bytes)? {
@@ -134,7 +134,7 @@ fn blast(stream: &mut (impl Read + Write), len: usize, count: usize) -> io::Resu
     let mut message = header(len, false);
     message.resize(message.len() + len, 0);
     let _ = stream.read(&mut [0; 1024])?;
-    // Small messages go out many at a time.
+    // Many small messages are written at a time.
     let many = (CHUNK / message.len()).clamp(1, count);
     let chunk = message.repeat(many);
     for _ in 0..count / many {

@@ -1,6 +1,7 @@
-//! The bytes on the wire, as far as the server and the bare socket need to know them.
+//! Makes the bytes on the wire for the server and for the bare stream.
 
-/// A frame's header with this payload length, FIN and binary; masked with zeros if `masked`.
+/// Returns the header of a binary frame with FIN and `len` bytes of payload. If `masked`, the
+/// masking key is zero.
 pub fn header(len: usize, masked: bool) -> Vec<u8> {
     let mask = if masked { 0x80 } else { 0 };
     let mut header = vec![0x82];
@@ -21,7 +22,7 @@ pub fn header(len: usize, masked: bool) -> Vec<u8> {
     header
 }
 
-/// How many bytes a frame with this payload length has.
+/// Returns the number of bytes of a frame with `len` bytes of payload.
 pub fn frame_len(len: usize, masked: bool) -> usize {
     header(len, masked).len() + len
 }

@@ -1,5 +1,6 @@
-//! Compressing and inflating by landline's core beside flate2 on the same buffers, with context
-//! takeover, by processor time; then what streams of tiny blocks cost, in nanoseconds a byte on the wire.
+//! Measures compressing and inflating by landline's core beside flate2 on the same buffers, with
+//! context takeover, in processor time. Then measures streams of tiny blocks, in nanoseconds for a
+//! byte on the wire.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -41,7 +42,7 @@ fn main() {
     tiny_blocks();
 }
 
-/// Both in turns; the ratio is the median of the rounds' ratios.
+/// Measures both in turns, and prints the median of the rounds' ratios.
 fn compare(plan: &Plan, name: &str, mut here: impl FnMut() -> f64, mut there: impl FnMut() -> f64) {
     let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
     for round in 0..=plan.rounds {
@@ -62,7 +63,7 @@ fn compare(plan: &Plan, name: &str, mut here: impl FnMut() -> f64, mut there: im
     println!("{name:24} {ours:>10.1} {theirs:>10.1} {ratio:>8.2}");
 }
 
-/// What this thread has used of the processor: other programs that run disturb it less than a clock.
+/// Returns the processor time of this thread. Other programs disturb it less than they do a clock.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("this needs Linux");
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
@@ -72,7 +73,7 @@ fn rate(bytes: usize, began: Duration) -> f64 {
     bytes as f64 / (cpu_time() - began).as_secs_f64() / 1e6
 }
 
-/// With the frame header and the mask.
+/// Compresses with landline, with the frame header and the mask.
 fn compress_here(messages: &[&[u8]], times: usize) -> f64 {
     let mut compressor = compressor(15);
     let mut encoder = Encoder::new(MaskKeys::new(|pool| {
@@ -114,8 +115,8 @@ fn compress_there(messages: &[&[u8]], times: usize) -> f64 {
     rate(bytes, began)
 }
 
-/// What a server sends, by flate2 itself: what comes first, and what comes after the same messages,
-/// which can be sent again and again.
+/// Returns the payloads of a server, compressed by flate2: those of the first messages, and those
+/// of the same messages after them, which can be sent again and again.
 fn payloads(messages: &[&[u8]]) -> [Vec<Vec<u8>>; 2] {
     let mut stream = Compress::new_with_window_bits(Compression::new(6), false, 15);
     let mut each = |message: &&[u8]| {
@@ -179,7 +180,7 @@ fn tiny_blocks() {
     }
 }
 
-/// A final block with codes of its own, for the end of the block and nothing else that is used.
+/// Returns a final block with codes of its own, of which only the one for the end is used.
 fn empty_dynamic_block() -> Vec<u8> {
     let mut bits: Vec<bool> = Vec::new();
     let mut put = |value: u32, count: u32| {
@@ -191,7 +192,8 @@ fn empty_dynamic_block() -> Vec<u8> {
     put(2, 2); // dynamic
     put(0, 5); // 257 literals and lengths
     put(0, 5); // 1 distance
-    put(14, 4); // 18 of the lengths of codes: 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1
+    // 18 of the lengths of codes: 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1
+    put(14, 4);
     for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1] {
         // 18, a run of zeros, has the code 0; 1, a length of one bit, has 1.
         put(u32::from(symbol == 18 || symbol == 1), 3);

@@ -1,5 +1,6 @@
-//! Heap bytes of compression, counted by the allocator: the compressor for each window size, the
-//! inflater, a bomb, a big message, and allocations a message. Fails above what is promised.
+//! Measures the heap bytes of compression, counted by the allocator: the compressor for each window
+//! size, the inflater, a bomb, a big message, and the allocations for a message. Fails above
+//! limits.
 
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use landline_bench::heap::{Counting, during, live};
 static ALLOCATOR: Counting = Counting;
 
 const LIMIT: usize = 64 << 20;
-/// The read buffer, and the window with what belongs to it.
+/// The number of bytes of the read buffer, and of the window with its tables.
 const BUFFERS: usize = 128 << 10;
 
 fn main() -> ExitCode {
@@ -64,7 +65,7 @@ fn over(peak: isize) -> isize {
     peak - LIMIT.cast_signed()
 }
 
-/// How often memory is taken once the first messages have gone through.
+/// Returns the numbers of allocations after the first messages, for sending and for receiving.
 fn steady(message: &str) -> (usize, usize) {
     let mut sending = compressor(15);
     let mut receiving = decoder(None);
@@ -87,7 +88,7 @@ fn steady(message: &str) -> (usize, usize) {
     (sent, received)
 }
 
-/// A message of 1 GiB of zeros.
+/// Returns a compressed message of 1 GiB of zeros.
 fn bomb() -> Vec<u8> {
     let mut stream = Compress::new(Compression::new(9), false);
     let mut payload = Vec::with_capacity(2 << 20);

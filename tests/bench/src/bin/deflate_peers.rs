@@ -1,5 +1,5 @@
-//! Messages received and sent with compression, by landline, Python's websockets and Node's ws. The
-//! server here sends the same frames to each, and reads what they send without inflating it.
+//! Measures messages that landline, Python's websockets and Node's ws receive and send with
+//! compression. The server here sends the same frames to each, and does not inflate what they send.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -98,7 +98,7 @@ fn serve(message: String, count: usize) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // A client that ends early is its own witness.
+            // A client that ends early prints its own error.
             let _ = play(&mut stream.unwrap(), &message, count);
         }
     });
@@ -126,7 +126,7 @@ fn play(stream: &mut TcpStream, message: &str, count: usize) -> std::io::Result<
     )?;
     if head.starts_with("GET /receive") {
         swallow(stream, 1)?;
-        // The first message as itself, the others referring back to it.
+        // The first message refers to nothing, and the others refer to it.
         let mut compressor = compressor(15);
         let mut next = || {
             let mut payload = Vec::new();
@@ -149,7 +149,7 @@ fn play(stream: &mut TcpStream, message: &str, count: usize) -> std::io::Result<
     Ok(())
 }
 
-/// Reads so many messages.
+/// Reads `count` messages.
 fn swallow(stream: &TcpStream, mut count: usize) -> std::io::Result<()> {
     let mut stream = std::io::BufReader::with_capacity(64 * 1024, stream);
     while count > 0 {

@@ -1,4 +1,4 @@
-//! Heap bytes of an idle plain connection, counted by the allocator, on this thread only.
+//! Measures the heap bytes of an idle plain connection, counted by the allocator on this thread.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use landline_bench::heap::{Counting, live};
 use landline_bench::server;
 
-/// As the design says.
+/// The limit for an idle connection, above which this program fails.
 const GOAL: isize = 8 * 1024;
 const CONNECTIONS: usize = 100;
 
@@ -17,9 +17,9 @@ fn tcp(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).unwrap()
 }
 
-/// Heap bytes for each of what `connect` makes, after `warm` did something with it.
+/// Returns the heap bytes of each connection that `connect` makes, after `warm` has used it.
 fn measure<T>(connect: impl Fn() -> T, warm: impl Fn(&mut T)) -> isize {
-    // What is made once, TLS options for example, does not count.
+    // Anything that is made only once, TLS options for example, does not count.
     drop(connect());
     let mut all = Vec::with_capacity(CONNECTIONS);
     let before = live();

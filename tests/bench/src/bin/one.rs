@@ -1,4 +1,4 @@
-//! One contender, one task, once: what to put under `perf`, `strace -f` or `valgrind`.
+//! Runs one task of one contender once, under `perf`, `strace -f` or `valgrind`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Round trips, messages and bytes a second over a plain loopback connection.
+//! Measures round trips, messages and bytes a second over a plain loopback connection.
 
 use landline_bench::client::Target;
 use landline_bench::rounds::{Plan, Task};

@@ -1,6 +1,6 @@
-//! One `App` that connects again and again: `reconnects [COUNT]`, 100,000 unless told otherwise.
-//! The server, in another process, accepts, upgrades, sends one message, and resets when it is
-//! answered. At the end no descriptor, no thread and no memory may be left.
+//! Runs one `App` that connects again and again: `reconnects [COUNT]`, 100,000 times by default.
+//! The server, in another process, accepts, upgrades, sends one message, and resets the connection
+//! when the App has answered. At the end no descriptor, no thread and no memory may be left.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,11 +19,13 @@ use landline_bench::wire::header;
 
 type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// More than one, so that the ports of one need not do for all.
+/// The number of addresses of the server. The ports of one address are not enough for all
+/// connections.
 const ADDRESSES: u8 = 8;
-/// Caches are filled, and the allocator's arenas made, by then.
+/// The number of connections after which caches are filled and the allocator has its arenas.
 const WARM_UP: usize = 1000;
-/// How much resident memory may be left: pages of the allocator, not bytes of connections.
+/// The number of bytes of resident memory that may be left. They are pages of the allocator, and
+/// not bytes of connections.
 const TOLERANCE: usize = 512 * 1024;
 
 fn main() -> ExitCode {
@@ -115,7 +117,7 @@ impl Handler for Reconnects {
     }
 }
 
-/// How many threads there are, given those that are ending a moment to do so.
+/// Returns the number of threads, after a moment in which threads may end.
 fn at_most(expected: usize) -> usize {
     let started = Instant::now();
     while threads() > expected && started.elapsed() < Duration::from_secs(5) {
@@ -141,12 +143,12 @@ fn serve() -> ExitCode {
 }
 
 fn greet_and_reset(mut stream: TcpStream) -> io::Result<()> {
-    // A reset, so that neither side keeps the port for a minute.
+    // The connection is reset, so that neither side keeps the port for a minute.
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     shake_hands(&mut stream)?;
     let mut message = header(5, false);
     message.extend(b"hello");
     stream.write_all(&message)?;
-    // A reset that came before the message is read would destroy it.
+    // A reset before the client has read the message would destroy the message.
     stream.read(&mut [0; 16]).map(drop)
 }

@@ -1,7 +1,7 @@
-//! A thousand `App`s in one process, each on a thread of its own: what an idle one takes, and how
-//! long it takes to stop them all. The server is another process.
+//! Runs a thousand `App`s in one process, each on a thread of its own. Measures the memory of an
+//! idle one, and the time to stop them all. The server is another process.
 //!
-//! `thousand [COUNT]` measures plain connections, then TLS; `thousand stacks` looks for the
+//! `thousand [COUNT]` measures plain connections, then TLS. `thousand stacks` looks for the
 //! smallest stacks.
 
 use std::hint::black_box;
@@ -26,7 +26,7 @@ type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 const KIB: usize = 1024;
 /// Four times what `thousand stacks` finds, as `App::stack_size` advises.
 const STACK: usize = 64 * KIB;
-/// For a plain connection.
+/// The limit of the memory of an App with a plain connection.
 const GOAL: usize = 32 * KIB;
 const STOP_GOAL: Duration = Duration::from_secs(1);
 
@@ -48,7 +48,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A process for each, so that one does not use memory that the other has left.
+/// Measures plain and TLS, each in a process of its own, so that one does not use memory that the
+/// other has left.
 fn both(count: &str) -> ExitCode {
     let good = ["plain", "tls"].map(|kind| run(&[kind, count], Stdio::inherit()));
     if good == [true, true] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -61,7 +62,7 @@ fn run(args: &[&str], output: Stdio) -> bool {
 
 fn measure(tls: bool, count: usize) -> ExitCode {
     let server = Server::start();
-    // What is made once, TLS options for example, does not count.
+    // Anything that is made only once, TLS options for example, does not count.
     let builder = server.builder();
     stop(vec![start(&server, &builder, tls).1]);
 
@@ -73,10 +74,10 @@ fn measure(tls: bool, count: usize) -> ExitCode {
         echo.recv().unwrap();
     }
     let connected = started.elapsed();
-    // The threads that connected end, and the others go back into `recv`.
+    // In this time the threads that connected end, and the others go back into `recv`.
     thread::sleep(Duration::from_secs(1));
     let each = resident().saturating_sub(before) / count;
-    let threads = threads() - 1; // The main one.
+    let threads = threads() - 1; // Without the main thread.
     let stopped = stop(apps);
 
     println!("{count} {} connections, stacks of {} KiB", kind(tls), STACK / KIB);
@@ -88,7 +89,7 @@ fn measure(tls: bool, count: usize) -> ExitCode {
     if small && stopped <= STOP_GOAL { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Starts an App that sends a message when it is open; tells when the answer has come.
+/// Starts an App that sends a message when it is open. The channel tells when the answer has come.
 fn start(server: &Server, builder: &Builder, tls: bool) -> (Receiver<()>, AppThread) {
     let (echoed, echo) = channel();
     let app = App::new(server.url(tls), Echo(echoed))
@@ -99,7 +100,7 @@ fn start(server: &Server, builder: &Builder, tls: bool) -> (Receiver<()>, AppThr
     (echo, app)
 }
 
-/// Stops all Apps, and says how long it took.
+/// Stops all Apps, and returns how long that took.
 fn stop(apps: Vec<AppThread>) -> Duration {
     let started = Instant::now();
     for app in &apps {
@@ -123,8 +124,8 @@ impl Handler for Echo {
     }
 }
 
-/// Tries all that an App does on ever larger stacks, until no process dies of it. Smaller ones than
-/// the first are not to be had.
+/// Tries all that an App does on larger and larger stacks, until the process survives. The system
+/// gives no smaller stack than the first.
 fn stacks() -> ExitCode {
     for kind in ["plain", "tls"] {
         let works = |kib: &usize| {
@@ -136,7 +137,7 @@ fn stacks() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// All that an App does, on a stack of that size.
+/// Does all that an App does, on a stack of `stack` bytes.
 fn fits(tls: bool, stack: usize) -> ExitCode {
     let server = Server::start();
     let url = server.url(tls);
@@ -177,7 +178,7 @@ impl Handler for Everything {
     }
 
     fn on_close(&mut self, closed: &Closed) -> HandlerResult {
-        // What it was told to do is done, or there is no end.
+        // After the second connection the App must end.
         assert!(self.connections <= 2, "{closed}");
         black_box(format!("{closed} {closed:?}"));
         Ok(())
@@ -193,7 +194,7 @@ fn kind(tls: bool) -> &'static str {
     if tls { "TLS" } else { "plain" }
 }
 
-/// The server in its own process.
+/// Is the server, in a process of its own.
 struct Server(Another);
 
 impl Server {
@@ -244,7 +245,7 @@ fn echo(stream: impl std::io::Read + std::io::Write) {
         if message.to_text().is_ok_and(|text| text == "drop me") {
             return;
         }
-        // A client that has gone shows in the next `read`.
+        // The next `read` fails if the client is gone.
         if message.is_text() && server.send(message).is_err() {
             return;
         }

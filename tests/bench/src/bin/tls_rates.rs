@@ -1,4 +1,4 @@
-//! The same over TLS: rustls with ring on both sides, and for all contenders.
+//! Measures the same as `rates`, over TLS: rustls with ring on both sides, for all contenders.
 
 use landline_bench::client::Target;
 use landline_bench::rounds::{Plan, Task};
