@@ -86,11 +86,11 @@ fn compress_here(messages: &[&[u8]], times: usize) -> f64 {
     for _ in 0..times {
         for message in messages {
             let mut opcode = Opcode::Text;
-            compress(&mut compressor, message, |piece| {
+            compress(&mut compressor, message, |chunk| {
                 out.clear();
-                let len = piece.len() as u64;
+                let len = chunk.len() as u64;
                 let begun = encoder.begin_compressed(opcode, true, len, &mut out);
-                begun.unwrap().append(piece, &mut out);
+                begun.unwrap().append(chunk, &mut out);
                 black_box(&out);
                 opcode = Opcode::Continuation;
             });

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         let before = live();
         let mut sending = compressor(bits);
         let mut payload = Vec::new();
-        compress(&mut sending, message.as_bytes(), |piece| payload.extend_from_slice(piece));
+        compress(&mut sending, message.as_bytes(), |chunk| payload.extend_from_slice(chunk));
         let bytes = frame(&payload);
         drop(payload);
         let sending_bytes = live() - before - bytes.capacity().cast_signed();
@@ -44,11 +44,11 @@ fn main() -> ExitCode {
     assert_eq!(refused, Err(Violation::MessageTooBig));
     drop(refusing);
     let mut streaming = decoder(None);
-    let (len, pieces, _) = during(|| inflate(&mut streaming, &bomb, Delivery::Fragments));
+    let (len, fragments, _) = during(|| inflate(&mut streaming, &bomb, Delivery::Fragments));
     assert_eq!(len, Ok(1 << 30));
     println!("\n1 GiB from {} bytes, peak heap bytes", bomb.len());
     println!("refused at 64 MiB {whole:>12}, of which over the limit {}", over(whole));
-    println!("taken in pieces   {pieces:>12}");
+    println!("taken in fragments   {fragments:>12}");
 
     let zeros = vec![0; LIMIT];
     let mut big = compressor(15);
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 
     let kept = sending + receiving == 0
         && over(whole) <= BUFFERS.cast_signed()
-        && pieces <= (2 * BUFFERS).cast_signed();
+        && fragments <= (2 * BUFFERS).cast_signed();
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -74,7 +74,7 @@ fn steady(message: &str) -> (usize, usize) {
     for round in 0..10_100 {
         bytes.clear();
         let ((), calls, takes) = during(|| {
-            compress(&mut sending, message.as_bytes(), |piece| bytes.extend_from_slice(piece));
+            compress(&mut sending, message.as_bytes(), |chunk| bytes.extend_from_slice(chunk));
         });
         let _ = calls;
         let framed = frame(&bytes);

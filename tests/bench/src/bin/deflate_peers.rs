@@ -130,7 +130,7 @@ fn play(stream: &mut TcpStream, message: &str, count: usize) -> std::io::Result<
         let mut compressor = compressor(15);
         let mut next = || {
             let mut payload = Vec::new();
-            compress(&mut compressor, message.as_bytes(), |piece| payload.extend_from_slice(piece));
+            compress(&mut compressor, message.as_bytes(), |chunk| payload.extend_from_slice(chunk));
             frame(&payload)
         };
         let (first, then) = (next(), next());
