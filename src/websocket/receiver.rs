@@ -92,8 +92,8 @@ impl Receiver {
 
     /// Waits for the next message, and returns it whole.
     ///
-    /// It waits for ever for a peer that sends nothing and answers the keepalive pings. After a
-    /// [`close`](crate::Sender::close) of this side it still returns the messages that the peer
+    /// The call waits for ever if the peer sends nothing but answers the keepalive pings. After a
+    /// [`close`](crate::Sender::close) of this side `recv` still returns the messages that the peer
     /// sends before its own Close. If [`next_event`](Self::next_event) or a [`MessageReader`] has
     /// taken the first fragments of a message, the rest of that message is skipped.
     ///
@@ -106,7 +106,8 @@ impl Receiver {
     ///   sent a Close with the code of the violation (section 7.1.7).
     /// * [`Timeout::Pong`]: after a keepalive ping, the peer was silent for the keepalive timeout
     ///   (20 s by default).
-    /// * [`Timeout::Send`]: a write of this connection timed out before.
+    /// * [`Timeout::Send`]: the peer did not take a message, or a pending Pong, within
+    ///   `write_timeout` (30 s by default).
     pub fn recv(&mut self) -> Result<Message, Error> {
         self.recv_until(Deadline::NEVER)
     }
@@ -124,7 +125,7 @@ impl Receiver {
         self.recv_until(Deadline::after(Some(timeout)))
     }
 
-    /// Returns the next message if it has arrived, and `None` if not. It does not wait for the
+    /// Returns the next message if it has arrived, and `None` if not. Does not wait for the
     /// peer.
     ///
     /// # Errors

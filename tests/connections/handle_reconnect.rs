@@ -1,4 +1,4 @@
-//! `Handle::reconnect`: in every state of an App, beside a stop, and from every thread.
+//! `Handle::reconnect`, in every state of an App, together with a stop, and from every thread.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -18,7 +18,7 @@ use support::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Answers the Close that the client begins with, and gives its payload.
+/// Answers the client's Close, and returns its payload.
 fn answer_close(peer: &mut Peer) -> Vec<u8> {
     let close = peer.next_frame().unwrap();
     assert_eq!(close.opcode, CLOSE);
@@ -27,7 +27,7 @@ fn answer_close(peer: &mut Peer) -> Vec<u8> {
     close.payload
 }
 
-/// An App that fails the test if it takes anything for a failure.
+/// Returns an App that fails the test if its backoff is asked about a failure.
 fn unfailing<H: Handler>(url: String, handler: H) -> App<H> {
     app_at(url, handler)
         .backoff(|failure: &Failure<'_>| -> Option<Duration> { panic!("{failure}") })
@@ -80,8 +80,8 @@ fn an_open_connection_is_closed_and_made_again_without_a_failure() {
     });
 }
 
-/// Runs an App whose handler reacts to the calls that begin so, and gives what was called. An App
-/// that has failed gives up.
+/// Runs an App whose handler reacts to the calls that start with `begins`, and returns the recorded
+/// calls. The App ends at the first failure.
 fn reacting(
     server: &Server<()>,
     begins: &'static str,
@@ -98,7 +98,7 @@ fn reacting(
     (exit, recorder.log)
 }
 
-/// A server that closes its second connection, and thereby ends the App.
+/// Starts a server that closes its second connection, which ends the App.
 fn closing_the_second(mut first: impl FnMut(&mut Peer) + Send + 'static) -> Server<()> {
     upgraded_times(2, move |nth, peer| match nth {
         0 => first(peer),
@@ -223,7 +223,7 @@ fn an_attempt_that_is_under_way_goes_on_and_its_connection_stays() {
             });
             app.run_forever()
         });
-        // What was asked for is forgotten: this end is a failure like any other.
+        // The request to reconnect is over. So this end is a failure like any other.
         assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 1, .. })), "{exit:?}");
         let end = "close 1012 \"\" by the peer, clean";
         assert_eq!(recorder.log, ["open 101, attempt 1", "text stays", end]);
@@ -279,7 +279,7 @@ fn a_stop_wins_whether_it_comes_before_or_after() {
         for both in orders {
             let server = upgraded(|peer| {
                 peer.send(&text("now"));
-                // After an abort there may be nobody to answer.
+                // After an abort the client may be gone.
                 if let Some(close) = peer.next_frame() {
                     let _ = peer.try_send(&frame(CLOSE, true, &close.payload));
                     let _ = peer.socket().shutdown(Shutdown::Write);

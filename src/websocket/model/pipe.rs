@@ -79,7 +79,7 @@ impl End {
 impl Stream for End {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut pipes = self.lock();
-        // As in a system, a call that blocks already goes on blocking.
+        // A call that blocks already goes on blocking, as in a real system.
         let nonblocking = pipes[self.side].nonblocking;
         let mut waited = false;
         loop {

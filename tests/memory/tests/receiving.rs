@@ -305,7 +305,7 @@ fn a_peer_that_floods_with_pongs_costs_one_buffer() {
 }
 
 #[test]
-fn a_peer_that_sends_while_nobody_receives_costs_nothing() {
+fn a_peer_that_sends_while_no_thread_receives_costs_nothing() {
     watchdog(LIMIT, || {
         let (full, is_full) = channel();
         let server = upgraded(move |peer| {
@@ -318,7 +318,7 @@ fn a_peer_that_sends_while_nobody_receives_costs_nothing() {
         let (_, used) = measure(|| is_full.recv().unwrap());
         assert!(used.peak <= KIB, "{used:?}");
         assert_eq!(ws.recv().unwrap().as_bytes().len(), 64 * KIB);
-        show("nobody receives", used);
+        show("no thread receives", used);
         drop(ws);
         server.join();
     });

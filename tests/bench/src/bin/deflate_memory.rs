@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     assert_eq!(len, Ok(1 << 30));
     println!("\n1 GiB from {} bytes, peak heap bytes", bomb.len());
     println!("refused at 64 MiB {whole:>12}, of which over the limit {}", over(whole));
-    println!("taken in fragments   {fragments:>12}");
+    println!("taken in fragments{fragments:>12}");
 
     let zeros = vec![0; LIMIT];
     let mut big = compressor(15);
