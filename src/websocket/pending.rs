@@ -96,7 +96,7 @@ impl Wire {
 
     pub(super) fn flush_within(&self, wait: Wait) -> Flushed {
         loop {
-            // The thread that holds the lock flushes after it has released it.
+            // The thread that holds the lock flushes after it has released the lock.
             let Some(mut out) = self.try_lock_out() else { return Flushed::Done };
             let is_needed = out.out.blocked_since.is_some() || out.stage_pending();
             let flushed = if is_needed { out.try_flush(wait) } else { Flushed::Done };

@@ -10,8 +10,8 @@ use crate::proto::close::CloseCode;
 use crate::proto::message::{Message, MessageKind};
 use crate::proto::recv::{Delivery, Found};
 
-/// Iterates over the messages of a connection. [`Receiver::messages`] makes it, and says how the
-/// iterator ends.
+/// Iterates over the messages of a connection. [`Receiver::messages`] makes the iterator, and says
+/// how it ends.
 #[derive(Debug)]
 pub struct Messages<'a> {
     receiver: &'a mut Receiver,
@@ -51,11 +51,11 @@ fn is_complete(closed: &Closed) -> bool {
     matches!(closed.cause(), Cause::Handshake) && (by_peer || was_answered)
 }
 
-/// Reads one message as it arrives. [`Receiver::reader`] makes it. `read` returns 0 at the end of
-/// the message.
+/// Reads one message as it arrives. [`Receiver::reader`] makes the reader. `read` returns 0 at the
+/// end of the message.
 ///
-/// If it is dropped before the end of the message, the next call that receives skips the rest. Only
-/// [`next_event`](Receiver::next_event) returns the rest as fragments, if
+/// If the reader is dropped before the end of the message, the next call that receives skips the
+/// rest. Only [`next_event`](Receiver::next_event) returns the rest as fragments, if
 /// [`fragments`](crate::Builder::fragments) is on.
 ///
 /// # Errors

@@ -176,7 +176,8 @@ impl Sender {
     ///
     /// While no thread is in `recv`, this call does not wait for the peer, because the caller may
     /// be the thread that receives. If the peer does not take the Close at once, the next `recv`
-    /// sends it.
+    /// sends it. Otherwise this call waits until the peer takes the Close, for at most
+    /// `close_timeout` or `write_timeout`, whichever is shorter.
     ///
     /// Nothing can be sent after the Close. The messages that the peer sends before its own Close
     /// are still received, by [`recv`](crate::Receiver::recv) and the other methods that receive.
@@ -193,8 +194,8 @@ impl Sender {
     }
 
     /// Ends the connection at once, without a closing handshake, and wakes all threads that block
-    /// in it. Unless the connection was over before, its [`cause`](crate::Closed::cause) of the end
-    /// is [`Aborted`](crate::error::Cause::Aborted).
+    /// in it. Their errors have the cause [`Aborted`](crate::error::Cause::Aborted), unless the
+    /// connection was over before.
     pub fn abort(&self) {
         self.wire.abort();
     }

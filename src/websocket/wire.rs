@@ -85,7 +85,7 @@ pub(crate) struct Wire {
     pub(super) write_lock: WriteLock,
     pub(super) pending: Pending,
     pub(crate) close_state: CloseState,
-    /// The last round-trip time. Not an atomic: many 32-bit targets have none of 64 bits.
+    /// The last round-trip time. A mutex, because many 32-bit targets have no atomics of 64 bits.
     pub(super) latency: Mutex<Option<Duration>>,
     pub(super) ping: Mutex<LastPing>,
     /// The time when the peer last read something of ours, so that the stream had room again. The
@@ -163,8 +163,8 @@ impl Wire {
 
 /// Sending.
 impl Wire {
-    /// Returns a guard that logs what was sent when it is dropped. Create it before any lock is
-    /// taken.
+    /// Returns a guard. When the guard is dropped, it logs what was sent. Create it before any lock
+    /// is taken.
     pub(crate) fn logs_sent(&self) -> LogsSent<'_> {
         LogsSent(self)
     }
@@ -348,7 +348,7 @@ impl Drop for Wire {
     }
 }
 
-/// Logs what was sent when it is dropped. All locks must be released before that.
+/// Logs what was sent, when the guard is dropped. All locks must be released before that.
 #[derive(Debug)]
 pub(crate) struct LogsSent<'a>(&'a Wire);
 

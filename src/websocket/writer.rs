@@ -11,14 +11,14 @@ use crate::proto::message::MessageKind;
 use crate::proto::utf8::Utf8;
 
 /// Writes one message in fragments (RFC 6455 section 5.4).
-/// [`Sender::writer`](crate::Sender::writer) makes it. `flush` ends a fragment;
+/// [`Sender::writer`](crate::Sender::writer) makes the writer. `flush` ends a fragment, and
 /// [`finish`](Self::finish) ends the message.
 ///
 /// A fragment is sent for each 64 KiB, and for each `flush`. A fragment of text that was not
 /// flushed ends between two characters: RFC 6455 section 5.6 allows others, but some peers refuse
 /// them. `flush` ends a fragment where it is called.
 ///
-/// # Dropping it without `finish`
+/// # Dropping a writer without `finish`
 ///
 /// If no fragment was sent, the message is forgotten, and the connection goes on. If a fragment was
 /// sent, the connection is closed with 1011, so that the peer does not take the part for the whole
@@ -32,8 +32,8 @@ use crate::proto::utf8::Utf8;
 /// A write or a `flush` fails with the same [`Error`]s as [`Sender::send`](crate::Sender::send),
 /// within an `io::Error`: `get_ref` and `downcast` give it. There are two more:
 ///
-/// * Text that is not UTF-8 has no [`Error`] within; its kind is `InvalidData`. The bytes of that
-///   call are not part of the message, which may go on.
+/// * An error of the kind `InvalidData`, without an [`Error`] within: the text is not UTF-8. The
+///   bytes of this call do not become part of the message, and the message may go on.
 /// * [`InvalidInput::GivenUp`]: an earlier fragment was not sent, so the message was given up.
 #[must_use]
 pub struct MessageWriter<'a> {

@@ -196,7 +196,7 @@ fn a_name_with_a_thousand_addresses_is_tried_at_eight_of_both_families() {
         let refused = connect_error(refused);
         let families: Vec<_> =
             refused.attempts().iter().map(|(address, _)| address.is_ipv4()).collect();
-        // They are tried one after the other, as each is refused before the next begins.
+        // The addresses are tried one after the other: each is refused before the next is tried.
         assert_eq!(families, [true, false].repeat(4));
     });
 }
