@@ -179,7 +179,7 @@ mod giving_up {
     use super::*;
 
     #[test]
-    fn so_many_failures_in_a_row_are_the_last() {
+    fn the_backoff_gives_up_after_as_many_failures_in_a_row_as_max_attempts() {
         let storm = Storm::new(Exponential::new().max_attempts(5), 3300 * SECOND);
         assert_eq!(storm.gave_up, CLIENTS);
         // The lost connection is the first failure.
