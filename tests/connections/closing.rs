@@ -1,6 +1,6 @@
 //! The closing handshake (RFC 6455 section 7), begun from either side.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! Sending and receiving at the same time, from several threads, plain and over TLS.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

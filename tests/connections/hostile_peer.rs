@@ -1,7 +1,7 @@
 //! Peers that break RFC 6455, on a real socket. The tests check the Close that reaches the peer,
 //! and that each later call returns the same error. Other peers try to guess the masking keys.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,7 +1,7 @@
 //! Peers that send very many pings, or pings at the wrong time.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

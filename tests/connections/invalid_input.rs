@@ -1,6 +1,6 @@
 //! Wrong input is refused before any socket is opened, and right input becomes the right request.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,7 +1,7 @@
 //! The tests on real sockets. They are one program, so that it links once. Tests that change a
 //! whole process are in programs of their own, in the folders beside this one.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod abort;
 mod addresses;

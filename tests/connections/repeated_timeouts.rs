@@ -1,6 +1,6 @@
 //! Timeouts of any length, and very many of them: nothing is lost, and no time overflows.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! Every wait has a deadline that no peer can extend, and `recv_timeout` loses nothing.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

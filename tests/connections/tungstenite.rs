@@ -1,6 +1,6 @@
 //! Messages to tungstenite and back: a server that shares no code with this crate.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

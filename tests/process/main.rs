@@ -2,7 +2,7 @@
 //! or forks. Most tests run themselves again, in a process of their own.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 #[path = "../support/mod.rs"]
 mod support;
