@@ -6,7 +6,6 @@ pub(crate) mod compression;
 mod fair_lock;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
-mod out;
 mod outgoing;
 mod pending;
 mod reader;
@@ -16,6 +15,7 @@ pub(crate) mod sender;
 pub(crate) mod wire;
 mod write_lock;
 pub(crate) mod writer;
+mod writer_state;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -10,8 +10,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::out::OutGuard;
 use super::wire::{LastPing, Wire};
+use super::writer_state::WriterGuard;
 use crate::error::Cause;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
@@ -38,13 +38,13 @@ impl Wire {
     /// [`flush_pending`](Self::flush_pending) writes them.
     pub(crate) fn note_pong(&self, payload: Control) {
         self.pending.note_pong(payload);
-        let Some(mut out) = self.try_lock_out() else { return };
-        if out.out.blocked_since.is_some() {
+        let Some(mut writer) = self.try_lock_writer() else { return };
+        if writer.state.blocked_since.is_some() {
             return;
         }
-        out.stage_pending();
-        if out.staged() > PONG_BATCH {
-            out.try_flush(Wait::Not);
+        writer.stage_pending();
+        if writer.staged() > PONG_BATCH {
+            writer.try_flush(Wait::Not);
         }
     }
 
@@ -97,10 +97,10 @@ impl Wire {
     pub(super) fn flush_within(&self, wait: Wait) -> Flushed {
         loop {
             // The thread that holds the lock flushes after it has released the lock.
-            let Some(mut out) = self.try_lock_out() else { return Flushed::Done };
-            let is_needed = out.out.blocked_since.is_some() || out.stage_pending();
-            let flushed = if is_needed { out.try_flush(wait) } else { Flushed::Done };
-            drop(out);
+            let Some(mut writer) = self.try_lock_writer() else { return Flushed::Done };
+            let is_needed = writer.state.blocked_since.is_some() || writer.stage_pending();
+            let flushed = if is_needed { writer.try_flush(wait) } else { Flushed::Done };
+            drop(writer);
             if flushed == Flushed::Blocked || self.pending.is_empty() {
                 return flushed;
             }
@@ -108,29 +108,29 @@ impl Wire {
     }
 }
 
-impl OutGuard<'_> {
+impl WriterGuard<'_> {
     /// Encodes what is pending. Returns `true` if there is anything to write.
     pub(super) fn stage_pending(&mut self) -> bool {
         let wire = self.wire;
         let Some(pending) = wire.pending.take() else { return self.needs_flush() };
-        if self.out.broken {
+        if self.state.broken {
             wire.set_last_ping(LastPing::None);
             return false;
         }
-        let out = &mut *self.out;
-        let position = wire.duplex.position(&mut out.half);
-        let stage = wire.duplex.stage(&mut out.half);
+        let state = &mut *self.state;
+        let position = wire.duplex.position(&mut state.half);
+        let stage = wire.duplex.stage(&mut state.half);
         let mut done = Ok(());
         if let Some(pong) = &pending.pong {
-            done = done.and_then(|()| out.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
+            done = done.and_then(|()| state.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             if done.is_ok() {
                 wire.sent_log.note(Opcode::Pong, pong.as_bytes().len());
             }
         }
         if let Some(ping) = &pending.ping {
-            done = done.and_then(|()| out.encoder.control(Opcode::Ping, ping, stage));
+            done = done.and_then(|()| state.encoder.control(Opcode::Ping, ping, stage));
             if done.is_ok() {
-                out.ping_staged = Some(position);
+                state.ping_staged = Some(position);
                 wire.sent_log.note(Opcode::Ping, ping.len());
             } else {
                 // Our Close was encoded before, so the ping will never be sent. Do not wait for it.
@@ -138,7 +138,7 @@ impl OutGuard<'_> {
             }
         }
         if let Some(close) = &pending.close {
-            done = done.and_then(|()| out.encoder.close(close, stage));
+            done = done.and_then(|()| state.encoder.close(close, stage));
             if done.is_ok() {
                 wire.sent_log.note(Opcode::Close, encode_close(close).len());
             }
@@ -147,13 +147,13 @@ impl OutGuard<'_> {
             self.fail(Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
             return false;
         }
-        out.ends |= pending.end;
+        state.ends |= pending.end;
         pending.tls || self.needs_flush()
     }
 
     fn needs_flush(&mut self) -> bool {
-        let out = &mut *self.out;
-        !out.broken && (out.must_end() || self.wire.duplex.is_staged(&mut out.half))
+        let state = &mut *self.state;
+        !state.broken && (state.must_end() || self.wire.duplex.is_staged(&mut state.half))
     }
 }
 

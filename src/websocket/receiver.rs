@@ -427,7 +427,7 @@ impl Receiver {
                 // Pongs are collected until all that has arrived is taken.
                 Found::Ping { .. } => self.answer_ping(),
                 Found::Pong { .. } => {
-                    self.note_pong();
+                    self.receive_pong();
                     self.flush_pending();
                 }
                 Found::Close { .. } => {
@@ -446,10 +446,10 @@ impl Receiver {
         }
     }
 
-    fn note_pong(&mut self) {
+    fn receive_pong(&mut self) {
         self.control = Control::new(self.decoder.control());
         let now = sync::now();
-        self.note_ping(now);
+        self.update_timer(now);
         self.timer.pong(self.control.as_bytes(), now);
         if let Some(latency) = self.timer.latency() {
             self.wire.set_latency(latency);
@@ -459,7 +459,7 @@ impl Receiver {
     /// Tells the timer whether the keepalive ping was written, and when the peer last read
     /// something of ours. The pong timeout begins when the ping is written. A peer that reads is
     /// alive.
-    fn note_ping(&mut self, now: Instant) {
+    fn update_timer(&mut self, now: Instant) {
         if !self.timer.is_waiting() {
             return;
         }
@@ -511,7 +511,7 @@ impl Receiver {
         let mut dying = false;
         // The closing handshake has a limit of its own, and no ping may follow our Close.
         if close_at == Deadline::NEVER {
-            self.note_ping(now);
+            self.update_timer(now);
             match self.timer.due(now) {
                 Due::Nothing => {}
                 Due::Ping(payload) => {

@@ -7,9 +7,9 @@
 //!      |                                            |
 //!   message lock   for one whole message            |   never waits for
 //!      |                                            |   these two
-//!   write lock     a queue in front of `out`        |
+//!   write lock     a queue in front of `writer`     |
 //!      |                                            |
-//!      +---- lock() ------> out <---- try_lock() ---+   the encoder, the staged bytes
+//!      +---- lock() ----> writer <--- try_lock() ---+   the encoder, the staged bytes
 //!                            |                      |
 //!                           TLS  <------------------+   for computing only, never
 //!                                                       across a system call
@@ -22,8 +22,8 @@
 //!   of a message.
 //! * The receiver holds none of these while it waits in a read. It never waits for the message lock
 //!   or the write lock, because two peers that flood each other would deadlock. The receiver notes
-//!   what must be sent (`pending.rs`), and flushes it if `try_lock` gets `out`. A thread that
-//!   releases `out` looks again at what is pending.
+//!   what must be sent (`pending.rs`), and flushes it if `try_lock` gets `writer`. A thread that
+//!   releases `writer` looks again at what is pending.
 //! * The compressor's lock is taken between the message lock and the write lock. The receiver only
 //!   tries it, when the connection is idle.
 //! * `pending` is taken inside the close state, so that a Close is pending before any other thread
@@ -159,10 +159,7 @@ impl Wire {
     pub(crate) fn set_latency(&self, latency: Duration) {
         *self.latency.lock() = Some(latency);
     }
-}
 
-/// Sending.
-impl Wire {
     /// Returns a guard. When the guard is dropped, it logs what was sent. Create it before any lock
     /// is taken.
     pub(crate) fn logs_sent(&self) -> LogsSent<'_> {
@@ -172,31 +169,6 @@ impl Wire {
     /// Logs what was sent. The caller holds no lock.
     pub(crate) fn log_sent(&self) {
         self.sent_log.write();
-    }
-
-    /// Ends the connection, because the rest of a message that was begun cannot be sent in time.
-    pub(crate) fn overdue(&self) {
-        self.close_state.write_failed(&Cause::Timeout(Timeout::Send));
-        self.wake_all();
-        self.duplex.shutdown();
-    }
-
-    /// Begins the closing handshake. The Close is written as soon as `out` is free.
-    pub(crate) fn close(&self, close: CloseFrame) -> Result<(), Error> {
-        self.ask_close(close)?;
-        if self.receiver_will_look() {
-            // This may be the receiver's thread, and the peer may wait for us to read.
-            self.flush_pending();
-            return Ok(());
-        }
-        if let Some(mut out) = self.try_lock_out() {
-            out.stage_pending();
-            // A failure shows in `recv`, and in the next call.
-            let _ = out.flush(self.write_deadline());
-        }
-        // Other threads may have noted something meanwhile.
-        self.flush_pending_until(Deadline::NEVER);
-        Ok(())
     }
 
     pub(crate) fn note_receiver(&self, receiver: ReceiverIs) {
@@ -211,20 +183,6 @@ impl Wire {
 
     fn lock_receiver(&self) -> MutexGuard<'_, ReceiverIs> {
         self.receiver.lock()
-    }
-
-    /// Notes a Close to send. The next flush of what is pending writes it.
-    pub(crate) fn ask_close(&self, close: CloseFrame) -> Result<(), Error> {
-        if !close.is_sendable() {
-            return Err(InvalidInput::Close.into());
-        }
-        if let Some(closed) = self.close_state.outcome() {
-            return Err(Error::Closed(closed.clone()));
-        }
-        if !self.request_close(close, CloseReason::User) {
-            return Err(Error::Closed(self.close_state.so_far()));
-        }
-        Ok(())
     }
 
     /// Reads from the stream. A panic of a stream that the user brought ends the connection,
@@ -246,6 +204,38 @@ impl Wire {
 
 /// Closing.
 impl Wire {
+    /// Begins the closing handshake. The Close is written as soon as `writer` is free.
+    pub(crate) fn close(&self, close: CloseFrame) -> Result<(), Error> {
+        self.ask_close(close)?;
+        if self.receiver_will_look() {
+            // This may be the receiver's thread, and the peer may wait for us to read.
+            self.flush_pending();
+            return Ok(());
+        }
+        if let Some(mut writer) = self.try_lock_writer() {
+            writer.stage_pending();
+            // A failure shows in `recv`, and in the next call.
+            let _ = writer.flush(self.write_deadline());
+        }
+        // Other threads may have noted something meanwhile.
+        self.flush_pending_until(Deadline::NEVER);
+        Ok(())
+    }
+
+    /// Notes a Close to send. The next flush of what is pending writes it.
+    pub(crate) fn ask_close(&self, close: CloseFrame) -> Result<(), Error> {
+        if !close.is_sendable() {
+            return Err(InvalidInput::Close.into());
+        }
+        if let Some(closed) = self.close_state.outcome() {
+            return Err(Error::Closed(closed.clone()));
+        }
+        if !self.request_close(close, CloseReason::User) {
+            return Err(Error::Closed(self.close_state.so_far()));
+        }
+        Ok(())
+    }
+
     /// Answers the peer's Close frame, and ends the connection. Waiting until the peer takes the
     /// answer cannot deadlock, because the peer sends nothing more.
     pub(crate) fn peer_closed(&self, close: CloseFrame, deadline: Deadline) -> Error {
@@ -281,6 +271,13 @@ impl Wire {
         }
     }
 
+    /// Ends the connection, because the rest of a message that was begun cannot be sent in time.
+    pub(crate) fn overdue(&self) {
+        self.close_state.write_failed(&Cause::Timeout(Timeout::Send));
+        self.wake_all();
+        self.duplex.shutdown();
+    }
+
     /// Ends the connection because the stream ended or failed, or a deadline passed.
     pub(crate) fn lost(&self, cause: Cause) -> Error {
         if self.close_is_unsent() {
@@ -292,7 +289,8 @@ impl Wire {
     /// Returns whether our Close, if there is one, was certainly not written. The receiver does not
     /// wait for a thread that may be writing the Close at this moment.
     fn close_is_unsent(&self) -> bool {
-        self.pending.has_close() || self.try_lock_out().is_some_and(|out| !out.out.close_sent)
+        self.pending.has_close()
+            || self.try_lock_writer().is_some_and(|writer| !writer.state.close_sent)
     }
 
     /// Sends a Close with 1001 if that takes no waiting, and ends the connection.

@@ -10,8 +10,8 @@
 use std::io;
 
 use super::fair_lock::{FairGuard, FairLock, LockError};
-use super::out::{Out, OutGuard};
 use super::wire::{BIG_CHUNK, CHUNK, Wire};
+use super::writer_state::{WriterGuard, WriterState};
 use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
@@ -23,14 +23,14 @@ use crate::sync::{PoisonMutex, panicking};
 /// Guards the writer's state: a queue in front of a mutex.
 #[derive(Debug)]
 pub(super) struct WriteLock {
-    /// Senders wait here in turn. The receiver never waits: it uses `try_lock` on `out`.
+    /// Senders wait here in turn. The receiver never waits: it uses `try_lock` on `writer`.
     queue: FairLock,
-    pub(super) out: PoisonMutex<Out>,
+    pub(super) writer: PoisonMutex<WriterState>,
 }
 
 impl WriteLock {
     pub(super) fn new(keys: MaskKeys) -> Self {
-        Self { queue: FairLock::default(), out: PoisonMutex::new(Out::new(keys)) }
+        Self { queue: FairLock::default(), writer: PoisonMutex::new(WriterState::new(keys)) }
     }
 
     /// Makes all threads that wait for the lock check whether the connection is still open.
@@ -49,7 +49,7 @@ impl Wire {
     /// holds the message lock. Waiting for the lock and writing must be over by `deadline`.
     pub(super) fn begin(&self, deadline: Deadline) -> Result<WriteGuard<'_>, Error> {
         if let Some(closed) = self.close_state.outcome() {
-            // Not later: the receiver may hold `out` for a while after the end.
+            // Not later: the receiver may hold `writer` for a while after the end.
             return Err(Error::Closed(closed.clone()));
         }
         let queue = self.lock(&self.write_lock.queue, || deadline)?;
@@ -81,12 +81,12 @@ impl Wire {
         queue: FairGuard<'a>,
         deadline: Deadline,
     ) -> Result<WriteGuard<'a>, Error> {
-        let out = self.lock_out();
+        let writer = self.lock_writer();
         let after = FlushAfter { wire: self, deadline, was_panicking: panicking() };
-        let mut guard = WriteGuard { out, after, _queue: queue };
+        let mut guard = WriteGuard { writer, after, _queue: queue };
         // Pending control frames go first. If one is a Close, this message can no longer be sent.
-        guard.out.stage_pending();
-        guard.out.check()?;
+        guard.writer.stage_pending();
+        guard.writer.check()?;
         Ok(guard)
     }
 
@@ -120,8 +120,8 @@ impl Wire {
 /// Holds the write lock, to send frames.
 #[derive(Debug)]
 pub(super) struct WriteGuard<'a> {
-    // Fields are dropped in this order: `out` is free when `after` looks for what is pending.
-    out: OutGuard<'a>,
+    // Fields are dropped in this order: `writer` is free when `after` looks for what is pending.
+    writer: WriterGuard<'a>,
     after: FlushAfter<'a>,
     _queue: FairGuard<'a>,
 }
@@ -130,17 +130,17 @@ impl WriteGuard<'_> {
     /// Encodes a frame. Writes only when a chunk is full.
     pub(super) fn put(&mut self, frame: Frame<'_>) -> Result<(), Error> {
         let (wire, deadline) = (self.after.wire, self.after.deadline);
-        let (out, payload) = (&mut self.out, frame.payload);
-        if out.staged() >= CHUNK {
-            out.flush_chunk(deadline)?; // Many empty messages fill a chunk too.
+        let (writer, payload) = (&mut self.writer, frame.payload);
+        if writer.staged() >= CHUNK {
+            writer.flush_chunk(deadline)?; // Many empty messages fill a chunk too.
         }
         let big = payload.len() >= BIG_CHUNK && !wire.duplex.is_tls();
         let chunk = if big { BIG_CHUNK } else { CHUNK };
-        let mut body = out.begin_frame(frame, chunk).map_err(|refused| wire.refused(refused))?;
+        let mut body = writer.begin_frame(frame, chunk).map_err(|refused| wire.refused(refused))?;
         wire.sent_log.note(frame.opcode, payload.len());
         let mut rest = payload;
         loop {
-            let stage = wire.duplex.stage(&mut out.out.half);
+            let stage = wire.duplex.stage(&mut writer.state.half);
             // The last bytes may exceed the chunk by the length of a header, so that they need no
             // system call of their own.
             let fits = stage.len() + rest.len() <= chunk + MAX_HEADER;
@@ -151,18 +151,18 @@ impl WriteGuard<'_> {
             if rest.is_empty() {
                 return Ok(());
             }
-            out.flush_chunk(deadline)?;
+            writer.flush_chunk(deadline)?;
         }
     }
 
     /// Returns whether a frame with `len` bytes of payload still fits into the chunk.
     pub(super) fn has_room(&mut self, len: usize) -> bool {
-        self.out.staged().saturating_add(len) <= CHUNK
+        self.writer.staged().saturating_add(len) <= CHUNK
     }
 
     /// Writes all that was put, and releases the lock. Waits until the system has taken it.
     pub(super) fn finish(mut self) -> Result<(), Error> {
-        self.out.flush(self.after.deadline)
+        self.writer.flush(self.after.deadline)
     }
 }
 
@@ -172,10 +172,10 @@ impl Drop for WriteGuard<'_> {
         if self.after.stream_panicked() {
             return;
         }
-        if self.out.stage_pending() {
-            self.out.try_flush(self.after.wait());
+        if self.writer.stage_pending() {
+            self.writer.try_flush(self.after.wait());
         }
-        self.out.shrink();
+        self.writer.shrink();
     }
 }
 
@@ -203,7 +203,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Flushes, when it is dropped, what other threads noted and could not flush because `out` was not
+/// Flushes, when it is dropped, what other threads noted and could not flush because `writer` was not
 /// free. If the peer does not take all of it in time, the receiver tries again.
 #[derive(Debug)]
 struct FlushAfter<'a> {

@@ -21,7 +21,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Holds the writer's state, which only one thread at a time may use.
 #[derive(Debug)]
-pub(super) struct Out {
+pub(super) struct WriterState {
     pub(super) half: WriteHalf,
     pub(super) encoder: Encoder,
     /// A write failed, perhaps in the middle of a frame. Nothing can be written any more.
@@ -39,7 +39,7 @@ pub(super) struct Out {
     pub(super) close_sent: bool,
 }
 
-impl Out {
+impl WriterState {
     pub(super) fn new(keys: MaskKeys) -> Self {
         Self {
             half: WriteHalf::default(),
@@ -62,49 +62,49 @@ impl Out {
 impl Wire {
     /// Waits until no other thread uses the writer's state. The caller holds the write lock, so the
     /// other thread is never a sender.
-    pub(super) fn lock_out(&self) -> OutGuard<'_> {
-        OutGuard { wire: self, out: self.write_lock.out.lock().unwrap_or_else(after_panic) }
+    pub(super) fn lock_writer(&self) -> WriterGuard<'_> {
+        WriterGuard { wire: self, state: self.write_lock.writer.lock().unwrap_or_else(after_panic) }
     }
 
     /// Returns the writer's state if no thread uses it. The caller must look at what is pending
     /// after dropping the guard: another thread may have noted something meanwhile.
-    pub(super) fn try_lock_out(&self) -> Option<OutGuard<'_>> {
-        let out = match self.write_lock.out.try_lock() {
-            Ok(out) => out,
+    pub(super) fn try_lock_writer(&self) -> Option<WriterGuard<'_>> {
+        let state = match self.write_lock.writer.try_lock() {
+            Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => after_panic(poisoned),
             Err(TryLockError::WouldBlock) => return None,
         };
-        Some(OutGuard { wire: self, out })
+        Some(WriterGuard { wire: self, state })
     }
 
     /// Sets other masking keys, or none.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn set_mask_keys(&self, keys: MaskKeys) {
-        self.lock_out().out.encoder = Encoder::new(keys);
+        self.lock_writer().state.encoder = Encoder::new(keys);
     }
 }
 
 /// Marks the writer's state as broken. A stream that the user brought panicked in a write, so half
 /// a frame may be written.
-fn after_panic(poisoned: PoisonError<MutexGuard<'_, Out>>) -> MutexGuard<'_, Out> {
-    let mut out = poisoned.into_inner();
-    out.broken = true;
-    out.blocked_since = None; // What is pending is dropped, and not tried again.
-    out
+fn after_panic(poisoned: PoisonError<MutexGuard<'_, WriterState>>) -> MutexGuard<'_, WriterState> {
+    let mut state = poisoned.into_inner();
+    state.broken = true;
+    state.blocked_since = None; // What is pending is dropped, and not tried again.
+    state
 }
 
 /// Holds the writer's state, while no other thread can use it.
 #[derive(Debug)]
-pub(super) struct OutGuard<'a> {
+pub(super) struct WriterGuard<'a> {
     pub(super) wire: &'a Wire,
-    pub(super) out: MutexGuard<'a, Out>,
+    pub(super) state: MutexGuard<'a, WriterState>,
 }
 
-impl OutGuard<'_> {
+impl WriterGuard<'_> {
     /// Fails once anything is known that ends the connection. A Close that is noted and not sent
     /// yet is enough, because no message may go out before it.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if !self.wire.close_state.is_open() || self.out.broken || self.out.encoder.is_closed() {
+        if !self.wire.close_state.is_open() || self.state.broken || self.state.encoder.is_closed() {
             return Err(Error::Closed(self.wire.close_state.so_far()));
         }
         Ok(())
@@ -112,13 +112,13 @@ impl OutGuard<'_> {
 
     /// Returns the number of bytes that are staged.
     pub(super) fn staged(&mut self) -> usize {
-        self.wire.duplex.stage(&mut self.out.half).len()
+        self.wire.duplex.stage(&mut self.state.half).len()
     }
 
     /// Encodes the header of a frame that is written in chunks of `chunk` bytes.
     pub(super) fn begin_frame(&mut self, frame: Frame<'_>, chunk: usize) -> Result<Body, Refused> {
         let Frame { opcode, fin, compressed, payload } = frame;
-        let Out { half, encoder, .. } = &mut *self.out;
+        let WriterState { half, encoder, .. } = &mut *self.state;
         let stage = self.wire.duplex.stage(half);
         if payload.len() > CHUNK / 4 {
             // `reserve` would double the buffer, and `shrink` would free the surplus each time.
@@ -129,7 +129,7 @@ impl OutGuard<'_> {
 
     /// Writes all that is staged, and waits until the system has taken it.
     pub(super) fn flush(&mut self, deadline: Deadline) -> Result<(), Error> {
-        while !self.out.broken {
+        while !self.state.broken {
             let mut until = deadline.min(self.wire.close_state.close_at());
             if self.wire.duplex.stream().resumes_writes() {
                 until = until.min(self.wire.poll_deadline());
@@ -184,13 +184,13 @@ impl OutGuard<'_> {
     /// because half a frame may be written.
     fn write_staged(&mut self, wait: Wait) -> io::Result<()> {
         let written =
-            catch_unwind(AssertUnwindSafe(|| self.wire.duplex.flush(&mut self.out.half, wait)));
+            catch_unwind(AssertUnwindSafe(|| self.wire.duplex.flush(&mut self.state.half, wait)));
         let written = written.unwrap_or_else(|panic| {
             let error = io::Error::other("the stream panicked in a write");
             self.fail(Cause::Io(Arc::new(error)));
             resume_unwind(panic)
         });
-        if self.wire.duplex.made_room(&mut self.out.half) {
+        if self.wire.duplex.made_room(&mut self.state.half) {
             self.wire.note_peer_read(now());
         }
         written
@@ -199,24 +199,24 @@ impl OutGuard<'_> {
     /// Notes that all staged bytes are written: our Close, a keepalive ping. Closes the sending
     /// side of the stream if it is time for that.
     fn note_flushed(&mut self) {
-        self.out.blocked_since = None;
-        if self.out.encoder.is_closed() && !mem::replace(&mut self.out.close_sent, true) {
+        self.state.blocked_since = None;
+        if self.state.encoder.is_closed() && !mem::replace(&mut self.state.close_sent, true) {
             self.wire.close_state.close_sent();
         }
-        if let Some(position) = self.out.ping_staged.take() {
+        if let Some(position) = self.state.ping_staged.take() {
             self.wire.set_last_ping(LastPing::Written(now(), position));
         }
-        if self.out.must_end() {
-            self.out.ended = true;
-            self.wire.duplex.finish(&mut self.out.half);
+        if self.state.must_end() {
+            self.state.ended = true;
+            self.wire.duplex.finish(&mut self.state.half);
         }
     }
 
     /// Notes that a write failed. Half a frame may be written, so nothing can be sent any more.
     pub(super) fn fail(&mut self, cause: Cause) -> Error {
-        self.out.broken = true;
+        self.state.broken = true;
         self.wire.set_last_ping(LastPing::None);
-        self.out.blocked_since = None; // What is pending is dropped, and not tried again.
+        self.state.blocked_since = None; // What is pending is dropped, and not tried again.
         self.wire.close_state.write_failed(&cause);
         self.wire.wake_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
@@ -236,13 +236,13 @@ impl OutGuard<'_> {
     /// Writes what is staged. A write that is blocked longer than `write_timeout` ends the
     /// connection.
     pub(super) fn try_flush(&mut self, wait: Wait) -> Flushed {
-        if self.out.broken {
+        if self.state.broken {
             return Flushed::Done;
         }
         match self.write_staged(wait) {
             Ok(()) => self.note_flushed(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let since = *self.out.blocked_since.get_or_insert_with(now);
+                let since = *self.state.blocked_since.get_or_insert_with(now);
                 if self.wire.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
                     return Flushed::Blocked;
                 }
@@ -258,6 +258,6 @@ impl OutGuard<'_> {
 
     /// Frees the memory that only a big message needed.
     pub(super) fn shrink(&mut self) {
-        self.wire.duplex.shrink(&mut self.out.half);
+        self.wire.duplex.shrink(&mut self.state.half);
     }
 }
