@@ -1,4 +1,4 @@
-//! How a connection ended.
+//! Tells how a connection ended.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -60,9 +60,9 @@ pub enum Cause {
 /// let Error::Closed(closed) = &error else { return Err(error) };
 /// match closed.code() {
 ///     CloseCode::NORMAL => println!("the server has sent everything"),
-///     CloseCode::GOING_AWAY => println!("the server goes down: {}", closed.reason()),
+///     CloseCode::GOING_AWAY => println!("the server goes down: {:?}", closed.reason()),
 ///     CloseCode::ABNORMAL => println!("the connection is lost: {closed}"),
-///     code => println!("{code:?}: {}", closed.reason()),
+///     code => println!("{code:?}: {:?}", closed.reason()),
 /// }
 /// let by_server = closed.initiator() == Some(Side::Peer);
 /// println!("clean: {}; closed by the server: {by_server}", closed.is_clean());
@@ -115,7 +115,8 @@ impl Closed {
         }
     }
 
-    /// Returns the reason that the peer sent; empty if there was none.
+    /// Returns the reason that the peer sent; empty if there was none. The peer may write anything:
+    /// escape it before you show it, as `{:?}` and the `Display` of [`Closed`] do.
     #[must_use]
     pub fn reason(&self) -> &str {
         self.0.remote.as_ref().map_or("", |close| &close.reason)

@@ -1,4 +1,4 @@
-//! The error of everything in this crate: what went wrong, whose fault it is, and what to do.
+//! The error of nearly everything in this crate: what went wrong, whose fault it is, and what to do.
 
 // `Error` is here. The errors that it holds are in `connecting.rs` and `tls.rs` (no connection) and
 // in `closed.rs` (a connection is over). `retry.rs` decides which are worth another attempt.
@@ -14,13 +14,20 @@ use super::tls::TlsError;
 use crate::proto::Violation;
 use crate::proto::http::Response;
 
-/// The error of everything in this crate.
+/// Tells what went wrong, in nearly everything that can fail in this crate.
+///
+/// What fails in another way: [`Handle::send`](crate::Handle::send) gives the message back in a
+/// [`SendError`](crate::app::SendError), a cookie is refused with a
+/// [`CookieError`](crate::cookie::CookieError), and what implements `Read` or `Write` fails with an
+/// [`io::Error`] that holds an `Error`. [`App::spawn`](crate::App::spawn) gives the `io::Error` of
+/// the operating system.
 ///
 /// | variant | whose fault | when |
 /// |---|---|---|
 /// | `InvalidInput` | the caller's | before anything is sent to that server |
 /// | `Local` | this machine's | before any byte of a message is sent |
-/// | `Connect`, `Tls`, `Io` | the network's or the server's | while connecting |
+/// | `Connect`, `Tls` | the network's or the server's | while connecting |
+/// | `Io` | the network's, this machine's, or a hook's | while connecting |
 /// | `Proxy` | the proxy's, or the proxy refused | while connecting |
 /// | `Handshake` | the server's, or the server refused | while connecting |
 /// | `Protocol` | the server's: it broke RFC 6455, or went over a limit | while receiving |
@@ -342,7 +349,8 @@ impl fmt::Display for InvalidInput {
 
 impl StdError for InvalidInput {}
 
-/// Names what took too long, and so which timeout of the [`Builder`](crate::Builder) passed.
+/// Names what took too long, and which limit passed: a timeout of the [`Builder`](crate::Builder),
+/// of [`Keepalive`](crate::Keepalive) or of the call.
 ///
 /// # Examples
 ///

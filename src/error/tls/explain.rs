@@ -195,8 +195,8 @@ fn explain_alert(f: &mut fmt::Formatter<'_>, alert: AlertDescription) -> fmt::Re
     write!(f, "the peer sent the alert {alert:?}")?;
     f.write_str(match alert {
         AlertDescription::HandshakeFailure => {
-            ": it shares no cipher suite, curve or signature algorithm with this client (perhaps it \
-             has only CBC suites or RSA key exchange of TLS 1.2, or a key on P-521; see \
+            ": it shares no cipher suite, curve or signature algorithm with this client (perhaps \
+             it has only CBC suites or RSA key exchange of TLS 1.2, or a key on P-521; see \
              `TlsOptions`), or it wants a client certificate"
         }
         AlertDescription::ProtocolVersion => {
