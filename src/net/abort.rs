@@ -7,9 +7,16 @@ use std::sync::Arc;
 use super::stream::Stream;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Ends a connection at once, from any thread and in any state. A thread that blocks in connecting,
-/// in the handshakes, in `recv` or in `send` returns within 100 ms, with an error that says that
-/// the connection was aborted.
+/// Ends a connection from any thread. A thread that blocks in connecting, in the handshakes, in
+/// `recv` or in `send` returns with an error that says that the connection was aborted.
+///
+/// It returns within 100 ms if the stream's [`shutdown`](crate::stream::Stream::shutdown) wakes it,
+/// as that of a socket on Unix does. If not, a call of the stream that blocks may go on until the
+/// timeout that was set for it. For a write this is `open_timeout` or `write_timeout`.
+///
+/// What the caller gave to the builder, such as the hook of
+/// [`headers_with`](crate::Builder::headers_with), is not interrupted. Only a resolver is left
+/// behind.
 ///
 /// Give the handle to [`Builder::abort_handle`](crate::Builder::abort_handle) before connecting. It
 /// serves one connection at a time, the latest.

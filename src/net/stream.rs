@@ -10,8 +10,14 @@ use std::time::Duration;
 /// Carries a WebSocket connection: a connected stream socket, or anything that behaves like one.
 /// [`Builder::connect_over`](crate::Builder::connect_over) takes it.
 ///
-/// One thread reads while another one writes, so all methods take `&self`. The stream is in
-/// blocking mode, and its timeouts mean what they mean for [`TcpStream`].
+/// [`TcpStream`] implements it, and on Unix `UnixStream`.
+///
+/// One thread reads while another one writes, so all methods take `&self`. A stream of a TLS
+/// library that reads and writes by `&mut self`, such as that of native-tls or openssl, cannot do
+/// both at the same time. A lock around it does not help, because a read that blocks would hold up
+/// all writes.
+///
+/// The stream is in blocking mode, and its timeouts mean what they mean for [`TcpStream`].
 ///
 /// A method that panics ends the connection; the panic goes on to the code that called landline.
 /// None of the methods is called while a thread unwinds.

@@ -51,16 +51,16 @@ use crate::error::{Error, InvalidInput};
 ///
 /// # Trust
 ///
-/// | | Mozilla's roots | those of the operating system | certificates of yours |
+/// | | Mozilla's roots | the system's roots | certificates of yours |
 /// |---|---|---|---|
 /// | [`new`](Self::new), the default | yes | | |
 /// | [`ca_pem`](Self::ca_pem), [`ca_pem_file`](Self::ca_pem_file) | | | yes |
-/// | [`add_ca_pem`][add], [`add_ca_pem_file`][add_file] | as before | as before | yes, too |
+/// | [`add_ca_pem`](Self::add_ca_pem) | as before | as before | yes, too |
+/// | [`add_ca_pem_file`](Self::add_ca_pem_file) | as before | as before | yes, too |
 /// | `native_roots` (feature `native-roots`) | | yes | |
 /// | `add_native_roots` (feature `native-roots`) | as before | yes, too | as before |
 ///
-/// [add]: Self::add_ca_pem
-/// [add_file]: Self::add_ca_pem_file
+/// The system's roots are those of the operating system.
 ///
 /// A server is trusted if its certificate leads to one of these, or if its certificate *is* one of
 /// yours, byte for byte. So a self-signed certificate such as `openssl req -x509` makes can be
@@ -71,7 +71,7 @@ use crate::error::{Error, InvalidInput};
 ///
 /// # Limits
 ///
-/// The cryptography is that of *ring*:
+/// Revocation (CRL, OCSP) is not checked. The cryptography is that of *ring*:
 ///
 /// * TLS 1.3 and 1.2, nothing older. Of TLS 1.2 only ECDHE with AES-GCM or ChaCha20-Poly1305: a
 ///   server that knows only CBC suites, or only RSA or DHE key exchange, ends the handshake with
@@ -85,8 +85,10 @@ use crate::error::{Error, InvalidInput};
 ///
 /// If a server needs more, there are two ways. Give [`from_rustls`](Self::from_rustls) a
 /// `ClientConfig` with another crypto provider: `aws-lc-rs`, for example, knows P-521 and ECDSA
-/// with SHA-512. Or give [`Builder::connect_over`](crate::Builder::connect_over) a stream over
-/// another TLS library. In a test,
+/// with SHA-512. Or speak TLS by another library in a program of its own, such as stunnel, and give
+/// [`Builder::connect_over`](crate::Builder::connect_over) a plain connection to it. A stream that
+/// reads and writes by one `&mut self`, as those of most TLS libraries do, cannot be a
+/// [`Stream`](crate::stream::Stream) directly. In a test,
 /// [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) accepts any certificate
 /// that a server shows. (By TLS 1.2 a server with a key on P-521 shows none, because that curve is
 /// not offered.)
@@ -125,6 +127,9 @@ impl TlsOptions {
     /// Uses a configuration of your own. All other options except
     /// [`server_name`](Self::server_name) have no effect then. WebSocket needs HTTP/1.1, so offer
     /// no other ALPN protocol.
+    ///
+    /// The configuration is that of rustls 0.23, which this crate does not export: add it to the
+    /// dependencies of your program.
     ///
     /// # Examples
     ///
@@ -234,8 +239,8 @@ impl TlsOptions {
         self.client_certificate_pem(&read(chain.as_ref())?, &read(key.as_ref())?)
     }
 
-    /// Sets the name that is sent to the server (SNI) and that its certificate must have: a DNS
-    /// name or an IP address. Default: the URL's host.
+    /// Sets the name that the server's certificate must have: a DNS name or an IP address. A DNS
+    /// name is also sent to the server (SNI). Default: the URL's host.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.settings.server_name = Some(name.into());
