@@ -179,9 +179,10 @@ impl HeadReader {
 /// Reads a status line, such as `HTTP/1.1 101 Switching Protocols` (RFC 9112 section 4).
 fn status_line(line: &[u8]) -> Result<Response, HeadError> {
     let rest = line.strip_prefix(b"HTTP/1.").ok_or(HeadError::BadStatusLine)?;
-    let [minor @ (b'0' | b'1'), b' ', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] =
-        rest
-    else {
+    let [minor @ (b'0' | b'1'), b' ', rest @ ..] = rest else {
+        return Err(HeadError::BadStatusLine);
+    };
+    let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = rest else {
         return Err(HeadError::BadStatusLine);
     };
     let reason = match rest {
