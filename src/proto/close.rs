@@ -5,7 +5,7 @@ use core::fmt;
 use super::error::Violation;
 use super::frame::MAX_CONTROL_PAYLOAD;
 
-/// A close code: why a connection is closed (RFC 6455 section 7.4, and IANA's registry).
+/// Tells by a number why a connection is closed (RFC 6455 section 7.4, and IANA's registry).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
@@ -96,8 +96,8 @@ impl From<CloseCode> for u16 {
     }
 }
 
-/// The payload of a Close frame: a code and a reason, or nothing at all. A code converts to it, and
-/// so does a pair of code and reason: `close(1000)`, `close((1000, "bye"))`,
+/// Holds the payload of a Close frame: a code and a reason, or nothing at all. A code converts to
+/// it, and so does a pair of code and reason: `close(1000)`, `close((1000, "bye"))`,
 /// `close(CloseCode::NORMAL)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// An act of the peer that breaks RFC 6455, or exceeds one of our limits.
+/// Names an act of the peer that breaks RFC 6455, or exceeds one of our limits.
 ///
 /// Each violation has a [close code](Self::close_code), which is sent before the connection is
 /// given up (RFC 6455 section 7.1.7).
@@ -95,7 +95,7 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-/// The check of RFC 6455 section 4.2.2 that a server's 101 failed.
+/// Names the check of RFC 6455 section 4.2.2 that a server's 101 failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mismatch {
@@ -148,7 +148,7 @@ impl Mismatch {
     }
 }
 
-/// The reason why a response head is not accepted.
+/// Tells why a response head is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -184,7 +184,7 @@ impl fmt::Display for HeadError {
 
 impl core::error::Error for HeadError {}
 
-/// The reason why a SOCKS proxy did not open the tunnel.
+/// Tells why a SOCKS proxy did not open the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocksError {

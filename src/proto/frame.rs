@@ -10,7 +10,7 @@ pub const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The maximum length of a header, in bytes: two, a 64-bit length, a masking key.
 pub const MAX_HEADER: usize = 14;
 
-/// The type of a frame (section 5.2).
+/// Names the type of a frame (section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Opcode {
@@ -73,7 +73,7 @@ impl From<MessageKind> for Opcode {
     }
 }
 
-/// The header of a frame.
+/// Holds the header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // These are all the fields that the RFC has.
 pub struct Header {

@@ -10,7 +10,7 @@ use super::http::{self, Response};
 /// The text that RFC 6455 section 1.3 appends to the key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The reason why an answer of the server opens no connection.
+/// Tells why an answer of the server opens no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum NotOpened {
@@ -26,7 +26,7 @@ impl From<Mismatch> for NotOpened {
     }
 }
 
-/// The key of a handshake: 16 random bytes, new for each request (section 4.1).
+/// Holds the key of a handshake: 16 random bytes, new for each request (section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
@@ -82,7 +82,7 @@ pub fn request(
     head.into_bytes()
 }
 
-/// An offer of the client: subprotocols and compression.
+/// Holds what the client offers: subprotocols and compression.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Offer<'a> {
@@ -95,7 +95,7 @@ pub struct Offer<'a> {
     pub(crate) deflate: Option<&'a Deflate>,
 }
 
-/// The parts of an [`Offer`] that the server accepted.
+/// Holds the parts of an [`Offer`] that the server accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {

@@ -22,7 +22,7 @@ pub const PACE: u64 = 64 * 1024;
 /// hold 10 MiB (4 to send, 6 to receive) unless they are told to hold more.
 const MOST_AHEAD: u64 = 16 << 20;
 
-/// An instruction to the driver of a [`Timer`].
+/// Instructs the driver of a [`Timer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Due {
@@ -35,7 +35,7 @@ pub enum Due {
     Dead,
 }
 
-/// The keepalive of one connection.
+/// Keeps the time of the pings of one connection.
 #[derive(Clone, Debug)]
 pub struct Timer {
     config: Keepalive,

@@ -4,7 +4,7 @@ use core::fmt;
 
 use url::Url;
 
-/// The reason why a redirect is not followed.
+/// Tells why a redirect is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BadLocation {

@@ -1,6 +1,6 @@
 //! Messages, owned and borrowed, and what else a receiver is told.
 
-/// The kind of a message: text or binary (RFC 6455 section 5.6).
+/// Names the kind of a message: text or binary (RFC 6455 section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // The RFC has two.
 pub enum MessageKind {
@@ -10,7 +10,7 @@ pub enum MessageKind {
     Binary,
 }
 
-/// An owned message, of one of the two kinds of RFC 6455 section 5.6.
+/// Owns a message, of one of the two kinds of RFC 6455 section 5.6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Message {
@@ -21,7 +21,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Returns the payload as bytes; of text, its UTF-8.
+    /// Returns the payload: of text, its UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -153,7 +153,7 @@ impl From<&[u8]> for Message {
     }
 }
 
-/// A borrowed message. A string converts to text, bytes to binary.
+/// Borrows a message. A string converts to text, bytes to binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum MessageRef<'a> {
@@ -164,7 +164,7 @@ pub enum MessageRef<'a> {
 }
 
 impl<'a> MessageRef<'a> {
-    /// Returns the payload as bytes; of text, its UTF-8.
+    /// Returns the payload: of text, its UTF-8.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
@@ -255,8 +255,8 @@ impl<'a> From<&'a Message> for MessageRef<'a> {
     }
 }
 
-/// A value that [`send`](crate::Sender::send) takes. Strings are sent as text and bytes as binary,
-/// owned or borrowed. The trait cannot be implemented for other types.
+/// Marks the types that [`send`](crate::Sender::send) takes. Strings are sent as text and bytes as
+/// binary, owned or borrowed. The trait cannot be implemented for other types.
 ///
 /// ```no_run
 /// # let ws = landline::connect("ws://localhost")?;
@@ -319,7 +319,7 @@ impl<T: AsMessage + ?Sized> AsMessage for &T {
     }
 }
 
-/// It is not public, so that no other type can implement `AsMessage`.
+/// Keeps other types from implementing `AsMessage`, because it is not public.
 #[expect(unnameable_types)]
 pub trait Sealed {}
 
@@ -332,8 +332,8 @@ impl Sealed for Message {}
 impl Sealed for MessageRef<'_> {}
 impl<T: Sealed + ?Sized> Sealed for &T {}
 
-/// The next bytes of a message that is handed out in fragments. One frame gives one fragment, or
-/// several if it arrives in several reads.
+/// Lends the next bytes of a message that is handed out in fragments. One frame gives one fragment,
+/// or several if it arrives in several reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fragment<'a> {
@@ -347,7 +347,7 @@ pub struct Fragment<'a> {
     pub last: bool,
 }
 
-/// An event that [`next_event`](crate::Receiver::next_event) returns, borrowed from the receive
+/// Tells what [`next_event`](crate::Receiver::next_event) received, borrowed from the receive
 /// buffer. The closing handshake is no event: it is the error [`Closed`](crate::Error::Closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -361,8 +361,8 @@ pub enum Event<'a> {
     RawText(&'a [u8]),
     /// A part of a message. Comes only with [`fragments`](crate::Builder::fragments).
     Fragment(Fragment<'a>),
-    /// A Ping of at most 125 bytes. It is answered already, unless
-    /// [`auto_pong`](crate::Builder::auto_pong) is off.
+    /// A Ping of at most 125 bytes. Unless [`auto_pong`](crate::Builder::auto_pong) is off, the
+    /// Pong is sent already, or will be as soon as the peer takes what is sent before it.
     Ping(&'a [u8]),
     /// A Pong of at most 125 bytes. The answers to keepalive pings come too.
     Pong(&'a [u8]),

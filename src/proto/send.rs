@@ -6,7 +6,7 @@ use super::close::CloseFrame;
 use super::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, encode_close};
 use super::mask::mask_into;
 
-/// The reason why a frame was not written. Nothing was appended then.
+/// Tells why a frame was not written. Nothing was appended then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
@@ -72,7 +72,7 @@ impl fmt::Debug for MaskKeys {
     }
 }
 
-/// The sending half of a client, without I/O: writes masked frames into a buffer of the caller.
+/// Writes masked frames into a buffer of the caller: the sending half of a client, without I/O.
 ///
 /// # Examples
 ///
@@ -106,7 +106,7 @@ pub struct Encoder {
     closed: bool,
 }
 
-/// A frame whose header is written. Its payload follows, in one or several calls.
+/// Takes the payload of a frame whose header is written, in one or several calls.
 #[derive(Debug)]
 #[must_use]
 pub struct Body {

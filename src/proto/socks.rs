@@ -18,7 +18,7 @@ const GRANTED_4: u8 = 0x5A;
 /// The maximum length of a user, a password or a name, in bytes. Their length is sent as one byte.
 pub const MAX_FIELD: usize = 255;
 
-/// The version of SOCKS. Version 4a is version 4 with a name as destination.
+/// Names the version of SOCKS. Version 4a is version 4 with a name as destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Version {
@@ -28,7 +28,7 @@ pub enum Version {
     V5,
 }
 
-/// The host that the proxy must connect to.
+/// Names the host that the proxy must connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Destination<'a> {
@@ -38,7 +38,7 @@ pub enum Destination<'a> {
     Address(IpAddr),
 }
 
-/// The handshake with the proxy, without I/O.
+/// Does the handshake with the proxy, without I/O.
 ///
 /// While [`missing`](Self::missing) is not zero, the driver sends the bytes of
 /// [`take_output`](Self::take_output), reads at most `missing` bytes, and gives them to
@@ -63,7 +63,7 @@ enum Awaited {
     Nothing,
 }
 
-/// The reason why a request cannot be made in this version of SOCKS.
+/// Tells why a request cannot be made in this version of SOCKS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {

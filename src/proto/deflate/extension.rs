@@ -2,7 +2,7 @@
 
 use crate::proto::http::is_token_byte;
 
-/// An extension that a server accepted.
+/// Names an extension that a server accepted, with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // The grammar has no more.
 pub struct Extension<'a> {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// The options of permessage-deflate: what is offered to the server, and how messages are
+/// Holds the options of permessage-deflate: what is offered to the server, and how messages are
 /// compressed if the server accepts it.
 ///
 /// ```
@@ -20,8 +20,8 @@ use core::fmt;
 /// |---|---|---|---|---|---|---|---|
 /// | bytes for sending | 251,520 | 253,568 | 257,664 | 265,856 | 282,240 | 315,008 | 380,544 |
 ///
-/// **Secrets**: somebody who can have text of their own sent over a connection that also sends a
-/// secret, and can see how long the frames are, can find the secret out. Send such messages with
+/// **Secrets**: an attacker who can place text next to a secret in one connection, and sees how
+/// long the frames are, can learn the secret (CRIME is such an attack). Send such messages with
 /// [`send_uncompressed`](crate::Sender::send_uncompressed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Users write it down, with the fields that they need.
@@ -74,7 +74,7 @@ impl Default for Deflate {
     }
 }
 
-/// The parameters that client and server agreed on (RFC 7692 section 7.1). What the client asked
+/// Holds the parameters that client and server agreed on (RFC 7692 section 7.1). What the client asked
 /// for does not hold unless the server confirmed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -90,7 +90,7 @@ pub struct DeflateParameters {
     pub client_max_window_bits: u8,
 }
 
-/// A parameter of permessage-deflate (RFC 7692 section 7.1).
+/// Names a parameter of permessage-deflate (RFC 7692 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // The RFC has four.
 pub enum Parameter {
@@ -104,7 +104,7 @@ pub enum Parameter {
     ClientMaxWindowBits,
 }
 
-/// The reason why the permessage-deflate in a server's answer does not fit the offer.
+/// Tells why the permessage-deflate in a server's answer does not fit the offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeflateMismatch {

@@ -6,7 +6,8 @@ use core::time::Duration;
 use super::{MAX_BODY, MAX_RETRY_AFTER, is_secret};
 use crate::proto::date;
 
-/// The header lines of a response, in their order. Repeated lines and the case of names are kept.
+/// Holds the header lines of a response, in their order. Repeated lines and the case of names are
+/// kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers(pub(super) Vec<(String, Vec<u8>)>);
 
@@ -50,7 +51,7 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// A response: the head, and of a refusal also the beginning of the body.
+/// Holds a response: the head, and of a refusal also the beginning of the body.
 ///
 /// [`WebSocket::response`](crate::WebSocket::response) gives the one that opened a connection,
 /// [`Error::response`](crate::Error::response) a refusal.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// When to ping, and when to give the peer up. `None` and zero switch a part off.
+/// Tells when to ping, and when to give the peer up. `None` and zero switch a part off.
 ///
 /// Keepalive runs while some thread is inside `recv` or another method that receives.
 ///
@@ -24,9 +24,12 @@ use core::time::Duration;
 pub struct Keepalive {
     /// The time from the opening of the connection to the first ping, and from one ping to the
     /// next. Default 20 s; with `None` or zero no pings are sent.
+    ///
+    /// If there is a `timeout`, no other ping is sent while one is not answered. A peer that sends
+    /// data meanwhile is alive all the same, but [`latency`](crate::Sender::latency) is not renewed.
     pub interval: Option<Duration>,
-    /// The time that the peer may stay silent after a ping, counted from when it can have read up
-    /// to the ping. Default 20 s; with `None` or zero the peer is never given up.
+    /// The time that the peer may stay silent after a ping, counted from when it should have read
+    /// the ping. Default 20 s; with `None` or zero the peer is never given up.
     ///
     /// The bytes that were sent since the last ping that was answered may stand in front of the
     /// ping. For each 64 KiB of them the peer has one more second, at most 256 s.

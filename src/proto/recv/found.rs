@@ -2,7 +2,7 @@
 
 use crate::proto::message::MessageKind;
 
-/// The way in which a data message that begins now is handed out.
+/// Tells in which way a data message that begins now is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Delivery {
@@ -12,8 +12,8 @@ pub enum Delivery {
     Fragments,
 }
 
-/// A find of [`Decoder::advance`](super::Decoder::advance). For each kind, the decoder has one
-/// method that takes it; for a message it has two. Every `len` is the length of the payload in
+/// Tells what [`Decoder::advance`](super::Decoder::advance) found. For each kind, the decoder has
+/// one method that takes it; for a message it has two. Every `len` is the length of the payload in
 /// bytes; if the message is compressed, the length after decompression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // RFC 6455 has no more. A driver must deal with each.

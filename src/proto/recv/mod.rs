@@ -34,7 +34,7 @@ const BULK: usize = 16 * 1024;
 // Between two reads, nothing but an incomplete header or control frame stays in the buffer.
 const _: () = assert!(SMALL_BUFFER > MAX_HEADER + MAX_CONTROL_PAYLOAD);
 
-/// The limits on what a peer may send. `None` is no limit.
+/// Limits what a peer may send. `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -61,7 +61,7 @@ impl Default for Limits {
     }
 }
 
-/// The receiving half of a client, without I/O: turns bytes into messages and control frames.
+/// Turns bytes into messages and control frames: the receiving half of a client, without I/O.
 ///
 /// # Examples
 ///
