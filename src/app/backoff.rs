@@ -301,6 +301,9 @@ impl<'a> Failure<'a> {
 
     /// Returns how many failures there were in a row, this one included. The end of a stable
     /// connection is number 1.
+    ///
+    /// [`Open::attempt`](crate::app::Open::attempt) counts attempts instead. After the end of a
+    /// stable connection it begins anew, so the next attempt has number 1 again.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -337,7 +340,9 @@ impl<'a> Failure<'a> {
         matches!(response.status(), 429 | 503).then_some(asked.min(MAX_PAUSE))
     }
 
-    /// Returns whether an [`App`](crate::App) connects again after this failure.
+    /// Returns whether the failure is worth another attempt: the rule of an [`App`](crate::App)
+    /// without [`retry_if`](crate::App::retry_if). The App then waits as its [`Backoff`] says, which
+    /// may also give up.
     ///
     /// A failure of the first attempt is final if the next one would most likely fail in the same
     /// way, so that a script ends at once. This is what [`Error::is_retryable`] says of the error
@@ -349,6 +354,7 @@ impl<'a> Failure<'a> {
     /// | the name cannot be looked up, no address can be connected to | retried | retried |
     /// | any timeout; no random bytes to mask a message with | retried | retried |
     /// | the stream fails, or ends before the opening handshake is answered | retried | retried |
+    /// | an error of `headers_with` or `on_socket`; no Unix socket | retried | retried |
     /// | status 408, 429, 5xx | retried | retried |
     /// | any other status: 2xx, 3xx not followed, 4xx such as 401, 403, 404 | final | retried |
     /// | too many redirects, one from `wss` to `ws`, one that leads nowhere | final | retried |

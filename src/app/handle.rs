@@ -112,9 +112,9 @@ impl Handle {
         }
     }
 
-    /// Stops the App. An open connection is closed with this code and reason, within
-    /// `close_timeout`. An attempt to connect, or the wait for the next one, ends at once, and the
-    /// App does not connect again.
+    /// Stops the App, which does not connect again. An open connection is closed with this code and
+    /// reason, within `close_timeout`, and two seconds for the server to end the stream. An attempt
+    /// to connect, or the wait for the next one, ends at once.
     ///
     /// Messages in the outbox stay there. Messages that the server sends before its own Close are
     /// discarded, and only [`on_close`](crate::Handler::on_close) is called.
@@ -149,8 +149,8 @@ impl Handle {
     /// This is no failure, and is not counted as one: neither the
     /// [`Backoff`](crate::backoff::Backoff) nor the rule of [`retry_if`](crate::App::retry_if) is
     /// asked. [`on_close`](crate::Handler::on_close) is called. What the server sends until its own
-    /// Close is discarded, and a server that does not answer the Close is waited for no longer than
-    /// `close_timeout`.
+    /// Close is discarded. The next attempt begins within `close_timeout`, and two seconds for the
+    /// server to end the stream.
     ///
     /// While the App waits between two attempts, this ends the wait. While an attempt is under way,
     /// the attempt goes on; if it fails, the next one follows without a wait. Nothing happens

@@ -82,8 +82,8 @@ pub(crate) type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 /// # Ok::<(), landline::Error>(())
 /// ```
 pub trait Handler {
-    /// Called when a connection has opened: the first one or a later one. Subscribe here, with
-    /// `sender`: no other thread sends before this method returns.
+    /// Handles the opening of a connection: of the first one, or of a later one. Subscribe here,
+    /// with `sender`: no other thread sends before this method returns.
     ///
     /// # Errors
     /// Any of yours; see [`Handler`].
@@ -92,7 +92,7 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called for each message. The message is borrowed from the receive buffer. With
+    /// Handles a message, which is borrowed from the receive buffer. With
     /// [`unchecked_text`](crate::Builder::unchecked_text), text comes as binary.
     ///
     /// # Errors
@@ -102,8 +102,8 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called for each part of a message, instead of [`on_message`](Self::on_message), with
-    /// [`Builder::fragments`](crate::Builder::fragments).
+    /// Handles a part of a message. With [`Builder::fragments`](crate::Builder::fragments) it is
+    /// called instead of [`on_message`](Self::on_message).
     ///
     /// # Errors
     /// Any of yours; see [`Handler`].
@@ -112,8 +112,8 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called for each Ping. The Ping is answered already, unless
-    /// [`auto_pong`](crate::Builder::auto_pong) is off.
+    /// Handles a Ping. Unless [`auto_pong`](crate::Builder::auto_pong) is off, the Pong is sent
+    /// already, or will be as soon as the peer takes what is sent before it.
     ///
     /// # Errors
     /// Any of yours; see [`Handler`].
@@ -122,7 +122,7 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called for each Pong, also for one that answers a keepalive ping.
+    /// Handles a Pong, also one that answers a keepalive ping.
     ///
     /// # Errors
     /// Any of yours; see [`Handler`].
@@ -131,7 +131,7 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called when the connection has ended, once for each [`on_open`](Self::on_open).
+    /// Handles the end of a connection. It is called once for each [`on_open`](Self::on_open).
     ///
     /// # Errors
     /// Any of yours; see [`Handler`].
@@ -140,7 +140,7 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called when an attempt to connect failed, or when another method returned an error
+    /// Handles the failure of an attempt to connect, or an error that another method returned
     /// ([`Error::Handler`]).
     ///
     /// # Errors

@@ -24,12 +24,15 @@ use crate::client::builder::Builder;
 use crate::error::{Closed, Error};
 use crate::websocket::WebSocket;
 
-/// Keeps one connection for ever, on one thread.
+/// Keeps one connection for ever. The handler runs on one thread.
 ///
 /// An App connects as its [`Builder`] says, calls the [`Handler`] for all that happens, keeps the
 /// connection alive, and connects again as the [`Backoff`] says. It ends when this program stops
 /// it, when the server closes because nothing more is to come, or when a failure is final:
 /// [`Failure::is_retryable`] has the table.
+///
+/// Each attempt to connect has a thread of its own, on which the hooks of the `Builder` and
+/// [`connect_with`](Self::connect_with) run. What waits in an [`Outbox`] is sent by another thread.
 ///
 /// # Examples
 ///
@@ -129,7 +132,7 @@ impl<H: Handler> App<H> {
         }
     }
 
-    /// How to connect, keep alive and receive. Its abort handle is replaced: use
+    /// Sets how to connect, keep alive and receive. Its abort handle is replaced: use
     /// [`Handle::abort`]. Default: [`Builder::new`].
     #[must_use]
     pub fn builder(mut self, builder: Builder) -> Self {
@@ -137,8 +140,8 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// When to connect again. Default: [`Exponential::new`]; [`Never`](crate::backoff::Never)
-    /// connects once.
+    /// Sets when to connect again. Default: [`Exponential::new`];
+    /// [`Never`](crate::backoff::Never) connects once.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + Send + 'static) -> Self {
         self.backoff = Box::new(backoff);
@@ -185,8 +188,8 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// Whether to connect again after the server closed with 1000, or without a code. Default: no.
-    /// Of no effect beside [`retry_if`](Self::retry_if).
+    /// Sets whether to connect again after the server closed with 1000, or without a code. Default:
+    /// no. It has no effect beside [`retry_if`](Self::retry_if).
     #[must_use]
     pub fn reconnect_after_normal_close(mut self, yes: bool) -> Self {
         self.after_normal_close = yes;
@@ -216,15 +219,16 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// The name of the thread of [`spawn`](Self::spawn). Default: `landline-app`.
+    /// Sets the name of the thread of [`spawn`](Self::spawn). Default: `landline-app`.
     #[must_use]
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The stack of the thread of [`spawn`](Self::spawn), in bytes, also for the handler. Default:
-    /// the standard library's, 2 MiB of address space, of which only what is used takes memory.
+    /// Sets the stack of the thread of [`spawn`](Self::spawn), in bytes. The handler runs on it
+    /// too. Default: the standard library's, 2 MiB of address space, of which only what is used
+    /// takes memory.
     ///
     /// For thousands of Apps 64 KiB are enough, plain and with TLS: in a release build on 64-bit
     /// Linux an App itself does with 16 KiB, the least that there is, since each attempt to connect
