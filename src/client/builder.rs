@@ -236,6 +236,11 @@ impl Builder {
     /// handshake, and the same for each redirect. A server that sends a byte now and then cannot
     /// stretch it. Zero fails at once with [`Timeout::Connect`](crate::Timeout::Connect), and opens
     /// no socket. Default: 30 s.
+    ///
+    /// What the caller gives counts towards it, but is not interrupted by it: the hooks of
+    /// [`headers_with`](Self::headers_with) and [`on_socket`](Self::on_socket), the
+    /// [`address_filter`](Self::address_filter) and the [`cookie_store`](Self::cookie_store). Only a
+    /// [`resolver`](Self::resolver) is left behind.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.open_timeout = timeout.into();
@@ -263,10 +268,12 @@ impl Builder {
 
     /// Sets how long the closing handshake may take, from our Close or the peer's. Default: 5 s.
     ///
-    /// An idle `recv` wakes up this often to look whether another thread has called `close`.
+    /// An idle `recv` wakes up this often to look whether another thread has called `close`, but at
+    /// most every 20 ms.
     ///
     /// With `None`, only keepalive gives up a peer that does not answer our Close, and an idle
-    /// `recv` wakes up every 5 s. With zero the Close is sent, and the answer is not waited for.
+    /// `recv` wakes up every 5 s. With zero the Close is sent, and the answer is not waited for; an
+    /// idle `recv` then wakes up 50 times a second.
     #[must_use]
     pub fn close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.timeouts.close = timeout.into();
@@ -374,8 +381,11 @@ impl Builder {
     }
 
     /// Calls the hook with each TCP socket when it is connected and before it is used, to set other
-    /// options. An error of the hook ends the attempt. Non-blocking mode and the timeouts for
-    /// reading and writing are not kept, because the connection sets its own.
+    /// options. An error of the hook ends the attempt, as [`Error::Io`]. Non-blocking mode and the
+    /// timeouts for reading and writing are not kept, because the connection sets its own.
+    ///
+    /// It is too late here to bind the socket to an address or an interface. For that, bind and
+    /// connect a socket yourself, and give it to [`connect_over`](Self::connect_over).
     #[must_use]
     pub fn on_socket(
         mut self,
