@@ -25,7 +25,12 @@
 //! | connect | [`connect`]; [`Builder`] for headers, timeouts, limits and all other options |
 //! | send and receive on one thread | [`WebSocket`] |
 //! | send and receive on several threads | [`Receiver`], [`Sender`] |
+//! | agree on a subprotocol | [`Builder::subprotocols`], [`WebSocket::subprotocol`] |
+//! | read the headers of the server's answer | [`WebSocket::response`], [`http`] |
+//! | understand an error | [`Error`], [`error`](mod@error) |
+//! | close a connection, and learn how it ended | [`WebSocket::close`], [`CloseCode`], [`Closed`] |
 //! | end a connection, or an attempt to connect, from another thread | [`AbortHandle`] |
+//! | notice a lost peer, send and receive pings | [`Keepalive`], [`Sender::ping`], [`Event`] |
 //! | read or write a long message part by part | [`MessageReader`], [`MessageWriter`] |
 //! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
 //! | choose when to connect again | [`backoff`] |
@@ -64,7 +69,7 @@
 //!
 //! # Errors
 //!
-//! There is one [`Error`]. It answers three questions:
+//! Nearly everything fails with [`Error`]. It answers three questions:
 //!
 //! * May I go on with this connection? Yes, unless [`is_fatal`](Error::is_fatal).
 //! * Is it worth trying again later? If [`is_retryable`](Error::is_retryable).
@@ -103,6 +108,11 @@
 //! ```
 //!
 //! What the variants hold is in the module [`error`](mod@error).
+//!
+//! [`Handle::send`] fails with [`SendError`](app::SendError), which gives the message back. A cookie
+//! is refused with a [`CookieError`](cookie::CookieError). What implements `Read` or `Write` fails
+//! with an `io::Error` that holds the `Error`. [`App::spawn`] fails with the `io::Error` of the
+//! operating system.
 //!
 //! # Closing
 //!
@@ -149,9 +159,16 @@
 //! # Features
 //!
 //! * `tls` (default): `wss://` by rustls.
-//! * `native-roots`: trust what the operating system trusts.
+//! * `native-roots`: adds `TlsOptions::native_roots` and `add_native_roots`, which trust what the
+//!   operating system trusts. The feature alone changes nothing.
 //! * `deflate`: permessage-deflate (RFC 7692), if `Builder::deflate` asks for it.
-//! * `log`: handshake heads and frames to the `log` facade, with secrets hidden.
+//! * `log`: handshake heads and frames to the `log` facade, with secrets hidden; also the settings
+//!   of the environment that are skipped.
+//!
+//! # Platforms
+//!
+//! Rust 1.85 or later. The tests run on Linux; for Windows and 32-bit Linux the crate and its tests
+//! are only compiled.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -186,45 +203,128 @@ pub use websocket::receiver::{MessageReader, Messages, Receiver};
 pub use websocket::sender::Sender;
 pub use websocket::writer::MessageWriter;
 
-/// When an [`App`] connects again: after how long, and after which failures.
+/// Decides when an [`App`] connects again: after how long, and after which failures.
+///
+/// [`Exponential`](backoff::Exponential) is the default. [`Failure`](backoff::Failure) tells what
+/// happened, and [`Failure::is_retryable`](backoff::Failure::is_retryable) has the table of what is
+/// retried. A closure is a [`Backoff`](backoff::Backoff) too.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use landline::backoff::Exponential;
+/// use landline::{App, Callbacks};
+///
+/// let app = App::new("wss://example.com/feed", Callbacks::new())
+///     .backoff(Exponential::new().cap(Duration::from_secs(30)).max_attempts(100));
+/// ```
 pub mod backoff {
     pub use crate::app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
 }
 
-/// Compression by permessage-deflate: what is asked for, and what was agreed on.
+/// Compresses messages by permessage-deflate (RFC 7692).
+///
+/// [`Builder::deflate`](crate::Builder::deflate) offers it with the options of
+/// [`Deflate`](deflate::Deflate). What the server agreed to is told by
+/// [`WebSocket::deflate`](crate::WebSocket::deflate). Without an agreement messages are sent as they
+/// are.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::Builder;
+/// use landline::deflate::Deflate;
+///
+/// let ws = Builder::new().deflate(Deflate::default()).connect("wss://example.com/feed")?;
+/// println!("compressed: {}", ws.deflate().is_some());
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[cfg(feature = "deflate")]
 pub mod deflate {
     pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
 }
 
-/// The server's answer to the opening handshake, and the request that
+/// Holds the HTTP of the opening handshake: the server's answer, and the request that
 /// [`Builder::headers_with`](crate::Builder::headers_with) adds headers to.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = landline::connect("wss://example.com/feed")?;
+/// println!("{:?}", ws.response().headers().get("Server"));
+/// # Ok::<(), landline::Error>(())
+/// ```
 pub mod http {
     pub use crate::client::redirect::RequestContext;
     pub use crate::proto::http::response::{Headers, Response};
 }
 
-/// Proxies: [`Builder::proxy`](crate::Builder::proxy).
+/// Describes the proxies to connect through, for [`Builder::proxy`](crate::Builder::proxy).
+///
+/// By default the proxy is used that the environment names. A [`Proxy`](proxy::Proxy) that is given
+/// takes its place, and `Builder::proxy(None)` connects directly.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::Builder;
+/// use landline::proxy::Proxy;
+///
+/// let proxy = Proxy::new("socks5h://proxy.example:1080")?.except("localhost")?;
+/// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
+/// # Ok::<(), landline::Error>(())
+/// ```
 pub mod proxy {
     pub use crate::net::proxy::Proxy;
 }
 
-/// Streams that the caller brings, for [`Builder::connect_over`](crate::Builder::connect_over).
+/// Carries connections over streams that the caller brings, for
+/// [`Builder::connect_over`](crate::Builder::connect_over).
+///
+/// [`TcpStream`](std::net::TcpStream) is a [`Stream`](stream::Stream), and on Unix `UnixStream`. So
+/// are types of your own: a tunnel, or pipes in memory for a test.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::net::TcpStream;
+/// use landline::Builder;
+///
+/// let socket = TcpStream::connect("127.0.0.1:8080")?;
+/// let ws = Builder::new().connect_over("ws://example.com/feed", socket)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub mod stream {
     pub use crate::net::stream::Stream;
 }
 
-/// How TLS is spoken, and whom it trusts: [`Builder::tls`](crate::Builder::tls).
+/// Sets how TLS is spoken, and whom it trusts, for [`Builder::tls`](crate::Builder::tls).
+///
+/// Without options, Mozilla's roots are trusted. [`TlsOptions`](tls::TlsOptions) has the table of
+/// what else can be trusted, and the limits of the cryptography.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::Builder;
+/// use landline::tls::TlsOptions;
+///
+/// let tls = TlsOptions::new().add_ca_pem_file("ca.pem")?;
+/// let ws = Builder::new().tls(tls).connect("wss://internal.example/feed")?;
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[cfg(feature = "tls")]
 pub mod tls {
     pub use crate::net::tls::TlsOptions;
 }
 
-/// Connects to a `ws://` or `wss://` URL with all defaults. [`Builder`] has the options, and
-/// [`WebSocket`] says what a program that `fork`s must do.
+/// Connects to a `ws://` or `wss://` URL with all defaults. [`Builder`] has the options.
+///
+/// A program that `fork`s needs care: [`WebSocket`] says what it must do.
 ///
 /// # Errors
-/// As [`Builder::connect`].
+/// The same as those of [`Builder::connect`].
 pub fn connect(url: &str) -> Result<WebSocket, Error> {
     Builder::new().connect(url)
 }
