@@ -341,8 +341,8 @@ impl<'a> Failure<'a> {
     }
 
     /// Returns whether the failure is worth another attempt: the rule of an [`App`](crate::App)
-    /// without [`retry_if`](crate::App::retry_if). The App then waits as its [`Backoff`] says, which
-    /// may also give up.
+    /// without [`retry_if`](crate::App::retry_if). The App then waits as its [`Backoff`] says,
+    /// which may also give up.
     ///
     /// A failure of the first attempt is final if the next one would most likely fail in the same
     /// way, so that a script ends at once. This is what [`Error::is_retryable`] says of the error

@@ -1,4 +1,5 @@
-//! The error of nearly everything in this crate: what went wrong, whose fault it is, and what to do.
+//! The error of nearly everything in this crate: what went wrong, whose fault it is, and what to
+//! do.
 
 // `Error` is here. The errors that it holds are in `connecting.rs` and `tls.rs` (no connection) and
 // in `closed.rs` (a connection is over). `retry.rs` decides which are worth another attempt.

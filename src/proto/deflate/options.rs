@@ -74,8 +74,8 @@ impl Default for Deflate {
     }
 }
 
-/// Holds the parameters that client and server agreed on (RFC 7692 section 7.1). What the client asked
-/// for does not hold unless the server confirmed it.
+/// Holds the parameters that client and server agreed on (RFC 7692 section 7.1). What the client
+/// asked for does not hold unless the server confirmed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateParameters {

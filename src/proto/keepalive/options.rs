@@ -26,7 +26,8 @@ pub struct Keepalive {
     /// next. Default 20 s; with `None` or zero no pings are sent.
     ///
     /// If there is a `timeout`, no other ping is sent while one is not answered. A peer that sends
-    /// data meanwhile is alive all the same, but [`latency`](crate::Sender::latency) is not renewed.
+    /// data meanwhile is alive all the same, but [`latency`](crate::Sender::latency) is not
+    /// renewed.
     pub interval: Option<Duration>,
     /// The time that the peer may stay silent after a ping, counted from when it should have read
     /// the ping. Default 20 s; with `None` or zero the peer is never given up.
