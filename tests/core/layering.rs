@@ -1,9 +1,10 @@
-//! The rules of ARCHITECTURE.md about which file may use which. The tests read the sources as text.
+//! The rules of ARCHITECTURE.md about which file may use which, and the width of lines. The tests
+//! read the sources as text.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A source file: its path under `src`, and its lines without comments and unit tests.
 struct Source {
@@ -14,23 +15,33 @@ struct Source {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.ends_with("websocket/model") || path.ends_with("sync/model.rs") {
-                // These have only unit tests.
-            } else if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-                sources
-                    .push(Source { path: name, lines: code(&fs::read_to_string(&path).unwrap()) });
-            }
+    for path in rust_files(&root) {
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+        // These have only unit tests.
+        if !name.starts_with("websocket/model/") && name != "sync/model.rs" {
+            let lines = code(&fs::read_to_string(&path).unwrap());
+            sources.push(Source { path: name, lines });
         }
     }
     assert!(sources.len() > 20, "only {} files found", sources.len());
     sources
+}
+
+/// Returns the paths of the Rust files below `folder`, without those that Cargo has built.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
 }
 
 /// Returns the lines of code with their numbers. A `use` of several lines becomes one line.
@@ -301,6 +312,28 @@ fn no_file_has_a_name_that_says_nothing() {
             assert!(!NOTHING.contains(&part), "src/{}", source.path);
         }
     }
+}
+
+/// rustfmt leaves comments and long strings as they are.
+#[test]
+fn no_line_is_longer_than_100_characters() {
+    const FOLDERS: [&str; 4] = ["src", "tests", "examples", "fuzz/oracles"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut long = Vec::new();
+    for folder in FOLDERS {
+        let files = rust_files(&root.join(folder));
+        assert!(!files.is_empty(), "no Rust files in {folder}");
+        for path in files {
+            let name = path.strip_prefix(root).unwrap().display();
+            for (at, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+                let width = line.chars().count();
+                if width > 100 {
+                    long.push(format!("{name}:{}: {width} characters", at + 1));
+                }
+            }
+        }
+    }
+    assert!(long.is_empty(), "longer than 100 characters:\n{}", long.join("\n"));
 }
 
 #[test]
