@@ -178,8 +178,8 @@ impl StdError for ProxyError {
 /// if let Err(Error::Handshake(failed)) = landline::connect("wss://example.com/feed") {
 ///     match (failed.problem(), failed.response()) {
 ///         (HandshakeProblem::Refused, Some(response)) => {
-///             println!("{} {}", response.status(), response.reason());
-///             println!("{}", String::from_utf8_lossy(response.body()));
+///             println!("{} {:?}", response.status(), response.reason());
+///             println!("{:?}", String::from_utf8_lossy(response.body()));
 ///         }
 ///         _ => println!("this is no WebSocket server: {failed}"),
 ///     }

@@ -62,7 +62,7 @@ impl fmt::Debug for Headers {
 ///     Ok(ws) => println!("connected to {}", ws.response().url()),
 ///     Err(error) => match error.response() {
 ///         Some(refusal) => println!(
-///             "{} {}: {}",
+///             "{} {:?}: {:?}",
 ///             refusal.status(),
 ///             refusal.reason(),
 ///             String::from_utf8_lossy(refusal.body()),
@@ -93,7 +93,7 @@ impl Response {
         self.status
     }
 
-    /// Returns the reason phrase as the peer wrote it.
+    /// Returns the reason phrase as the peer wrote it: escape it before you show it.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
