@@ -109,10 +109,10 @@
 //!
 //! What the variants hold is in the module [`error`](mod@error).
 //!
-//! [`Handle::send`] fails with [`SendError`](app::SendError), which gives the message back. A cookie
-//! is refused with a [`CookieError`](cookie::CookieError). What implements `Read` or `Write` fails
-//! with an `io::Error` that holds the `Error`. [`App::spawn`] fails with the `io::Error` of the
-//! operating system.
+//! [`Handle::send`] fails with [`SendError`](app::SendError), which gives the message back. A
+//! cookie is refused with a [`CookieError`](cookie::CookieError). What implements `Read` or `Write`
+//! fails with an `io::Error` that holds the `Error`. [`App::spawn`] fails with the `io::Error` of
+//! the operating system.
 //!
 //! # Closing
 //!
@@ -227,8 +227,8 @@ pub mod backoff {
 ///
 /// [`Builder::deflate`](crate::Builder::deflate) offers it with the options of
 /// [`Deflate`](deflate::Deflate). What the server agreed to is told by
-/// [`WebSocket::deflate`](crate::WebSocket::deflate). Without an agreement messages are sent as they
-/// are.
+/// [`WebSocket::deflate`](crate::WebSocket::deflate). Without an agreement messages are sent as
+/// they are.
 ///
 /// # Examples
 ///

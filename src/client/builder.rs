@@ -239,8 +239,8 @@ impl Builder {
     ///
     /// What the caller gives counts towards it, but is not interrupted by it: the hooks of
     /// [`headers_with`](Self::headers_with) and [`on_socket`](Self::on_socket), the
-    /// [`address_filter`](Self::address_filter) and the [`cookie_store`](Self::cookie_store). Only a
-    /// [`resolver`](Self::resolver) is left behind.
+    /// [`address_filter`](Self::address_filter) and the [`cookie_store`](Self::cookie_store). Only
+    /// a [`resolver`](Self::resolver) is left behind.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.open_timeout = timeout.into();
