@@ -224,9 +224,9 @@ impl Receiver {
     /// Returns an iterator over the messages. Each item is a result of [`recv`](Self::recv).
     ///
     /// The iterator ends without an error after the peer has closed with 1000, 1001 or no code, and
-    /// after a closing handshake that `close` began on this side. Any other end is an error, which
-    /// is the last item: a Close with 1008, 1011 or 4401 for example, an end without a Close, a
-    /// violation. [`closed`](Self::closed) says how the connection ended.
+    /// after a closing handshake that `close` began on this side and the peer answered. Any other
+    /// end is an error, which is the last item: a Close with 1008, 1011 or 4401 for example, an end
+    /// without a Close, a violation. [`closed`](Self::closed) says how the connection ended.
     ///
     /// # Examples
     /// ```no_run

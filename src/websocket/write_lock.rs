@@ -203,8 +203,8 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Flushes, when it is dropped, what other threads noted and could not flush because `writer` was not
-/// free. If the peer does not take all of it in time, the receiver tries again.
+/// Flushes, when it is dropped, what other threads noted and could not flush because `writer` was
+/// not free. If the peer does not take all of it in time, the receiver tries again.
 #[derive(Debug)]
 struct FlushAfter<'a> {
     wire: &'a Wire,

@@ -88,10 +88,13 @@ fn credentials_are_in_no_error_however_connecting_ends() {
         // Silence, a refusal, the end, no HTTP, another protocol, a redirect, each wrong 101.
         let answers: [&[u8]; 12] = [
             b"",
-            b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nLink: </canary>\r\nContent-Length: 2\r\n\r\nno",
-            b"HTTP/1.1 302 There\r\nLocation: /canary\r\nRefresh: 0;/canary\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 401 No\r\nSet-Cookie: canary\r\nLink: </canary>\r\n\
+              Content-Length: 2\r\n\r\nno",
+            b"HTTP/1.1 302 There\r\nLocation: /canary\r\nRefresh: 0;/canary\r\n\
+              Content-Length: 0\r\n\r\n",
             b"HTTP/1.1 302 There\r\nLocation: ftp://canary/canary\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.1 403 No\r\nSec-WebSocket-Protocol: canary\r\ncanary\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 403 No\r\nSec-WebSocket-Protocol: canary\r\ncanary\r\n\
+              Content-Length: 0\r\n\r\n",
             b"HTTP/1.1 302 There\r\nSet-Cookie: canary\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 101 OK\r\nSet-Cookie: canary\r\n\r\n",
             b"HTTP/1.1 101 OK\r\nSet-Cookie: canary\r\nUpgrade: websocket\r\n\r\n",
@@ -315,8 +318,10 @@ mod credentials {
 
             // A redirect with secrets in its URL, to a server that refuses.
             for answer in [
-                "HTTP/1.1 403 No\r\nSet-Cookie: b=canary\r\nLink: </canary>\r\nContent-Length: 2\r\n\r\nno",
-                "HTTP/1.1 307 Go\r\nLocation: ftp://canary:canary@canary/canary\r\nRefresh: 0;/canary\r\n\r\n",
+                "HTTP/1.1 403 No\r\nSet-Cookie: b=canary\r\nLink: </canary>\r\n\
+                 Content-Length: 2\r\n\r\nno",
+                "HTTP/1.1 307 Go\r\nLocation: ftp://canary:canary@canary/canary\r\n\
+                 Refresh: 0;/canary\r\n\r\n",
                 "HTTP/1.1 307 Go\r\nLocation: ws://canary:canary@127.0.0.1:0/?canary\r\n\r\n",
                 "HTTP/1.1 307 Go\r\nLocation: /canary\r\nLocation: /canary\r\n\r\n",
                 "HTTP/1.1 101 Go\r\nSet-Cookie: b=canary\r\nLocation: canary\r\n\r\n",

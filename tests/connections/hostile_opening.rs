@@ -256,8 +256,9 @@ fn a_server_whose_refusal_has_a_malformed_line_is_understood() {
 #[test]
 fn a_server_that_refuses_says_why_in_the_first_line_of_its_body() {
     watchdog(LIMIT, || {
-        let origin = "Rejected an incoming WebSocket connection from the http://127.0.0.1:9222 origin. \
-                  Use the command line flag --remote-allow-origins=http://127.0.0.1:9222 to allow";
+        let origin = "Rejected an incoming WebSocket connection from the http://127.0.0.1:9222 \
+                      origin. Use the command line flag \
+                      --remote-allow-origins=http://127.0.0.1:9222 to allow";
         let long = "x".repeat(300);
         let rows: &[(&str, &[u8], &str)] = &[
             ("", origin.as_bytes(), origin),
@@ -358,7 +359,8 @@ fn a_server_that_wants_an_older_version_is_quoted_and_not_asked_again() {
 #[test]
 fn a_server_that_refuses_in_chunks_is_quoted_too() {
     watchdog(LIMIT, || {
-        let answer = "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        let answer = "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n\
+                      3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
         let said = refusal(builder(), answers(answer.into()));
         let Error::Handshake(refused) = &said else { panic!("{said:?}") };
         assert_eq!(refused.response().unwrap().body(), b"abcde");

@@ -140,8 +140,11 @@ fn every_kind_of_proxy_leads_to_every_kind_of_server() {
                             let ws = builder.connect(&url);
                             if cannot {
                                 let refused = error(ws);
-                                let expected = matches!(&refused,
-                                    Error::InvalidInput(InvalidInput::Proxy(why)) if why.contains("IPv6"));
+                                let expected = matches!(
+                                    &refused,
+                                    Error::InvalidInput(InvalidInput::Proxy(why))
+                                        if why.contains("IPv6")
+                                );
                                 assert!(expected, "{kind} {url}: {refused:?}");
                                 continue;
                             }

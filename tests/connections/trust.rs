@@ -232,8 +232,8 @@ const ADVICE: &str = "Give the certificate of its authority to `TlsOptions::add_
 
 fn unknown(trusted: &str) -> String {
     format!(
-        "TLS failed: the certificate was not issued by an authority that is trusted: only {trusted} are. \
-         {ADVICE}"
+        "TLS failed: the certificate was not issued by an authority that is trusted: \
+         only {trusted} are. {ADVICE}"
     )
 }
 
@@ -477,7 +477,8 @@ fn a_name_with_control_characters() {
         let (shown, root) = chain(&["\u{1b}[2J\r\nx\")"], same, same);
         let mozilla = &unknown_to_mozilla();
         let given = "TLS failed: the certificate is not for localhost but for \
-                     \\u{1b}[2J\\r\\nx\"); `TlsOptions::server_name` sets the name that is expected";
+                     \\u{1b}[2J\\r\\nx\"); `TlsOptions::server_name` sets the name that is \
+                     expected";
         row(&shown, &root, &Expected { mozilla, given, any_name: OPEN });
     });
 }

@@ -25,7 +25,8 @@ pub fn json(len: usize, seed: u64) -> String {
     let mut out = String::from("[");
     while out.len() < len {
         out.push_str(&format!(
-            "{{\"id\":{},\"symbol\":\"{}{}\",\"bid\":{}.{:02},\"ask\":{}.{:02},\"time\":\"2024-05-{:02}T12:{:02}:{:02}Z\"}},",
+            "{{\"id\":{},\"symbol\":\"{}{}\",\"bid\":{}.{:02},\"ask\":{}.{:02},\
+             \"time\":\"2024-05-{:02}T12:{:02}:{:02}Z\"}},",
             numbers.next(1_000_000),
             ["ABC", "XYZ", "QQQ", "LMN"][usize::try_from(numbers.next(4)).unwrap()],
             numbers.next(10),

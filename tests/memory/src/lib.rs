@@ -56,7 +56,8 @@ struct Counts {
 }
 
 thread_local! {
-    static COUNTS: Cell<Counts> = const { Cell::new(Counts { live: 0, peak: 0, total: 0, calls: 0 }) };
+    static COUNTS: Cell<Counts> =
+        const { Cell::new(Counts { live: 0, peak: 0, total: 0, calls: 0 }) };
 }
 
 static EVERYWHERE: AtomicIsize = AtomicIsize::new(0);

@@ -113,7 +113,8 @@ impl Report {
             let Resources { heap, resident, files, threads } = used;
             let _ = write!(
                 json,
-                "\"{when}\":{{\"heap\":{heap},\"resident\":{resident},\"files\":{files},\"threads\":{threads}}},"
+                "\"{when}\":{{\"heap\":{heap},\"resident\":{resident},\"files\":{files},\
+                 \"threads\":{threads}}},"
             );
         }
         let faults: Vec<_> = tally
