@@ -191,6 +191,7 @@ impl Duplex {
             wait => wait,
         };
         let len = self.call(
+            now(),
             wait,
             armed,
             |timeout| self.stream.set_read_timeout(timeout),
@@ -247,8 +248,9 @@ impl Duplex {
             if self.is_shut.load(Ordering::SeqCst) {
                 return Err(io::ErrorKind::NotConnected.into());
             }
-            let begun = now();
+            let began = now();
             let len = self.call(
+                began,
                 wait,
                 &mut half.armed,
                 |timeout| self.stream.set_write_timeout(timeout),
@@ -257,7 +259,7 @@ impl Duplex {
                     self.stream.write(rest).inspect_err(|error| timed_out = timeout(error))
                 },
             );
-            half.progress.note(&len, rest.len(), now().saturating_duration_since(begun));
+            half.progress.note(&len, rest.len(), now().saturating_duration_since(began));
             match len {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => half.sent += checked(len, rest.len())?,
@@ -316,17 +318,17 @@ impl Duplex {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Makes one system call that blocks as long as `wait` allows; `arm` sets the timeout of the
-    /// socket. Fails with [`io::ErrorKind::WouldBlock`] when the wait is over, or a little earlier:
+    /// Makes one system call, which begins now and blocks as long as `wait` allows; `arm` sets the
+    /// timeout of the socket. Fails with [`io::ErrorKind::WouldBlock`] when the wait is over, or a little earlier:
     /// the caller looks at the clock, and at whether the connection should be over.
     fn call(
         &self,
+        began: Instant,
         wait: Wait,
         armed: &mut Armed,
         arm: impl FnOnce(Option<Duration>) -> io::Result<()>,
         mut call: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let began = now();
         let done = match wait.timeout(began) {
             None => self.unblocked(call),
             Some(timeout) => match armed.arm(timeout, arm) {

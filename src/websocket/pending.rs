@@ -151,7 +151,8 @@ impl WriterGuard<'_> {
         pending.tls || self.needs_flush()
     }
 
-    fn needs_flush(&mut self) -> bool {
+    /// Returns whether anything is staged, or the stream is to be ended.
+    pub(super) fn needs_flush(&mut self) -> bool {
         let state = &mut *self.state;
         !state.broken && (state.must_end() || self.wire.duplex.is_staged(&mut state.half))
     }

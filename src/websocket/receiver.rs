@@ -507,7 +507,8 @@ impl Receiver {
             // Another thread may have asked for the Close, and not been able to write it.
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
         }
-        let mut until = deadline.min(close_at).min(self.wire.poll_deadline());
+        let mut until =
+            deadline.min(close_at).min(Deadline::at(now.checked_add(self.wire.poll_interval())));
         let mut dying = false;
         // The closing handshake has a limit of its own, and no ping may follow our Close.
         if close_at == Deadline::NEVER {

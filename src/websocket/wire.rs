@@ -52,12 +52,6 @@ use crate::proto::http::Response;
 use crate::proto::send::{MaskKeys, Refused};
 use crate::sync::{Mutex, MutexGuard, panicking};
 
-/// The number of bytes that are encoded and written at a time. A chunk is small enough for the
-/// cache.
-pub(crate) const CHUNK: usize = 64 * 1024;
-/// The same for a message of at least this number of bytes, without TLS. Each chunk wakes a waiting
-/// peer, so fewer and bigger chunks are faster.
-pub(super) const BIG_CHUNK: usize = 256 * 1024;
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
 /// thread, even if `close_timeout` is shorter.
 const MIN_POLL: Duration = Duration::from_millis(20);
@@ -145,11 +139,10 @@ impl Wire {
         }
     }
 
-    /// Returns when a blocked call must wake up and check for a `close` from another thread: late
-    /// enough to cost nothing, early enough to hold that `close` to its deadline.
-    pub(crate) fn poll_deadline(&self) -> Deadline {
-        let timeout = self.timeouts.close.unwrap_or(IDLE_POLL);
-        Deadline::after(Some(timeout.max(MIN_POLL)))
+    /// Returns how long a blocked call may wait before it checks for a `close` from another thread:
+    /// long enough to cost nothing, and short enough to hold that `close` to its deadline.
+    pub(super) fn poll_interval(&self) -> Duration {
+        self.timeouts.close.unwrap_or(IDLE_POLL).max(MIN_POLL)
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {

@@ -10,7 +10,7 @@
 use std::io;
 
 use super::fair_lock::{FairGuard, FairLock, LockError};
-use super::wire::{BIG_CHUNK, CHUNK, Wire};
+use super::wire::Wire;
 use super::writer_state::{WriterGuard, WriterState};
 use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Deadline;
@@ -19,6 +19,13 @@ use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::message::MessageRef;
 use crate::proto::send::{MaskKeys, Refused};
 use crate::sync::{PoisonMutex, panicking};
+
+/// The number of bytes that are encoded and written at a time. A chunk is small enough for the
+/// cache.
+pub(super) const CHUNK: usize = 64 * 1024;
+/// The same for a message of at least this number of bytes, without TLS. Each chunk wakes a waiting
+/// peer, so fewer and bigger chunks are faster.
+const BIG_CHUNK: usize = 256 * 1024;
 
 /// Guards the writer's state: a queue in front of a mutex.
 #[derive(Debug)]
@@ -167,12 +174,12 @@ impl WriteGuard<'_> {
 }
 
 impl Drop for WriteGuard<'_> {
-    /// Flushes what became pending while the lock was held.
+    /// Flushes what is still staged, after an error of `put` for example.
     fn drop(&mut self) {
         if self.after.stream_panicked() {
             return;
         }
-        if self.writer.stage_pending() {
+        if self.writer.needs_flush() {
             self.writer.try_flush(self.after.wait());
         }
         self.writer.shrink();

@@ -5,7 +5,8 @@ use std::io;
 
 use super::fair_lock::FairGuard;
 use super::outgoing::{Flush, Outgoing};
-use super::wire::{CHUNK, LogsSent, Wire};
+use super::wire::{LogsSent, Wire};
+use super::write_lock::CHUNK;
 use crate::error::{Error, InvalidInput};
 use crate::proto::message::MessageKind;
 use crate::proto::utf8::Utf8;

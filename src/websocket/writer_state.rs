@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::pending::Flushed;
-use super::wire::{CHUNK, LastPing, Wire};
-use super::write_lock::Frame;
+use super::wire::{LastPing, Wire};
+use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Wait, WriteHalf, is_timeout};
@@ -132,9 +132,9 @@ impl WriterGuard<'_> {
         while !self.state.broken {
             let mut until = deadline.min(self.wire.close_state.close_at());
             if self.wire.duplex.stream().resumes_writes() {
-                until = until.min(self.wire.poll_deadline());
                 // The receiver must learn from time to time that the peer reads.
-                until = until.min(Deadline::after(Some(PROGRESS_INTERVAL)));
+                let interval = self.wire.poll_interval().min(PROGRESS_INTERVAL);
+                until = until.min(Deadline::after(Some(interval)));
             }
             match self.write_staged(Wait::Until(until)) {
                 Ok(()) => {
