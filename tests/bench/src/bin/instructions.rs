@@ -2,8 +2,9 @@
 //! memory. Each figure is the difference between two runs, of n messages and of 2n, so that setting
 //! up does not show.
 //!
-//! Without arguments it prints all figures. `--check` compares those of landline with
-//! `instructions.txt`, and fails when one has grown by more than 5 %. `--write` writes that file.
+//! Without arguments it prints all figures. `--check` compares those of landline's short messages
+//! with `instructions.txt`, and fails when one has grown by more than 5 %. `--write` writes that
+//! file. Long messages are left out there: how `memcpy` counts depends on the processor.
 
 use std::process::{Command, ExitCode};
 
@@ -35,7 +36,7 @@ const JOBS: [Job; 10] = [
     job("send", 16, false, 40_000),
     job("send", 1024, false, 20_000),
     job("send", 1 << 20, false, 40),
-    job("batch", 16, false, 40_000),
+    job("send_all", 16, false, 40_000),
 ];
 
 /// Messages of one `send_all`.
@@ -82,10 +83,13 @@ fn title(job: Job) -> String {
     format!("{} {}{}", job.name, job.len, if job.text { " text" } else { "" })
 }
 
-/// The figures of landline, one a line.
+/// Messages up to this length are checked.
+const SHORT: usize = 1024;
+
+/// Returns the figures of landline that are checked, one a line.
 fn figures() -> String {
     let mut lines = String::new();
-    for job in JOBS {
+    for job in JOBS.into_iter().filter(|job| job.len <= SHORT) {
         let whose: &[_] = if job.name == "receive" { &["lent", "owned"] } else { &["lent"] };
         for &who in whose {
             let title = if whose.len() > 1 { title(job) + ", " + who } else { title(job) };
@@ -110,7 +114,7 @@ fn check() -> ExitCode {
     code
 }
 
-/// The instructions that one message takes.
+/// Returns the instructions that one message takes.
 fn count(who: &str, job: Job) -> u64 {
     let [once, twice] = [job.count, 2 * job.count].map(|count| callgrind(who, job, count));
     (twice - once) / job.count as u64
