@@ -148,7 +148,6 @@ impl Encoder {
     ///
     /// # Errors
     /// The same as [`begin`](Self::begin).
-    #[cfg(feature = "deflate")]
     pub fn begin_compressed(
         &mut self,
         opcode: Opcode,
