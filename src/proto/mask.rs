@@ -35,6 +35,7 @@ pub fn mask_into(out: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u64) {
 
 /// Appends the blocks, masked. `Vec::extend` by arrays of a known number writes them to memory that
 /// was not zeroed before.
+#[inline(never)] // So that short payloads do not pay for its registers.
 fn mask_blocks(out: &mut Vec<u8>, blocks: core::slice::ChunksExact<'_, u8>, key: [u8; 4]) {
     let keys: [u8; BLOCK] = core::array::from_fn(|at| key[at % 4]);
     out.reserve(blocks.len() * BLOCK);

@@ -111,11 +111,13 @@ impl WriterGuard<'_> {
     }
 
     /// Returns the number of bytes that are staged.
+    #[inline]
     pub(super) fn staged(&mut self) -> usize {
         self.wire.duplex.stage(&mut self.state.half).len()
     }
 
     /// Encodes the header of a frame that is written in chunks of `chunk` bytes.
+    #[inline]
     pub(super) fn begin_frame(&mut self, frame: Frame<'_>, chunk: usize) -> Result<Body, Refused> {
         let Frame { opcode, fin, compressed, payload } = frame;
         let WriterState { half, encoder, .. } = &mut *self.state;
