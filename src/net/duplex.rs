@@ -319,8 +319,8 @@ impl Duplex {
     }
 
     /// Makes one system call, which begins now and blocks as long as `wait` allows; `arm` sets the
-    /// timeout of the socket. Fails with [`io::ErrorKind::WouldBlock`] when the wait is over, or a little earlier:
-    /// the caller looks at the clock, and at whether the connection should be over.
+    /// timeout of the socket. Fails with [`io::ErrorKind::WouldBlock`] when the wait is over, or a
+    /// little earlier: the caller looks at the clock, and at whether the connection should be over.
     fn call(
         &self,
         began: Instant,
