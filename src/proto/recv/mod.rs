@@ -326,12 +326,15 @@ impl Decoder {
             0..=125 => (usize::from(second), &bytes[2..]),
             126 => {
                 let (len, payload) = bytes[2..].split_first_chunk()?;
-                (usize::from(u16::from_be_bytes(*len)), payload)
+                let len = usize::from(u16::from_be_bytes(*len));
+                if len < 126 {
+                    return None; // It is not in its shortest form.
+                }
+                (len, payload)
             }
             _ => return None,
         };
-        let is_minimal = second < 126 || len >= 126;
-        if !is_minimal || len > self.max_short || len > payload.len() {
+        if len > self.max_short || len > payload.len() {
             return None;
         }
         let header = bytes.len() - payload.len();
