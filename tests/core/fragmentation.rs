@@ -156,6 +156,16 @@ mod many_fragments {
     }
 
     #[test]
+    fn no_fragments_allowed_means_no_message_however_short() {
+        let none = limits(|limits| limits.max_fragments = Some(0));
+        let mut decoder = Decoder::new(none);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        let bytes = frame(0x82, b"x");
+        assert_eq!(decoder.feed(&bytes), bytes.len());
+        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::TooManyFragments));
+    }
+
+    #[test]
     fn the_peer_sends_one_fragment_more_than_the_limit_and_we_fail_on_its_header() {
         for max in [1u32, 2, 5] {
             let few = limits(|limits| limits.max_fragments = Some(max));
