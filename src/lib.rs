@@ -107,7 +107,7 @@
 //! }
 //! ```
 //!
-//! What the variants hold is in the module [`error`](mod@error).
+//! The types that the variants hold are in the module [`error`](mod@error).
 //!
 //! [`Handle::send`] fails with [`SendError`](app::SendError), which gives the message back. A
 //! cookie is refused with a [`CookieError`](cookie::CookieError). What implements `Read` or `Write`

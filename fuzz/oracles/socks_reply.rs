@@ -52,7 +52,7 @@ fn talk(options: u8, bytes: &[u8], plan: &[u8]) -> Outcome {
         }
         at += part.len();
         if let Err(error) = handshake.receive(part) {
-            // How many bytes of a refusal are read depends on the cut.
+            // The number of bytes that are read of a refusal depends on the cut.
             return (Err(error), 0, said);
         }
     }

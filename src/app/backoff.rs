@@ -1,4 +1,4 @@
-//! How long an App waits before it connects again.
+//! Decides how long an App waits before it connects again.
 
 // `error/retry.rs` decides whether a failure is retried at all.
 

@@ -1,4 +1,4 @@
-//! How an App ends, and the thread that `App::spawn` gives it.
+//! The ways in which an App ends, and the thread that `App::spawn` gives it.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -97,7 +97,7 @@ impl AppThread {
     /// returned.
     ///
     /// # Errors
-    /// As [`run_forever`](crate::App::run_forever).
+    /// The same as [`run_forever`](crate::App::run_forever).
     ///
     /// # Panics
     /// If the handler, or a hook, panicked.

@@ -1,4 +1,4 @@
-//! What an [`App`](crate::App) is made of: how it ends, what its [`Handle`](crate::Handle) says,
+//! The types around an [`App`](crate::App): how it ends, what its [`Handle`](crate::Handle) says,
 //! and the queue for what is sent while there is no connection.
 
 pub(crate) mod backoff;

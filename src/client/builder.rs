@@ -209,8 +209,8 @@ impl Builder {
     /// ([`InsecureRedirect`](crate::error::HandshakeProblem::InsecureRedirect)). All redirects
     /// share `open_timeout`. [`Response::url`](crate::http::Response::url) tells where they ended.
     ///
-    /// What is meant for the first server goes no further. These are not sent to another origin
-    /// (scheme, host or port), nor to the first origin if another one redirects back to it:
+    /// Secrets stay with the first server. The following are not sent to another origin (scheme,
+    /// host or port), nor to the first origin if another one redirects back to it:
     /// credentials of any kind, a `Cookie` that is not of the [store](Self::cookie_store), a client
     /// certificate, the [`host`](Self::host), the server name of the TLS options, and all headers
     /// but `Accept`, `Accept-Language`, `Origin` and `User-Agent`. What is trusted in TLS stays the
@@ -237,7 +237,7 @@ impl Builder {
     /// stretch it. Zero fails at once with [`Timeout::Connect`](crate::Timeout::Connect), and opens
     /// no socket. Default: 30 s.
     ///
-    /// What the caller gives counts towards it, but is not interrupted by it: the hooks of
+    /// Code of the caller counts towards it, but is not interrupted by it: the hooks of
     /// [`headers_with`](Self::headers_with) and [`on_socket`](Self::on_socket), the
     /// [`address_filter`](Self::address_filter) and the [`cookie_store`](Self::cookie_store). Only
     /// a [`resolver`](Self::resolver) is left behind.
@@ -304,14 +304,14 @@ impl Builder {
     }
 }
 
-/// What is received.
+/// Receiving.
 impl Builder {
     /// Limits the bytes of a message that is received, in however many frames. A longer one is
     /// answered with Close 1009, as soon as a header says so and before memory is taken. Default:
     /// 64 MiB.
     ///
-    /// Of a compressed message the inflated bytes count, while they are inflated. On the wire it
-    /// may have a quarter more than the limit, and 1 KiB.
+    /// The limit of a compressed message is for its inflated bytes, which are counted while they
+    /// are inflated. On the wire the message may have a quarter more than the limit, and 1 KiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.config.limits.max_message_size = bytes.into();
@@ -523,7 +523,7 @@ impl Builder {
     /// [`UnfollowedRedirect`](crate::error::HandshakeProblem::UnfollowedRedirect).
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), without [`Error::Connect`] and [`Error::Proxy`].
+    /// The same as [`connect`](Self::connect), without [`Error::Connect`] and [`Error::Proxy`].
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
         let dial = Dial::first(&self.config, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
@@ -533,7 +533,7 @@ impl Builder {
     /// Connects to a Unix socket. The rest is as with [`connect_over`](Self::connect_over).
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), with [`Error::Io`] if there is no such socket.
+    /// The same as [`connect`](Self::connect), with [`Error::Io`] if there is no such socket.
     #[cfg(unix)]
     pub fn connect_unix(
         &self,

@@ -259,7 +259,7 @@ impl fmt::Display for HandshakeError {
             HandshakeProblem::Mismatch(mismatch) => match &self.response {
                 Some(response) if mismatch.is_about_extensions() => {
                     mismatch.fmt(f)?;
-                    // What the server wrote shows what is wrong with it.
+                    // The server's text shows what is wrong with the line.
                     let mut said = response.headers().all("Sec-WebSocket-Extensions").take(4);
                     said.try_for_each(|value| {
                         let value: String =

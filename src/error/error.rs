@@ -17,8 +17,8 @@ use crate::proto::http::Response;
 
 /// Tells what went wrong, in nearly everything that can fail in this crate.
 ///
-/// What fails in another way: [`Handle::send`](crate::Handle::send) gives the message back in a
-/// [`SendError`](crate::app::SendError), a cookie is refused with a
+/// A few things fail in another way: [`Handle::send`](crate::Handle::send) gives the message back
+/// in a [`SendError`](crate::app::SendError), a cookie is refused with a
 /// [`CookieError`](crate::cookie::CookieError), and what implements `Read` or `Write` fails with an
 /// [`io::Error`] that holds an `Error`. [`App::spawn`](crate::App::spawn) gives the `io::Error` of
 /// the operating system.

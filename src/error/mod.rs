@@ -1,4 +1,4 @@
-//! What the variants of an [`Error`] hold: whose fault it is, and the evidence.
+//! The types that the variants of an [`Error`] hold: whose fault it is, and the evidence.
 
 pub(crate) mod closed;
 mod connecting;

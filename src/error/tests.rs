@@ -1,5 +1,5 @@
-//! What every error answers: may I go on, is it worth another attempt, what did the server say. Its
-//! text is complete, and its sources repeat nothing of it.
+//! Each error answers three questions: may I go on, is it worth another attempt, what did the
+//! server say. Its text is complete, and its sources repeat nothing of it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -141,7 +141,7 @@ fn no_error_repeats_its_text_in_its_sources() {
             assert_eq!(texts[1..] == ["the root of it"], has_root, "{texts:?}");
             assert!(has_root || texts.len() == 1, "{texts:?}");
 
-            // As a function of `io::Write` returns the error.
+            // A function of `io::Write` returns the error like this.
             assert_eq!(chain(&io::Error::other(error)), texts);
         }
     }

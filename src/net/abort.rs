@@ -14,7 +14,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// as that of a socket on Unix does. If not, a call of the stream that blocks may go on until the
 /// timeout that was set for it. For a write this is `open_timeout` or `write_timeout`.
 ///
-/// What the caller gave to the builder, such as the hook of
+/// Code that the caller gave to the builder, such as the hook of
 /// [`headers_with`](crate::Builder::headers_with), is not interrupted. Only a resolver is left
 /// behind.
 ///

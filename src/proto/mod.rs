@@ -14,7 +14,7 @@
 //!            a Close with a Close, a Violation with a Close that has its close code
 //! ```
 //!
-//! What a driver must do after each verb:
+//! A driver must do this after each verb:
 //!
 //! * [`recv::Decoder::advance`] returned something [`Found`](recv::Found): take it, and call
 //!   `advance` again. It returned `None`: read into [`recv::Decoder::space`], call

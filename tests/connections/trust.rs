@@ -636,7 +636,7 @@ fn the_roots_of_the_operating_system_replace_or_are_added() {
             verdict(&native, both.clone()).unwrap();
             verdict(&own, both).unwrap();
         }
-        // Of several calls that replace, the last one holds.
+        // If several calls replace the roots, the last one holds.
         let last = new().native_roots().ca_pem(own_root).unwrap();
         verdict(&own, last.clone()).unwrap();
         assert_eq!(said(&native, last), unknown("the certificates given to `ca_pem`"));

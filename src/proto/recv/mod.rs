@@ -347,7 +347,7 @@ impl Decoder {
     /// Returns whether the next message may be found by [`short_message`](Self::short_message).
     fn may_find_short_message(&self) -> bool {
         let nothing_is_open = self.frame.is_none() && self.message.is_none() && !self.closed;
-        // What was gathered is to be cleared, or given back, first.
+        // A gathered message is to be cleared, or given back, first.
         let nothing_is_kept = self.text.capacity().max(self.binary.capacity()) <= LARGE_BUFFER
             && self.text.is_empty()
             && self.binary.is_empty();
