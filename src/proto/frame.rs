@@ -15,17 +15,17 @@ pub const MAX_HEADER: usize = 14;
 #[non_exhaustive]
 pub enum Opcode {
     /// The next part of the open message.
-    Continuation,
+    Continuation = 0x0,
     /// The first or only frame of a text message.
-    Text,
+    Text = 0x1,
     /// The first or only frame of a binary message.
-    Binary,
+    Binary = 0x2,
     /// Begins or answers the closing handshake.
-    Close,
+    Close = 0x8,
     /// Asks for a Pong.
-    Ping,
+    Ping = 0x9,
     /// Answers a Ping, or comes unasked.
-    Pong,
+    Pong = 0xA,
 }
 
 impl Opcode {
@@ -46,14 +46,7 @@ impl Opcode {
     /// Returns the four bits that stand in the header.
     #[must_use]
     pub fn bits(self) -> u8 {
-        match self {
-            Self::Continuation => 0x0,
-            Self::Text => 0x1,
-            Self::Binary => 0x2,
-            Self::Close => 0x8,
-            Self::Ping => 0x9,
-            Self::Pong => 0xA,
-        }
+        self as u8
     }
 
     /// Returns whether the opcode is a control frame's: Close, Ping or Pong (section 5.5).

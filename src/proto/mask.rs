@@ -3,33 +3,40 @@
 /// The number of bytes that are masked at once in a big payload: a vector register.
 const BLOCK: usize = 32;
 /// Payloads of at least this many bytes are masked in blocks.
-const BIG: usize = 1024;
+const BIG: usize = 4 * 1024;
 
 /// Masks `payload` and appends it to `out`. `offset` is the position of `payload` in its frame: it
 /// is not 0 if the frame is written in several calls, and the key goes on from there.
+#[inline]
 pub fn mask_into(out: &mut Vec<u8>, payload: &[u8], key: [u8; 4], offset: u64) {
     let mut key = key;
-    key.rotate_left((offset % 4) as usize);
+    if offset % 4 != 0 {
+        key.rotate_left((offset % 4) as usize);
+    }
     let mut rest = payload;
     if payload.len() >= BIG {
         let blocks = payload.chunks_exact(BLOCK);
         rest = blocks.remainder();
         mask_blocks(out, blocks, key);
     }
-    // Copy and mask in one pass. The compiler makes vector instructions of eight bytes at a time.
-    let word = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
+    // Bytes that are copied first are still in the nearest cache when they are masked.
     let start = out.len();
-    out.resize(start + rest.len(), 0);
-    let mut targets = out[start..].chunks_exact_mut(8);
-    let mut sources = rest.chunks_exact(8);
-    for (target, source) in targets.by_ref().zip(sources.by_ref()) {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(source);
-        target.copy_from_slice(&(u64::from_ne_bytes(eight) ^ word).to_ne_bytes());
+    out.extend_from_slice(rest);
+    mask(&mut out[start..], key);
+}
+
+/// Masks bytes in place.
+fn mask(bytes: &mut [u8], key: [u8; 4]) {
+    let four = u32::from_ne_bytes(key);
+    let eight = u64::from(four) << 32 | u64::from(four);
+    let (words, rest) = bytes.split_at_mut(bytes.len() & !7);
+    for word in words.chunks_exact_mut(8) {
+        let mut masked = [0; 8];
+        masked.copy_from_slice(word);
+        word.copy_from_slice(&(u64::from_ne_bytes(masked) ^ eight).to_ne_bytes());
     }
-    let tail = targets.into_remainder().iter_mut().zip(sources.remainder());
-    for ((target, source), key) in tail.zip(key.iter().cycle()) {
-        *target = source ^ key;
+    for (byte, mask) in rest.iter_mut().zip(eight.to_ne_bytes()) {
+        *byte ^= mask;
     }
 }
 

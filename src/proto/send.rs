@@ -5,6 +5,7 @@ use core::fmt;
 use super::close::CloseFrame;
 use super::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, encode_close};
 use super::mask::mask_into;
+use super::message::MessageRef;
 
 /// Tells why a frame was not written. Nothing was appended then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,25 +45,30 @@ pub struct MaskKeys {
     fill: Fill,
     /// Random bytes for many keys, because a system call for each frame would be slow. After `fork`
     /// both processes have the same pool: do not use one connection in both.
-    pool: [u8; 512],
+    pool: [u8; POOL],
     used: usize,
 }
+
+/// The size of the pool in bytes.
+const POOL: usize = 512;
 
 impl MaskKeys {
     /// Makes keys of the bytes that `fill` gives. They must be unpredictable, except in tests.
     pub fn new(fill: impl FnMut(&mut [u8]) -> Result<(), Refused> + Send + 'static) -> Self {
-        Self { fill: Box::new(fill), pool: [0; 512], used: 512 }
+        Self { fill: Box::new(fill), pool: [0; POOL], used: POOL }
     }
 
-    fn next(&mut self) -> Result<[u8; 4], Refused> {
-        if self.used == self.pool.len() {
+    /// Returns the next key. As a number it stays in a register.
+    #[inline]
+    fn next(&mut self) -> Result<u32, Refused> {
+        loop {
+            if let Some(key) = self.pool.get(self.used..).and_then(<[u8]>::first_chunk) {
+                self.used += key.len();
+                return Ok(u32::from_ne_bytes(*key));
+            }
             (self.fill)(&mut self.pool)?;
             self.used = 0;
         }
-        let mut key = [0; 4];
-        key.copy_from_slice(&self.pool[self.used..self.used + 4]);
-        self.used += 4;
-        Ok(key)
     }
 }
 
@@ -127,6 +133,35 @@ impl Encoder {
         self.closed
     }
 
+    /// Appends a whole message to `out`, in one frame.
+    ///
+    /// # Errors
+    /// [`Refused::AfterClose`], [`Refused::NoRandom`].
+    #[inline]
+    pub fn message<'a>(
+        &mut self,
+        message: impl Into<MessageRef<'a>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
+        if self.closed {
+            return Err(Refused::AfterClose);
+        }
+        let message = message.into();
+        let (opcode, payload) = (Opcode::from(message.kind()), message.as_bytes());
+        let key = self.keys.next()?.to_ne_bytes();
+        let len = payload.len() as u64;
+        if len < 126 {
+            // The usual header, at once.
+            let mut header = [0x80 | opcode.bits(), 0x80 | len.to_be_bytes()[7], 0, 0, 0, 0];
+            header[2..].copy_from_slice(&key);
+            out.extend_from_slice(&header);
+        } else {
+            Header { fin: true, rsv: 0, opcode, mask: Some(key), len }.encode(out);
+        }
+        mask_into(out, payload, key, 0);
+        Ok(())
+    }
+
     /// Appends the header of a frame to `out`. Append the payload, exactly `len` bytes, with
     /// [`Body::append`]. The caller keeps the order of fragments (section 5.4).
     ///
@@ -173,10 +208,10 @@ impl Encoder {
         if opcode.is_control() && (!fin || len > MAX_CONTROL_PAYLOAD as u64) {
             return Err(Refused::ControlTooLong);
         }
-        let key = self.keys.next()?;
+        let key = self.keys.next()?.to_ne_bytes();
         self.closed = opcode == Opcode::Close;
-        let marked = compressed && matches!(opcode, Opcode::Text | Opcode::Binary);
-        let rsv = if marked { 0b100 } else { 0 };
+        let is_first = matches!(opcode, Opcode::Text | Opcode::Binary);
+        let rsv = if compressed && is_first { 0b100 } else { 0 };
         Header { fin, rsv, opcode, mask: Some(key), len }.encode(out);
         Ok(Body { key, at: 0 })
     }
@@ -209,6 +244,7 @@ impl Encoder {
 
 impl Body {
     /// Masks the next bytes of the payload, and appends them to `out`.
+    #[inline]
     pub fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         mask_into(out, payload, self.key, self.at);
         self.at += payload.len() as u64;
