@@ -139,6 +139,7 @@ impl From<&Self> for Message {
 }
 
 impl From<MessageRef<'_>> for Message {
+    #[inline]
     fn from(message: MessageRef<'_>) -> Self {
         match message {
             MessageRef::Text(text) => Self::Text(text.to_owned()),

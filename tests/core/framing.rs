@@ -836,15 +836,45 @@ mod space_for_the_next_read {
 
     #[test]
     fn the_rest_of_a_big_payload_is_all_that_is_asked_for() {
-        let mut decoder = begun(0x82, 200_000, Delivery::Whole);
-        for (byte, len) in [(1, LARGE), (2, LARGE), (3, LARGE), (4, 200_000 - 3 * LARGE)] {
+        // As much as has arrived, at most 256 KiB; the rest is too short to be read by itself.
+        let reads = [1, 1, 2, 4, 4, 4].map(|times| times * LARGE);
+        let rest = SMALL - 1;
+        let whole = reads.iter().sum::<usize>() + rest;
+        let mut decoder = begun(0x82, whole as u64, Delivery::Whole);
+        let mut expected = Vec::new();
+        for (byte, len) in (1..).zip(reads) {
             assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
-            assert_eq!(decoder.space().len(), if byte == 4 { SMALL } else { LARGE });
+            assert_eq!(decoder.space().len(), len);
             read(&mut decoder, byte, len);
+            expected.resize(expected.len() + len, byte);
         }
-        let expected = [1, 2, 3].map(|byte| vec![byte; LARGE]).concat();
-        let (bytes, _) = taken(&mut decoder);
-        assert!(bytes[..3 * LARGE] == expected && bytes[3 * LARGE..] == [4; 200_000 - 3 * LARGE]);
+        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.space().len(), SMALL);
+        read(&mut decoder, 7, rest);
+        expected.resize(whole, 7);
+        assert!(taken(&mut decoder).0 == expected);
+    }
+
+    #[test]
+    fn the_space_of_a_big_message_is_used_again_for_the_next_one() {
+        let mut decoder = Decoder::new(Limits::default());
+        for (byte, len) in [(1, 3 * LARGE), (2, LARGE), (3, 2 * LARGE)] {
+            feed(&mut decoder, &announce(0x82, len as u64));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            let mut left = len;
+            while left > 0 {
+                let space = decoder.space().len();
+                assert!(space <= left, "the next frame is read into this message");
+                read(&mut decoder, byte, space.min(1000));
+                left -= space.min(1000);
+                decoder.advance(Delivery::Whole).unwrap();
+            }
+            let MessageRef::Binary(bytes) = decoder.message().unwrap() else { panic!("text") };
+            assert!(bytes == vec![byte; len]);
+        }
+        feed(&mut decoder, b"\x02\x01x\x80\x01y");
+        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        assert_eq!(decoder.message(), Ok(MessageRef::Binary(b"xy")));
     }
 
     #[test]

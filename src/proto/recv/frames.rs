@@ -180,7 +180,7 @@ impl Decoder {
             (self.frame, self.message) = (None, None);
             // The memory of a big message is kept for the next big one. This message is small.
             if self.binary.capacity() > LARGE_BUFFER {
-                self.binary = Vec::new();
+                self.drop_binary();
             }
             if self.text.capacity() > LARGE_BUFFER {
                 self.text = String::new();
@@ -188,8 +188,11 @@ impl Decoder {
             self.gathered = false;
             return Ok(Some(Found::Message { kind, len }));
         }
-        let payload = &self.buffer.received()[..len];
         let is_checked = kind == MessageKind::Text && !self.unchecked_text;
+        if len > 0 && !is_checked {
+            self.drop_space();
+        }
+        let payload = &self.buffer.received()[..len];
         if is_checked {
             self.utf8.push(payload, &mut self.text)?;
         } else if len > 0 {
@@ -211,7 +214,7 @@ impl Decoder {
         self.utf8.finish()?;
         self.message = None;
         self.gathered = true;
-        let len = if is_checked { self.text.len() } else { self.binary.len() };
+        let len = if is_checked { self.text.len() } else { self.gathered_len() };
         Ok(Some(Found::Message { kind, len }))
     }
 

@@ -117,6 +117,7 @@ impl Decoder {
         mut message: OpenMessage,
     ) -> Result<Option<Found>, Violation> {
         let in_fragments = message.delivery == Delivery::Fragments;
+        self.drop_space();
         if in_fragments {
             self.binary.clear(); // It was handed out.
         } else {

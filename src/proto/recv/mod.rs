@@ -28,6 +28,8 @@ const SMALL_BUFFER: usize = 4 * 1024;
 /// The size of the buffer of a busy connection, in bytes, and the most memory that is reserved
 /// ahead of the bytes that arrive.
 const LARGE_BUFFER: usize = 64 * 1024;
+/// The most bytes of a big message that are read at once.
+const MAX_READ: usize = 256 * 1024;
 /// Payloads of at least this size, in bytes, are read directly into their message.
 const BULK: usize = 16 * 1024;
 
@@ -111,8 +113,12 @@ pub struct Decoder {
     /// The bytes of the open message that have arrived, if they are not simply in the buffer.
     text: String,
     binary: Vec<u8>,
-    /// The number of bytes at the end of `binary` that are space to read into, not data.
+    /// The number of bytes at the end of `binary` that are space to read into, not data. They stay
+    /// from one message to the next, so that memory is zeroed only once.
     space: usize,
+    /// The number of bytes of the space that the next read may fill: part of what is left of the
+    /// frame. 0 if the next read goes to `buffer`.
+    reading: usize,
     /// The last find, if it was not taken.
     found: Option<Found>,
     /// The payload of the last find is in `text` or `binary`, not at the front of the buffer.
@@ -143,6 +149,7 @@ impl Decoder {
             text: String::new(),
             binary: Vec::new(),
             space: 0,
+            reading: 0,
             found: None,
             gathered: false,
             close: CloseFrame::empty(),
@@ -161,11 +168,13 @@ impl Decoder {
     pub fn space(&mut self) -> &mut [u8] {
         self.release();
         self.reserve_in_message();
-        if self.space > 0 {
-            let at = self.binary.len() - self.space;
-            return &mut self.binary[at..];
+        match self.reading {
+            0 => self.buffer.space(),
+            len => {
+                let at = self.gathered_len();
+                &mut self.binary[at..at + len]
+            }
         }
-        self.buffer.space()
     }
 
     /// Says that bytes were received into the first `len` bytes of the last [`space`](Self::space).
@@ -174,9 +183,9 @@ impl Decoder {
     /// If `len` is more than the length of that space.
     pub fn filled(&mut self, len: usize) {
         match &mut self.frame {
-            Some(frame) if self.space > 0 => {
-                assert!(len <= self.space, "more bytes than there was space for");
-                // The space never exceeds what is left of the frame, so both end together.
+            Some(frame) if self.reading > 0 => {
+                assert!(len <= self.reading, "more bytes than there was space for");
+                self.reading -= len;
                 self.space -= len;
                 frame.left -= len as u64;
             }
@@ -204,13 +213,10 @@ impl Decoder {
     /// The first [`Violation`]. Every later call returns the same one.
     #[inline]
     pub fn advance(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
-        if self.is_between && delivery == Delivery::Whole {
-            if let Some(found) = self.short_message() {
-                self.found = Some(found);
-                return Ok(self.found);
-            }
+        match self.short_message(delivery) {
+            Some(found) => Ok(Some(found)),
+            None => self.advance_any(delivery),
         }
-        self.advance_any(delivery)
     }
 
     /// Takes the [`Found::Message`], and lends it until the next call of another method. Text that
@@ -219,6 +225,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Violation::InvalidUtf8`]: a text that lies in the buffer as a whole is checked here.
+    #[inline]
     pub fn message(&mut self) -> Result<MessageRef<'_>, Violation> {
         let Some(Found::Message { kind, len }) = self.found else {
             return Ok(MessageRef::Binary(&[]));
@@ -228,7 +235,7 @@ impl Decoder {
         if self.gathered {
             return Ok(match is_checked {
                 true => MessageRef::Text(&self.text),
-                false => MessageRef::Binary(&self.binary),
+                false => MessageRef::Binary(&self.binary[..len]),
             });
         }
         let payload = self.buffer.lend(len);
@@ -249,22 +256,30 @@ impl Decoder {
     ///
     /// # Errors
     /// The same as [`message`](Self::message).
+    #[inline]
     pub fn take_message(&mut self) -> Result<Message, Violation> {
-        let Some(Found::Message { kind, len }) = self.found.filter(|_| self.gathered) else {
-            return self.message().map(Message::from);
-        };
-        self.found = None;
+        match self.found {
+            Some(Found::Message { kind, len }) if self.gathered => {
+                self.found = None;
+                Ok(self.take_gathered(kind, len))
+            }
+            _ => self.message().map(Message::from),
+        }
+    }
+
+    fn take_gathered(&mut self, kind: MessageKind, len: usize) -> Message {
+        self.drop_space();
         // A small message is copied. Its memory stays for the next message, and may be large: it
         // may be that of a big message before.
         let is_small = |room| len <= SMALL_BUFFER || room > 4 * len + LARGE_BUFFER;
         let (text, binary) = (&mut self.text, &mut self.binary);
-        Ok(if kind == MessageKind::Text && !self.unchecked_text {
+        if kind == MessageKind::Text && !self.unchecked_text {
             let small = is_small(text.capacity());
             Message::Text(if small { text.clone() } else { core::mem::take(text) })
         } else {
             let small = is_small(binary.capacity());
             Message::Binary(if small { binary.clone() } else { core::mem::take(binary) })
-        })
+        }
     }
 
     /// Takes the [`Found::Fragment`], and lends it until the next call of another method. Without
@@ -275,7 +290,7 @@ impl Decoder {
             return Fragment { kind, data: &[], first: false, last: false };
         };
         self.found = None;
-        let data = if self.gathered { &self.binary } else { self.buffer.lend(len) };
+        let data = if self.gathered { &self.binary[..len] } else { self.buffer.lend(len) };
         Fragment { kind, data, first, last }
     }
 
@@ -294,6 +309,7 @@ impl Decoder {
         core::mem::take(&mut self.close)
     }
 
+    #[inline(never)] // So that the usual case stays short.
     fn advance_any(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
         if let Some(violation) = self.failed {
             return Err(violation);
@@ -311,8 +327,8 @@ impl Decoder {
     /// Finds what comes most often, by a short way: a message in one short frame that is whole in
     /// the buffer. `None` leaves the bytes to [`scan`](Self::scan), which finds the same in it.
     #[inline]
-    fn short_message(&mut self) -> Option<Found> {
-        if self.found.is_some() {
+    pub(crate) fn short_message(&mut self, delivery: Delivery) -> Option<Found> {
+        if !self.is_between || delivery != Delivery::Whole || self.found.is_some() {
             return None;
         }
         let bytes = self.buffer.after_lent();
@@ -341,7 +357,8 @@ impl Decoder {
         self.buffer.release();
         self.buffer.consume(header);
         self.gathered = false;
-        Some(Found::Message { kind, len })
+        self.found = Some(Found::Message { kind, len });
+        self.found
     }
 
     /// Returns whether the next message may be found by [`short_message`](Self::short_message).
@@ -350,7 +367,7 @@ impl Decoder {
         // A gathered message is to be cleared, or given back, first.
         let nothing_is_kept = self.text.capacity().max(self.binary.capacity()) <= LARGE_BUFFER
             && self.text.is_empty()
-            && self.binary.is_empty();
+            && self.gathered_len() == 0;
         let has_no_limit = self.limits.max_fragments != Some(0);
         nothing_is_open && nothing_is_kept && has_no_limit && !self.buffer.is_bulk()
     }
@@ -377,9 +394,8 @@ impl Decoder {
             if message.delivery == Delivery::Whole {
                 message.delivery = Delivery::Fragments;
                 self.buffer.set_bulk(false);
-                self.space = 0;
                 self.text = String::new();
-                self.binary = Vec::new();
+                self.drop_binary();
             }
         }
     }
@@ -390,7 +406,7 @@ impl Decoder {
         self.buffer.shrink();
         if self.message.is_none() && self.found.is_none() {
             self.text = String::new();
-            self.binary = Vec::new();
+            self.drop_binary();
             if let Some(inflater) = &mut self.inflater {
                 inflater.shrink();
             }
@@ -400,28 +416,46 @@ impl Decoder {
     /// Drops what was lent out.
     fn release(&mut self) {
         self.buffer.release();
-        if self.message.is_none() && self.found.is_none() && self.space == 0 {
+        if self.message.is_none() && self.found.is_none() {
             self.text.clear();
-            self.binary.clear();
+            self.space = self.binary.len();
         }
+    }
+
+    /// Returns the number of bytes of `binary` that are data.
+    fn gathered_len(&self) -> usize {
+        self.binary.len() - self.space
+    }
+
+    /// Leaves nothing but data in `binary`.
+    fn drop_space(&mut self) {
+        self.binary.truncate(self.gathered_len());
+        (self.space, self.reading) = (0, 0);
+    }
+
+    /// Frees `binary`.
+    fn drop_binary(&mut self) {
+        self.binary = Vec::new();
+        (self.space, self.reading) = (0, 0);
     }
 
     /// Makes space in `binary` to read a big payload into, if the open frame has one.
     fn reserve_in_message(&mut self) {
+        let was_reading = core::mem::take(&mut self.reading) > 0;
         let Some(frame) = self.frame else { return };
         // A short rest of the payload is read together with the next header, unless there is space
         // for it already.
-        let big = self.buffer.is_bulk() && (self.space > 0 || frame.left > SMALL_BUFFER as u64);
-        if big && self.buffer.received().is_empty() {
-            // Space that a short read left over is used, so that nothing is zeroed twice. But too
-            // little space is not worth a system call.
-            let data = self.binary.len() - self.space;
-            let most =
-                usize::try_from(frame.left).map_or(LARGE_BUFFER, |left| left.min(LARGE_BUFFER));
-            let least = most.div_ceil(4);
-            if self.space >= least {
-                return;
-            }
+        let big = self.buffer.is_bulk() && (was_reading || frame.left > SMALL_BUFFER as u64);
+        if !big || !self.buffer.received().is_empty() {
+            return;
+        }
+        let data = self.gathered_len();
+        let most = data.clamp(LARGE_BUFFER, MAX_READ);
+        let most = usize::try_from(frame.left).map_or(most, |left| left.min(most));
+        // Space that a short read left over is used, so that nothing is zeroed twice. But too
+        // little space is not worth a system call.
+        let least = most.div_ceil(4);
+        if self.space < least {
             // Room that `binary` has already is used before more is reserved.
             if reserve(&mut self.binary, data, least, frame.left).is_err() {
                 return; // `gather` fails with it when the bytes are there.
@@ -429,5 +463,6 @@ impl Decoder {
             self.space = most.min(self.binary.capacity() - data);
             self.binary.resize(data + self.space, 0);
         }
+        self.reading = self.space.min(most);
     }
 }
