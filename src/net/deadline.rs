@@ -17,6 +17,11 @@ impl Deadline {
         Self(timeout.and_then(|timeout| now().checked_add(timeout)))
     }
 
+    /// Returns the moment `timeout` after `now`, as [`after`](Self::after) does.
+    pub(crate) fn from(now: Instant, timeout: Option<Duration>) -> Self {
+        Self(timeout.and_then(|timeout| now.checked_add(timeout)))
+    }
+
     /// Returns the deadline at `moment`; `None` is never.
     pub(crate) fn at(moment: impl Into<Option<Instant>>) -> Self {
         Self(moment.into())
@@ -31,12 +36,50 @@ impl Deadline {
     }
 
     /// Returns the time from `now` to the deadline: zero if it has passed, `None` if it is never.
+    #[inline]
     pub(crate) fn remaining(self, now: Instant) -> Option<Duration> {
         self.0.map(|moment| moment.saturating_duration_since(now))
     }
 
     pub(crate) fn is_past(self) -> bool {
         self.0.is_some_and(|moment| moment <= now())
+    }
+}
+
+/// A time limit that begins when it is first looked at. So a call that need not wait for anything
+/// reads the clock once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Countdown {
+    /// `None` is no limit.
+    limit: Option<Duration>,
+    since: Option<Instant>,
+}
+
+impl Countdown {
+    pub(crate) fn new(limit: Option<Duration>) -> Self {
+        Self { limit, since: None }
+    }
+
+    /// Begins now, unless it has begun.
+    pub(crate) fn begun(mut self) -> Self {
+        self.since.get_or_insert_with(now);
+        self
+    }
+
+    /// Returns the time that is left, `None` if there is no limit. Begins `now`, unless it has
+    /// begun.
+    #[inline]
+    pub(crate) fn left(&mut self, now: Instant) -> Option<Duration> {
+        if self.since.is_none() {
+            self.since = Some(now);
+            return self.limit;
+        }
+        self.end().remaining(now)
+    }
+
+    /// Returns its end. Begins now, unless it has begun.
+    pub(crate) fn end(&mut self) -> Deadline {
+        Deadline::from(*self.since.get_or_insert_with(now), self.limit)
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::deadline::{Deadline, Grace};
 use super::stream::Stream;
 use super::tls::{Cipher, Session};
-use crate::sync::{AtomicBool, Mutex, now, yield_now};
+use crate::sync::{self, AtomicBool, Mutex, yield_now};
 
 /// The time that a system call may wait.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Wait {
     Not,
     /// It blocks until the deadline at most.
     Until(Deadline),
+    /// It blocks for this time at most, since this moment. `None` is no limit.
+    For(Option<Duration>, Instant),
 }
 
 impl Wait {
@@ -35,25 +37,29 @@ impl Wait {
         match self {
             Self::Not => true,
             Self::Until(deadline) => deadline.is_past(),
+            Self::For(limit, since) => Deadline::from(since, limit).is_past(),
         }
     }
 
     /// Returns the timeout of a call that begins `now`. `Some(None)` is no limit; `None` says that
     /// the call must not block.
+    #[inline]
     fn timeout(self, now: Instant) -> Option<Option<Duration>> {
-        match self {
-            Self::Not => None,
-            Self::Until(deadline) => match deadline.remaining(now) {
-                Some(Duration::ZERO) => None,
-                remaining => Some(remaining),
-            },
-        }
+        let remaining = match self {
+            Self::Not => return None,
+            Self::Until(deadline) => deadline.remaining(now),
+            Self::For(limit, since) if since == now => limit,
+            Self::For(limit, since) => Deadline::from(since, limit).remaining(now),
+        };
+        (remaining != Some(Duration::ZERO)).then_some(remaining)
     }
 }
 
 /// A stream, plain or with TLS over it.
 pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
+    /// See [`Stream::resumes_writes`].
+    pub(crate) resumes_writes: bool,
     tls: Option<Session>,
     /// Held while the stream is non-blocking, which is for one system call. Meanwhile a call of
     /// another thread fails with `WouldBlock` at once; that thread waits for this lock, and tries
@@ -84,6 +90,9 @@ pub(crate) struct WriteHalf {
     out: Vec<u8>,
     sent: usize,
     progress: Progress,
+    /// How long each write takes is measured, to notice that the peer makes room. The caller sets
+    /// this.
+    pub(crate) is_timed: bool,
 }
 
 /// The bytes that the stream has taken, and what that tells about its room.
@@ -101,8 +110,15 @@ struct Progress {
 const BLOCKED: Duration = Duration::from_millis(20);
 
 impl Progress {
+    /// Notes that the stream took all bytes of a write.
+    #[inline]
+    fn note(&mut self, len: usize) {
+        self.bytes += len as u64;
+        self.made_room |= std::mem::take(&mut self.is_full);
+    }
+
     /// Notes the result of a write of `whole` bytes that took `time`.
-    fn note(&mut self, written: &io::Result<usize>, whole: usize, time: Duration) {
+    fn note_wait(&mut self, written: &io::Result<usize>, whole: usize, time: Duration) {
         let Ok(len) = *written else {
             self.is_full = true; // Or the connection is over.
             return;
@@ -127,7 +143,9 @@ impl Duplex {
     }
 
     pub(crate) fn new(stream: Arc<dyn Stream>, tls: Option<Session>) -> Self {
-        Self { stream, tls, unblocked: Mutex::new(()), is_shut: AtomicBool::new(false) }
+        let resumes_writes = stream.resumes_writes();
+        let (unblocked, is_shut) = (Mutex::new(()), AtomicBool::new(false));
+        Self { stream, resumes_writes, tls, unblocked, is_shut }
     }
 
     pub(crate) fn stream(&self) -> &Arc<dyn Stream> {
@@ -191,7 +209,7 @@ impl Duplex {
             wait => wait,
         };
         let len = self.call(
-            now(),
+            sync::now(),
             wait,
             armed,
             |timeout| self.stream.set_read_timeout(timeout),
@@ -205,6 +223,7 @@ impl Duplex {
     }
 
     /// Returns the buffer that takes the next bytes to write.
+    #[inline]
     pub(crate) fn stage<'a>(&self, half: &'a mut WriteHalf) -> &'a mut Vec<u8> {
         if self.tls.is_some() {
             return &mut half.plain;
@@ -224,11 +243,13 @@ impl Duplex {
 
     /// Returns whether the stream, since the last call of this method, took bytes after it had no
     /// room for more. Then the peer must have read some.
+    #[inline]
     pub(crate) fn made_room(&self, half: &mut WriteHalf) -> bool {
         std::mem::take(&mut half.progress.made_room)
     }
 
     /// Returns whether there is something to flush.
+    #[inline]
     pub(crate) fn is_staged(&self, half: &mut WriteHalf) -> bool {
         !self.stage(half).is_empty() || !half.out.is_empty()
     }
@@ -237,36 +258,30 @@ impl Duplex {
     /// [`io::ErrorKind::WouldBlock`] when the wait is over, or a little earlier; the next flush
     /// goes on with what is not written yet. Fails with [`io::ErrorKind::TimedOut`] when a write
     /// took longer than the wait and nobody knows how much of it was taken; then nothing can be
-    /// written any more.
-    pub(crate) fn flush(&self, half: &mut WriteHalf, wait: Wait) -> io::Result<()> {
+    /// written any more. The call begins `now`.
+    #[inline]
+    pub(crate) fn flush(
+        &self,
+        half: &mut WriteHalf,
+        wait: Wait,
+        mut now: Instant,
+    ) -> io::Result<()> {
         if let Some(tls) = &self.tls {
             tls.encrypt(&mut half.plain, &mut half.out)?;
         }
         while half.sent < half.out.len() {
-            let rest = &half.out[half.sent..];
-            let mut timed_out = false;
-            if self.is_shut.load(Ordering::SeqCst) {
-                return Err(io::ErrorKind::NotConnected.into());
+            let rest = half.out.len() - half.sent;
+            let began = now;
+            let written = self.write_rest(half, wait, began);
+            if !half.is_timed && matches!(written, Ok(len) if len == rest) {
+                half.progress.note(rest);
+                break;
             }
-            let began = now();
-            let len = self.call(
-                began,
-                wait,
-                &mut half.armed,
-                |timeout| self.stream.set_write_timeout(timeout),
-                || {
-                    let timeout = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
-                    self.stream.write(rest).inspect_err(|error| timed_out = timeout(error))
-                },
-            );
-            half.progress.note(&len, rest.len(), now().saturating_duration_since(began));
-            match len {
+            now = sync::now();
+            half.progress.note_wait(&written, rest, now.saturating_duration_since(began));
+            match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => half.sent += checked(len, rest.len())?,
-                // A part may have been taken, and would be written twice.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && timed_out => {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
+                Ok(len) => half.sent += checked(len, rest)?,
                 // The timeout came a little early.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !wait.is_over() => {}
                 Err(error) => return Err(error),
@@ -277,8 +292,41 @@ impl Duplex {
         Ok(())
     }
 
+    /// Writes some of what is staged, by one system call.
+    #[inline]
+    fn write_rest(&self, half: &mut WriteHalf, wait: Wait, began: Instant) -> io::Result<usize> {
+        if self.is_shut.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let rest = &half.out[half.sent..];
+        let mut timed_out = false;
+        let written = self.call(
+            began,
+            wait,
+            &mut half.armed,
+            |timeout| self.stream.set_write_timeout(timeout),
+            || {
+                let timeout = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+                self.stream.write(rest).inspect_err(|error| timed_out = timeout(error))
+            },
+        );
+        written.map_err(|error| match error.kind() {
+            // A part may have been taken, and would be written twice.
+            io::ErrorKind::WouldBlock if timed_out => io::ErrorKind::TimedOut.into(),
+            _ => error,
+        })
+    }
+
     /// Frees the memory that a big message needed.
+    #[inline]
     pub(crate) fn shrink(&self, half: &mut WriteHalf) {
+        if half.out.capacity().max(half.plain.capacity()) > SMALL_BUFFER {
+            Self::free(half);
+        }
+    }
+
+    #[cold]
+    fn free(half: &mut WriteHalf) {
         // A freed buffer stays with the allocator for the next big message. What is cut off from a
         // buffer may go back to the system each time.
         let free = |buffer: &mut Vec<u8>| {
@@ -287,7 +335,7 @@ impl Duplex {
             }
         };
         free(&mut half.out);
-        free(self.stage(half));
+        free(&mut half.plain);
     }
 
     /// Ends the writing direction by `close_notify` and FIN. Of what is staged it writes as much as
@@ -295,7 +343,7 @@ impl Duplex {
     pub(crate) fn finish(&self, half: &mut WriteHalf) {
         self.send_close_notify();
         // The peer may be gone, which does not matter any more.
-        let _ = self.flush(half, Wait::Not);
+        let _ = self.flush(half, Wait::Not, sync::now());
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
@@ -321,6 +369,7 @@ impl Duplex {
     /// Makes one system call, which begins now and blocks as long as `wait` allows; `arm` sets the
     /// timeout of the socket. Fails with [`io::ErrorKind::WouldBlock`] when the wait is over, or a
     /// little earlier: the caller looks at the clock, and at whether the connection should be over.
+    #[inline]
     fn call(
         &self,
         began: Instant,
@@ -349,7 +398,7 @@ impl Duplex {
         };
         done.map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => io::ErrorKind::WouldBlock.into(),
-            io::ErrorKind::TimedOut if !is_fatal(&error, *armed, now() - began) => {
+            io::ErrorKind::TimedOut if !is_fatal(&error, *armed, sync::now() - began) => {
                 io::ErrorKind::WouldBlock.into()
             }
             _ => error,
@@ -357,6 +406,7 @@ impl Duplex {
     }
 
     /// Makes one call that does not block.
+    #[cold]
     fn unblocked(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         let _unblocked = self.unblocked.lock();
         self.stream.set_nonblocking(true)?;
@@ -388,13 +438,16 @@ struct Armed(Option<Option<Duration>>);
 impl Armed {
     /// Sets the timeout of the socket, but only if the present one would fire too late or much too
     /// early: that saves a system call for most reads.
+    #[inline]
     fn arm(
         &mut self,
         timeout: Option<Duration>,
         set: impl FnOnce(Option<Duration>) -> io::Result<()>,
     ) -> io::Result<()> {
+        if self.0 == Some(timeout) {
+            return Ok(());
+        }
         let fits = match (self.0, timeout) {
-            (Some(None), None) => true,
             // If it fires early, the caller looks at the clock and calls again.
             (Some(Some(armed)), Some(timeout)) => armed <= timeout + SLACK && armed >= timeout / 2,
             _ => false,
@@ -431,9 +484,12 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// Checks the length that a stream returns: one that the caller brought may be wrong about it.
+#[inline]
 fn checked(len: usize, capacity: usize) -> io::Result<usize> {
-    if len > capacity {
-        return Err(io::Error::other("the stream claims to have moved more bytes than it could"));
-    }
-    Ok(len)
+    if len > capacity { Err(impossible()) } else { Ok(len) }
+}
+
+#[cold]
+fn impossible() -> io::Error {
+    io::Error::other("the stream claims to have moved more bytes than it could")
 }

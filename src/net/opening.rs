@@ -12,6 +12,7 @@ use super::stream::Stream;
 use super::tls;
 use crate::error::{HeadError, TlsError};
 use crate::proto::http::Response;
+use crate::sync::now;
 
 /// The limits of opening a connection: it fails at the deadline, or when the handle aborts it.
 #[derive(Clone, Copy, Debug)]
@@ -98,12 +99,12 @@ impl<'a> Exchange<'a> {
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         // A write that cannot be resumed must not time out before the deadline.
-        let resumes = self.duplex.stream().resumes_writes();
+        let resumes = self.duplex.resumes_writes;
         loop {
             self.opening.check_abort()?;
             let wait =
                 if resumes { self.opening.poll() } else { Wait::Until(self.opening.deadline) };
-            match self.duplex.flush(&mut self.writing, wait) {
+            match self.duplex.flush(&mut self.writing, wait, now()) {
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
                         && !self.opening.deadline.is_past() => {}

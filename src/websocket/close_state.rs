@@ -1,17 +1,27 @@
 //! The end of a connection: the facts that are known so far, and the outcome, which never changes.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::error::{Advice, Cause, Closed, Side};
 use crate::net::deadline::Deadline;
 use crate::proto::close::CloseFrame;
-use crate::sync::{Mutex, MutexGuard, OnceLock, now};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, OnceLock, now};
 
 /// Holds the close state. The receiver sets the outcome, and all threads look at it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CloseState {
     state: Mutex<State>,
+    /// Nothing is known that ends the connection. Set to `false` while `state` is locked.
+    is_open: AtomicBool,
     outcome: OnceLock<Closed>,
+}
+
+impl Default for CloseState {
+    fn default() -> Self {
+        let (state, outcome) = (Mutex::default(), OnceLock::default());
+        Self { state, is_open: AtomicBool::new(true), outcome }
+    }
 }
 
 /// Says why we send a Close.
@@ -46,13 +56,6 @@ struct State {
     never_answered: bool,
 }
 
-impl State {
-    /// Returns whether no message can be sent any more.
-    fn ends(&self) -> bool {
-        self.local.is_some() || self.aborted || self.write_failed.is_some()
-    }
-}
-
 impl CloseState {
     /// Returns the outcome; `None` while the connection has not ended.
     pub(crate) fn outcome(&self) -> Option<&Closed> {
@@ -63,7 +66,9 @@ impl CloseState {
     pub(crate) fn finish(&self, cause: Cause) -> &Closed {
         let advice = self.state().never_answered.then_some(Advice::NoPings);
         let closed = self.closed(cause, advice);
-        self.outcome.get_or_init(|| closed)
+        let closed = self.outcome.get_or_init(|| closed);
+        self.ends(&mut self.state());
+        closed
     }
 
     /// Returns the outcome, or one made of the facts so far, for a sender that must fail before the
@@ -76,14 +81,15 @@ impl CloseState {
     }
 
     /// Returns whether nothing is known that ends the connection, so that messages can be sent.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.outcome().is_none() && !self.state().ends()
+        self.is_open.load(Ordering::Acquire)
     }
 
     /// Returns [`is_open`](Self::is_open) and [`close_at`](Self::close_at), read at one moment.
     pub(crate) fn is_open_and_close_at(&self) -> (bool, Deadline) {
         let state = self.state();
-        (self.outcome().is_none() && !state.ends(), Deadline::at(state.close_at))
+        (self.is_open(), Deadline::at(state.close_at))
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
@@ -99,8 +105,12 @@ impl CloseState {
 
     /// Returns when the closing handshake must be over: never if none has begun, or if it has no
     /// limit.
+    #[inline]
     pub(crate) fn close_at(&self) -> Deadline {
-        Deadline::at(self.state().close_at)
+        match self.is_open() {
+            true => Deadline::NEVER,
+            false => Deadline::at(self.state().close_at),
+        }
     }
 
     /// Notes the Close to send, unless there is one already or an abort, and returns whether it was
@@ -121,6 +131,7 @@ impl CloseState {
             state.initiator.get_or_insert(side);
             state.close_at = timeout.and_then(|timeout| now().checked_add(timeout));
             note();
+            self.ends(&mut state);
         }
         first
     }
@@ -144,6 +155,7 @@ impl CloseState {
         let mut state = self.state();
         stop();
         state.aborted = true;
+        self.ends(&mut state);
         state.initiator.get_or_insert(Side::Local);
     }
 
@@ -154,7 +166,9 @@ impl CloseState {
 
     /// Notes the cause of the first write that failed.
     pub(crate) fn write_failed(&self, cause: &Cause) {
-        self.state().write_failed.get_or_insert_with(|| cause.clone());
+        let mut state = self.state();
+        state.write_failed.get_or_insert_with(|| cause.clone());
+        self.ends(&mut state);
     }
 
     /// Returns the cause to report when reading failed with `cause`. If a write failed before, that
@@ -181,6 +195,11 @@ impl CloseState {
         let local = state.local.clone().filter(|_| state.sent || !unsent);
         let remote = state.remote.clone();
         Closed::new(local, remote, state.initiator, state.asked, cause, advice)
+    }
+
+    /// Notes that no message can be sent any more. The state is locked.
+    fn ends(&self, _: &mut State) {
+        self.is_open.store(false, Ordering::Release);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

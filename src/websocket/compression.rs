@@ -11,7 +11,7 @@ use super::wire::Wire;
 use super::write_lock::{CHUNK, Frame};
 use super::writer::MessageWriter;
 use crate::error::Error;
-use crate::net::deadline::Deadline;
+use crate::net::deadline::Countdown;
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::message::{AsMessage, MessageRef};
@@ -129,12 +129,12 @@ pub(super) fn batch(
     deflation: &Deflation,
     messages: &[MessageRef<'_>],
 ) -> Result<(), Error> {
-    let deadline = wire.write_deadline();
+    let limit = wire.write_limit().begun();
     let mut batch = Batch::default();
     for &message in messages {
         let bytes = message.as_bytes();
         if batch.len >= CHUNK {
-            batch.write(wire, deflation, deadline)?;
+            batch.write(wire, deflation, limit)?;
         }
         match deflation.compressor(Some(bytes.len())) {
             None => {
@@ -146,13 +146,13 @@ pub(super) fn batch(
                 batch.compress(wire, &mut compressor.lock(), message)?;
             }
             Some(_) => {
-                batch.write(wire, deflation, deadline)?;
+                batch.write(wire, deflation, limit)?;
                 let mut outgoing = Outgoing::new(wire, message.kind(), Some(bytes.len()));
-                outgoing.write_by(bytes, Flush::Finish, deadline)?;
+                outgoing.write_by(bytes, Flush::Finish, limit)?;
             }
         }
     }
-    batch.write(wire, deflation, deadline)
+    batch.write(wire, deflation, limit)
 }
 
 /// Holds messages that are written together.
@@ -192,21 +192,16 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        wire: &Wire,
-        deflation: &Deflation,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
-        let written = self.write_frames(wire, deadline);
+    fn write(&mut self, wire: &Wire, deflation: &Deflation, limit: Countdown) -> Result<(), Error> {
+        let written = self.write_frames(wire, limit);
         self.len = 0;
         self.packed.clear();
         self.frames.clear();
         written.inspect_err(|_| deflation.compressor.lock().abandon())
     }
 
-    fn write_frames(&self, wire: &Wire, deadline: Deadline) -> Result<(), Error> {
-        let mut out = wire.begin(deadline)?;
+    fn write_frames(&self, wire: &Wire, mut limit: Countdown) -> Result<(), Error> {
+        let mut out = wire.begin(&mut limit)?;
         let mut start = 0;
         for &(message, end) in &self.frames {
             let mut frame = Frame::whole(message);

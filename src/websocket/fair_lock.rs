@@ -72,6 +72,7 @@ pub(super) enum LockError {
 impl FairLock {
     /// Waits for the lock while `is_open` returns `true`, until `deadline` at most. Both are called
     /// only if the lock is not free.
+    #[inline]
     pub(super) fn lock(
         &self,
         deadline: impl FnOnce() -> Deadline,
@@ -84,6 +85,7 @@ impl FairLock {
     }
 
     /// Waits in the queue.
+    #[cold]
     fn queue_up(&self, deadline: Deadline, is_open: impl Fn() -> bool) -> Result<(), LockError> {
         let mut queue = self.queue.lock();
         let taken = loop {
@@ -112,6 +114,7 @@ impl FairLock {
         taken
     }
 
+    #[inline]
     /// Changes the state, and returns whether it was `from`.
     fn swap(&self, from: usize, to: usize) -> bool {
         self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -135,6 +138,7 @@ impl FairLock {
     }
 
     /// Releases a lock that threads wait for, or hands it over.
+    #[cold]
     fn release_to_queue(&self) {
         let mut queue = self.queue.lock();
         if let Some(since) = queue.since {
@@ -160,6 +164,7 @@ impl FairLock {
 }
 
 impl Drop for FairGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         if !self.0.swap(LOCKED, FREE) {
             self.0.release_to_queue();

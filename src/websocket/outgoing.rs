@@ -9,7 +9,7 @@ use super::compression;
 use super::wire::Wire;
 use super::write_lock::Frame;
 use crate::error::{Error, InvalidInput, Timeout};
-use crate::net::deadline::Deadline;
+use crate::net::deadline::Countdown;
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::frame::Opcode;
 use crate::proto::message::{MessageKind, MessageRef};
@@ -58,10 +58,10 @@ impl<'a> Outgoing<'a> {
 
     /// Writes the next bytes. Without compression they are one fragment.
     pub(crate) fn write(&mut self, bytes: &[u8], flush: Flush) -> Result<(), Error> {
-        self.write_by(bytes, flush, self.wire.write_deadline())
+        self.write_by(bytes, flush, self.wire.write_limit().begun())
     }
 
-    /// Writes the next bytes as [`write`](Self::write) does, by a deadline.
+    /// Writes the next bytes as [`write`](Self::write) does, within `limit`.
     ///
     /// A frame that was not sent ends the message, because without these bytes it would be another
     /// message. The connection stays usable if no frame was sent before, and this one was refused
@@ -70,12 +70,12 @@ impl<'a> Outgoing<'a> {
         &mut self,
         bytes: &[u8],
         flush: Flush,
-        deadline: Deadline,
+        limit: Countdown,
     ) -> Result<(), Error> {
         if self.state == State::Ended {
             return Err(self.over());
         }
-        let Err(error) = self.write_frames(bytes, flush, deadline) else { return Ok(()) };
+        let Err(error) = self.write_frames(bytes, flush, limit) else { return Ok(()) };
         let closed = match &error {
             Error::Local(refused) => self.abandon(&refused.to_string()),
             _ => {
@@ -110,17 +110,12 @@ impl<'a> Outgoing<'a> {
         Error::Closed(self.wire.close_state.so_far())
     }
 
-    fn write_frames(
-        &mut self,
-        bytes: &[u8],
-        flush: Flush,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
+    fn write_frames(&mut self, bytes: &[u8], flush: Flush, limit: Countdown) -> Result<(), Error> {
         if let Some(compressor) = self.compressor {
-            return self.compress(compressor, bytes, flush, deadline);
+            return self.compress(compressor, bytes, flush, limit);
         }
         if flush == Flush::Finish || !bytes.is_empty() {
-            self.frame(bytes, flush == Flush::Finish, deadline)?;
+            self.frame(bytes, flush == Flush::Finish, limit)?;
         }
         Ok(())
     }
@@ -130,12 +125,12 @@ impl<'a> Outgoing<'a> {
         compressor: &Mutex<Compressor>,
         mut bytes: &[u8],
         flush: Flush,
-        deadline: Deadline,
+        limit: Countdown,
     ) -> Result<(), Error> {
         let refused = |refused| self.wire.refused(refused);
         let mut compressor = compressor.lock();
         while compressor.push(&mut bytes).map_err(refused)? {
-            self.frame(compressor.chunk(), false, deadline)?;
+            self.frame(compressor.chunk(), false, limit)?;
         }
         let mut more = flush != Flush::None;
         while more {
@@ -146,19 +141,22 @@ impl<'a> Outgoing<'a> {
             .map_err(|refused| self.wire.refused(refused))?;
             let fin = flush == Flush::Finish && !more;
             if fin || !compressor.chunk().is_empty() {
-                self.frame(compressor.chunk(), fin, deadline)?;
+                self.frame(compressor.chunk(), fin, limit)?;
             }
         }
         Ok(())
     }
 
-    fn frame(&mut self, payload: &[u8], fin: bool, deadline: Deadline) -> Result<(), Error> {
+    fn frame(&mut self, payload: &[u8], fin: bool, mut limit: Countdown) -> Result<(), Error> {
         let compressed = self.compressor.is_some();
         let opcode = match self.state {
             State::New => Opcode::from(self.kind),
             State::Begun | State::Ended => Opcode::Continuation,
         };
-        let written = self.wire.write_frame(Frame { opcode, fin, compressed, payload }, deadline);
+        let written = self.wire.begin(&mut limit).and_then(|mut out| {
+            out.put(Frame { opcode, fin, compressed, payload })?;
+            out.finish()
+        });
         match written {
             Ok(()) => self.state = if fin { State::Ended } else { State::Begun },
             // This includes a wait for the write lock that took too long: a message that has begun
@@ -188,12 +186,12 @@ pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Erro
     if let Some(deflation) = &wire.deflation {
         return compression::batch(wire, deflation, messages);
     }
-    let deadline = wire.write_deadline();
+    let mut limit = wire.write_limit();
     let mut rest = messages;
     loop {
-        let mut out = wire.begin(deadline)?;
+        let mut out = wire.begin(&mut limit)?;
         while let Some((message, later)) = rest.split_first() {
-            out.put(Frame::whole(*message))?;
+            out.put_message(*message)?;
             rest = later;
             if later.first().is_some_and(|next| !out.has_room(next.as_bytes().len())) {
                 break;

@@ -8,6 +8,7 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::wire::{LastPing, Wire};
@@ -18,7 +19,7 @@ use crate::net::duplex::Wait;
 use crate::proto::close::CloseFrame;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode, encode_close};
 use crate::proto::send::Refused;
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex};
 
 /// The limit for collecting Pongs. When they fill more than 4 KiB, they are written.
 const PONG_BATCH: usize = 4 * 1024;
@@ -71,6 +72,14 @@ impl Wire {
 
     pub(super) fn set_last_ping(&self, ping: LastPing) {
         *self.ping.lock() = ping;
+        if let LastPing::Written(..) = ping {
+            self.awaits_pong.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that the last keepalive ping was answered.
+    pub(crate) fn ping_answered(&self) {
+        self.awaits_pong.store(false, Ordering::Relaxed);
     }
 
     /// Returns when the peer last read something of ours; `None` if it was returned before.
@@ -110,9 +119,16 @@ impl Wire {
 
 impl WriterGuard<'_> {
     /// Encodes what is pending. Returns `true` if there is anything to write.
+    #[inline]
     pub(super) fn stage_pending(&mut self) -> bool {
+        match self.wire.pending.take() {
+            None => self.needs_flush(),
+            Some(items) => self.stage(&items),
+        }
+    }
+
+    fn stage(&mut self, pending: &Items) -> bool {
         let wire = self.wire;
-        let Some(pending) = wire.pending.take() else { return self.needs_flush() };
         if self.state.broken {
             wire.set_last_ping(LastPing::None);
             return false;
@@ -152,6 +168,7 @@ impl WriterGuard<'_> {
     }
 
     /// Returns whether anything is staged, or the stream is to be ended.
+    #[inline]
     pub(super) fn needs_flush(&mut self) -> bool {
         let state = &mut *self.state;
         !state.broken && (state.must_end() || self.wire.duplex.is_staged(&mut state.half))
@@ -159,8 +176,22 @@ impl WriterGuard<'_> {
 }
 
 /// Holds what is noted and not encoded yet.
-#[derive(Debug, Default)]
-pub(super) struct Pending(Mutex<Items>);
+///
+/// A thread that notes something sets `is_noted`, and then tries to lock `writer`. A thread that
+/// has unlocked `writer` asks [`is_empty`](Self::is_empty). Both read and write `is_noted` by one
+/// operation, so one of the two threads sees what the other did before it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    items: Mutex<Items>,
+    /// There are items. Changed only while `items` is locked.
+    is_noted: AtomicBool,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self { items: Mutex::default(), is_noted: AtomicBool::new(false) }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Items {
@@ -174,47 +205,51 @@ pub(super) struct Items {
     end: bool,
 }
 
-impl Items {
-    fn is_empty(&self) -> bool {
-        let frames = self.pong.is_some() || self.ping.is_some() || self.close.is_some();
-        !frames && !self.tls && !self.end
-    }
-}
-
 impl Pending {
     fn note_pong(&self, payload: Control) {
-        self.0.lock().pong = Some(payload);
+        self.note(|items| items.pong = Some(payload));
     }
 
     fn note_ping(&self, payload: [u8; 8]) {
-        self.0.lock().ping = Some(payload);
+        self.note(|items| items.ping = Some(payload));
     }
 
     pub(super) fn note_close(&self, close: CloseFrame) {
-        self.0.lock().close = Some(close);
+        self.note(|items| items.close = Some(close));
+    }
+
+    fn note_tls(&self) {
+        self.note(|items| items.tls = true);
+    }
+
+    pub(super) fn note_end(&self) {
+        self.note(|items| items.end = true);
+    }
+
+    fn note(&self, set: impl FnOnce(&mut Items)) {
+        let mut items = self.items.lock();
+        set(&mut items);
+        self.is_noted.swap(true, Ordering::AcqRel);
     }
 
     /// Returns whether a Close is noted and not taken yet.
     pub(super) fn has_close(&self) -> bool {
-        self.0.lock().close.is_some()
-    }
-
-    fn note_tls(&self) {
-        self.0.lock().tls = true;
-    }
-
-    pub(super) fn note_end(&self) {
-        self.0.lock().end = true;
+        self.items.lock().close.is_some()
     }
 
     /// Takes all that is pending, which the caller must write; `None` if nothing is.
+    #[inline]
     fn take(&self) -> Option<Items> {
-        let mut items = self.0.lock();
-        (!items.is_empty()).then(|| mem::take(&mut *items))
+        if !self.is_noted.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut items = self.items.lock();
+        self.is_noted.swap(false, Ordering::AcqRel).then(|| mem::take(&mut *items))
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        !self.is_noted.fetch_or(false, Ordering::AcqRel)
     }
 }
 

@@ -454,6 +454,9 @@ impl Receiver {
         if let Some(latency) = self.timer.latency() {
             self.wire.set_latency(latency);
         }
+        if !self.timer.is_waiting() {
+            self.wire.ping_answered();
+        }
     }
 
     /// Tells the timer whether the keepalive ping was written, and when the peer last read
@@ -508,7 +511,7 @@ impl Receiver {
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
         }
         let mut until =
-            deadline.min(close_at).min(Deadline::at(now.checked_add(self.wire.poll_interval())));
+            deadline.min(close_at).min(Deadline::at(now.checked_add(self.wire.poll_interval)));
         let mut dying = false;
         // The closing handshake has a limit of its own, and no ping may follow our Close.
         if close_at == Deadline::NEVER {

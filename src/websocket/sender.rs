@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::outgoing::{self, Flush, Outgoing};
 use super::wire::Wire;
-use super::write_lock::Frame;
 use super::writer::MessageWriter;
 use crate::error::{Error, InvalidInput};
 use crate::proto::close::CloseFrame;
@@ -78,9 +77,13 @@ impl Sender {
         self.write(message)
     }
 
-    /// Sends a message as it is. The caller holds the message lock.
+    /// Sends a message as it is, in one frame. The caller holds the message lock.
+    #[inline]
     pub(super) fn write(&self, message: MessageRef<'_>) -> Result<(), Error> {
-        self.wire.write_frame(Frame::whole(message), self.wire.write_deadline())
+        let mut limit = self.wire.write_limit();
+        let mut out = self.wire.begin(&mut limit)?;
+        out.put_message(message)?;
+        out.finish()
     }
 
     /// Sends many messages with one system call, or a few TLS records, for each 64 KiB of them. No

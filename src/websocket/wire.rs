@@ -50,7 +50,7 @@ use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::http::Response;
 use crate::proto::send::{MaskKeys, Refused};
-use crate::sync::{Mutex, MutexGuard, panicking};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, panicking};
 
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
 /// thread, even if `close_timeout` is shorter.
@@ -73,6 +73,9 @@ pub(crate) struct Wire {
     pub(crate) subprotocol: Option<String>,
     pub(crate) deflation: Option<Deflation>,
     pub(super) timeouts: Timeouts,
+    /// The time that a blocked call may wait before it checks for a `close` from another thread:
+    /// long enough to cost nothing, and short enough to hold that `close` to its deadline.
+    pub(super) poll_interval: Duration,
     /// Held for a whole message, so that no other message comes between its fragments.
     pub(super) message_lock: FairLock,
     /// Held while frames are encoded and written.
@@ -82,6 +85,8 @@ pub(crate) struct Wire {
     /// The last round-trip time. A mutex, because many 32-bit targets have no atomics of 64 bits.
     pub(super) latency: Mutex<Option<Duration>>,
     pub(super) ping: Mutex<LastPing>,
+    /// The last keepalive ping is written and not answered.
+    pub(super) awaits_pong: AtomicBool,
     /// The time when the peer last read something of ours, so that the stream had room again. The
     /// receiver takes it.
     pub(super) peer_read: Mutex<Option<Instant>>,
@@ -127,22 +132,18 @@ impl Wire {
             subprotocol,
             deflation: None,
             timeouts,
+            poll_interval: timeouts.close.unwrap_or(IDLE_POLL).max(MIN_POLL),
             message_lock: FairLock::default(),
             write_lock: WriteLock::new(keys),
             pending: Pending::default(),
             close_state: CloseState::default(),
             latency: Mutex::default(),
             ping: Mutex::default(),
+            awaits_pong: AtomicBool::new(false),
             peer_read: Mutex::default(),
             receiver: Mutex::default(),
             sent_log: SentLog::default(),
         }
-    }
-
-    /// Returns how long a blocked call may wait before it checks for a `close` from another thread:
-    /// long enough to cost nothing, and short enough to hold that `close` to its deadline.
-    pub(super) fn poll_interval(&self) -> Duration {
-        self.timeouts.close.unwrap_or(IDLE_POLL).max(MIN_POLL)
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {
@@ -208,7 +209,7 @@ impl Wire {
         if let Some(mut writer) = self.try_lock_writer() {
             writer.stage_pending();
             // A failure shows in `recv`, and in the next call.
-            let _ = writer.flush(self.write_deadline());
+            let _ = writer.flush(&mut self.write_limit());
         }
         // Other threads may have noted something meanwhile.
         self.flush_pending_until(Deadline::NEVER);
@@ -344,6 +345,7 @@ impl Drop for Wire {
 pub(crate) struct LogsSent<'a>(&'a Wire);
 
 impl Drop for LogsSent<'_> {
+    #[inline]
     fn drop(&mut self) {
         if !panicking() {
             self.0.log_sent();

@@ -1,7 +1,7 @@
 //! The write lock. The thread that holds it encodes frames and writes them.
 //!
 //! ```text
-//! let mut out = wire.begin(deadline)?;    waits for the lock, and encodes what is pending
+//! let mut out = wire.begin(&mut limit)?;  waits for the lock, and encodes what is pending
 //! out.put(frame)?;                        encodes a frame; writes only when a chunk is full
 //! out.finish()                            writes the rest
 //! ```
@@ -13,7 +13,7 @@ use super::fair_lock::{FairGuard, FairLock, LockError};
 use super::wire::Wire;
 use super::writer_state::{WriterGuard, WriterState};
 use crate::error::{Error, InvalidInput, Timeout};
-use crate::net::deadline::Deadline;
+use crate::net::deadline::{Countdown, Deadline};
 use crate::net::duplex::Wait;
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::message::MessageRef;
@@ -26,6 +26,8 @@ pub(super) const CHUNK: usize = 64 * 1024;
 /// The same for a message of at least this number of bytes, without TLS. Each chunk wakes a waiting
 /// peer, so fewer and bigger chunks are faster.
 const BIG_CHUNK: usize = 256 * 1024;
+/// A payload of at most this number of bytes is staged whole, if it fits into the chunk.
+const SHORT: usize = CHUNK / 4;
 
 /// Guards the writer's state: a queue in front of a mutex.
 #[derive(Debug)]
@@ -48,55 +50,57 @@ impl WriteLock {
 
 impl Wire {
     /// Waits for the message lock, for at most `write_timeout`.
+    #[inline]
     pub(super) fn lock_message(&self) -> Result<FairGuard<'_>, Error> {
         self.lock(&self.message_lock, || self.write_deadline())
     }
 
     /// Takes the write lock to send frames of a message, and encodes what is pending. The caller
-    /// holds the message lock. Waiting for the lock and writing must be over by `deadline`.
-    pub(super) fn begin(&self, deadline: Deadline) -> Result<WriteGuard<'_>, Error> {
-        if let Some(closed) = self.close_state.outcome() {
-            // Not later: the receiver may hold `writer` for a while after the end.
-            return Err(Error::Closed(closed.clone()));
-        }
-        let queue = self.lock(&self.write_lock.queue, || deadline)?;
-        self.begin_locked(queue, deadline)
-    }
-
-    /// Writes one frame of a message: [`begin`](Self::begin), [`put`](WriteGuard::put) and
-    /// [`finish`](WriteGuard::finish) in one call.
-    pub(super) fn write_frame(&self, frame: Frame<'_>, deadline: Deadline) -> Result<(), Error> {
-        let mut out = self.begin(deadline)?;
-        out.put(frame)?;
-        out.finish()
+    /// holds the message lock. Waiting for the lock and writing must be over within `limit`.
+    #[inline]
+    pub(super) fn begin<'a>(&'a self, limit: &'a mut Countdown) -> Result<WriteGuard<'a>, Error> {
+        let queue = self.queue(|| limit.end())?;
+        self.begin_queued(queue, limit)
     }
 
     /// Writes a control frame, which does not need the message lock. Waiting for the write lock may
     /// take `write_timeout`, and then writing may take the same time again.
     pub(super) fn write_control(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
-        if let Some(closed) = self.close_state.outcome() {
-            return Err(Error::Closed(closed.clone()));
-        }
-        let queue = self.lock(&self.write_lock.queue, || self.write_deadline())?;
-        let mut out = self.begin_locked(queue, self.write_deadline())?;
+        let queue = self.queue(|| self.write_deadline())?;
+        let mut limit = self.write_limit();
+        let mut out = self.begin_queued(queue, &mut limit)?;
         out.put(Frame::control(opcode, payload))?;
         out.finish()
     }
 
-    fn begin_locked<'a>(
-        &'a self,
-        queue: FairGuard<'a>,
-        deadline: Deadline,
-    ) -> Result<WriteGuard<'a>, Error> {
-        let writer = self.lock_writer();
-        let after = FlushAfter { wire: self, deadline, was_panicking: panicking() };
-        let mut guard = WriteGuard { writer, after, _queue: queue };
-        // Pending control frames go first. If one is a Close, this message can no longer be sent.
-        guard.writer.stage_pending();
-        guard.writer.check()?;
-        Ok(guard)
+    #[inline]
+    fn queue(&self, deadline: impl FnOnce() -> Deadline) -> Result<FairGuard<'_>, Error> {
+        if !self.close_state.is_open() {
+            // Not later: the receiver may hold `writer` for a while after the end.
+            if let Some(closed) = self.close_state.outcome() {
+                return Err(Error::Closed(closed.clone()));
+            }
+        }
+        self.lock(&self.write_lock.queue, deadline)
     }
 
+    #[inline]
+    fn begin_queued<'a>(
+        &'a self,
+        queue: FairGuard<'a>,
+        limit: &'a mut Countdown,
+    ) -> Result<WriteGuard<'a>, Error> {
+        let was_panicking = panicking();
+        let mut writer = self.lock_writer();
+        // Pending control frames go first. If one is a Close, this message can no longer be sent.
+        writer.stage_pending();
+        let is_open = writer.check();
+        let after = FlushAfter { wire: self, limit, was_panicking };
+        let guard = WriteGuard { writer, after, _queue: queue };
+        is_open.map(|()| guard)
+    }
+
+    #[inline]
     fn lock<'a>(
         &self,
         lock: &'a FairLock,
@@ -106,6 +110,11 @@ impl Wire {
             LockError::Closed => Error::Closed(self.close_state.so_far()),
             LockError::TimedOut => Error::Timeout(Timeout::Busy),
         })
+    }
+
+    /// Returns the limit of a write, which begins when it must wait.
+    pub(super) fn write_limit(&self) -> Countdown {
+        Countdown::new(self.timeouts.write)
     }
 
     /// Returns the deadline of a write that begins now.
@@ -134,12 +143,26 @@ pub(super) struct WriteGuard<'a> {
 }
 
 impl WriteGuard<'_> {
+    /// Encodes a whole message, as [`put`](Self::put) does with its frame.
+    #[inline]
+    pub(super) fn put_message(&mut self, message: MessageRef<'_>) -> Result<(), Error> {
+        let (wire, len) = (self.after.wire, message.len());
+        let WriterState { half, encoder, .. } = &mut *self.writer.state;
+        let stage = wire.duplex.stage(half);
+        if len > SHORT || stage.len() + len > CHUNK {
+            return self.put(Frame::whole(message));
+        }
+        encoder.message(message, stage).map_err(|refused| wire.refused(refused))?;
+        wire.sent_log.note(message.kind().into(), len);
+        Ok(())
+    }
+
     /// Encodes a frame. Writes only when a chunk is full.
     pub(super) fn put(&mut self, frame: Frame<'_>) -> Result<(), Error> {
-        let (wire, deadline) = (self.after.wire, self.after.deadline);
+        let (wire, limit) = (self.after.wire, &mut *self.after.limit);
         let (writer, payload) = (&mut self.writer, frame.payload);
         if writer.staged() >= CHUNK {
-            writer.flush_chunk(deadline)?; // Many empty messages fill a chunk too.
+            writer.flush_chunk(limit)?; // Many empty messages fill a chunk too.
         }
         let big = payload.len() >= BIG_CHUNK && !wire.duplex.is_tls();
         let chunk = if big { BIG_CHUNK } else { CHUNK };
@@ -158,7 +181,7 @@ impl WriteGuard<'_> {
             if rest.is_empty() {
                 return Ok(());
             }
-            writer.flush_chunk(deadline)?;
+            writer.flush_chunk(limit)?;
         }
     }
 
@@ -167,20 +190,23 @@ impl WriteGuard<'_> {
         self.writer.staged().saturating_add(len) <= CHUNK
     }
 
-    /// Writes all that was put, and releases the lock. Waits until the system has taken it.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
-        self.writer.flush(self.after.deadline)
+    /// Writes all that was put. Waits until the system has taken it.
+    #[inline]
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        self.writer.flush(self.after.limit)
     }
 }
 
 impl Drop for WriteGuard<'_> {
     /// Flushes what is still staged, after an error of `put` for example.
+    #[inline]
     fn drop(&mut self) {
         if self.after.stream_panicked() {
             return;
         }
         if self.writer.needs_flush() {
-            self.writer.try_flush(self.after.wait());
+            let wait = self.after.wait();
+            self.writer.try_flush(wait);
         }
         self.writer.shrink();
     }
@@ -215,7 +241,7 @@ impl<'a> Frame<'a> {
 #[derive(Debug)]
 struct FlushAfter<'a> {
     wire: &'a Wire,
-    deadline: Deadline,
+    limit: &'a mut Countdown,
     /// The thread was unwinding when it took the lock, so the stream did not cause the panic.
     was_panicking: bool,
 }
@@ -228,15 +254,17 @@ impl FlushAfter<'_> {
     }
 
     /// Returns how long flushing may wait for the peer.
-    fn wait(&self) -> Wait {
-        Wait::Until(self.deadline.min(self.wire.close_state.close_at()))
+    fn wait(&mut self) -> Wait {
+        Wait::Until(self.limit.end().min(self.wire.close_state.close_at()))
     }
 }
 
 impl Drop for FlushAfter<'_> {
+    #[inline]
     fn drop(&mut self) {
         if !self.wire.pending.is_empty() && !self.stream_panicked() {
-            self.wire.flush_within(self.wait());
+            let wait = self.wait();
+            self.wire.flush_within(wait);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -10,11 +11,11 @@ use super::pending::Flushed;
 use super::wire::{LastPing, Wire};
 use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
-use crate::net::deadline::Deadline;
+use crate::net::deadline::Countdown;
 use crate::net::duplex::{Wait, WriteHalf, is_timeout};
 use crate::proto::frame::MAX_HEADER;
 use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
-use crate::sync::{MutexGuard, now};
+use crate::sync::{self, MutexGuard, now};
 
 /// The interval at which a write that waits for the peer reports that the peer has read something.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -62,6 +63,7 @@ impl WriterState {
 impl Wire {
     /// Waits until no other thread uses the writer's state. The caller holds the write lock, so the
     /// other thread is never a sender.
+    #[inline]
     pub(super) fn lock_writer(&self) -> WriterGuard<'_> {
         WriterGuard { wire: self, state: self.write_lock.writer.lock().unwrap_or_else(after_panic) }
     }
@@ -103,6 +105,7 @@ pub(super) struct WriterGuard<'a> {
 impl WriterGuard<'_> {
     /// Fails once anything is known that ends the connection. A Close that is noted and not sent
     /// yet is enough, because no message may go out before it.
+    #[inline]
     pub(super) fn check(&self) -> Result<(), Error> {
         if !self.wire.close_state.is_open() || self.state.broken || self.state.encoder.is_closed() {
             return Err(Error::Closed(self.wire.close_state.so_far()));
@@ -130,40 +133,50 @@ impl WriterGuard<'_> {
     }
 
     /// Writes all that is staged, and waits until the system has taken it.
-    pub(super) fn flush(&mut self, deadline: Deadline) -> Result<(), Error> {
+    #[inline]
+    pub(super) fn flush(&mut self, limit: &mut Countdown) -> Result<(), Error> {
         while !self.state.broken {
-            let mut until = deadline.min(self.wire.close_state.close_at());
-            if self.wire.duplex.stream().resumes_writes() {
-                // The receiver must learn from time to time that the peer reads.
-                let interval = self.wire.poll_interval().min(PROGRESS_INTERVAL);
-                until = until.min(Deadline::after(Some(interval)));
+            let (now, wire) = (now(), self.wire);
+            let mut left = limit.left(now);
+            let mut at_most =
+                |most: Duration| left = Some(left.map_or(most, |left| left.min(most)));
+            if let Some(closing) = wire.close_state.close_at().remaining(now) {
+                at_most(closing);
             }
-            match self.write_staged(Wait::Until(until)) {
+            if wire.duplex.resumes_writes {
+                // The receiver must learn from time to time that the peer reads.
+                at_most(wire.poll_interval.min(PROGRESS_INTERVAL));
+            }
+            match self.write_staged(Wait::For(left, now), now) {
                 Ok(()) => {
                     self.note_flushed();
                     return Ok(());
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.check_deadline(deadline)?;
-                }
-                Err(error) => {
-                    let cause = self.write_failure(error);
-                    return Err(self.fail(cause));
-                }
+                Err(error) => self.go_on_after(error, limit)?,
             }
         }
         Err(Error::Closed(self.wire.close_state.so_far()))
     }
 
-    /// Flushes, and checks the deadline even if all was written. More follows, and a peer that
-    /// takes a little now and then must not extend the deadline.
-    pub(super) fn flush_chunk(&mut self, deadline: Deadline) -> Result<(), Error> {
-        self.flush(deadline)?;
-        self.check_deadline(deadline)
+    /// Fails, unless the write failed only because its time is over and more time is left.
+    #[cold]
+    fn go_on_after(&mut self, error: io::Error, limit: &mut Countdown) -> Result<(), Error> {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return self.check_deadline(limit);
+        }
+        let cause = self.write_failure(error);
+        Err(self.fail(cause))
     }
 
-    fn check_deadline(&mut self, deadline: Deadline) -> Result<(), Error> {
-        let late = if deadline.is_past() {
+    /// Flushes, and checks the deadline even if all was written. More follows, and a peer that
+    /// takes a little now and then must not extend the deadline.
+    pub(super) fn flush_chunk(&mut self, limit: &mut Countdown) -> Result<(), Error> {
+        self.flush(limit)?;
+        self.check_deadline(limit)
+    }
+
+    fn check_deadline(&mut self, limit: &mut Countdown) -> Result<(), Error> {
+        let late = if limit.end().is_past() {
             Timeout::Send
         } else if self.wire.close_state.close_at().is_past() {
             Timeout::Close
@@ -184,22 +197,27 @@ impl WriterGuard<'_> {
 
     /// Writes what is staged. A panic of a stream that the user brought ends the connection,
     /// because half a frame may be written.
-    fn write_staged(&mut self, wait: Wait) -> io::Result<()> {
-        let written =
-            catch_unwind(AssertUnwindSafe(|| self.wire.duplex.flush(&mut self.state.half, wait)));
-        let written = written.unwrap_or_else(|panic| {
-            let error = io::Error::other("the stream panicked in a write");
-            self.fail(Cause::Io(Arc::new(error)));
-            resume_unwind(panic)
-        });
+    #[inline]
+    fn write_staged(&mut self, wait: Wait, now: Instant) -> io::Result<()> {
+        let (duplex, half) = (&self.wire.duplex, &mut self.state.half);
+        half.is_timed = self.wire.awaits_pong.load(Ordering::Relaxed);
+        let written = match catch_unwind(AssertUnwindSafe(|| duplex.flush(half, wait, now))) {
+            Ok(written) => written,
+            Err(panic) => {
+                let error = io::Error::other("the stream panicked in a write");
+                self.fail(Cause::Io(Arc::new(error)));
+                resume_unwind(panic)
+            }
+        };
         if self.wire.duplex.made_room(&mut self.state.half) {
-            self.wire.note_peer_read(now());
+            self.wire.note_peer_read(sync::now());
         }
         written
     }
 
     /// Notes that all staged bytes are written: our Close, a keepalive ping. Closes the sending
     /// side of the stream if it is time for that.
+    #[inline]
     fn note_flushed(&mut self) {
         self.state.blocked_since = None;
         if self.state.encoder.is_closed() && !mem::replace(&mut self.state.close_sent, true) {
@@ -241,7 +259,7 @@ impl WriterGuard<'_> {
         if self.state.broken {
             return Flushed::Done;
         }
-        match self.write_staged(wait) {
+        match self.write_staged(wait, now()) {
             Ok(()) => self.note_flushed(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *self.state.blocked_since.get_or_insert_with(now);
@@ -259,6 +277,7 @@ impl WriterGuard<'_> {
     }
 
     /// Frees the memory that only a big message needed.
+    #[inline]
     pub(super) fn shrink(&mut self) {
         self.wire.duplex.shrink(&mut self.state.half);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, ReadHalf, Wait, WriteHalf};
 use crate::net::stream::Stream;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, now};
 
 /// The most bytes that are encrypted at once.
 const CHUNK: usize = 64 * 1024;
@@ -64,7 +64,7 @@ impl TlsStream {
             let Some(mut writing) = self.writing.try_lock() else { return };
             if self.tls_pending.swap(false, Ordering::SeqCst) {
                 // The next write sends what the system does not take now.
-                let _ = self.duplex.flush(&mut writing.half, Wait::Not);
+                let _ = self.duplex.flush(&mut writing.half, Wait::Not, now());
             }
         }
     }
@@ -76,7 +76,7 @@ impl TlsStream {
             let stage = self.duplex.stage(&mut writing.half);
             stage.extend_from_slice(&bytes[..writing.begun]);
         }
-        self.duplex.flush(&mut writing.half, wait)?;
+        self.duplex.flush(&mut writing.half, wait, now())?;
         self.duplex.shrink(&mut writing.half);
         Ok(mem::take(&mut writing.begun))
     }
@@ -117,7 +117,7 @@ impl Stream for TlsStream {
     }
 
     fn resumes_writes(&self) -> bool {
-        self.duplex.stream().resumes_writes()
+        self.duplex.resumes_writes
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

@@ -33,7 +33,7 @@ fn output_of_tls_is_sent_although_a_sender_holds_the_write_lock() {
         let wire = wire(Duplex::new(Arc::new(end), Some(Session::new(tls))));
         let other = wire.clone();
         let sending = spawn(move || {
-            other.begin(Deadline::NEVER).unwrap().finish().unwrap();
+            other.begin(&mut Countdown::new(None)).unwrap().finish().unwrap();
             other
         });
         let receiving = spawn(move || {
