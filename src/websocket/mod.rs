@@ -170,6 +170,7 @@ impl WebSocket {
     ///
     /// # Errors
     /// The same as [`Receiver::recv`].
+    #[inline]
     pub fn recv(&mut self) -> Result<Message, Error> {
         self.receiver.recv()
     }
@@ -224,6 +225,7 @@ impl WebSocket {
     ///
     /// # Errors
     /// The same as [`Receiver::next_event`].
+    #[inline]
     pub fn next_event(&mut self) -> Result<Event<'_>, Error> {
         self.receiver.next_event()
     }

@@ -137,16 +137,21 @@ impl Receiver {
         }
     }
 
+    #[inline]
     fn recv_until(&mut self, deadline: Deadline) -> Result<Message, Error> {
-        let mut deadline = RecvDeadline::until(deadline);
-        loop {
-            // Anything else is a control frame, or the rest of a message that was begun in
-            // fragments.
-            if let Found::Message { .. } = self.next(Delivery::Whole, &mut deadline)? {
-                let message = self.decoder.take_message();
-                return message.map_err(|violation| self.wire.violated(violation));
-            }
+        if self.buffered(Delivery::Whole).is_none() {
+            self.wait_for_message(deadline)?;
         }
+        self.decoder.take_message().map_err(|violation| self.wire.violated(violation))
+    }
+
+    /// Waits until a message is found.
+    #[inline(never)] // So that the short way stays short.
+    fn wait_for_message(&mut self, deadline: Deadline) -> Result<(), Error> {
+        let mut deadline = RecvDeadline::until(deadline);
+        // Anything else is a control frame, or the rest of a message that was begun in fragments.
+        while !matches!(self.next(Delivery::Whole, &mut deadline)?, Found::Message { .. }) {}
+        Ok(())
     }
 
     /// Waits for the next message or control frame, and lends it from the receive buffer: there is
@@ -192,22 +197,35 @@ impl Receiver {
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
         let delivery = if fragments { Delivery::Fragments } else { Delivery::Whole };
+        if let Some(Found::Message { kind, .. }) = self.buffered(delivery) {
+            return self.lend_message(kind);
+        }
+        self.wait_for_event(delivery, deadline)
+    }
+
+    #[inline]
+    fn lend_message(&mut self, kind: MessageKind) -> Result<Event<'_>, Error> {
+        match self.decoder.message() {
+            Ok(MessageRef::Text(text)) => Ok(Event::Text(text)),
+            Ok(MessageRef::Binary(bytes)) if kind == MessageKind::Binary => {
+                Ok(Event::Binary(bytes))
+            }
+            Ok(MessageRef::Binary(bytes)) => Ok(Event::RawText(bytes)),
+            Err(violation) => Err(self.wire.violated(violation)),
+        }
+    }
+
+    #[inline(never)] // So that the short way stays short.
+    fn wait_for_event(
+        &mut self,
+        delivery: Delivery,
+        deadline: Deadline,
+    ) -> Result<Event<'_>, Error> {
         let mut deadline = RecvDeadline::until(deadline);
         loop {
             match self.next(delivery, &mut deadline)? {
-                Found::Message { kind, .. } => {
-                    return match (kind, self.decoder.message()) {
-                        (_, Ok(MessageRef::Text(text))) => Ok(Event::Text(text)),
-                        (MessageKind::Binary, Ok(MessageRef::Binary(bytes))) => {
-                            Ok(Event::Binary(bytes))
-                        }
-                        (MessageKind::Text, Ok(MessageRef::Binary(bytes))) => {
-                            Ok(Event::RawText(bytes))
-                        }
-                        (_, Err(violation)) => Err(self.wire.violated(violation)),
-                    };
-                }
-                Found::Fragment { .. } if fragments => {
+                Found::Message { kind, .. } => return self.lend_message(kind),
+                Found::Fragment { .. } if delivery == Delivery::Fragments => {
                     return Ok(Event::Fragment(self.decoder.fragment()));
                 }
                 Found::Ping { .. } => {
@@ -393,6 +411,17 @@ impl Receiver {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
+    /// while nothing is to be flushed. `None` leaves it to [`next`](Self::next).
+    #[inline]
+    fn buffered(&mut self, delivery: Delivery) -> Option<Found> {
+        let is_over = self.wire.close_state.outcome().is_some();
+        if is_over || self.pending || self.half.tls_pending {
+            return None;
+        }
+        self.decoder.short_message(delivery).inspect(|&found| log::received(found))
     }
 
     /// Runs the main loop: asks the decoder what comes next, deals with control frames, flushes
