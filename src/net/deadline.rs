@@ -85,17 +85,26 @@ impl Countdown {
 
 /// A little time after a deadline, in which what has arrived is still taken. So a peer that sends
 /// without a pause does not prolong a wait for ever.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Grace {
     since: Option<Instant>,
+    length: Duration,
+}
+
+impl Default for Grace {
+    fn default() -> Self {
+        Self::of(Duration::from_millis(20))
+    }
 }
 
 impl Grace {
-    const LENGTH: Duration = Duration::from_millis(20);
+    pub(crate) fn of(length: Duration) -> Self {
+        Self { since: None, length }
+    }
 
     /// Returns whether the time is over. It begins with the first call.
     pub(crate) fn is_over(&mut self) -> bool {
         let now = now();
-        now - *self.since.get_or_insert(now) > Self::LENGTH
+        now - *self.since.get_or_insert(now) > self.length
     }
 }

@@ -11,7 +11,6 @@
 use std::fmt;
 use std::io;
 use std::net::Shutdown;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -61,10 +60,11 @@ pub(crate) struct Duplex {
     /// See [`Stream::resumes_writes`].
     pub(crate) resumes_writes: bool,
     tls: Option<Session>,
-    /// Held while the stream is non-blocking, which is for one system call. Meanwhile a call of
-    /// another thread fails with `WouldBlock` at once; that thread waits for this lock, and tries
-    /// again.
-    unblocked: Mutex<()>,
+    /// The stream is in non-blocking mode. It stays so after a call that must not block, so that a
+    /// loop of such calls does not switch twice for each. A call that may block, and fails because
+    /// of the mode, switches back and tries again. The lock is held while the mode is switched, and
+    /// during each call that must not block.
+    is_nonblocking: Mutex<bool>,
     /// Nothing is written any more, whatever the stream makes of its shutdown.
     is_shut: AtomicBool,
 }
@@ -144,8 +144,8 @@ impl Duplex {
 
     pub(crate) fn new(stream: Arc<dyn Stream>, tls: Option<Session>) -> Self {
         let resumes_writes = stream.resumes_writes();
-        let (unblocked, is_shut) = (Mutex::new(()), AtomicBool::new(false));
-        Self { stream, resumes_writes, tls, unblocked, is_shut }
+        let (is_nonblocking, is_shut) = (Mutex::new(false), AtomicBool::new(false));
+        Self { stream, resumes_writes, tls, is_nonblocking, is_shut }
     }
 
     pub(crate) fn stream(&self) -> &Arc<dyn Stream> {
@@ -375,18 +375,21 @@ impl Duplex {
         began: Instant,
         wait: Wait,
         armed: &mut Armed,
-        arm: impl FnOnce(Option<Duration>) -> io::Result<()>,
+        arm: impl Fn(Option<Duration>) -> io::Result<()>,
         mut call: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
         let done = match wait.timeout(began) {
             None => self.unblocked(call),
-            Some(timeout) => match armed.arm(timeout, arm) {
-                Ok(()) => call().inspect_err(|error| {
-                    if error.kind() == io::ErrorKind::WouldBlock {
-                        // Another thread may have made the stream non-blocking: wait for it.
-                        drop(self.unblocked.lock());
+            Some(timeout) => match armed.arm(timeout, &arm) {
+                Ok(()) => call().or_else(|error| match error.kind() {
+                    io::ErrorKind::WouldBlock if self.block()? => {
                         yield_now();
+                        // It may have waited all the same, and the mode was switched meanwhile.
+                        let Some(timeout) = wait.timeout(sync::now()) else { return Err(error) };
+                        armed.arm(timeout, &arm)?;
+                        call()
                     }
+                    _ => Err(error),
                 }),
                 // macOS and illumos refuse to set a timeout once the peer is gone, although its
                 // last bytes may still wait to be read. These come before the error.
@@ -408,20 +411,34 @@ impl Duplex {
     /// Makes one call that does not block.
     #[cold]
     fn unblocked(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let _unblocked = self.unblocked.lock();
-        self.stream.set_nonblocking(true)?;
+        let mut is_nonblocking = self.is_nonblocking.lock();
+        if !*is_nonblocking {
+            self.stream.set_nonblocking(true)?;
+            *is_nonblocking = true;
+        }
         let interrupted = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
-        // A stream that the caller brought may panic while other threads use it: it must block
-        // again.
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            let mut calls = (0..MAX_INTERRUPTIONS).map(|_| call());
-            calls.find(|done| !done.as_ref().is_err_and(interrupted))
-        }));
-        let blocks = self.stream.set_nonblocking(false);
-        let done = done.unwrap_or_else(|panic| resume_unwind(panic));
-        let done = done.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()));
-        // If bytes have moved, the error waits for the next call.
-        if done.is_ok() { done } else { blocks.and(done) }
+        let mut calls = (0..MAX_INTERRUPTIONS).map(|_| call());
+        let done = calls.find(|done| !done.as_ref().is_err_and(interrupted));
+        done.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+    }
+
+    /// Switches the stream back to blocking mode, and returns whether it was in non-blocking mode.
+    #[cold]
+    fn block(&self) -> io::Result<bool> {
+        let mut is_nonblocking = self.is_nonblocking.lock();
+        let was_nonblocking = *is_nonblocking;
+        if was_nonblocking {
+            self.stream.set_nonblocking(false)?;
+            *is_nonblocking = false;
+        }
+        Ok(was_nonblocking)
+    }
+}
+
+impl Drop for Duplex {
+    /// Leaves the stream in blocking mode, for the next one who uses it.
+    fn drop(&mut self) {
+        let _ = self.block();
     }
 }
 

@@ -120,7 +120,8 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Switches to reads and writes that never block, or back. One that would block fails with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) instead.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) instead. landline switches back only when a call
+    /// is to block.
     ///
     /// # Errors
     /// After an error the connection is over.

@@ -7,7 +7,7 @@ use crate::support;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -652,6 +652,129 @@ impl Stream for Partial {
     }
 }
 
+/// Returns the calls since the last call of this, and forgets them.
+fn taken(calls: &Mutex<Vec<Call>>) -> Vec<Call> {
+    std::mem::take(&mut *calls.lock().unwrap())
+}
+
+#[test]
+fn a_loop_that_tries_to_receive_costs_one_call_of_the_stream_each_time() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"x");
+            peer.expect(TEXT, b"y");
+            peer.send(&text("z"));
+            peer.stall()
+        });
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let noted = calls.clone();
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let stream = Judged::new(stream, usize::MAX, move |_, call| {
+            noted.lock().unwrap().push(call);
+            Ok(())
+        });
+        let mut ws = builder().connect_over("ws://tries/", stream).unwrap();
+        taken(&calls);
+        assert_eq!(ws.try_recv().unwrap(), None);
+        assert_eq!(taken(&calls), [Call::SetNonblocking, Call::Read]);
+        for _ in 0..10 {
+            assert_eq!(ws.try_recv().unwrap(), None);
+            assert_eq!(taken(&calls), [Call::Read]);
+        }
+        // The system has room for the message, so the mode does not matter.
+        ws.send("x").unwrap();
+        taken(&calls);
+        ws.send("y").unwrap();
+        assert_eq!(taken(&calls), [Call::Write]);
+        assert_eq!(ws.recv().unwrap(), Message::from("z"));
+        taken(&calls);
+        // A call that waits switches back, and does not spin.
+        let timeout = Duration::from_millis(50);
+        assert!(matches!(ws.recv_timeout(timeout), Err(Error::Timeout(Timeout::Recv))));
+        let calls = taken(&calls);
+        assert!(!calls.contains(&Call::SetNonblocking) && calls.len() < 10, "{calls:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+/// Makes a write wait for the write timeout, once it was told to go on.
+#[derive(Debug)]
+struct FullInWrite {
+    socket: TcpStream,
+    timeout: Mutex<Option<Duration>>,
+    is_full: Arc<AtomicBool>,
+    writes: Arc<AtomicUsize>,
+    in_write: Sender<()>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Stream for FullInWrite {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &self.socket, buf)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        if !self.is_full.load(Ordering::SeqCst) {
+            return io::Write::write(&mut &self.socket, buf);
+        }
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.in_write.send(()).unwrap();
+        let go_on = self.go_on.lock().unwrap();
+        go_on.recv().unwrap();
+        let timeout = self.timeout.lock().unwrap().unwrap();
+        assert!(go_on.recv_timeout(timeout).is_err());
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        *self.timeout.lock().unwrap() = timeout;
+        Ok(())
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(nonblocking)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+}
+
+#[test]
+fn a_write_that_has_waited_does_not_wait_again_because_the_mode_was_switched_meanwhile() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.stall());
+        let (is_full, writes) = <(Arc<AtomicBool>, Arc<AtomicUsize>)>::default();
+        let (in_write, is_in_write) = channel();
+        let (tells, go_on) = channel();
+        let stream = FullInWrite {
+            socket: TcpStream::connect(server.addr).unwrap(),
+            timeout: Mutex::default(),
+            is_full: is_full.clone(),
+            writes: writes.clone(),
+            in_write,
+            go_on: Mutex::new(go_on),
+        };
+        let builder = builder().write_timeout(Duration::from_millis(100));
+        let mut ws = builder.connect_over("ws://full/", stream).unwrap();
+        is_full.store(true, Ordering::SeqCst);
+        let sender = ws.sender();
+        let sending = std::thread::spawn(move || sender.send("x"));
+        is_in_write.recv().unwrap();
+        assert_eq!(ws.try_recv().unwrap(), None);
+        tells.send(()).unwrap();
+        assert!(matches!(sending.join().unwrap(), Err(Error::Timeout(Timeout::Send))));
+        assert_eq!(writes.load(Ordering::SeqCst), 1);
+        drop(ws);
+        server.join();
+    });
+}
+
 /// macOS and illumos fail every `setsockopt` with EINVAL once the peer has reset the connection,
 /// although its last bytes are still to be read.
 #[test]
@@ -697,7 +820,6 @@ fn what_has_arrived_is_received_although_no_timeout_can_be_set() {
 struct PanicsInRead {
     socket: TcpStream,
     armed: Arc<AtomicBool>,
-    blocks: Arc<AtomicBool>,
     called_while_panicking: Arc<AtomicBool>,
 }
 
@@ -733,7 +855,6 @@ impl Stream for PanicsInRead {
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.note();
-        self.blocks.store(!nonblocking, Ordering::SeqCst);
         self.socket.set_nonblocking(nonblocking)
     }
 
@@ -748,11 +869,10 @@ impl Stream for PanicsInRead {
 fn panics_in_read(mut receive: impl FnMut(&mut landline::WebSocket) + Send + 'static) -> bool {
     let server = upgraded(|peer| peer.stall());
     let socket = TcpStream::connect(server.addr).unwrap();
-    let (armed, blocks, called) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
+    let (armed, called) = <(Arc<_>, Arc<_>)>::default();
     let stream = PanicsInRead {
         socket,
         armed: Arc::clone(&armed),
-        blocks: Arc::clone(&blocks),
         called_while_panicking: Arc::clone(&called),
     };
     let mut ws = builder().connect_over("ws://panics/", stream).unwrap();
@@ -764,7 +884,6 @@ fn panics_in_read(mut receive: impl FnMut(&mut landline::WebSocket) + Send + 'st
         assert!(error(promptly(|| other.send("x"))).closed().is_some());
     }
     let open = other.is_open();
-    assert!(blocks.load(Ordering::SeqCst), "it was left non-blocking");
     promptly(|| drop(other));
     assert!(!called.load(Ordering::SeqCst), "it was called while its thread unwound");
     server.join();

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::pipe::pair;
 use super::{PLENTY, explore, spawn, wire};
-use crate::net::deadline::Deadline;
+use crate::net::deadline::{Countdown, Deadline};
 use crate::net::duplex::Duplex;
 use crate::net::stream::Stream as _;
 use crate::net::tls::Session;
