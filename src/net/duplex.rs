@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! reader:  socket.read(cipher)                    blocks, holds no lock
-//!          lock tls -> read_tls, process, take plaintext -> unlock
+//!          lock tls -> decrypt the records in `cipher`, take their plaintext -> unlock
 //! writer:  lock tls -> encrypt into a Vec -> unlock -> socket.write
 //! ```
 //! The TLS lock is never held during a system call. The caller keeps the writers apart by a lock of
@@ -191,7 +191,13 @@ impl Duplex {
             if wait.is_over() && grace.is_over() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let len = self.read_socket(&mut half.armed, half.cipher.space(), wait)?;
+            let len = self.read_socket(&mut half.armed, half.cipher.space(), wait).inspect_err(
+                |error| {
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        half.cipher.shrink();
+                    }
+                },
+            )?;
             half.cipher.filled(len);
             if len == 0 {
                 return Ok(0);

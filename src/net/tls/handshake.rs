@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConnection;
+use rustls::client::UnbufferedClientConnection;
 use url::Host;
 
+use super::cipher::Cipher;
 use super::options::TlsOptions;
 use super::session::Session;
 use super::stream::TlsStream;
@@ -17,22 +18,21 @@ use crate::net::opening::{Exchange, Opening};
 use crate::net::stream::Stream;
 
 /// A TLS connection whose handshake has not begun.
-#[derive(Debug)]
 pub(crate) struct Prepared {
-    connection: ClientConnection,
+    session: Session,
     /// The names of the roots that are trusted, for the text of an error.
     trusted: String,
 }
 
 /// Prepares TLS with `host`. Fails, before any socket is opened, if the options do not work.
 pub(crate) fn prepare(options: &TlsOptions, host: &Host<String>) -> Result<Prepared, Error> {
-    let connection = ClientConnection::new(options.config()?, options.name(host)?)
+    let tls = UnbufferedClientConnection::new(options.config()?, options.name(host)?)
         .map_err(|error| invalid(&error.to_string()))?;
     let trusted = match options.given {
         true => "the roots of the given `ClientConfig`".into(),
         false => options.describe_roots(),
     };
-    Ok(Prepared { connection, trusted })
+    Ok(Prepared { session: Session::new(tls), trusted })
 }
 
 impl Prepared {
@@ -42,40 +42,31 @@ impl Prepared {
         stream: Arc<dyn Stream>,
         opening: Opening<'_>,
     ) -> Result<Duplex, Error> {
-        let Self { connection: mut tls, trusted } = self;
+        let Self { session, trusted } = self;
         let mut exchange = Exchange::plain(stream.clone(), opening);
-        let mut buffer = vec![0; 8 * 1024];
-        while tls.is_handshaking() || tls.wants_write() {
+        let mut cipher = Cipher::default();
+        loop {
             if opening.deadline.is_past() {
                 return Err(Error::Timeout(Timeout::Tls));
             }
-            while tls.wants_write() {
-                tls.write_tls(exchange.stage()).map_err(Error::Io)?;
+            let done = session.shake_hands(&mut cipher);
+            session.encrypt(&mut Vec::new(), exchange.stage()).map_err(Error::Io)?;
+            if let Err(error) = done {
+                // An alert tells the server why, if the system takes it at once.
+                exchange.shorten(Duration::ZERO);
+                let _ = exchange.flush();
+                return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
             }
             exchange.flush().map_err(io_failed)?;
-            if !tls.is_handshaking() {
-                break;
+            if let Ok(true) = done {
+                return Ok(Duplex::new(stream, Some(session)));
             }
-            let len = exchange.read(&mut buffer).map_err(io_failed)?;
+            let len = exchange.read(cipher.space()).map_err(io_failed)?;
             if len == 0 {
                 return Err(failed(io::Error::from(io::ErrorKind::UnexpectedEof)));
             }
-            let mut received = &buffer[..len];
-            while !received.is_empty() {
-                // After close_notify rustls takes no more bytes.
-                if tls.read_tls(&mut received).map_err(failed)? == 0 {
-                    break;
-                }
-                if let Err(error) = tls.process_new_packets() {
-                    // An alert tells the server why, if the system takes it at once.
-                    let _ = tls.write_tls(exchange.stage());
-                    exchange.shorten(Duration::ZERO);
-                    let _ = exchange.flush();
-                    return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
-                }
-            }
+            cipher.filled(len);
         }
-        Ok(Duplex::new(stream, Some(Session::new(tls))))
     }
 
     /// Does the TLS handshake, and returns a stream that speaks TLS.

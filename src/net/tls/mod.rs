@@ -3,13 +3,15 @@
 
 #![cfg(feature = "tls")] // So that the documentation names the feature.
 
+mod cipher;
 mod handshake;
 mod options;
 mod session;
 mod stream;
 mod verifier;
 
+pub(crate) use cipher::Cipher;
 pub(crate) use handshake::{Prepared, error_within, prepare};
 pub use options::TlsOptions;
 pub(crate) use options::can_name;
-pub(crate) use session::{Cipher, Session};
+pub(crate) use session::Session;
