@@ -34,6 +34,7 @@ mod timeouts;
 mod tls;
 mod tls_chains;
 mod tls_hostile;
+mod tls_records;
 mod tls_renegotiation;
 mod trust;
 mod tungstenite;

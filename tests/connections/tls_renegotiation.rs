@@ -17,20 +17,18 @@ use rustls::crypto::cipher::{
     InboundOpaqueMessage, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundPlainMessage,
 };
 use rustls::crypto::ring;
+use rustls::version::TLS12;
 use rustls::{
     ConnectionTrafficSecrets, ContentType, PeerMisbehaved, ProtocolVersion, ServerConfig,
-    ServerConnection, SupportedCipherSuite,
+    ServerConnection, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 use support::tls::{builder, ca, serve_tls};
 use support::*;
 
-const SUITE: SupportedCipherSuite =
-    ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
-
-/// The server's end of a TLS 1.2 connection, without a library, so that it can break the rules.
-struct Bare {
-    socket: TcpStream,
+/// The server's end of a connection, without a library, so that it can break the rules.
+pub(crate) struct Bare {
+    pub(crate) socket: TcpStream,
     encrypter: Box<dyn MessageEncrypter>,
     decrypter: Box<dyn MessageDecrypter>,
     sent: u64,
@@ -38,23 +36,32 @@ struct Bare {
 }
 
 impl Bare {
-    fn new(peer: &mut Peer) -> Self {
+    /// Takes over a connection of a server with a [`bare_config`], after the upgrade.
+    pub(crate) fn new(peer: &mut Peer) -> Self {
         peer.upgrade();
         peer.with_tls(|tls| {
             let socket = tls.sock.try_clone().unwrap();
-            let ended = ServerConnection::new(config().into()).unwrap();
+            let ended = ServerConnection::new(bare_config(&TLS12).into()).unwrap();
             let tls = std::mem::replace(&mut tls.conn, ended);
+            let suite = tls.negotiated_cipher_suite().unwrap();
             let secrets = tls.dangerous_extract_secrets().unwrap();
-            let SupportedCipherSuite::Tls12(suite) = SUITE else { unreachable!() };
             let (sent, ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets.tx else {
                 unreachable!()
             };
-            let encrypter = suite.aead_alg.encrypter(key, iv.as_ref(), &[]);
+            let encrypter = match suite {
+                SupportedCipherSuite::Tls12(suite) => {
+                    suite.aead_alg.encrypter(key, iv.as_ref(), &[])
+                }
+                SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
+            };
             let (received, ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets.rx
             else {
                 unreachable!()
             };
-            let decrypter = suite.aead_alg.decrypter(key, iv.as_ref());
+            let decrypter = match suite {
+                SupportedCipherSuite::Tls12(suite) => suite.aead_alg.decrypter(key, iv.as_ref()),
+                SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
+            };
             Self { socket, encrypter, decrypter, sent, received }
         })
     }
@@ -65,7 +72,8 @@ impl Bare {
         let _ = self.socket.write_all(&record);
     }
 
-    fn record(&mut self, typ: ContentType, body: &[u8]) -> Vec<u8> {
+    /// Returns the next record to send.
+    pub(crate) fn record(&mut self, typ: ContentType, body: &[u8]) -> Vec<u8> {
         let version = ProtocolVersion::TLSv1_2;
         let payload = OutboundChunks::Single(body);
         let message = OutboundPlainMessage { typ, version, payload };
@@ -74,33 +82,40 @@ impl Bare {
         record
     }
 
-    fn receive(&mut self) -> (u8, Vec<u8>) {
+    /// Returns the type and the contents of the next record that the client sends.
+    pub(crate) fn receive(&mut self) -> (u8, Vec<u8>) {
         let mut header = [0; 5];
         self.socket.read_exact(&mut header).unwrap();
         let mut body = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
         self.socket.read_exact(&mut body).unwrap();
         let kind = ContentType::from(header[0]);
         let message = InboundOpaqueMessage::new(kind, ProtocolVersion::TLSv1_2, &mut body);
-        let plain = self.decrypter.decrypt(message, self.received).unwrap().payload.to_vec();
+        let plain = self.decrypter.decrypt(message, self.received).unwrap();
         self.received += 1;
-        (header[0], plain)
+        (plain.typ.into(), plain.payload.to_vec())
     }
 }
 
-fn config() -> ServerConfig {
-    let provider = CryptoProvider { cipher_suites: vec![SUITE], ..ring::default_provider() };
+/// Returns the config of a server that [`Bare`] can take over.
+pub(crate) fn bare_config(version: &'static SupportedProtocolVersion) -> ServerConfig {
+    use ring::cipher_suite::{
+        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    let suites =
+        vec![TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS13_CHACHA20_POLY1305_SHA256];
+    let provider = CryptoProvider { cipher_suites: suites, ..ring::default_provider() };
     let leaf = ca().leaf(&["localhost"]);
-    let mut config = tls::with_provider(&leaf, provider, &[&rustls::version::TLS12]);
+    let mut config = tls::with_provider(&leaf, provider, &[version]);
     config.enable_secret_extraction = true;
     config
 }
 
-const HELLO_REQUEST: &[u8] = &[0, 0, 0, 0];
+pub(crate) const HELLO_REQUEST: &[u8] = &[0, 0, 0, 0];
 
 #[test]
 fn a_renegotiation_is_refused_and_the_connection_goes_on() {
     watchdog(LIMIT, || {
-        let server = serve_tls(config(), |peer| {
+        let server = serve_tls(bare_config(&TLS12), |peer| {
             let mut bare = Bare::new(peer);
             // From now on the client only waits.
             assert_eq!(bare.receive().0, 23);
@@ -123,7 +138,7 @@ fn a_server_whose_request_waited_behind_a_message_is_not_given_up() {
     watchdog(LIMIT, || {
         let (taken, was_taken) = channel();
         let (answer, has_answered) = channel();
-        let server = serve_tls(config(), move |peer| {
+        let server = serve_tls(bare_config(&TLS12), move |peer| {
             let mut bare = Bare::new(peer);
             // The ping gets no pong. The message is as large as rustls takes at once.
             assert_eq!(bare.receive().0, 23);
@@ -151,7 +166,7 @@ fn a_server_whose_request_waited_behind_a_message_is_not_given_up() {
 #[test]
 fn a_server_that_asks_for_renegotiation_again_and_again_is_given_up() {
     watchdog(LIMIT, || {
-        let server = serve_tls(config(), |peer| {
+        let server = serve_tls(bare_config(&TLS12), |peer| {
             let mut bare = Bare::new(peer);
             for _ in 0..1000 {
                 bare.send(ContentType::Handshake, HELLO_REQUEST);
@@ -172,7 +187,7 @@ fn a_server_that_asks_for_renegotiation_again_and_again_is_given_up() {
 #[test]
 fn a_server_that_sends_empty_records_without_end_is_given_up() {
     watchdog(LIMIT, || {
-        let server = serve_tls(config(), |peer| {
+        let server = serve_tls(bare_config(&TLS12), |peer| {
             let mut bare = Bare::new(peer);
             assert_eq!(bare.receive().0, 23);
             for _ in 0..1000 {
