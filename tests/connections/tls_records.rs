@@ -40,7 +40,7 @@ impl Stream for Between {
     }
 
     fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        (&self.socket).write(buf)
+        io::Write::write(&mut &self.socket, buf)
     }
 
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -68,10 +68,14 @@ fn connect_reading<T>(server: &Server<T>, most: usize) -> (WebSocket, Arc<Mutex<
     (builder().connect_over(&server.url(), stream).unwrap(), sender)
 }
 
+/// Returns bytes that are not the same at any two places near each other.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..=250).cycle().take(len).collect()
+}
+
 #[test]
 fn records_that_are_cut_anywhere_are_read_all_the_same() {
     watchdog(LIMIT, || {
-        let message = |len: usize| (0..len).map(|n| (n % 251) as u8).collect::<Vec<_>>();
         const LENS: [usize; 9] = [0, 1, 100, 4_096, 16_380, 16_384, 20_000, 70_000, 300_000];
         for version in [&TLS12, &TLS13] {
             for most in [1, 2, 3, 4, 5, 6, 7, 100, 4_095, 4_096, 4_097, 16_400, 16_406, 1 << 20] {
@@ -80,13 +84,13 @@ fn records_that_are_cut_anywhere_are_read_all_the_same() {
                 let server = serve_tls(config, move |peer| {
                     peer.upgrade();
                     for &len in lens {
-                        peer.send(&binary(&message(len)));
+                        peer.send(&binary(&pattern(len)));
                     }
                     peer.expect(TEXT, b"done");
                 });
                 let (mut ws, _) = connect_reading(&server, most);
                 for &len in lens {
-                    assert_eq!(ws.recv().unwrap().as_bytes(), message(len), "{most}");
+                    assert_eq!(ws.recv().unwrap().as_bytes(), pattern(len), "{most}");
                 }
                 ws.send("done").unwrap();
                 server.join();
@@ -254,8 +258,7 @@ fn all_messages_before_a_damaged_record_are_returned_although_they_arrive_with_i
 #[test]
 fn keys_change_while_a_big_message_arrives_and_another_one_is_sent() {
     watchdog(LIMIT, || {
-        const LEN: usize = 3 << 20;
-        let message: Vec<u8> = (0..LEN).map(|n| (n % 251) as u8).collect();
+        let message = pattern(3 << 20);
         let expected = message.clone();
         let server = upgraded_tls(move |peer| {
             peer.with_tls(|tls| {
