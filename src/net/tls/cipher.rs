@@ -5,8 +5,8 @@ const SMALL: usize = 4 * 1024;
 /// The size of the buffer of a busy connection, in bytes: room for the seven largest records, and
 /// for the beginning of the next one.
 const LARGE: usize = 128 * 1024;
-/// The length of the header of a record (RFC 8446 section 5.1). Its last two bytes are the length of
-/// the rest.
+/// The length of the header of a record (RFC 8446 section 5.1). Its last two bytes are the length
+/// of the rest.
 const HEADER: usize = 5;
 
 /// Bytes that were read from the socket. TLS decrypts them in place.
