@@ -1,10 +1,12 @@
-//! Shared by the programs in `src/bin`: the servers, the contenders, and the rounds.
+//! Shared by the programs in `src/bin`: the server, the contenders, and what they measure.
 
-pub mod client;
 pub mod compressed;
+pub mod contender;
 pub mod heap;
 pub mod memory;
+pub mod message;
 pub mod process;
-pub mod rounds;
 pub mod server;
+pub mod stats;
 pub mod wire;
+pub mod worker;

@@ -3,6 +3,11 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 
 /// The size of a page on all machines that these programs run on.
 const PAGE: usize = 4096;
@@ -12,6 +17,44 @@ pub fn resident() -> usize {
     let statm = fs::read_to_string("/proc/self/statm").expect("this needs Linux");
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
     pages.unwrap() * PAGE
+}
+
+/// Returns the processor time of all threads of this process.
+pub fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
+}
+
+/// Keeps this thread, and those that it starts, on the core with this number of those that the
+/// process may use. On a machine with one core, client and server share it.
+pub fn pin(core: usize) {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).unwrap();
+    let cores: Vec<usize> =
+        (0..CpuSet::count()).filter(|&core| allowed.is_set(core).unwrap_or(false)).collect();
+    let mut one = CpuSet::new();
+    one.set(cores[core % cores.len()]).unwrap();
+    sched_setaffinity(this, &one).unwrap();
+}
+
+/// Measures the most resident memory from one moment on.
+pub struct PeakMemory {
+    before: usize,
+}
+
+impl PeakMemory {
+    pub fn start() -> Self {
+        // Makes the system forget the peak before this moment.
+        fs::write("/proc/self/clear_refs", "5").expect("this needs Linux");
+        Self { before: resident() }
+    }
+
+    /// Returns the most bytes that were resident since the start, beyond those at the start.
+    pub fn bytes(&self) -> usize {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let kib: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        (kib * 1024).saturating_sub(self.before)
+    }
 }
 
 /// Returns the number of threads.

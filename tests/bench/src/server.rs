@@ -1,28 +1,59 @@
-//! A server that only moves bytes. After the opening handshake the path says which:
+//! A server that moves bytes, and looks only at the headers of frames. After the opening handshake
+//! the path says what it does:
 //!
-//! * `/echo/LEN`: answers each frame of LEN bytes of payload with another one of that length.
-//! * `/blast/LEN/COUNT`: waits for any bytes, then sends COUNT messages of LEN bytes.
-//! * `/swallow/BYTES`: reads BYTES bytes, then sends one empty message.
-//! * Any other path: reads until the end.
+//! * `/echo`: sends each message back.
+//! * `/blast/KIND/LEN/COUNT/COUNT...`: for each COUNT waits for a message, then sends COUNT
+//!   messages of this kind and length.
+//! * `/swallow/LEN/COUNT/COUNT...`: for each COUNT reads COUNT messages, then sends an empty one.
+//!   If LEN is not 0, it hangs up unless each message had LEN bytes.
+//! * `/full`, `/resumed`: hangs up unless the TLS handshake was a full or a resumed one.
+//! * `/listen`: gets a message whenever a connection with the path `/tick` sends one.
+//!
+//! After that, and on any other path, it reads until the client closes, and answers the Close. If
+//! the client offers compression, it agrees, without context takeover. So the same message is
+//! always the same bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::Certificate;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
-use crate::wire::{frame_len, header};
+use crate::compressed::{compress, compressor};
+use crate::message::{Kind, Message};
+use crate::wire::{Frames, frame, header};
 
-/// The number of bytes that are read and written at a time.
+/// The number of bytes that are written at a time.
 const CHUNK: usize = 64 * 1024;
+const CLOSE: u8 = 0x88;
 
 /// Serves plain connections, one thread each. Returns the address.
 pub fn plain() -> SocketAddr {
-    listen(serve)
+    listen(|stream| {
+        let listener = stream.try_clone()?;
+        serve(&mut { stream }, None, Some(listener))
+    })
+}
+
+/// Serves TLS connections. Returns the address, and the certificate.
+pub fn tls() -> (SocketAddr, Certificate) {
+    let (server, certificate) = tls_config();
+    let address = listen(move |mut stream| {
+        let mut connection = ServerConnection::new(server.clone()).map_err(io::Error::other)?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream)?;
+        }
+        let kind = connection.handshake_kind();
+        let mut stream = StreamOwned::new(connection, stream);
+        serve(&mut stream, kind, None)?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    });
+    (address, certificate)
 }
 
 /// Makes a certificate, and returns it with the config of a server that uses it.
@@ -37,25 +68,6 @@ pub fn tls_config() -> (Arc<ServerConfig>, Certificate) {
         .with_single_cert(vec![signed.cert.der().clone()], key.into())
         .unwrap();
     (Arc::new(config), signed.cert)
-}
-
-/// Serves TLS connections. Returns the address, and the config of a client that trusts the server.
-pub fn tls() -> (SocketAddr, Arc<ClientConfig>) {
-    let (server, certificate) = tls_config();
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-
-    let address = listen(move |stream| {
-        let connection = ServerConnection::new(server.clone()).map_err(io::Error::other)?;
-        serve(StreamOwned::new(connection, stream))
-    });
-    (address, Arc::new(client))
 }
 
 fn listen(
@@ -73,24 +85,162 @@ fn listen(
     address
 }
 
-fn serve(mut stream: impl Read + Write) -> io::Result<()> {
-    let path = shake_hands(&mut stream)?;
+/// The connections with the path `/listen`.
+static LISTENERS: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
+
+fn serve(
+    mut stream: &mut (impl Read + Write),
+    tls: Option<HandshakeKind>,
+    listener: Option<TcpStream>,
+) -> io::Result<()> {
+    let request = read_request(&mut stream)?;
+    let path = request.split(' ').nth(1).unwrap_or_default();
     let mut words = path.split('/').skip(1);
-    let task = words.next().unwrap_or_default().to_owned();
-    let mut number = || words.next().and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
-    match &task[..] {
-        "echo" => echo(&mut stream, number())?,
-        "blast" => blast(&mut stream, number(), number())?,
-        "swallow" => swallow(&mut stream, number())?,
+    let task = words.next().unwrap_or_default();
+    let right = match task {
+        "resumed" => tls == Some(HandshakeKind::Resumed),
+        "full" => tls == Some(HandshakeKind::Full),
+        _ => true,
+    };
+    if !right {
+        eprintln!("server: {path}, but the handshake was {tls:?}");
+        return Ok(());
+    }
+    let deflate = request.to_ascii_lowercase().contains("permessage-deflate");
+    if task == "listen" {
+        LISTENERS.lock().unwrap().extend(listener);
+    }
+    answer(&mut stream, &request, deflate)?;
+
+    let kind = if task == "blast" { words.next().and_then(Kind::parse) } else { None };
+    let numbers: Vec<usize> = words.map(|word| word.parse().unwrap()).collect();
+    let mut frames = Frames::new(stream);
+    match (task, &numbers[..]) {
+        ("echo", _) => return echo(&mut frames),
+        ("tick", _) => tick(&mut frames)?,
+        ("blast", [len, counts @ ..]) => blast(&mut frames, kind.unwrap(), *len, counts, deflate)?,
+        ("swallow", [len, counts @ ..]) => swallow(&mut frames, *len, counts)?,
         _ => {}
     }
-    stream.flush()?;
-    io::copy(&mut stream, &mut io::sink())?;
+    until_close(&mut frames)
+}
+
+fn until_close(frames: &mut Frames<impl Read + Write>) -> io::Result<()> {
+    while next(frames, |frames, head| frames.skip(head))?.is_some() {}
+    Ok(())
+}
+
+/// Reads a frame. Returns `None` after a Close, which it answers, and whether the frame is the last
+/// one of a message, with its length.
+fn next<S: Read + Write>(
+    frames: &mut Frames<S>,
+    mut payload: impl FnMut(&mut Frames<S>, crate::wire::Head) -> io::Result<()>,
+) -> io::Result<Option<(bool, usize)>> {
+    let head = frames.head()?;
+    if head.is_close() {
+        frames.skip(head)?;
+        frames.stream.write_all(&[CLOSE, 2, 3, 232])?;
+        frames.stream.flush()?;
+        return Ok(None);
+    }
+    payload(frames, head)?;
+    Ok(Some((head.ends_message(), head.len)))
+}
+
+/// Reads a message, and drops it. Returns its length on the wire, or `None` after a Close.
+fn skip_message(frames: &mut Frames<impl Read + Write>) -> io::Result<Option<usize>> {
+    let mut message = 0;
+    while let Some((ends, len)) = next(frames, |frames, head| frames.skip(head))? {
+        message += len;
+        if ends {
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
+fn echo(frames: &mut Frames<impl Read + Write>) -> io::Result<()> {
+    let (mut first, mut payload) = (0, Vec::new());
+    while let Some((ends, _)) = next(frames, |frames, head| {
+        if payload.is_empty() {
+            first = head.first | 0x80;
+        }
+        frames.take(head, &mut payload)
+    })? {
+        if ends {
+            frames.stream.write_all(&frame(first, &payload))?;
+            frames.stream.flush()?;
+            payload.clear();
+        }
+    }
+    Ok(())
+}
+
+fn tick(frames: &mut Frames<impl Read + Write>) -> io::Result<()> {
+    while skip_message(frames)?.is_some() {
+        let message = frame(0x82, &Message::new(Kind::Binary, 16).bytes);
+        // Those that are gone, of clients before, are forgotten.
+        LISTENERS.lock().unwrap().retain_mut(|listener| listener.write_all(&message).is_ok());
+    }
+    Ok(())
+}
+
+fn blast(
+    frames: &mut Frames<impl Read + Write>,
+    kind: Kind,
+    len: usize,
+    counts: &[usize],
+    deflate: bool,
+) -> io::Result<()> {
+    let first = if kind.is_text() { 0x81 } else { 0x82 };
+    let payload = Message::new(kind, len).bytes;
+    let message = if deflate {
+        let mut compressed = Vec::new();
+        compress(&mut compressor(15), &payload, |chunk| compressed.extend_from_slice(chunk));
+        frame(first | 0x40, &compressed)
+    } else {
+        frame(first, &payload)
+    };
+    drop(payload);
+    // Many small messages are written at a time.
+    let many = (CHUNK / message.len()).max(1);
+    let chunk = message.repeat(many);
+    for count in counts {
+        if skip_message(frames)?.is_none() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for _ in 0..count / many {
+            frames.stream.write_all(&chunk)?;
+        }
+        frames.stream.write_all(&chunk[..message.len() * (count % many)])?;
+        frames.stream.flush()?;
+    }
+    Ok(())
+}
+
+fn swallow(frames: &mut Frames<impl Read + Write>, len: usize, counts: &[usize]) -> io::Result<()> {
+    for &count in counts {
+        for _ in 0..count {
+            let got = skip_message(frames)?;
+            if got.is_none_or(|got| len != 0 && got != len) {
+                eprintln!("server: a message of {got:?} bytes instead of {len}");
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        frames.stream.write_all(&header(0, false))?;
+        frames.stream.flush()?;
+    }
     Ok(())
 }
 
 /// Answers the opening handshake, and returns the path.
 pub fn shake_hands(stream: &mut (impl Read + Write)) -> io::Result<String> {
+    let request = read_request(stream)?;
+    answer(stream, &request, false)?;
+    Ok(request.split(' ').nth(1).unwrap_or_default().to_owned())
+}
+
+fn read_request(stream: &mut impl Read) -> io::Result<String> {
     let mut head = Vec::with_capacity(1024);
     // The client sends nothing more before it has the answer.
     while !head.ends_with(b"\r\n\r\n") {
@@ -100,60 +250,25 @@ pub fn shake_hands(stream: &mut (impl Read + Write)) -> io::Result<String> {
             len => head.extend_from_slice(&bytes[..len]),
         }
     }
-    let head = String::from_utf8(head).map_err(io::Error::other)?;
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    let key = head.lines().filter_map(|line| line.split_once(": "));
+    String::from_utf8(head).map_err(io::Error::other)
+}
+
+fn answer(stream: &mut impl Write, request: &str, deflate: bool) -> io::Result<()> {
+    let key = request.lines().filter_map(|line| line.split_once(": "));
     let key = key.filter(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Key"));
     let key = key.map(|(_, value)| value).next().unwrap_or_default();
     let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     let accept = BASE64.encode(digest.digest().bytes());
-    write!(
-        stream,
+    let extension = if deflate {
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+         client_no_context_takeover\r\n"
+    } else {
+        ""
+    };
+    let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    )?;
-    stream.flush()?;
-    Ok(path)
-}
-
-fn echo(stream: &mut (impl Read + Write), len: usize) -> io::Result<()> {
-    let mut request = vec![0; frame_len(len, true)];
-    let mut answer = header(len, false);
-    answer.resize(answer.len() + len, 0);
-    loop {
-        stream.read_exact(&mut request)?;
-        if request[0] & 0x0F != 2 {
-            return Ok(());
-        }
-        stream.write_all(&answer)?;
-        stream.flush()?;
-    }
-}
-
-fn blast(stream: &mut (impl Read + Write), len: usize, count: usize) -> io::Result<()> {
-    let mut message = header(len, false);
-    message.resize(message.len() + len, 0);
-    let _ = stream.read(&mut [0; 1024])?;
-    // Many small messages are written at a time.
-    let many = (CHUNK / message.len()).clamp(1, count);
-    let chunk = message.repeat(many);
-    for _ in 0..count / many {
-        stream.write_all(&chunk)?;
-    }
-    for _ in 0..count % many {
-        stream.write_all(&message)?;
-    }
-    Ok(())
-}
-
-fn swallow(stream: &mut (impl Read + Write), bytes: usize) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    let mut left = bytes;
-    while left > 0 {
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            len => left = left.saturating_sub(len),
-        }
-    }
-    stream.write_all(&header(0, false))
+         {extension}Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(answer.as_bytes())?;
+    stream.flush()
 }
