@@ -49,7 +49,12 @@ impl Message {
     /// Makes a message of `len` bytes. It is the same in the server and in all contenders.
     pub fn new(kind: Kind, len: usize) -> Self {
         let bytes: Vec<u8> = match kind {
-            Kind::Binary => (0..=250).cycle().take(len).collect(),
+            Kind::Binary => {
+                let all: Vec<u8> = (0..=250).collect();
+                let mut bytes = all.repeat(len / all.len() + 1);
+                bytes.truncate(len);
+                bytes
+            }
             Kind::Ascii => fill("Jived fox nymph grabs quick waltz. ", len),
             Kind::Multi => fill("Größe, déjà vu, Привет, 東京の朝, 🦊🌍 ", len),
             Kind::Json => json(len, 1).into_bytes(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ fn entries(directory: &str) -> usize {
     fs::read_dir(directory).expect("this needs Linux").count()
 }
 
-/// Runs this program with other arguments, in a process of its own, so that its memory, threads and
+/// Runs a program in a process of its own, mostly this one with other arguments, so that its memory, threads and
 /// descriptors do not count. Dropping this ends the process.
 pub struct Another {
     child: Child,
@@ -82,7 +83,12 @@ pub struct Another {
 
 impl Another {
     pub fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::of(&std::env::current_exe().unwrap(), args)
+    }
+
+    /// Runs another program.
+    pub fn of(program: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(program)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -10,7 +10,8 @@ use landline::proto::frame::Opcode;
 use landline::proto::recv::Delivery;
 use landline::proto::send::{Encoder, MaskKeys};
 use landline_bench::compressed::{compress, compressor, decoder, frame, inflate, json, prose};
-use landline_bench::rounds::{Plan, median};
+use landline_bench::plan::{Plan, median};
+use landline_bench::process::cpu_time;
 
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
@@ -61,12 +62,6 @@ fn compare(plan: &Plan, name: &str, mut here: impl FnMut() -> f64, mut there: im
     }
     let [ours, theirs, ratio] = [&mut ours, &mut theirs, &mut ratios].map(|values| median(values));
     println!("{name:24} {ours:>10.1} {theirs:>10.1} {ratio:>8.2}");
-}
-
-/// Returns the processor time of this thread. Other programs disturb it less than they do a clock.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("this needs Linux");
-    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
 fn rate(bytes: usize, began: Duration) -> f64 {

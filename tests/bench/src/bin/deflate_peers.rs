@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use landline::Builder;
 use landline::deflate::Deflate;
 use landline_bench::compressed::{compress, compressor, frame, json, prose};
-use landline_bench::stats::median;
+use landline_bench::plan::median;
 
 const CLIENTS: [&str; 3] = ["landline", "websockets", "ws"];
 
