@@ -211,7 +211,7 @@ struct Task {
             // It has no batches: each frame is written by itself.
             std::size_t const step = name == "batch" ? kBatch : 1;
             auto const round = [&](std::size_t value) { return (value + step - 1) / step * step; };
-            std::size_t const first = round(count / kWarm), then = round(count);
+            std::size_t const first = round(warm), then = round(count);
             std::size_t const sure = transport == "deflate" ? 0 : len;
             start_peak();
             auto ws = open("/swallow/" + number(sure) + "/" + number(first) + "/" + number(then));

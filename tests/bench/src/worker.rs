@@ -164,7 +164,7 @@ impl<'a> Task<'a> {
         send: impl Fn(&mut dyn Connection, &Message, usize),
     ) {
         let round = |count: usize| count.div_ceil(step) * step;
-        let (warm, count) = (round(self.count / WARM), round(self.count));
+        let (warm, count) = (round(self.count.div_ceil(WARM)), round(self.count));
         // The server cannot know the length of what is compressed.
         let len = if self.transport == Transport::Deflate { 0 } else { self.len };
         let path = format!("/swallow/{len}/{warm}/{count}");
