@@ -34,6 +34,11 @@ impl Plan {
         (count / if self.quick { QUICK } else { 1 }).max(1)
     }
 
+    /// Returns whether everything is measured, as well as it can be.
+    pub fn is_full(&self) -> bool {
+        !self.quick && self.only.is_none()
+    }
+
     /// Returns whether to measure what has this title.
     pub fn wants(&self, title: &str) -> bool {
         self.only.as_ref().is_none_or(|only| title.contains(&only[..]))

@@ -1,12 +1,13 @@
 //! fastwebsockets. It returns a message whose bytes it does not keep.
 //!
 //! Its opening handshake needs hyper, and leads to a stream behind a table of functions. Here the
-//! request is written by hand, so that it has the socket itself.
+//! request is written by hand, so that it has the socket itself. Its `FragmentCollector` cannot
+//! flush, which TLS needs. So it reads frames here; the server sends each message in one.
 
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket};
+use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::bare::request;
@@ -14,7 +15,7 @@ use super::runtime::{Stream, run, tcp, tls, wait};
 use super::{BATCH, Connection, MOST, Target, nanoseconds};
 use crate::message::{Expected, Message};
 
-struct Fastwebsockets<S>(FragmentCollector<S>);
+struct Fastwebsockets<S>(WebSocket<S>);
 
 pub fn connect(target: &Target, path: &str) -> Box<dyn Connection> {
     assert!(!target.deflate, "fastwebsockets does not compress");
@@ -34,7 +35,7 @@ async fn shake_hands<S: Stream + 'static>(mut stream: S, path: &str) -> Fastwebs
     }
     let mut ws = WebSocket::after_handshake(stream, Role::Client);
     ws.set_max_message_size(MOST);
-    Fastwebsockets(FragmentCollector::new(ws))
+    Fastwebsockets(ws)
 }
 
 /// Opens connections that are tasks of one thread.
@@ -78,13 +79,21 @@ impl<S: Stream> Connection for Fastwebsockets<S> {
         wait(async {
             for _ in 0..count {
                 self.write(message).await;
+                self.0.flush().await.unwrap();
             }
         });
     }
 
     fn send_batches(&mut self, message: &Message, batches: usize) {
-        // It has no batches: each frame is written by itself.
-        self.send(message, batches * BATCH);
+        // It has no batches: each frame is written by itself, into the socket or into TLS.
+        wait(async {
+            for _ in 0..batches {
+                for _ in 0..BATCH {
+                    self.write(message).await;
+                }
+                self.0.flush().await.unwrap();
+            }
+        });
     }
 
     fn echo(&mut self, message: &Message, expected: &Expected, trips: &mut [u64]) {
@@ -92,6 +101,7 @@ impl<S: Stream> Connection for Fastwebsockets<S> {
             for trip in trips {
                 let began = Instant::now();
                 self.write(message).await;
+                self.0.flush().await.unwrap();
                 self.receive_one(expected).await;
                 *trip = nanoseconds(began);
             }
@@ -101,6 +111,7 @@ impl<S: Stream> Connection for Fastwebsockets<S> {
     fn close(mut self: Box<Self>) {
         wait(async {
             self.0.write_frame(Frame::close(1000, b"")).await.unwrap();
+            self.0.flush().await.unwrap();
             while self.0.read_frame().await.unwrap().opcode != OpCode::Close {}
         });
     }

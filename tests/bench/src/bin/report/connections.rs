@@ -39,12 +39,13 @@ pub fn report(plan: &Plan, runner: &Runner) {
         });
         figures.push(medians.collect::<Vec<_>>());
     }
-    part(&contenders, &figures, 0, "memory", "Resident memory of each connection", bytes);
-    part(&contenders, &figures, 1, "cpu", "Processor time for each message", time);
+    part(plan, &contenders, &figures, 0, "memory", "Resident memory of each connection", bytes);
+    part(plan, &contenders, &figures, 1, "cpu", "Processor time for each message", time);
 }
 
 /// Prints a table and draws an SVG of one measure.
 fn part(
+    plan: &Plan,
     contenders: &[Contender],
     figures: &[Vec<[Option<f64>; 2]>],
     measure: usize,
@@ -77,5 +78,5 @@ fn part(
         y: y.to_owned(),
         series: series.collect(),
     }
-    .write(file);
+    .write(plan, file);
 }

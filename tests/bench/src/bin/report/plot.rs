@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::PathBuf;
 
-/// Where the SVGs are written.
+use landline_bench::plan::Plan;
+
+/// Where the SVGs of a full run are written. Others are written into the folder for temporary
+/// files.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plots");
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
@@ -59,12 +63,16 @@ impl Axis {
 
 impl Plot {
     /// Writes the file. A plot without points is not drawn.
-    pub fn write(&self, file: &str) {
+    pub fn write(&self, plan: &Plan, file: &str) {
         if self.series.iter().all(|series| series.points.is_empty()) {
             return;
         }
-        fs::create_dir_all(FOLDER).unwrap();
-        fs::write(format!("{FOLDER}/{file}.svg"), self.svg()).unwrap();
+        let folder = match plan.is_full() {
+            true => PathBuf::from(FOLDER),
+            false => std::env::temp_dir().join("landline-plots"),
+        };
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{file}.svg")), self.svg()).unwrap();
         println!("![{}: {}](plots/{file}.svg)\n", self.title, self.y);
     }
 

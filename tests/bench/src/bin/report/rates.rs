@@ -11,6 +11,8 @@ use crate::runner::{BARE, Contender, LANDLINE, OWNED, Runner, Task};
 use crate::table::{NONE, Table, bytes, size, time};
 
 const SIZES: [usize; 7] = [16, 125, 1 << 10, 64 << 10, 1 << 20, 16 << 20, 64 << 20];
+/// The sizes of text that are sent, and that `--quick` receives.
+const SOME_SIZES: [usize; 2] = [125, 1 << 20];
 /// The messages of one run have at most this many bytes together.
 const BYTES: usize = 128 << 20;
 const LONG: usize = 16 << 20;
@@ -101,7 +103,7 @@ pub fn report(plan: &Plan, runner: &Runner) {
     for transport in [Transport::Plain, Transport::Tls] {
         let mut rows = Vec::new();
         for kind in [Kind::Binary, Kind::Ascii, Kind::Multi] {
-            for len in SIZES {
+            for &len in sizes(plan, kind) {
                 let count = plan.count(600_000.min(BYTES / len)).max(2);
                 let task = Task::new("receive", len, count).kind(kind).on(transport);
                 rows.extend(Row::measure(plan, runner, &title(task), task));
@@ -110,11 +112,12 @@ pub fn report(plan: &Plan, runner: &Runner) {
         times(&rows, &format!("Receive, {}", words(transport)), true);
         peak(&rows, &format!("Peak memory while receiving, {}", words(transport)));
         if transport == Transport::Plain {
-            rates(&rows, "receive", "Receiving binary messages");
+            rates(plan, &rows, "receive", "Receiving binary messages");
         }
 
         let mut rows = Vec::new();
-        for (kind, lens) in [(Kind::Binary, &SIZES[..]), (Kind::Ascii, &[1 << 10, 1 << 20])] {
+        for kind in [Kind::Binary, Kind::Ascii] {
+            let lens = if kind == Kind::Binary { sizes(plan, kind) } else { &SOME_SIZES };
             for &len in lens {
                 let count = plan.count(12_000.min(BYTES / len)).max(2);
                 let task = Task::new("send", len, count).kind(kind).on(transport);
@@ -130,7 +133,7 @@ pub fn report(plan: &Plan, runner: &Runner) {
         times(&rows, &format!("Send, {}", words(transport)), false);
         peak(&rows, &format!("Peak memory while sending, {}", words(transport)));
         if transport == Transport::Plain {
-            rates(&rows[..singles], "send", "Sending binary messages one by one");
+            rates(plan, &rows[..singles], "send", "Sending binary messages one by one");
         }
     }
 
@@ -146,6 +149,14 @@ pub fn report(plan: &Plan, runner: &Runner) {
 
     echo(plan, runner);
     connect(plan, runner);
+}
+
+fn sizes(plan: &Plan, kind: Kind) -> &'static [usize] {
+    match (plan.quick, kind) {
+        (false, _) => &SIZES,
+        (true, Kind::Binary) => &SIZES[..SIZES.len() - 1],
+        (true, _) => &SOME_SIZES,
+    }
 }
 
 fn title(task: Task) -> String {
@@ -221,9 +232,9 @@ fn peak(rows: &[Row], heading: &str) {
 }
 
 /// Draws bytes a second of processor time against the size.
-fn rates(rows: &[Row], file: &str, title: &str) {
+fn rates(plan: &Plan, rows: &[Row], file: &str, title: &str) {
     let binary: Vec<_> = rows.iter().filter(|row| row.task.kind == Kind::Binary).collect();
-    if binary.len() < SIZES.len() {
+    if binary.len() < SIZES.len() - 1 {
         return;
     }
     let series = columns(rows, "cpu").into_iter().map(|who| {
@@ -239,7 +250,7 @@ fn rates(rows: &[Row], file: &str, title: &str) {
         y: "MB for each second of the client's processor".to_owned(),
         series: series.collect(),
     }
-    .write(file);
+    .write(plan, file);
 }
 
 fn echo(plan: &Plan, runner: &Runner) {

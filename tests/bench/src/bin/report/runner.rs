@@ -167,8 +167,11 @@ impl Runner {
 
     fn command(&self, task: Task, who: Contender, one: &Path) -> Command {
         let program = self.beast.as_deref().filter(|_| who.is_beast()).unwrap_or(one);
-        let mut command = Command::new(program);
+        // A contender that hangs fails.
+        let mut command = Command::new("timeout");
         command
+            .arg("60")
+            .arg(program)
             .args([who.0, task.name, &task.len.to_string(), &task.count.to_string()])
             .args([task.kind.name(), task.transport.name(), "--server"])
             .arg(self.folder.join("server"));
