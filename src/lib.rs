@@ -159,6 +159,8 @@
 //! # Features
 //!
 //! * `tls` (default): `wss://` by rustls.
+//! * `url` (default): host names of all languages, and all else that the URL Standard allows.
+//!   [`Builder::connect`] has the table of what is refused without it.
 //! * `native-roots`: adds `TlsOptions::native_roots` and `add_native_roots`, which trust what the
 //!   operating system trusts. The feature alone changes nothing.
 //! * `deflate`: permessage-deflate (RFC 7692), if `Builder::deflate` asks for it.

@@ -25,6 +25,7 @@ pub mod proxy_url;
 pub mod session;
 pub mod set_cookie;
 pub mod socks_reply;
+pub mod strict_url;
 pub mod url_and_headers;
 pub mod utf8;
 
@@ -54,6 +55,7 @@ pub const ALL: &[(&str, Oracle)] = &[
     ("session", session::check),
     ("set_cookie", set_cookie::check),
     ("socks_reply", socks_reply::check),
+    ("strict_url", strict_url::check),
     ("url_and_headers", url_and_headers::check),
     ("utf8", utf8::check),
 ];

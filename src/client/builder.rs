@@ -506,6 +506,25 @@ impl Builder {
     /// the other, as in browsers. Then one server that hangs would hold up all other threads of the
     /// program, so it is left to the program to limit itself.
     ///
+    /// # URLs
+    ///
+    /// A URL begins with `ws://` or `wss://`, and a host. User, password, port, path and query may
+    /// be left out. Spaces, control characters, fragments, and backslashes before the query are
+    /// refused. With the feature `url`, which is on by default, the rest is as the
+    /// [URL Standard](https://url.spec.whatwg.org) says. Without it these are refused too, with
+    /// [`InvalidInput::Url`](crate::error::InvalidInput::Url):
+    ///
+    /// | refused without `url` | for example |
+    /// |---|---|
+    /// | a host with characters outside of ASCII | `bücher.example`, `１２７.0.0.1` |
+    /// | the same host as it is sent in DNS | `xn--bcher-kva.example` |
+    /// | a host with other characters than letters, digits, `-`, `_` and `.` | `ex%61mple.com` |
+    /// | an IPv4 address that is not four decimal numbers | `127.1`, `0x7f.1`, `010.0.0.1` |
+    /// | `..` in the path after a segment that could be a drive of Windows | `/c:/../x` |
+    ///
+    /// What is accepted without the feature has the same meaning with it. The same holds for the
+    /// URLs of redirects and proxies, for exceptions of proxies, and for cookies.
+    ///
     /// # Errors
     /// [`Error::InvalidInput`], before a socket is opened. [`Error::Connect`], [`Error::Proxy`],
     /// [`Error::Tls`], [`Error::Handshake`] and [`Error::Io`], which say what failed.

@@ -4,10 +4,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use url::{Host, Url};
-
 use crate::proto::date;
 use crate::proto::http::{begins_with, is_field_value};
+use crate::proto::url::{self, Host};
 
 /// Tells why a cookie is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -348,15 +347,15 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn parse(url: &str) -> Result<Self, CookieError> {
-        let url = Url::parse(url).map_err(|_| CookieError::Url)?;
-        let secure = match url.scheme() {
+        let url = url::parse(url).map_err(|_| CookieError::Url)?;
+        let secure = match url.scheme.as_str() {
             "ws" | "http" => false,
             "wss" | "https" => true,
             _ => return Err(CookieError::Url),
         };
-        let (host, is_address) = match url.host().ok_or(CookieError::Url)? {
+        let (host, is_address) = match &url.host {
             // A final dot, for the root of DNS, does not make another host.
-            Host::Domain(name) => (name.strip_suffix('.').unwrap_or(name).to_owned(), false),
+            Host::Name(name) => (name.strip_suffix('.').unwrap_or(name).to_owned(), false),
             address => (address.to_string(), true),
         };
         if host.is_empty() {
@@ -385,8 +384,8 @@ impl Place {
         let domain = domain.strip_prefix('.').unwrap_or(domain);
         let domain = domain.strip_suffix('.').unwrap_or(domain);
         // The host of the URL was parsed in the same way, so the two can be compared.
-        let domain = match Host::parse(domain).map_err(|_| CookieError::ForeignDomain)? {
-            Host::Domain(name) => name,
+        let domain = match url::parse_host(domain).ok_or(CookieError::ForeignDomain)? {
+            Host::Name(name) => name,
             address => address.to_string(),
         };
         if domain == self.host {

@@ -2,20 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use url::Host;
-
 use super::abort::AbortHandle;
 use super::blocking_pool::{Call, Pool, Serves, news, wait};
 use super::deadline::Deadline;
 use super::opening::Opening;
 use crate::error::{ConnectError, Error, Timeout};
+use crate::proto::url::Host;
 
 /// The time that one address has before the next one is tried as well (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -69,7 +68,7 @@ impl<'a> Dialer<'a> {
     }
 
     /// Connects to the first address of `host` that answers.
-    pub(crate) fn connect(&self, host: &Host<String>, port: u16) -> Result<TcpStream, Error> {
+    pub(crate) fn connect(&self, host: &Host, port: u16) -> Result<TcpStream, Error> {
         let Addresses { allowed, refused } = self.addresses(host, port)?;
         let stream = self.race(host, &allowed, refused)?;
         stream.set_nodelay(self.options.nodelay).map_err(Error::Io)?;
@@ -84,11 +83,10 @@ impl<'a> Dialer<'a> {
 
     /// Looks up `host`, if it is a name, and asks the filter about each address. At least one is
     /// allowed.
-    pub(crate) fn addresses(&self, host: &Host<String>, port: u16) -> Result<Addresses, Error> {
+    pub(crate) fn addresses(&self, host: &Host, port: u16) -> Result<Addresses, Error> {
         let found = match host {
-            Host::Ipv4(address) => vec![SocketAddr::new(IpAddr::V4(*address), port)],
-            Host::Ipv6(address) => vec![SocketAddr::new(IpAddr::V6(*address), port)],
-            Host::Domain(name) => self.resolve(name, port)?,
+            Host::Address(address) => vec![SocketAddr::new(*address, port)],
+            Host::Name(name) => self.resolve(name, port)?,
         };
         let (allowed, refused): (Vec<_>, Vec<_>) = match &self.options.filter {
             Some(filter) => found.into_iter().partition(|&address| {
@@ -132,7 +130,7 @@ impl<'a> Dialer<'a> {
 
     fn race(
         &self,
-        host: &Host<String>,
+        host: &Host,
         addresses: &[SocketAddr],
         mut attempts: Vec<(SocketAddr, io::Error)>,
     ) -> Result<TcpStream, Error> {

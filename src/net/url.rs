@@ -1,15 +1,14 @@
 //! The server that a URL names (RFC 6455 section 3).
 
-use url::{Host, Url};
-
 use crate::error::InvalidInput;
 use crate::proto::location;
+use crate::proto::url::{self, Host, Url};
 
 /// A `ws` or `wss` URL, taken apart. The lookup, SNI and `Host` all use the same host.
 #[derive(Clone)]
 pub(crate) struct ServerUrl {
     pub(crate) secure: bool,
-    pub(crate) host: Host<String>,
+    pub(crate) host: Host,
     pub(crate) port: u16,
     /// Path and query.
     pub(crate) resource: String,
@@ -33,49 +32,42 @@ impl ServerUrl {
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
             return Err(invalid("it has a space or a control character"));
         }
-        let has_host = location::has_host(url);
-        let mut url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
-        let secure = match url.scheme() {
+        let scheme = location::split_scheme(url).map_or("", |(scheme, _)| scheme);
+        let secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" => false,
             "wss" => true,
             "http" => return Err(invalid("the scheme is http; for a WebSocket it is ws")),
             "https" => return Err(invalid("the scheme is https; for a WebSocket it is wss")),
+            "" => return Err(invalid("it does not begin with ws:// or wss://")),
             _ => return Err(invalid("the scheme is neither ws nor wss")),
         };
-        if !has_host {
+        if !location::has_host(url) {
             return Err(invalid("after the scheme come \"//\" and the host, without backslashes"));
         }
+        let url = url::parse(url).map_err(InvalidInput::Url)?;
         // RFC 6455 section 3: fragment identifiers MUST NOT be used.
-        if url.fragment().is_some() {
+        if url.has_fragment {
             return Err(invalid("it has a fragment"));
         }
-        let host = match url.host().ok_or_else(|| invalid("it has no host"))? {
-            Host::Domain(name) if !is_name(name) => {
-                return Err(invalid("the host is not a valid name"));
-            }
-            Host::Domain(name) => Host::Domain(name.to_owned()),
-            Host::Ipv4(address) => Host::Ipv4(address),
-            Host::Ipv6(address) => Host::Ipv6(address),
-        };
-        let port = url.port_or_known_default().unwrap_or(0);
+        if !is_host(&url.host) {
+            return Err(invalid("the host is not a valid name"));
+        }
+        let port = url.port.unwrap_or(if secure { 443 } else { 80 });
         if port == 0 {
             return Err(invalid("port 0 cannot be connected to"));
         }
-        let credentials = if url.username().is_empty() && url.password().is_none() {
-            None
-        } else {
-            let decode = |text: &str| {
-                let text = percent_decode(text).filter(|text| !text.contains(char::is_control));
-                let why = "the user or the password is not UTF-8, or has a control character";
-                text.ok_or_else(|| invalid(why))
-            };
-            Some((decode(url.username())?, decode(url.password().unwrap_or(""))?))
+        let decode = |text: &str| {
+            let text = percent_decode(text).filter(|text| !text.contains(char::is_control));
+            let why = "the user or the password is not UTF-8, or has a control character";
+            text.ok_or_else(|| invalid(why))
         };
-        let resource = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-        if !location::strip_userinfo(&mut url) {
-            return Err(invalid("user and password cannot be removed"));
-        }
-        Ok(Self { secure, host, port, resource, credentials, url: url.into() })
+        let credentials = match &url.credentials {
+            Some((user, password)) => Some((decode(user)?, decode(password)?)),
+            None => None,
+        };
+        let without_credentials = url.origin() + &url.resource;
+        let Url { host, resource, .. } = url;
+        Ok(Self { secure, host, port, resource, credentials, url: without_credentials })
     }
 
     /// Returns whether scheme, host and port are the same (RFC 6454 section 5).
@@ -99,8 +91,10 @@ impl ServerUrl {
     }
 }
 
-/// Returns whether a name has a length that DNS allows, and so has each of its labels.
-pub(crate) fn is_name(name: &str) -> bool {
+/// Returns whether a host is an address, or a name whose length DNS allows, and the length of each
+/// of its labels.
+pub(crate) fn is_host(host: &Host) -> bool {
+    let Host::Name(name) = host else { return true };
     let labels = name.strip_suffix('.').unwrap_or(name);
     labels.len() <= 253 && labels.split('.').all(|label| (1..=63).contains(&label.len()))
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use url::Url;
+use super::url::{self, Url};
 
 /// Tells why a redirect is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ impl core::error::Error for BadLocation {}
 /// it cannot be followed for any other reason.
 pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
     let location = core::str::from_utf8(location).map_err(|_| BadLocation::Invalid)?;
-    let from = Url::parse(from).map_err(|_| BadLocation::Invalid)?;
+    let from = url::parse(from).map_err(|_| BadLocation::Invalid)?;
     if location.is_empty() || !location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     {
         return Err(BadLocation::Invalid);
@@ -51,25 +51,36 @@ pub fn resolve(from: &str, location: &[u8]) -> Result<String, BadLocation> {
     if !leads_somewhere {
         return Err(BadLocation::Invalid);
     }
-    let mut url = from.join(location).map_err(|_| BadLocation::Invalid)?;
-    let scheme = match url.scheme() {
+    let mut url = url::parse(&absolute(&from, location)).map_err(|_| BadLocation::Invalid)?;
+    let scheme = match url.scheme.as_str() {
         "ws" | "http" => "ws",
         "wss" | "https" => "wss",
         _ => return Err(BadLocation::Invalid),
     };
-    if url.set_scheme(scheme).is_err() || !strip_userinfo(&mut url) {
-        return Err(BadLocation::Invalid);
-    }
-    url.set_fragment(None);
-    if from.scheme() == "wss" && scheme == "ws" {
+    if from.scheme == "wss" && scheme == "ws" {
         return Err(BadLocation::Insecure);
     }
-    Ok(url.into())
+    scheme.clone_into(&mut url.scheme);
+    Ok(url.origin() + &url.resource)
 }
 
-/// Takes user and password out of a URL. Returns `false` if the URL can have none: it has no host.
-pub(crate) fn strip_userinfo(url: &mut Url) -> bool {
-    url.set_username("").is_ok() && url.set_password(None).is_ok()
+/// Returns a reference as a URL, in which there may still be dot segments (RFC 3986 section 5.2.2).
+fn absolute(from: &Url, reference: &str) -> String {
+    if split_scheme(reference).is_some() {
+        return reference.to_owned();
+    }
+    if reference.starts_with("//") {
+        return [&from.scheme, ":", reference].concat();
+    }
+    let path = from.path();
+    let kept = match reference.as_bytes().first() {
+        Some(b'/') => "",
+        Some(b'?') => path,
+        Some(b'#') => &from.resource,
+        // Section 5.2.3: all of the path up to its last slash.
+        _ => &path[..path.rfind('/').map_or(0, |slash| slash + 1)],
+    };
+    [&from.origin(), kept, reference].concat()
 }
 
 /// Returns whether a host follows the scheme of a URL, after exactly `//`. Browsers forgive a
@@ -86,7 +97,7 @@ pub(crate) fn has_host(url: &str) -> bool {
 
 /// Returns the scheme of a reference that has one, and the text after its colon. The first segment
 /// of a relative reference cannot have a colon (RFC 3986 section 4.2).
-fn split_scheme(reference: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_scheme(reference: &str) -> Option<(&str, &str)> {
     let (before, after) = reference.split_once(':')?;
     (!before.contains(['/', '?', '#'])).then_some((before, after))
 }

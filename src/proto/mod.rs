@@ -57,6 +57,7 @@ pub(crate) mod message;
 pub mod recv;
 pub mod send;
 pub mod socks;
+pub(crate) mod url;
 pub mod utf8;
 
 pub(crate) use error::Violation;

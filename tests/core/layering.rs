@@ -210,10 +210,10 @@ fn receiving_and_sending_share_only_types() {
 
 #[test]
 fn net_uses_only_the_http_and_urls_of_proto() {
-    const OF_PROTO: [&str; 4] = ["http", "handshake", "location", "socks"];
+    const OF_PROTO: [&str; 5] = ["http", "handshake", "location", "socks", "url"];
     let names = OF_PROTO.map(|name| format!("proto/{name}.rs"));
     keep(
-        "src/net uses proto::{http, handshake, location, socks} only",
+        "src/net uses proto::{http, handshake, location, socks, url} only",
         &names.each_ref().map(String::as_str),
         |file, line| {
             let used = named(line, "crate::proto::");

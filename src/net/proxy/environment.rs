@@ -4,13 +4,12 @@
 use std::env;
 use std::ffi::OsString;
 
-use url::Url;
-
 use super::no_proxy::NoProxy;
 use super::{Proxy, lacks_slash};
 use crate::error::{Error, InvalidInput};
 use crate::log::{exception_skipped, proxy_skipped};
 use crate::net::url::ServerUrl;
+use crate::proto::url::Url;
 
 /// The environment.
 impl Proxy {

@@ -1,17 +1,16 @@
 //! Asks an HTTP proxy for a tunnel, by CONNECT (RFC 9110 section 9.3.6).
 
-use url::Host;
-
 use super::{Credentials, Proxy};
 use crate::error::{Error, ProxyProblem};
 use crate::net::http::{self, Peer};
 use crate::net::opening::Exchange;
+use crate::proto::url::Host;
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.
 pub(super) fn ask(
     exchange: &mut Exchange<'_>,
     proxy: &Proxy,
-    host: &Host<String>,
+    host: &Host,
     port: u16,
     user_agent: Option<&str>,
 ) -> Result<(), Error> {
@@ -28,7 +27,7 @@ pub(super) fn ask(
 
 /// Returns the head of the request. It has the headers that are meant for the proxy, and
 /// `User-Agent`, because some proxies refuse a request without one.
-fn request(proxy: &Proxy, host: &Host<String>, port: u16, user_agent: Option<&str>) -> Vec<u8> {
+fn request(proxy: &Proxy, host: &Host, port: u16, user_agent: Option<&str>) -> Vec<u8> {
     let mut head = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
     let mut put = |name: &str, value: &str| {
         for part in [name, ": ", value, "\r\n"] {

@@ -10,15 +10,14 @@ pub(crate) mod tunnel;
 use std::borrow::Cow;
 use std::fmt;
 
-use url::{Host, Url};
-
 use crate::error::{Error, InvalidInput};
 use crate::net::basic_auth::BasicAuth;
 use crate::net::tls::TlsOptions;
-use crate::net::url::{ServerUrl, is_name, percent_decode};
+use crate::net::url::{ServerUrl, is_host, percent_decode};
 use crate::proto::http::{is_field_value, is_token};
 use crate::proto::location;
 use crate::proto::socks::{RequestError, Version, check_credentials};
+use crate::proto::url::{self, Host, Url};
 use no_proxy::NoProxy;
 
 /// Describes a proxy to connect through. [`Builder::proxy`](crate::Builder::proxy) takes it.
@@ -62,7 +61,7 @@ use no_proxy::NoProxy;
 #[derive(Clone)]
 pub struct Proxy {
     pub(crate) scheme: Scheme,
-    pub(crate) host: Host<String>,
+    pub(crate) host: Host,
     pub(crate) port: u16,
     credentials: Option<Credentials>,
     pub(crate) headers: Vec<(String, String)>,
@@ -126,31 +125,24 @@ impl Proxy {
         if lacks_slash || !location::has_host(&url) {
             return Err(invalid("the host is not valid"));
         }
-        // The text of the parser's error never quotes the URL, which may hold a password.
-        let url = Url::parse(&url).map_err(|error| invalid(&error.to_string()))?;
-        let known = SCHEMES.iter().find(|(name, ..)| *name == url.scheme());
+        let url = url::parse(&url).map_err(InvalidInput::Proxy)?;
+        let known = SCHEMES.iter().find(|(name, ..)| *name == url.scheme);
         let &(_, scheme, default_port) = known.ok_or_else(|| {
             invalid("the scheme is not http, https, socks4, socks4a, socks5 or socks5h")
         })?;
-        if !matches!(&url[url::Position::BeforePath..], "" | "/") {
+        if url.has_fragment || !matches!(url.resource.as_str(), "" | "/") {
             return Err(invalid("there is something after the port"));
         }
-        let host = match url.host() {
-            // The URL Standard does not parse the host if it does not know the scheme.
-            Some(Host::Domain(name)) => Host::parse(name).ok(),
-            Some(Host::Ipv4(address)) => Some(Host::Ipv4(address)),
-            Some(Host::Ipv6(address)) => Some(Host::Ipv6(address)),
-            None => None,
-        };
-        let valid = |host: &Host| !matches!(host, Host::Domain(name) if !is_name(name));
-        let host = host.filter(valid).ok_or_else(|| invalid("the host is not valid"))?;
-        let port = url.port().unwrap_or(default_port);
+        if !is_host(&url.host) {
+            return Err(invalid("the host is not valid"));
+        }
+        let port = url.port.unwrap_or(default_port);
         if port == 0 {
             return Err(invalid("port 0 cannot be connected to"));
         }
         let proxy = Self {
             scheme,
-            host,
+            host: url.host.clone(),
             port,
             credentials: None,
             headers: Vec::new(),
@@ -164,15 +156,12 @@ impl Proxy {
         if self.scheme == Scheme::Https && !cfg!(feature = "tls") {
             return Err(invalid("https needs the feature \"tls\""));
         }
-        let (user, password) = (url.username(), url.password());
-        if user.is_empty() && password.is_none() {
-            return Ok(self);
-        }
-        let decode = |text| {
+        let Some((user, password)) = &url.credentials else { return Ok(self) };
+        let decode = |text: &str| {
             let why = "the user or the password is not UTF-8, which cannot be sent";
             percent_decode(text).ok_or_else(|| invalid(why))
         };
-        self.with_credentials(decode(user)?, decode(password.unwrap_or(""))?)
+        self.with_credentials(decode(user)?, decode(password)?)
     }
 
     /// Sends a user and a password to the proxy, and only to the proxy: by

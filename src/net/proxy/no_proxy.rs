@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use url::Host;
-
 use crate::error::InvalidInput;
-use crate::net::url::is_name;
+use crate::net::url::is_host;
+use crate::proto::url::{Host, parse_host};
 
 /// A list of exceptions; empty by default.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +76,7 @@ impl NoProxy {
 
     /// Returns whether the list has this host and port. Names are not looked up, so an address on
     /// the list does not match a name that has this address.
-    pub(crate) fn matches(&self, host: &Host<String>, port: u16) -> bool {
+    pub(crate) fn matches(&self, host: &Host, port: u16) -> bool {
         let has_port = |entry: &Entry| entry.port.is_none_or(|own| own == port);
         self.0.iter().any(|entry| has_port(entry) && entry.servers.match_host(host))
     }
@@ -128,12 +127,11 @@ impl Servers {
             None if name.len() < text.len() => return None, // As in "*example.com".
             None => name,
         };
-        match Host::parse(name).ok()? {
-            Host::Domain(name) if is_name(&name) && !name.contains('*') => {
+        match parse_host(name).filter(is_host)? {
+            Host::Name(name) if !name.contains('*') => {
                 Some(Self::Name(name.strip_suffix('.').unwrap_or(&name).to_owned()))
             }
-            Host::Ipv4(address) if name == text => Some(Self::address(address.into())),
-            Host::Ipv6(address) if name == text => Some(Self::address(address.into())),
+            Host::Address(address) if name == text => Some(Self::address(address)),
             _ => None,
         }
     }
@@ -174,17 +172,16 @@ impl Servers {
         }
     }
 
-    fn match_host(&self, host: &Host<String>) -> bool {
+    fn match_host(&self, host: &Host) -> bool {
         match (self, host) {
             (Self::All, _) => true,
-            (Self::Name(own), Host::Domain(name)) => {
+            (Self::Name(own), Host::Name(name)) => {
                 let name = name.strip_suffix('.').unwrap_or(name);
                 name.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
-            (Self::Dotless, Host::Domain(name)) => !name.contains('.'),
-            (_, Host::Ipv4(address)) => self.match_address(IpAddr::V4(*address)),
-            (_, Host::Ipv6(address)) => self.match_address(IpAddr::V6(*address).to_canonical()),
-            (Self::Address(_) | Self::Network(..), Host::Domain(_)) => false,
+            (Self::Dotless, Host::Name(name)) => !name.contains('.'),
+            (_, Host::Address(address)) => self.match_address(address.to_canonical()),
+            (Self::Address(_) | Self::Network(..), Host::Name(_)) => false,
         }
     }
 

@@ -2,27 +2,23 @@
 //!
 //! [`proto::socks`]: crate::proto::socks
 
-use std::net::IpAddr;
-
-use url::Host;
-
 use super::{Credentials, Proxy, cannot_request};
 use crate::error::{Error, ProxyProblem};
 use crate::net::opening::Exchange;
 use crate::proto::socks::{Destination, Handshake, Version};
+use crate::proto::url::Host;
 
 /// Asks for a tunnel to `host`. After this the next byte is the server's.
 pub(super) fn ask(
     exchange: &mut Exchange<'_>,
     proxy: &Proxy,
     version: Version,
-    host: &Host<String>,
+    host: &Host,
     port: u16,
 ) -> Result<(), Error> {
     let destination = match host {
-        Host::Domain(name) => Destination::Name(name),
-        Host::Ipv4(address) => Destination::Address(IpAddr::V4(*address)),
-        Host::Ipv6(address) => Destination::Address(IpAddr::V6(*address)),
+        Host::Name(name) => Destination::Name(name),
+        Host::Address(address) => Destination::Address(*address),
     };
     let credentials = match &proxy.credentials {
         Some(Credentials::Socks { user, password }) => Some((user.as_str(), password.as_str())),

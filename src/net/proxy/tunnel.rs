@@ -1,10 +1,8 @@
 //! Opens a tunnel to a server: TCP and TLS to the proxy, and the handshake with it.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-
-use url::Host;
 
 use super::{Proxy, Scheme, cannot_request, http_connect, socks};
 use crate::error::{ConnectError, Error, ProxyError, ProxyProblem, Timeout};
@@ -13,17 +11,20 @@ use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 use crate::net::tls;
 use crate::proto::socks::{RequestError, Version};
+use crate::proto::url::Host;
 
 /// Opens a tunnel to `host` through `proxy`. Bytes that are written to the stream reach the server.
 /// An HTTP proxy is sent the `user_agent`.
 pub(crate) fn open(
     dialer: &Dialer<'_>,
     proxy: &Proxy,
-    host: &Host<String>,
+    host: &Host,
     port: u16,
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
-    if proxy.scheme.socks_version() == Some(Version::V4) && matches!(host, Host::Ipv6(_)) {
+    if proxy.scheme.socks_version() == Some(Version::V4)
+        && matches!(host, Host::Address(IpAddr::V6(_)))
+    {
         return Err(cannot_request(RequestError::Ipv6).into());
     }
     let mut destinations = destinations(dialer, proxy, host, port)?.into_iter().peekable();
@@ -45,18 +46,15 @@ pub(crate) fn open(
 fn destinations(
     dialer: &Dialer<'_>,
     proxy: &Proxy,
-    host: &Host<String>,
+    host: &Host,
     port: u16,
-) -> Result<Vec<Host<String>>, Error> {
-    if proxy.looks_up_names() && matches!(host, Host::Domain(_)) {
+) -> Result<Vec<Host>, Error> {
+    if proxy.looks_up_names() && matches!(host, Host::Name(_)) {
         return Ok(vec![host.clone()]);
     }
     let addresses = dialer.addresses(host, port)?.allowed.into_iter();
-    let hosts = addresses.filter_map(|address| match address.ip() {
-        IpAddr::V4(address) => Some(Host::Ipv4(address)),
-        IpAddr::V6(_) if proxy.scheme == Scheme::Socks4 => None,
-        IpAddr::V6(address) => Some(Host::Ipv6(address)),
-    });
+    let usable = |address: &SocketAddr| address.is_ipv4() || proxy.scheme != Scheme::Socks4;
+    let hosts = addresses.filter(usable).map(|address| Host::Address(address.ip()));
     let hosts: Vec<_> = hosts.collect();
     if hosts.is_empty() {
         let why = "SOCKS 4 needs an IPv4 address, and the name has none";
@@ -70,7 +68,7 @@ fn destinations(
 fn open_to(
     dialer: &Dialer<'_>,
     proxy: &Proxy,
-    host: &Host<String>,
+    host: &Host,
     port: u16,
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {

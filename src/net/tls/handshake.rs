@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::UnbufferedClientConnection;
-use url::Host;
 
 use super::cipher::Cipher;
 use super::options::TlsOptions;
@@ -16,6 +15,7 @@ use crate::error::{Error, Timeout, TlsError};
 use crate::net::duplex::{Duplex, is_timeout};
 use crate::net::opening::{Exchange, Opening};
 use crate::net::stream::Stream;
+use crate::proto::url::Host;
 
 /// A TLS connection whose handshake has not begun.
 pub(crate) struct Prepared {
@@ -25,7 +25,7 @@ pub(crate) struct Prepared {
 }
 
 /// Prepares TLS with `host`. Fails, before any socket is opened, if the options do not work.
-pub(crate) fn prepare(options: &TlsOptions, host: &Host<String>) -> Result<Prepared, Error> {
+pub(crate) fn prepare(options: &TlsOptions, host: &Host) -> Result<Prepared, Error> {
     let tls = UnbufferedClientConnection::new(options.config()?, options.name(host)?)
         .map_err(|error| invalid(&error.to_string()))?;
     let trusted = match options.given {

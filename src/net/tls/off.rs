@@ -7,12 +7,11 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
-use url::Host;
-
 use super::duplex::Duplex;
 use super::opening::Opening;
 use super::stream::Stream;
 use crate::error::{Error, InvalidInput};
+use crate::proto::url::Host;
 
 /// Stands for the options of TLS: there are none.
 #[derive(Clone)]
@@ -32,7 +31,7 @@ impl TlsOptions {
 pub(crate) enum Prepared {}
 
 /// Fails: TLS needs the feature.
-pub(crate) fn prepare(_: &TlsOptions, _: &Host<String>) -> Result<Prepared, Error> {
+pub(crate) fn prepare(_: &TlsOptions, _: &Host) -> Result<Prepared, Error> {
     Err(InvalidInput::Url("wss needs the feature \"tls\"".into()).into())
 }
 
@@ -90,6 +89,6 @@ pub(crate) fn error_within(error: io::Error) -> Result<Infallible, io::Error> {
 }
 
 /// Returns `true` for every host: [`prepare`] fails anyway.
-pub(crate) fn can_name(_: &Host<String>) -> bool {
+pub(crate) fn can_name(_: &Host) -> bool {
     true
 }

@@ -1,7 +1,6 @@
 //! The options of TLS: which certificates are trusted, and what is shown to the server.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -11,12 +10,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, SignatureScheme};
-use url::Host;
 
 #[cfg(feature = "native-roots")]
 use super::verifier::Base;
 use super::verifier::{Roots, Verify, invalid};
 use crate::error::{Error, InvalidInput};
+use crate::proto::url::Host;
 
 /// Holds the options of TLS: which certificates are trusted, which names they must have, and what
 /// is shown to the server. [`Builder::tls`](crate::Builder::tls) takes it for connections to
@@ -321,7 +320,7 @@ impl TlsOptions {
         Ok(self.config.get_or_init(|| config).clone())
     }
 
-    pub(super) fn name(&self, host: &Host<String>) -> Result<ServerName<'static>, InvalidInput> {
+    pub(super) fn name(&self, host: &Host) -> Result<ServerName<'static>, InvalidInput> {
         let name = match &self.settings.server_name {
             Some(name) => ServerName::try_from(name.clone()).ok(),
             None => server_name(host),
@@ -400,19 +399,18 @@ impl ResolvesClientCert for NoCertificate {
 }
 
 /// Returns whether a certificate can name the host.
-pub(crate) fn can_name(host: &Host<String>) -> bool {
+pub(crate) fn can_name(host: &Host) -> bool {
     server_name(host).is_some()
 }
 
 /// Returns the host as certificates name it; `None` for a host of a URL that they cannot name.
-fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
+fn server_name(host: &Host) -> Option<ServerName<'static>> {
     match host {
         // In a certificate the name has no dot at its end.
-        Host::Domain(name) => {
+        Host::Name(name) => {
             ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok()
         }
-        Host::Ipv4(address) => Some(ServerName::from(IpAddr::V4(*address))),
-        Host::Ipv6(address) => Some(ServerName::from(IpAddr::V6(*address))),
+        Host::Address(address) => Some(ServerName::from(*address)),
     }
 }
 
