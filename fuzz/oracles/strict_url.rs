@@ -30,11 +30,13 @@ pub fn check(data: &[u8]) {
 }
 
 fn a_url(text: &str) {
-    // Schemes that the URL Standard does not know are read by other rules, which leave the host as
-    // it is. Of those only a proxy's are used, without a path.
-    let scheme = text.split("://").next().unwrap_or_default().to_ascii_lowercase();
-    let is_known = ["ws", "wss", "http", "https"].contains(&scheme.as_str());
     let Ok(ours) = strict::parse(text) else { return };
+    // The URL Standard does not know the schemes of SOCKS proxies, and leaves their host as it is.
+    // A proxy has no path. Other schemes are refused by landline.
+    let is_known = ["ws", "wss", "http", "https"].contains(&ours.scheme.as_str());
+    if !is_known && !ours.scheme.starts_with("socks") {
+        return;
+    }
     let theirs = url::Url::parse(text).unwrap();
     assert_eq!(ours.scheme, theirs.scheme(), "{text:?}");
     let (user, password) = ours.credentials.clone().unwrap_or_default();

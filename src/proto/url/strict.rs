@@ -113,9 +113,10 @@ fn put_path(out: &mut String, path: &str) -> Result<(), &'static str> {
         if is_double {
             let start = out.rfind('/').unwrap_or(0);
             // The crate `url` keeps a segment that could be a drive of Windows.
-            if matches!(out.as_bytes()[start..], [_, letter, b':' | b'|'] if letter.is_ascii_alphabetic())
-            {
-                return Err("the path has \"..\" after a drive letter");
+            if let [b'/', letter, b':' | b'|'] = &out.as_bytes()[start..] {
+                if letter.is_ascii_alphabetic() {
+                    return Err("the path has \"..\" after a drive letter");
+                }
             }
             out.truncate(start);
         }
