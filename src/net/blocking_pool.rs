@@ -7,13 +7,13 @@
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::abort::AbortHandle;
 use super::deadline::Deadline;
+use super::mailbox::{Mailbox, Slot};
 use crate::error::{Error, Timeout};
 
 /// The most threads of one pool. Beyond that a call waits until another one returns. A thread that
@@ -77,9 +77,7 @@ struct Group<C: Call> {
 }
 
 struct Waiter<A> {
-    news: Sender<Option<A>>,
-    /// Dropped by the caller when it waits no longer.
-    wanted: Weak<()>,
+    slot: Slot<A>,
     /// A call has begun since this caller waits.
     is_begun: bool,
 }
@@ -102,11 +100,10 @@ impl<C: Call> Pool<C> {
         abort: &AbortHandle,
         phase: Timeout,
     ) -> Result<C::Answer, Error> {
-        let (sender, news) = news(abort);
-        let wanted = Arc::new(());
+        let mailbox = Mailbox::new(abort);
         let pool = self.of_process(std::process::id());
-        pool.submit(call, sender, Arc::downgrade(&wanted)).map_err(Error::Io)?;
-        wait(&news, deadline, phase)
+        pool.submit(call, mailbox.slot()).map_err(Error::Io)?;
+        mailbox.wait(deadline, phase)
     }
 
     fn of_process(&'static self, process: u32) -> &'static Self {
@@ -121,12 +118,7 @@ impl<C: Call> Pool<C> {
         }
     }
 
-    fn submit(
-        &'static self,
-        call: C,
-        news: Sender<Option<C::Answer>>,
-        wanted: Weak<()>,
-    ) -> io::Result<()> {
+    fn submit(&'static self, call: C, slot: Slot<C::Answer>) -> io::Result<()> {
         let mut unused = Unused::new();
         let mut groups = self.lock();
         unused.take_from(&mut groups);
@@ -137,12 +129,12 @@ impl<C: Call> Pool<C> {
         });
         let threads: usize = groups.iter().map(|group| group.running.len()).sum();
         let group = &mut groups[at];
-        group.waiting.push(Waiter { news, wanted, is_begun: false });
+        group.waiting.push(Waiter { slot, is_begun: false });
         let now = Instant::now();
         if threads < MAX_THREADS && group.is_due(now) {
             let job = move || self.work(call, now);
-            match thread::Builder::new().name(C::THREAD.into()).spawn(job) {
-                Ok(_) => group.begin(now),
+            match spawn(C::THREAD, None, Box::new(job)) {
+                Ok(()) => group.begin(now),
                 // No thread can be started, but the call that is running gives an answer.
                 Err(_) if !group.running.is_empty() => {}
                 Err(error) => {
@@ -171,13 +163,13 @@ impl<C: Call> Pool<C> {
         while let Some(last) = waiting.pop() {
             if let Serves::All(copy) = C::SERVES {
                 for waiter in waiting.drain(..) {
-                    let _ = waiter.send(Some(copy(&answer)));
+                    let _ = waiter.put(copy(&answer));
                 }
             }
-            match last.send(Some(answer)) {
+            match last.put(answer) {
                 // This caller gave up meanwhile.
-                Err(SendError(Some(back))) => answer = back,
-                Ok(()) | Err(SendError(None)) => return,
+                Err(back) => answer = back,
+                Ok(()) => return,
             }
             waiting.extend(self.take_one(call));
         }
@@ -185,7 +177,7 @@ impl<C: Call> Pool<C> {
 
     /// Notes that a call has returned, and takes the callers that its answer is for out of the
     /// group.
-    fn finish(&self, call: &C, began: Instant) -> Vec<Sender<Option<C::Answer>>> {
+    fn finish(&self, call: &C, began: Instant) -> Vec<Slot<C::Answer>> {
         let mut groups = self.lock();
         let Some(group) = groups.iter_mut().find(|group| group.call == *call) else {
             return Vec::new();
@@ -194,13 +186,13 @@ impl<C: Call> Pool<C> {
         at.map(|at| group.running.remove(at));
         match C::SERVES {
             Serves::All(_) => {
-                mem::take(&mut group.waiting).into_iter().map(|waiter| waiter.news).collect()
+                mem::take(&mut group.waiting).into_iter().map(|waiter| waiter.slot).collect()
             }
             Serves::One => group.take_one().into_iter().collect(),
         }
     }
 
-    fn take_one(&self, call: &C) -> Option<Sender<Option<C::Answer>>> {
+    fn take_one(&self, call: &C) -> Option<Slot<C::Answer>> {
         let mut groups = self.lock();
         groups.iter_mut().find(|group| group.call == *call)?.take_one()
     }
@@ -228,7 +220,8 @@ impl<C: Call> Pool<C> {
 impl<C: Call> Group<C> {
     /// Returns whether a caller waits for a call that has not begun, and it is time to begin it.
     fn is_due(&self, now: Instant) -> bool {
-        let is_asked_for = self.waiting.iter().any(|waiter| !waiter.is_begun && waiter.is_wanted());
+        let is_asked_for =
+            self.waiting.iter().any(|waiter| !waiter.is_begun && waiter.slot.is_wanted());
         let calls = self.running.len();
         let limit = STUCK_AFTER.saturating_mul(1 << calls.min(30));
         let is_stuck = |&last: &Instant| now.saturating_duration_since(last) >= limit;
@@ -242,7 +235,7 @@ impl<C: Call> Group<C> {
         match C::SERVES {
             Serves::All(_) => asking.for_each(|waiter| waiter.is_begun = true),
             Serves::One => {
-                let first = asking.find(|waiter| waiter.is_wanted());
+                let first = asking.find(|waiter| waiter.slot.is_wanted());
                 if let Some(waiter) = first {
                     waiter.is_begun = true;
                 }
@@ -250,15 +243,9 @@ impl<C: Call> Group<C> {
         }
     }
 
-    fn take_one(&mut self) -> Option<Sender<Option<C::Answer>>> {
-        let at = self.waiting.iter().position(Waiter::is_wanted)?;
-        Some(self.waiting.remove(at).news)
-    }
-}
-
-impl<A> Waiter<A> {
-    fn is_wanted(&self) -> bool {
-        self.wanted.strong_count() > 0
+    fn take_one(&mut self) -> Option<Slot<C::Answer>> {
+        let at = self.waiting.iter().position(|waiter| waiter.slot.is_wanted())?;
+        Some(self.waiting.remove(at).slot)
     }
 }
 
@@ -274,7 +261,7 @@ impl<C: Call> Unused<C> {
     /// Takes out the groups that are idle, and the callers that wait no longer.
     fn take_from(&mut self, groups: &mut Vec<Group<C>>) {
         for group in &mut *groups {
-            group.waiting.retain(Waiter::is_wanted);
+            group.waiting.retain(|waiter| waiter.slot.is_wanted());
         }
         let is_used = |group: &Group<C>| !group.running.is_empty() || !group.waiting.is_empty();
         let (used, unused) = mem::take(groups).into_iter().partition(is_used);
@@ -284,35 +271,17 @@ impl<C: Call> Unused<C> {
     }
 }
 
-/// Makes a channel to wait at. An abort sends `None`.
-pub(super) fn news<T: Send + 'static>(
-    abort: &AbortHandle,
-) -> (Sender<Option<T>>, Receiver<Option<T>>) {
-    let (sender, news) = channel();
-    let waker = sender.clone();
-    abort.wake_with(move || {
-        // If this fails, the caller waits no longer.
-        let _ = waker.send(None);
-    });
-    (sender, news)
-}
-
-/// Waits at a channel of [`news`] until the deadline.
-pub(super) fn wait<T>(
-    news: &Receiver<Option<T>>,
-    deadline: Deadline,
-    phase: Timeout,
-) -> Result<T, Error> {
-    let received = match deadline.remaining(Instant::now()) {
-        Some(remaining) => news.recv_timeout(remaining),
-        None => news.recv().map_err(RecvTimeoutError::from),
-    };
-    match received {
-        Ok(Some(news)) => Ok(news),
-        Err(RecvTimeoutError::Timeout) => Err(Error::Timeout(phase)),
-        // The abort handle holds a sender until it belongs to another connection.
-        Ok(None) | Err(RecvTimeoutError::Disconnected) => Err(Error::aborted()),
+/// Starts a thread, which nobody waits for. The size of its stack is that of `std` if none is given.
+pub(super) fn spawn(
+    name: &str,
+    stack: Option<usize>,
+    job: Box<dyn FnOnce() + Send>,
+) -> io::Result<()> {
+    let mut thread = thread::Builder::new().name(name.to_owned());
+    if let Some(stack) = stack {
+        thread = thread.stack_size(stack);
     }
+    thread.spawn(job).map(drop)
 }
 
 #[cfg(test)]
@@ -338,15 +307,14 @@ mod tests {
         let mut begun = Vec::new();
         for _ in 0..24 * 60 * 60 {
             // A caller asks each second.
-            let wanted = Arc::new(());
-            let (news, wanted_by) = (channel().0, Arc::downgrade(&wanted));
-            group.waiting.push(Waiter { news, wanted: wanted_by, is_begun: false });
+            let mailbox = Mailbox::new(&AbortHandle::new());
+            group.waiting.push(Waiter { slot: mailbox.slot(), is_begun: false });
             if group.is_due(now) {
                 group.begin(now);
                 begun.push((now - start).as_secs());
             }
             assert!(!group.is_due(now), "one call is for all that wait");
-            drop(wanted);
+            drop(mailbox);
             assert!(!group.is_due(now + STUCK_AFTER * 100_000), "no caller waits");
             group.waiting.clear();
             now += Duration::from_secs(1);

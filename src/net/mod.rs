@@ -6,6 +6,7 @@ mod blocking_pool;
 pub(crate) mod deadline;
 pub(crate) mod duplex;
 pub(crate) mod http;
+mod mailbox;
 pub(crate) mod opening;
 pub(crate) mod proxy;
 pub(crate) mod stream;

@@ -5,13 +5,12 @@ use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::abort::AbortHandle;
-use super::blocking_pool::{Call, Pool, Serves, news, wait};
+use super::blocking_pool::{Call, Pool, Serves, spawn};
 use super::deadline::Deadline;
+use super::mailbox::{Mailbox, Slot};
 use super::opening::Opening;
 use crate::error::{ConnectError, Error, Timeout};
 use crate::proto::url::Host;
@@ -134,7 +133,7 @@ impl<'a> Dialer<'a> {
         addresses: &[SocketAddr],
         mut attempts: Vec<(SocketAddr, io::Error)>,
     ) -> Result<TcpStream, Error> {
-        let (sender, news) = news(self.abort);
+        let mailbox = Mailbox::new(self.abort);
         let deadline = self.deadline;
         let mut waiting = addresses.iter().copied().peekable();
         let mut running = 0;
@@ -143,7 +142,7 @@ impl<'a> Dialer<'a> {
             match waiting.peek() {
                 Some(&address) if next_start.is_past() && !deadline.is_past() => {
                     next_start = Deadline::after(Some(STAGGER));
-                    match try_address(address, deadline, sender.clone()) {
+                    match try_address(address, deadline, mailbox.slot()) {
                         Ok(()) => running += 1,
                         // The system gives no thread now. This address is tried again later.
                         Err(_) if running > 0 => continue,
@@ -163,7 +162,7 @@ impl<'a> Dialer<'a> {
                 }
                 None => next_start = Deadline::NEVER,
             }
-            match wait(&news, deadline.min(next_start), Timeout::Connect) {
+            match mailbox.wait(deadline.min(next_start), Timeout::Connect) {
                 Ok((_, Ok(stream))) => return Ok(stream),
                 Ok((address, Err(error))) => {
                     attempts.push((address, error));
@@ -242,11 +241,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Tries one address in a thread of its own. The thread closes a connection that comes too late.
-fn try_address(
-    address: SocketAddr,
-    deadline: Deadline,
-    sender: Sender<Option<Tried>>,
-) -> io::Result<()> {
+fn try_address(address: SocketAddr, deadline: Deadline, slot: Slot<Tried>) -> io::Result<()> {
     let job = move || {
         let tried = match deadline.remaining(Instant::now()) {
             Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
@@ -261,8 +256,7 @@ fn try_address(
             }
             Ok(stream)
         });
-        let _ = sender.send(Some((address, tried)));
+        let _ = slot.put((address, tried));
     };
-    let thread = thread::Builder::new().name("landline-connect".into()).stack_size(256 * 1024);
-    thread.spawn(job).map(drop)
+    spawn("landline-connect", Some(256 * 1024), Box::new(job))
 }
