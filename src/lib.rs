@@ -158,6 +158,8 @@
 //!
 //! # Features
 //!
+//! * `proxy` (default): proxies. Without it servers are connected to directly, **also if the
+//!   environment names a proxy**, and no [`Proxy`](proxy::Proxy) can be made.
 //! * `tls` (default): `wss://` by rustls.
 //! * `url` (default): host names of all languages, and all else that the URL Standard allows.
 //!   [`Builder::connect`] has the table of what is refused without it.
@@ -173,6 +175,8 @@
 //! are only compiled.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What only proxies use is found dead by the builds that have them.
+#![cfg_attr(not(feature = "proxy"), allow(dead_code))]
 
 pub mod app;
 mod client;

@@ -20,7 +20,9 @@ pub mod handshake_response;
 pub mod inflate_stream;
 pub mod location;
 pub mod mask;
+#[cfg(feature = "proxy")]
 pub mod no_proxy;
+#[cfg(feature = "proxy")]
 pub mod proxy_url;
 pub mod session;
 pub mod set_cookie;
@@ -32,8 +34,7 @@ pub mod utf8;
 /// An oracle: panics if the code under test breaks a promise.
 pub type Oracle = fn(&[u8]);
 
-/// All oracles, with the name of their target. Those that need the feature `deflate` are missing
-/// without it.
+/// All oracles, with the name of their target. Those that need a feature are missing without it.
 pub const ALL: &[(&str, Oracle)] = &[
     ("close_payload", close_payload::check),
     ("connect_reply", connect_reply::check),
@@ -50,7 +51,9 @@ pub const ALL: &[(&str, Oracle)] = &[
     ("inflate_stream", inflate_stream::check),
     ("location", location::check),
     ("mask", mask::check),
+    #[cfg(feature = "proxy")]
     ("no_proxy", no_proxy::check),
+    #[cfg(feature = "proxy")]
     ("proxy_url", proxy_url::check),
     ("session", session::check),
     ("set_cookie", set_cookie::check),

@@ -487,7 +487,8 @@ impl Builder {
     /// For an `https` proxy with a certificate of your own authority, give
     /// [`Proxy::from_environment`] other TLS options, and give its result to this method.
     ///
-    /// `connect_over` and `connect_unix` use no proxy.
+    /// `connect_over` and `connect_unix` use no proxy. Without the feature `proxy`, which is on by
+    /// default, there is none, whatever the environment says.
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
         self.config.proxy = match proxy.into() {

@@ -271,7 +271,7 @@ impl<C: Call> Unused<C> {
     }
 }
 
-/// Starts a thread, which nobody waits for. The size of its stack is that of `std` if none is given.
+/// Starts a thread, which nobody waits for. If no size is given, its stack is that of `std`.
 pub(super) fn spawn(
     name: &str,
     stack: Option<usize>,

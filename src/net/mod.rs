@@ -8,6 +8,7 @@ pub(crate) mod duplex;
 pub(crate) mod http;
 mod mailbox;
 pub(crate) mod opening;
+#[cfg_attr(not(feature = "proxy"), path = "proxy/off.rs")]
 pub(crate) mod proxy;
 pub(crate) mod stream;
 pub(crate) mod tcp;

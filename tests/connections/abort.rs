@@ -4,14 +4,13 @@
 
 use crate::support;
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
 
 use std::time::Duration;
 
 use landline::error::{Cause, Side};
-use landline::proxy::Proxy;
 use landline::{AbortHandle, Builder, Error};
 use support::streams::{Call, Judged};
 use support::*;
@@ -325,7 +324,12 @@ fn an_abort_ends_the_tls_handshake_over_a_stream_whose_shutdown_wakes_no_thread(
 /// The shutdown of a socket to a proxy wakes its thread. But an abort shuts down only the latest
 /// stream of a handle. If another connection is opened meanwhile, only the flag ends the first one.
 #[test]
+#[cfg(feature = "proxy")]
 fn an_abort_ends_the_handshake_with_a_proxy_that_no_shutdown_wakes() {
+    use std::io::Read as _;
+
+    use landline::proxy::Proxy;
+
     let schemes = ["http", "socks4a", "socks5h"];
     let schemes = schemes.into_iter().chain(cfg!(feature = "tls").then_some("https"));
     for scheme in schemes {

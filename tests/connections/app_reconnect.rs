@@ -13,10 +13,8 @@ use std::time::{Duration, Instant};
 
 use landline::app::Exit;
 use landline::backoff::{Backoff, Exponential, Failure, Fixed, Never};
-use landline::proxy::Proxy;
 use landline::{Callbacks, CloseCode, Error, Keepalive, Timeout};
 use support::apps::{Recorder, app_at, serve_times, upgraded_times};
-use support::proxy::{Relay, Rules};
 use support::*;
 
 /// Runs an App against a server until its backoff has been asked `most` times. Returns the number
@@ -145,7 +143,10 @@ fn an_app_waits_as_long_as_the_server_asks() {
 }
 
 #[test]
+#[cfg(feature = "proxy")]
 fn an_app_waits_as_long_as_the_proxy_asks() {
+    use landline::proxy::Proxy;
+
     watchdog(LIMIT, || {
         for (status, value, obeyed) in
             [(429, "1", Some(1)), (503, "1", Some(1)), (503, "7200", Some(3600)), (502, "1", None)]
@@ -554,6 +555,7 @@ fn an_app_does_not_follow_a_name_to_an_address_that_the_filter_refuses() {
 }
 
 /// Returns an address that refuses connections. No other socket can get it while this one lives.
+#[cfg(feature = "proxy")]
 fn held() -> (socket2::Socket, SocketAddr) {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -563,7 +565,11 @@ fn held() -> (socket2::Socket, SocketAddr) {
 }
 
 #[test]
+#[cfg(feature = "proxy")]
 fn an_app_waits_for_a_proxy_that_is_down_and_does_not_connect_directly() {
+    use landline::proxy::Proxy;
+    use support::proxy::{Relay, Rules};
+
     watchdog(LIMIT, || {
         let server = upgraded_times(2, |nth, peer| match nth {
             0 => peer.fin(),

@@ -1,5 +1,6 @@
 //! Connecting through proxies that do their work, every kind of them.
 
+#![cfg(feature = "proxy")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
 use crate::support;

@@ -1,5 +1,6 @@
 //! CONNECT (RFC 9110 section 9.3.6), and proxies that answer it badly.
 
+#![cfg(feature = "proxy")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
 use crate::support;

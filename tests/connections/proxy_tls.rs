@@ -1,7 +1,7 @@
 //! TLS through proxies. TLS with the server is end to end. An `https` proxy has TLS of its own,
 //! which carries the other.
 
-#![cfg(feature = "tls")]
+#![cfg(all(feature = "proxy", feature = "tls"))]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
 use crate::support;

@@ -3,6 +3,7 @@
 //! The environment belongs to a process. So a test that reads it runs itself again in a child
 //! process.
 
+#![cfg(feature = "proxy")]
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
 #[path = "../support/mod.rs"]

@@ -24,6 +24,7 @@ mod frames;
 mod peer;
 #[cfg(target_os = "linux")]
 pub mod process;
+#[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod streams;
 #[cfg(feature = "tls")]
