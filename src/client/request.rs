@@ -21,22 +21,27 @@ impl HeaderLines {
     /// harmless ones are taken.
     pub(crate) fn new(config: &Config, context: &RequestContext) -> Result<Self, Error> {
         let mut lines = given(config, context)?;
+        let authorization = authorization(config, context)?;
         let ours = [
-            ("Origin", config.origin.clone()),
-            ("User-Agent", config.user_agent.clone()),
-            ("Authorization", authorization(config, context)?),
-            ("Cookie", config.cookie.clone()),
-            ("Host", config.host.clone()),
+            ("Origin", &config.origin),
+            ("User-Agent", &config.user_agent),
+            ("Authorization", &authorization),
+            ("Cookie", &config.cookie),
+            ("Host", &config.host),
         ];
         for (name, value) in ours {
             if let (Some(value), false) = (value, lines.iter().any(|line| is(line, name))) {
-                lines.push((name.to_owned(), value));
+                lines.push((name.to_owned(), value.clone()));
             }
         }
-        lines.retain(|(name, _)| context.is_first_origin() || is_harmless(name));
+        if !context.is_first_origin() {
+            keep(&mut lines, &is_harmless);
+        }
         let cookies = cookies(config, context, &lines);
-        lines.retain(|line| !is(line, "Cookie"));
-        lines.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
+        keep(&mut lines, &|name| !name.eq_ignore_ascii_case("Cookie"));
+        if !cookies.is_empty() {
+            lines.push(("Cookie".to_owned(), cookies));
+        }
 
         let subprotocols = config.subprotocols.iter().map(|name| name.len() + 2).sum::<usize>();
         let size = lines.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
@@ -52,7 +57,7 @@ impl HeaderLines {
             }
         }
         let host = lines.iter().rfind(|line| is(line, "Host")).map(|(_, value)| value.clone());
-        lines.retain(|line| !is(line, "Host"));
+        keep(&mut lines, &|name| !name.eq_ignore_ascii_case("Host"));
         if let Some(deflate) = &config.deflate {
             if let Some(option) = deflate::out_of_range(deflate) {
                 return Err(InvalidInput::Deflate(option.into()).into());
@@ -80,7 +85,7 @@ fn given(config: &Config, context: &RequestContext) -> Result<Vec<(String, Strin
     let mut lines = config.headers.clone();
     if let Some(hook) = &config.headers_with {
         let fresh = hook(context).map_err(Error::Io)?;
-        lines.retain(|line| !fresh.iter().any(|(name, _)| is(line, name)));
+        keep(&mut lines, &|name| !fresh.iter().any(|line| is(line, name)));
         lines.extend(fresh);
     }
     Ok(lines)
@@ -96,24 +101,37 @@ fn authorization(
 }
 
 /// Returns the value of `Cookie`: the cookies of the store whose names the caller does not give,
-/// then the caller's, unchanged.
-fn cookies(
-    config: &Config,
-    context: &RequestContext,
-    lines: &[(String, String)],
-) -> Option<String> {
-    let given = lines.iter().filter(|line| is(line, "Cookie")).map(|(_, value)| value.as_str());
-    let given: Vec<&str> = given.filter(|value| !value.is_empty()).collect();
-    let name = |cookie: &str| cookie.split('=').next().map(|name| name.trim().to_owned());
-    let names: Vec<_> = given.iter().flat_map(|line| line.split(';')).map(name).collect();
+/// then the caller's, unchanged. Empty if there are none.
+fn cookies(config: &Config, context: &RequestContext, lines: &[(String, String)]) -> String {
+    let given = || lines.iter().filter(|line| is(line, "Cookie")).map(|(_, value)| value.as_str());
+    let is_given = |cookie: &str| {
+        given().any(|line| line.split(';').any(|given| name_of(given) == name_of(cookie)))
+    };
+    let mut all = String::new();
+    let mut put = |cookies: &str| {
+        if !cookies.is_empty() {
+            all.push_str(if all.is_empty() { "" } else { "; " });
+            all.push_str(cookies);
+        }
+    };
     let store = config.cookie_store.as_ref();
     let stored = store.and_then(|store| store.cookies(context.url(), SystemTime::now()));
-    let stored = stored.as_deref().unwrap_or("").split("; ");
-    let stored = stored.filter(|cookie| !cookie.is_empty() && !names.contains(&name(cookie)));
-    let mut all: Vec<_> = stored.collect();
-    all.extend(given);
-    let line = all.join("; ");
-    Some(line).filter(|line| !line.is_empty())
+    for cookie in stored.as_deref().unwrap_or_default().split("; ") {
+        if !is_given(cookie) {
+            put(cookie);
+        }
+    }
+    given().for_each(put);
+    all
+}
+
+fn name_of(cookie: &str) -> &str {
+    cookie.split('=').next().unwrap_or_default().trim()
+}
+
+/// Keeps the lines with these names.
+fn keep(lines: &mut Vec<(String, String)>, is_kept: &dyn Fn(&str) -> bool) {
+    lines.retain(|(name, _)| is_kept(name));
 }
 
 fn is((name, _): &(String, String), other: &str) -> bool {

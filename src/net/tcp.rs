@@ -87,18 +87,19 @@ impl<'a> Dialer<'a> {
             Host::Address(address) => vec![SocketAddr::new(*address, port)],
             Host::Name(name) => self.resolve(name, port)?,
         };
-        let (allowed, refused): (Vec<_>, Vec<_>) = match &self.options.filter {
-            Some(filter) => found.into_iter().partition(|&address| {
+        let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+        for address in found {
+            let is_allowed = self.options.filter.as_ref().is_none_or(|filter| {
                 // An IPv4 address that is written as an IPv6 one is the same machine.
                 filter(SocketAddr::new(address.ip().to_canonical(), address.port()))
-            }),
-            None => (found, Vec::new()),
-        };
-        let refused = refused.into_iter().take(MAX_ADDRESSES).map(|address| {
-            let why = "the address filter does not allow it";
-            (address, io::Error::new(io::ErrorKind::PermissionDenied, why))
-        });
-        let refused = refused.collect();
+            });
+            if is_allowed {
+                allowed.push(address);
+            } else if refused.len() < MAX_ADDRESSES {
+                let why = "the address filter does not allow it";
+                refused.push((address, io::Error::new(io::ErrorKind::PermissionDenied, why)));
+            }
+        }
         if allowed.is_empty() {
             let host = host.to_string();
             let error = ConnectError { host, resolve: None, attempts: refused };
@@ -225,18 +226,14 @@ fn copy(found: &io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
 
 /// Orders the addresses so that IPv4 and IPv6 take turns, beginning with the family of the first
 /// address (RFC 8305 section 4).
-fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
-    let mut second = second.into_iter();
-    let mut turns = Vec::new();
-    for address in first {
-        turns.push(address);
-        turns.extend(second.next());
+fn interleave(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut turns: Vec<SocketAddr> = Vec::new();
+    while !addresses.is_empty() && turns.len() < MAX_ADDRESSES {
+        let last_is_v6 = turns.last().map(SocketAddr::is_ipv6);
+        let other = addresses.iter().position(|address| last_is_v6 != Some(address.is_ipv6()));
+        // Of one family only, the addresses follow each other.
+        turns.push(addresses.remove(other.unwrap_or(0)));
     }
-    turns.extend(second);
-    turns.truncate(MAX_ADDRESSES);
     turns
 }
 
