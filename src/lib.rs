@@ -320,7 +320,7 @@ pub mod stream {
 /// let ws = Builder::new().tls(tls).connect("wss://internal.example/feed")?;
 /// # Ok::<(), landline::Error>(())
 /// ```
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 pub mod tls {
     pub use crate::net::tls::TlsOptions;
 }

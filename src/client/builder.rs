@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::net::abort::AbortHandle;
 use crate::net::proxy::{Choice, Proxy};
 use crate::net::stream::Stream;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 use crate::net::tls::TlsOptions;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
@@ -222,7 +222,7 @@ impl Builder {
     }
 
     /// Sets how TLS is spoken and whom it trusts. Default: [`TlsOptions::new`].
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-core")]
     #[must_use]
     pub fn tls(mut self, options: TlsOptions) -> Self {
         self.config.tls = options;

@@ -16,7 +16,7 @@ pub use connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError,
 pub use error::InvalidInput;
 pub(crate) use error::{Error, Timeout};
 pub(crate) use retry::Retry;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 pub(crate) use tls::is_ca_used_as_end_entity;
 pub use tls::{TlsError, TlsProblem};
 

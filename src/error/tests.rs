@@ -231,7 +231,7 @@ fn every_error() -> Vec<(Error, Answers)> {
             Error::Tls(Box::new(tls_error())),
             (FATAL, !RETRYABLE, None, InvalidData, "TLS failed: what happened"),
         ),
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "tls-core")]
         (
             Error::Tls(Box::new(TlsError::new(io::Error::from(UnexpectedEof)))),
             (FATAL, RETRYABLE, None, UnexpectedEof, "TLS failed: "),

@@ -1,9 +1,9 @@
 //! The error of TLS, and its text.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 mod explain;
 /// Stands for the module without the feature `tls`: there are no errors of TLS then.
-#[cfg(not(feature = "tls"))]
+#[cfg(not(feature = "tls-core"))]
 mod explain {
     use super::{Explained, StdError, TlsProblem, fmt};
 
@@ -20,7 +20,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::connecting::Quoted;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 pub(crate) use explain::is_ca_used_as_end_entity;
 
 /// Tells why TLS failed, while connecting. Its text says what to do.
@@ -83,7 +83,7 @@ impl TlsError {
         Self { source: source.into(), trusted: "".into() }
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-core")]
     pub(crate) fn trusting(self, trusted: String) -> Self {
         Self { trusted: trusted.into(), ..self }
     }
@@ -133,7 +133,7 @@ impl StdError for TlsError {
 /// Shows an error of TLS in words that say what to do. What the peer wrote is escaped and cut.
 pub(super) struct Explained<'a> {
     error: &'a (dyn StdError + 'static),
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    #[cfg_attr(not(feature = "tls-core"), allow(dead_code))]
     trusted: &'a str,
 }
 

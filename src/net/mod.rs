@@ -12,7 +12,7 @@ pub(crate) mod opening;
 pub(crate) mod proxy;
 pub(crate) mod stream;
 pub(crate) mod tcp;
-#[cfg_attr(not(feature = "tls"), path = "tls/off.rs")]
+#[cfg_attr(not(feature = "tls-core"), path = "tls/off.rs")]
 pub(crate) mod tls;
 #[cfg(unix)]
 pub(crate) mod unix;

@@ -20,7 +20,7 @@ impl<T> Mutex<T> {
     }
 
     /// Returns `None` while another thread holds the lock.
-    #[cfg_attr(not(any(feature = "deflate", feature = "tls")), allow(dead_code))]
+    #[cfg_attr(not(any(feature = "deflate", feature = "tls-core")), allow(dead_code))]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),

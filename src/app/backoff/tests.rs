@@ -120,7 +120,7 @@ fn the_servers_answer_opens_no_websocket() {
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 #[test]
 fn tls_fails_while_connecting() {
     assert_retried(
@@ -130,7 +130,7 @@ fn tls_fails_while_connecting() {
     assert_retried(&Error::Tls(Box::new(tls("no TLS at all"))), ONCE_STOOD);
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 #[test]
 fn tls_does_not_accept_the_certificate_or_gets_an_alert() {
     use rustls::{AlertDescription, CertificateError, Error as Rustls, PeerIncompatible};
@@ -157,7 +157,7 @@ fn the_proxy_does_not_open_the_way() {
         ProxyProblem::Connect(unreachable()),
         ProxyProblem::Io(io::ErrorKind::ConnectionReset.into()),
         ProxyProblem::Eof,
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "tls-core")]
         ProxyProblem::Tls(tls(io::Error::from(io::ErrorKind::UnexpectedEof))),
     ] {
         assert_retried(&proxy(problem), ALWAYS);

@@ -153,7 +153,7 @@ impl Proxy {
     }
 
     fn with_credentials_of(self, url: &Url) -> Result<Self, InvalidInput> {
-        if self.scheme == Scheme::Https && !cfg!(feature = "tls") {
+        if self.scheme == Scheme::Https && !cfg!(feature = "tls-core") {
             return Err(invalid("https needs the feature \"tls\""));
         }
         let Some((user, password)) = &url.credentials else { return Ok(self) };
@@ -231,7 +231,7 @@ impl Proxy {
     /// Sets the options of TLS with an `https` proxy. They have no effect for other proxies, nor on
     /// TLS with the server, which has [`Builder::tls`](crate::Builder::tls). Default:
     /// [`TlsOptions::new`].
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-core")]
     #[must_use]
     pub fn tls(mut self, options: TlsOptions) -> Self {
         self.tls = options;

@@ -1,7 +1,7 @@
 //! TLS by rustls. The crypto provider is passed explicitly; no process-wide default is installed or
 //! needed. Without the feature `tls`, `off.rs` takes the place of this module.
 
-#![cfg(feature = "tls")] // So that the documentation names the feature.
+#![cfg(feature = "tls-core")] // So that the documentation names the feature.
 
 mod cipher;
 mod handshake;

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::{ResolvesClientCert, Resumption};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, SignatureScheme};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{ClientConfig, KeyLog, SignatureScheme};
 
 #[cfg(feature = "native-roots")]
 use super::verifier::Base;
@@ -103,11 +103,20 @@ pub struct TlsOptions {
 #[derive(Clone, Default)]
 struct Settings {
     roots: Roots,
-    client: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
+    client: Option<Client>,
     server_name: Option<String>,
     tls13_only: bool,
-    key_log: bool,
+    key_log: Option<fn() -> Arc<dyn KeyLog>>,
     verify: Verify,
+    provider: Option<Arc<CryptoProvider>>,
+}
+
+/// The client certificate, and the function that loads its key. A program that has no client
+/// certificate does not name that function, so the code for private keys is left out of it.
+#[derive(Clone)]
+struct Client {
+    certificate: Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    load: fn(&Self, Option<&CryptoProvider>) -> Result<CertifiedKey, InvalidInput>,
 }
 
 impl TlsOptions {
@@ -222,7 +231,8 @@ impl TlsOptions {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| invalid(&format!("private key: {error}")))?;
-        Ok(self.change(|settings| settings.client = Some(Arc::new((chain, key)))))
+        let client = Client { certificate: Arc::new((chain, key)), load: Client::load };
+        Ok(self.change(|settings| settings.client = Some(client)))
     }
 
     /// Does the same as [`client_certificate_pem`](Self::client_certificate_pem) with the contents
@@ -246,7 +256,29 @@ impl TlsOptions {
         self
     }
 
-    /// Refuses TLS 1.2. Default: TLS 1.2 and 1.3 are spoken.
+    /// Sets the cryptography, instead of that of *ring*: a provider for rustls 0.23, such as those
+    /// of `aws-lc-rs`, or one that FIPS allows. Without the feature `ring` the default is the one
+    /// that the program has installed for its process; if there is none, connecting fails with
+    /// [`InvalidInput::Tls`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use landline::tls::TlsOptions;
+    ///
+    /// // For example, `rustls::crypto::aws_lc_rs::default_provider()`.
+    /// let provider = rustls::crypto::ring::default_provider();
+    /// let tls = TlsOptions::new().crypto_provider(Arc::new(provider));
+    /// ```
+    #[must_use]
+    pub fn crypto_provider(self, provider: Arc<CryptoProvider>) -> Self {
+        self.change(|settings| settings.provider = Some(provider))
+    }
+
+    /// Refuses TLS 1.2. Default: TLS 1.2 and 1.3 are spoken, or 1.3 only without the feature
+    /// `tls12`.
     #[must_use]
     pub fn tls13_only(self) -> Self {
         self.change(|settings| settings.tls13_only = true)
@@ -256,7 +288,7 @@ impl TlsOptions {
     /// that Wireshark can decrypt it. The variable alone does nothing. Default: off.
     #[must_use]
     pub fn key_log(self) -> Self {
-        self.change(|settings| settings.key_log = true)
+        self.change(|settings| settings.key_log = Some(|| Arc::new(rustls::KeyLogFile::new())))
     }
 
     /// Accepts every certificate. Neither its name, dates, issuer and form are checked, nor the
@@ -341,7 +373,10 @@ impl fmt::Debug for TlsOptions {
 
 impl Settings {
     fn build(&self) -> Result<ClientConfig, InvalidInput> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = match &self.provider {
+            Some(provider) => provider.clone(),
+            None => Arc::new(CryptoProvider { key_provider: &NoKeys, ..default_provider()? }),
+        };
         let tls13 = [&rustls::version::TLS13];
         let versions = if self.tls13_only { &tls13[..] } else { rustls::ALL_VERSIONS };
         let failed = |error: rustls::Error| invalid(&error.to_string());
@@ -352,36 +387,71 @@ impl Settings {
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &self.client {
             Some(client) => {
-                let (chain, key) = &**client;
-                let client = client_key(chain, key, &provider)?;
+                let client = (client.load)(client, self.provider.as_deref())?;
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(client)))
             }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        if self.key_log {
-            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        if let Some(key_log) = self.key_log {
+            config.key_log = key_log();
         }
         Ok(config)
     }
 }
 
-/// Returns the client certificate and its key. The certificate is not parsed, because rustls
-/// understands only version 3 of X.509, and the server may accept others.
-fn client_key(
-    chain: &[CertificateDer<'static>],
-    key: &PrivateKeyDer<'static>,
-    provider: &CryptoProvider,
-) -> Result<CertifiedKey, InvalidInput> {
-    let key = provider.key_provider.load_private_key(key.clone_key());
-    let key = key.map_err(|error| invalid(&format!("private key: {error}")))?;
-    if let (Some(public), Some(leaf)) = (key.public_key(), chain.first()) {
-        // A certificate holds the public key in exactly this form.
-        if !leaf.windows(public.len()).any(|part| part == &*public) {
-            return Err(invalid("the private key does not belong to the client certificate"));
-        }
+/// Returns the provider that is used if the caller gives none.
+#[cfg(feature = "ring")]
+#[allow(clippy::unnecessary_wraps)] // The other one may fail.
+fn default_provider() -> Result<CryptoProvider, InvalidInput> {
+    Ok(rustls::crypto::ring::default_provider())
+}
+
+/// Returns the provider that the program has installed for its process.
+#[cfg(not(feature = "ring"))]
+fn default_provider() -> Result<CryptoProvider, InvalidInput> {
+    let provider = CryptoProvider::get_default();
+    provider.map(|provider| (**provider).clone()).ok_or_else(|| {
+        invalid(
+            "there is no crypto provider: enable the feature \"ring\", or give one to \
+             `TlsOptions::crypto_provider`",
+        )
+    })
+}
+
+/// Loads no private key. The provider of a connection has it; see [`Client`].
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("keys are loaded by `client_certificate_pem` only".into()))
     }
-    Ok(CertifiedKey::new(chain.to_vec(), key))
+}
+
+impl Client {
+    /// Returns the client certificate and its key, by this provider or the default one. The
+    /// certificate is not parsed, because rustls understands only version 3 of X.509, and the
+    /// server may accept others.
+    fn load(&self, provider: Option<&CryptoProvider>) -> Result<CertifiedKey, InvalidInput> {
+        let (chain, key) = &*self.certificate;
+        let keys = match provider {
+            Some(provider) => provider.key_provider,
+            None => default_provider()?.key_provider,
+        };
+        let key = keys.load_private_key(key.clone_key());
+        let key = key.map_err(|error| invalid(&format!("private key: {error}")))?;
+        if let (Some(public), Some(leaf)) = (key.public_key(), chain.first()) {
+            // A certificate holds the public key in exactly this form.
+            if !leaf.windows(public.len()).any(|part| part == &*public) {
+                return Err(invalid("the private key does not belong to the client certificate"));
+            }
+        }
+        Ok(CertifiedKey::new(chain.clone(), key))
+    }
 }
 
 /// Shows no certificate to any server.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{
-    WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor, verify_server_name,
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -54,17 +54,13 @@ impl Roots {
     pub(super) fn verifier(
         &self,
         verify: Verify,
-        provider: &Arc<CryptoProvider>,
+        provider: &CryptoProvider,
     ) -> Result<Arc<dyn ServerCertVerifier>, InvalidInput> {
         if verify == Verify::Nothing {
             return Ok(Arc::new(AcceptsAnything));
         }
-        let roots = Arc::new(self.store()?);
-        let chains = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
-            .build()
-            .map_err(|error| invalid(&error.to_string()))?;
         Ok(Arc::new(Verifier {
-            chains,
+            roots: self.store()?,
             given: self.given().cloned().collect(),
             any_name: verify == Verify::NotTheName,
             algorithms: provider.signature_verification_algorithms,
@@ -74,7 +70,8 @@ impl Roots {
     /// Returns the names of the trusted certificates, for the text of an error.
     pub(super) fn describe(&self) -> String {
         let base = match self.base {
-            Base::Mozilla => "Mozilla's roots",
+            Base::Mozilla if cfg!(feature = "mozilla-roots") => "Mozilla's roots",
+            Base::Mozilla => "no roots",
             Base::Native => "the roots of the operating system",
             Base::These(_) => "the certificates given to `ca_pem`",
         };
@@ -96,6 +93,7 @@ impl Roots {
     fn store(&self) -> Result<RootCertStore, InvalidInput> {
         let mut store = RootCertStore::empty();
         if let Base::Mozilla = self.base {
+            #[cfg(feature = "mozilla-roots")]
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         for certificate in self.given() {
@@ -112,7 +110,10 @@ impl Roots {
             }
         }
         if store.is_empty() {
-            return Err(invalid("no root certificate is trusted"));
+            return Err(invalid(
+                "no root certificate is trusted: give some to `TlsOptions::ca_pem`, or enable the \
+                 feature \"mozilla-roots\"",
+            ));
         }
         Ok(store)
     }
@@ -121,39 +122,45 @@ impl Roots {
 /// Checks that a server's certificate leads to a root, or is one of those that the caller gave.
 #[derive(Debug)]
 struct Verifier {
-    chains: Arc<WebPkiServerVerifier>,
+    roots: RootCertStore,
     given: Vec<CertificateDer<'static>>,
     any_name: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
-    /// Checks a certificate that the caller gave. It needs no issuer, but the dates and the name
-    /// must be right.
+    /// Checks all but the name.
+    fn verify_chain(
+        &self,
+        certificate: &ParsedCertificate<'_>,
+        roots: &RootCertStore,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let algorithms = self.algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(
+            certificate,
+            roots,
+            intermediates,
+            now,
+            algorithms,
+        )
+    }
+
+    /// Checks a certificate that the caller gave. It needs no issuer, but the dates must be right.
     fn verify_given(
         &self,
-        certificate: &CertificateDer<'_>,
-        name: &ServerName<'_>,
+        certificate: &ParsedCertificate<'_>,
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let certificate = ParsedCertificate::try_from(certificate)?;
-        let no_roots = RootCertStore::empty();
+    ) -> Result<(), rustls::Error> {
         // The checks come in this order: the dates, whether it is the certificate of an authority,
         // its purpose, its issuer. No issuer is found, because there are no roots. So these two
         // errors say that the dates are good.
-        match verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            &no_roots,
-            &[],
-            now,
-            self.algorithms.all,
-        ) {
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
-            Err(error) if is_ca_used_as_end_entity(&error) => {}
-            checked => checked?,
+        match self.verify_chain(certificate, &RootCertStore::empty(), &[], now) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => Ok(()),
+            Err(error) if is_ca_used_as_end_entity(&error) => Ok(()),
+            checked => checked,
         }
-        verify_server_name(&certificate, name)?;
-        Ok(ServerCertVerified::assertion())
     }
 }
 
@@ -163,21 +170,19 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let checked = if self.given.iter().any(|given| given == certificate) {
-            self.verify_given(certificate, name, now)
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        if self.given.iter().any(|given| given == certificate) {
+            self.verify_given(&parsed, now)?;
         } else {
-            self.chains.verify_server_cert(certificate, intermediates, name, ocsp, now)
-        };
-        match checked {
-            // The name is checked last, so everything else is right.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.any_name => Ok(ServerCertVerified::assertion()),
-            checked => checked,
+            self.verify_chain(&parsed, &self.roots, intermediates, now)?;
         }
+        if !self.any_name {
+            verify_server_name(&parsed, name)?;
+        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -186,7 +191,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -195,11 +200,11 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -22,7 +22,7 @@ mod abort;
 mod close;
 mod messages;
 mod pending;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-core")]
 mod tls;
 
 use std::sync::Arc;
