@@ -546,3 +546,20 @@ fn a_user_with_a_colon_is_refused_and_not_shown() {
         assert_eq!(refused, InvalidInput::Header("Authorization".into()));
     }
 }
+
+/// The parts of TLS that a program must bring if it does not have the features for them.
+#[test]
+#[cfg(all(feature = "tls-core", not(feature = "ring")))]
+fn tls_without_a_crypto_provider_is_refused_and_the_feature_named() {
+    let refused = error(builder().connect("wss://127.0.0.1:9/"));
+    assert!(matches!(refused, Error::InvalidInput(InvalidInput::Tls(_))), "{refused:?}");
+    assert!(refused.to_string().contains("the feature \"ring\""), "{refused}");
+}
+
+#[test]
+#[cfg(all(feature = "ring", not(feature = "mozilla-roots")))]
+fn tls_without_roots_is_refused_and_the_feature_named() {
+    let refused = error(builder().connect("wss://127.0.0.1:9/"));
+    assert!(matches!(refused, Error::InvalidInput(InvalidInput::Tls(_))), "{refused:?}");
+    assert!(refused.to_string().contains("feature \"mozilla-roots\""), "{refused}");
+}

@@ -211,6 +211,46 @@ fn a_server_that_wants_a_client_certificate_gets_the_right_one() {
     });
 }
 
+/// The server knows one cipher suite only, and so does the provider of the caller.
+#[test]
+fn a_crypto_provider_of_the_caller_is_used() {
+    use rustls::crypto::CryptoProvider;
+    use rustls::crypto::ring::{cipher_suite, default_provider};
+
+    watchdog(LIMIT, || {
+        let suites =
+            [cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, cipher_suite::TLS13_AES_256_GCM_SHA384];
+        let [one, other] =
+            suites.map(|suite| CryptoProvider { cipher_suites: vec![suite], ..default_provider() });
+        let clients = Ca::new();
+        let leaf = clients.leaf(&["client"]);
+        let client = trusting().crypto_provider(Arc::new(one.clone()));
+        let shown = client.clone();
+        let shown = shown.client_certificate_pem(leaf.pem.as_bytes(), leaf.key_pem.as_bytes());
+        let shown = shown.unwrap();
+        let localhost = ca().leaf(&["localhost"]);
+        let server = |provider| tls::with_provider(&localhost, provider, rustls::ALL_VERSIONS);
+        is_greeted(client.clone(), server(one));
+        is_greeted(shown, wants_client(&localhost, &clients));
+        let server = greets(server(other));
+        let refused = error(builder().tls(client).connect(&server.url()));
+        assert!(matches!(refused, Error::Tls(_)), "{refused:?}");
+        assert!(!server.join());
+    });
+}
+
+#[test]
+fn a_crypto_provider_without_anything_is_refused_before_connecting() {
+    let nothing = rustls::crypto::CryptoProvider {
+        cipher_suites: Vec::new(),
+        kx_groups: Vec::new(),
+        ..rustls::crypto::ring::default_provider()
+    };
+    let tls = TlsOptions::new().crypto_provider(Arc::new(nothing));
+    let refused = error(builder().tls(tls).connect("wss://127.0.0.1:9/"));
+    assert!(matches!(refused, Error::InvalidInput(InvalidInput::Tls(_))), "{refused:?}");
+}
+
 #[test]
 fn a_server_that_asks_for_a_client_certificate_and_gets_none_sends_an_alert() {
     watchdog(LIMIT, || {
