@@ -136,6 +136,9 @@ struct Task {
         if (transport == "deflate") {
             websocket::permessage_deflate options;
             options.client_enable = true;
+            // As landline. Its own defaults are 8 and 4.
+            options.compLevel = 6;
+            options.memLevel = 8;
             ws.set_option(options);
         }
     }

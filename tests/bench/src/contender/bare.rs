@@ -8,11 +8,18 @@ use super::{BATCH, Connection, Target};
 use crate::message::{Expected, Message};
 use crate::wire::{frame_len, header};
 
+/// Longer messages are written without a copy.
+const LONG: usize = 1024;
+
 struct Bare<S> {
     stream: S,
     tcp: TcpStream,
     polls: bool,
     buffer: Vec<u8>,
+    /// The frames that are sent next, and the length and number of their messages. Of a long
+    /// message it is only the header.
+    staged: Vec<u8>,
+    staged_for: (usize, usize),
     /// What was received of the message that `poll` waits for.
     polled: usize,
 }
@@ -51,27 +58,37 @@ fn shake_hands(
         assert!(read > 0, "the server hung up");
         head += read;
     }
-    Box::new(Bare { stream, tcp, polls: false, buffer, polled: 0 })
+    Box::new(Bare {
+        stream,
+        tcp,
+        polls: false,
+        buffer,
+        staged: Vec::new(),
+        staged_for: (0, 0),
+        polled: 0,
+    })
 }
 
 impl<S: Read + Write> Bare<S> {
     fn write(&mut self, message: &Message, times: usize) {
         let payload = &message.bytes;
-        let mut frame = header(payload.len(), true);
-        if payload.len() > 1024 {
+        let is_long = payload.len() > LONG;
+        if self.staged_for != (payload.len(), times) {
+            self.staged = header(payload.len(), true);
+            if !is_long {
+                self.staged.extend_from_slice(payload);
+                self.staged = self.staged.repeat(times);
+            }
+            self.staged_for = (payload.len(), times);
+        }
+        if is_long {
             // The payload is written from where it is, without a copy.
             for _ in 0..times {
-                self.stream.write_all(&frame).unwrap();
+                self.stream.write_all(&self.staged).unwrap();
                 self.stream.write_all(payload).unwrap();
             }
         } else {
-            frame.extend_from_slice(payload);
-            let len = frame.len() * times;
-            self.buffer.resize(self.buffer.len().max(len), 0);
-            for to in self.buffer[..len].chunks_exact_mut(frame.len()) {
-                to.copy_from_slice(&frame);
-            }
-            self.stream.write_all(&self.buffer[..len]).unwrap();
+            self.stream.write_all(&self.staged).unwrap();
         }
         self.stream.flush().unwrap();
     }

@@ -99,7 +99,7 @@ fn polls(plan: &Plan, runner: &Runner) {
     }
     eprintln!("poll");
     let idle = Task::new("poll", 16, plan.count(100_000));
-    let stream = Task::new("stream", 64 << 20, 3);
+    let stream = Task::new("stream", 64 << 20, 1);
     let mut table = Table::new([
         "a call that does not wait",
         "nothing comes",

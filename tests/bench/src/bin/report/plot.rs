@@ -15,12 +15,25 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 580.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 365.0;
-/// Colours with enough contrast to white and to black, for all kinds of colour vision. landline has
-/// the first.
-const COLOURS: [&str; 10] = [
-    "#d55e00", "#e69f00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#8c6bb1", "#a0783c",
-    "#5f9ea0", "#808080",
+/// Colours with enough contrast to white and to black, for all kinds of colour vision.
+const COLOURS: [(&str, &str); 8] = [
+    ("landline", "#d55e00"),
+    ("nexus-web", "#0072b2"),
+    ("ws-tool", "#009e73"),
+    ("tungstenite", "#cc79a7"),
+    ("fastwebsockets", "#8c6bb1"),
+    ("tokio-websockets", "#e69f00"),
+    ("beast", "#56b4e9"),
+    ("bare", "#808080"),
 ];
+
+/// Returns the colour of a contender, and whether its line is dashed. One that returns what the
+/// other of the same name lends has the same colour.
+fn style(name: &str) -> (&'static str, bool) {
+    let plain = name.trim_end_matches(", owned");
+    let colour = COLOURS.iter().find(|(of, _)| *of == plain).expect("a contender").1;
+    (colour, plain != name)
+}
 
 pub struct Plot {
     pub title: String,
@@ -89,6 +102,7 @@ impl Plot {
              text {{ font: 13px sans-serif; fill: #24292f }}\n\
              .grid {{ stroke: #d0d7de; stroke-width: 1 }}\n\
              .line {{ fill: none; stroke-width: 1.5 }}\n.first {{ stroke-width: 3.5 }}\n\
+             .dashed {{ stroke-dasharray: 4 3 }}\n\
              @media (prefers-color-scheme: dark) {{\n\
              text {{ fill: #e6edf3 }}\n.grid {{ stroke: #3d444d }}\n}}\n</style>\n\
              <text x=\"{LEFT}\" y=\"20\" style=\"font-weight: bold\">{}</text>\n",
@@ -124,8 +138,12 @@ impl Plot {
         );
         // landline is drawn last, above the others.
         for (at, series) in self.series.iter().enumerate().rev() {
-            let colour = COLOURS[at % COLOURS.len()];
-            let class = if at == 0 { "line first" } else { "line" };
+            let (colour, dashed) = style(&series.name);
+            let class = match (at, dashed) {
+                (0, _) => "line first",
+                (_, true) => "line dashed",
+                (_, false) => "line",
+            };
             let dots: Vec<_> = series.points.iter().map(|&(a, b)| (x.at(a), y.at(b))).collect();
             let path: Vec<_> = dots.iter().map(|(a, b)| format!("{a:.1} {b:.1}")).collect();
             let _ = writeln!(
