@@ -276,7 +276,8 @@ struct Task {
 int main(int argc, char** argv) {
     std::vector<std::string> const args(argv + 1, argv + argc);
     if (args.size() != 10) {
-        std::cerr << "usage: beast beast TASK LEN COUNT KIND TRANSPORT --server FILE --message FILE\n";
+        std::cerr << "usage: beast beast TASK LEN COUNT KIND TRANSPORT --server FILE "
+                     "--message FILE\n";
         return 2;
     }
     pin();

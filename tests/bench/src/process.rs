@@ -73,8 +73,8 @@ fn entries(directory: &str) -> usize {
     fs::read_dir(directory).expect("this needs Linux").count()
 }
 
-/// Runs a program in a process of its own, mostly this one with other arguments, so that its memory, threads and
-/// descriptors do not count. Dropping this ends the process.
+/// Runs a program in a process of its own, mostly this one with other arguments, so that its
+/// memory, threads and descriptors do not count. Dropping this ends the process.
 pub struct Another {
     child: Child,
     /// The first lines that the process printed, up to an empty line.

@@ -131,7 +131,8 @@ impl Plot {
         let _ = writeln!(
             svg,
             "<text x=\"{middle_x}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n\
-             <text transform=\"translate(16 {middle_y}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+             <text transform=\"translate(16 {middle_y}) rotate(-90)\" \
+             text-anchor=\"middle\">{}</text>",
             HEIGHT - 12.0,
             self.x,
             self.y
