@@ -116,7 +116,8 @@ fn cookies(config: &Config, context: &RequestContext, lines: &[(String, String)]
     };
     let store = config.cookie_store.as_ref();
     let stored = store.and_then(|store| store.cookies(context.url(), SystemTime::now()));
-    for cookie in stored.as_deref().unwrap_or_default().split("; ") {
+    for cookie in stored.as_deref().unwrap_or_default().split(';') {
+        let cookie = cookie.trim_ascii_start();
         if !is_given(cookie) {
             put(cookie);
         }

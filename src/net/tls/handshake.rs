@@ -29,8 +29,8 @@ pub(crate) fn prepare(options: &TlsOptions, host: &Host) -> Result<Prepared, Err
     let tls = UnbufferedClientConnection::new(options.config()?, options.name(host)?)
         .map_err(|error| invalid(&error.to_string()))?;
     let trusted = match options.given {
-        true => "the roots of the given `ClientConfig`".into(),
-        false => options.describe_roots(),
+        Some(_) => "the roots of the given `ClientConfig`".into(),
+        None => options.describe_roots(),
     };
     Ok(Prepared { session: Session::new(tls), trusted })
 }

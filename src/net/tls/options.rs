@@ -96,9 +96,12 @@ pub struct TlsOptions {
     settings: Settings,
     /// Made at the first connection.
     config: Arc<OnceLock<Arc<ClientConfig>>>,
-    /// The configuration was given by the caller, so no setting changes it.
-    pub(super) given: bool,
+    /// The configuration was given by the caller, so no setting changes it. The function takes its
+    /// client certificate away.
+    pub(super) given: Option<Without>,
 }
+
+type Without = fn(&Arc<ClientConfig>) -> Arc<ClientConfig>;
 
 #[derive(Clone, Default)]
 struct Settings {
@@ -162,7 +165,7 @@ impl TlsOptions {
         Self {
             settings: Settings::default(),
             config: Arc::new(OnceLock::from(config)),
-            given: true,
+            given: Some(without_client_certificate),
         }
     }
 
@@ -192,7 +195,7 @@ impl TlsOptions {
     /// [`InvalidInput::Tls`] if `pem` holds no certificate, or a malformed one.
     pub fn add_ca_pem(self, pem: &[u8]) -> Result<Self, Error> {
         let found = certificates(pem)?;
-        Ok(self.change(|settings| settings.roots.added.extend(found)))
+        Ok(self.change(|settings| settings.roots.add(found)))
     }
 
     /// Does the same as [`add_ca_pem`](Self::add_ca_pem) with the contents of a file.
@@ -312,7 +315,7 @@ impl TlsOptions {
 
     /// Changes a setting, and leaves the configuration that the clones share.
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        if self.given {
+        if self.given.is_some() {
             return self;
         }
         change(&mut self.settings);
@@ -326,13 +329,8 @@ impl TlsOptions {
     pub(crate) fn for_stranger(&self) -> Self {
         let mut options = self.clone();
         options.settings.server_name = None;
-        if let Some(config) = self.config.get().filter(|_| self.given) {
-            if config.client_auth_cert_resolver.has_certs() {
-                let mut config = (**config).clone();
-                config.client_auth_cert_resolver = Arc::new(NoCertificate);
-                config.resumption = Resumption::disabled();
-                options.config = Arc::new(OnceLock::from(Arc::new(config)));
-            }
+        if let (Some(without), Some(config)) = (self.given, self.config.get()) {
+            options.config = Arc::new(OnceLock::from(without(config)));
         } else if options.settings.client.take().is_some() {
             options.config = Arc::default();
         }
@@ -452,6 +450,18 @@ impl Client {
         }
         Ok(CertifiedKey::new(chain.clone(), key))
     }
+}
+
+/// Returns the configuration without its client certificate, and without the sessions in which that
+/// was shown.
+fn without_client_certificate(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
+    if !config.client_auth_cert_resolver.has_certs() {
+        return config.clone();
+    }
+    let mut config = (**config).clone();
+    config.client_auth_cert_resolver = Arc::new(NoCertificate);
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
 }
 
 /// Shows no certificate to any server.

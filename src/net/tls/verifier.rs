@@ -20,8 +20,13 @@ pub(super) struct Roots {
     /// The roots of the operating system are trusted besides the base.
     pub(super) native_too: bool,
     /// Certificates that are trusted besides the base.
-    pub(super) added: Vec<CertificateDer<'static>>,
+    added: Vec<CertificateDer<'static>>,
+    /// Takes the certificates that the caller gave into a store. A program that gives none does not
+    /// name this function, so its code is left out.
+    take_given: Option<TakeGiven>,
 }
+
+type TakeGiven = fn(&Roots, &mut RootCertStore) -> Result<(), InvalidInput>;
 
 #[derive(Clone, Default)]
 pub(super) enum Base {
@@ -48,6 +53,13 @@ impl Roots {
             Base::These(roots) => roots.extend(certificates),
             base => *base = Base::These(certificates),
         }
+        self.take_given = Some(Self::take_given);
+    }
+
+    /// Trusts these too.
+    pub(super) fn add(&mut self, certificates: Vec<CertificateDer<'static>>) {
+        self.added.extend(certificates);
+        self.take_given = Some(Self::take_given);
     }
 
     /// Returns the code that checks the certificates of servers.
@@ -90,16 +102,23 @@ impl Roots {
         these.iter().chain(&self.added)
     }
 
+    fn take_given(&self, store: &mut RootCertStore) -> Result<(), InvalidInput> {
+        for certificate in self.given() {
+            store
+                .add(certificate.clone())
+                .map_err(|_| invalid("a certificate that was given as trusted is malformed"))?;
+        }
+        Ok(())
+    }
+
     fn store(&self) -> Result<RootCertStore, InvalidInput> {
         let mut store = RootCertStore::empty();
         if let Base::Mozilla = self.base {
             #[cfg(feature = "mozilla-roots")]
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        for certificate in self.given() {
-            store
-                .add(certificate.clone())
-                .map_err(|_| invalid("a certificate that was given as trusted is malformed"))?;
+        if let Some(take_given) = self.take_given {
+            take_given(self, &mut store)?;
         }
         #[cfg(feature = "native-roots")]
         if self.native_too || matches!(self.base, Base::Native) {
