@@ -201,7 +201,7 @@ impl Peer {
     pub fn expect_end(&mut self) {
         let frame = self.next_frame();
         assert_eq!(frame, None, "the client sent more");
-        assert_eq!(self.received, [], "the client sent a part of a frame");
+        assert!(self.received.is_empty(), "the client sent a part of a frame");
     }
 
     /// Keeps the connection open until the client ends it, and returns the client's frames.

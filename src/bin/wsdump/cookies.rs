@@ -1,0 +1,125 @@
+//! Cookies in files of Netscape's format, which curl and browsers' extensions read and write.
+//!
+//! A line has seven fields, separated by tabs: the domain, whether it holds for subdomains, the
+//! path, whether it is for TLS only, the second at which it expires or 0, the name, the value.
+//! `#HttpOnly_` before the domain hides it from the scripts of a page. Other lines that begin with
+//! `#` are comments.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use landline::cookie::{Cookie, CookieJar};
+
+/// Reads the cookies of a file into the jar. Returns the number of lines that are no cookie, or
+/// none that the jar takes.
+pub(crate) fn read(path: &Path, jar: &CookieJar) -> io::Result<usize> {
+    let text = fs::read_to_string(path)?;
+    let now = SystemTime::now();
+    let lines = text.lines().filter(|line| {
+        let is_comment = line.starts_with('#') && !line.starts_with(HTTP_ONLY);
+        !line.trim().is_empty() && !is_comment
+    });
+    Ok(lines.filter(|line| add(line, jar, now).is_none()).count())
+}
+
+const HTTP_ONLY: &str = "#HttpOnly_";
+
+/// Adds the cookie of a line; `None` if it cannot be added. One that has expired is left out.
+fn add(line: &str, jar: &CookieJar, now: SystemTime) -> Option<()> {
+    let hidden = line.strip_prefix(HTTP_ONLY);
+    let mut fields = hidden.unwrap_or(line).split('\t');
+    let mut next = || fields.next();
+    let (domain, subdomains, path) = (next()?, next()?, next()?);
+    let (secure, expires, name) = (next()?, next()?.parse::<u64>().ok()?, next()?);
+    let value = next().unwrap_or_default();
+    let host = domain.strip_prefix('.').unwrap_or(domain);
+    let is_secure = secure.eq_ignore_ascii_case("TRUE");
+    let mut set_cookie = format!("{name}={value}; Path={path}");
+    if subdomains.eq_ignore_ascii_case("TRUE") {
+        set_cookie += &format!("; Domain={host}");
+    }
+    if expires != 0 {
+        let left = expires.saturating_sub(now.duration_since(UNIX_EPOCH).ok()?.as_secs());
+        if left == 0 {
+            return Some(());
+        }
+        set_cookie += &format!("; Max-Age={left}");
+    }
+    if is_secure {
+        set_cookie += "; Secure";
+    }
+    if hidden.is_some() {
+        set_cookie += "; HttpOnly";
+    }
+    let scheme = if is_secure { "https" } else { "http" };
+    jar.set_at(&format!("{scheme}://{host}{path}"), set_cookie.as_bytes(), now).ok()
+}
+
+/// Writes all cookies of the jar to the file. Nobody else may read a file that is made.
+pub(crate) fn write(path: &Path, jar: &CookieJar) -> io::Result<()> {
+    let mut text = String::from("# Netscape HTTP Cookie File\n# Written by wsdump.\n\n");
+    for cookie in jar.all() {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{}", line(&cookie));
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(new)?.write_all(text.as_bytes())?;
+    fs::rename(new, path)
+}
+
+fn line(cookie: &Cookie) -> String {
+    let flag = |yes| if yes { "TRUE" } else { "FALSE" };
+    let expires = cookie.expires().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!(
+        "{}{}{}\t{}\t{}\t{}\t{}\t{}\t{}",
+        if cookie.is_http_only() { HTTP_ONLY } else { "" },
+        if cookie.is_host_only() { "" } else { "." },
+        cookie.domain(),
+        flag(!cookie.is_host_only()),
+        cookie.path(),
+        flag(cookie.is_secure()),
+        expires.map_or(0, |expires| expires.as_secs()),
+        cookie.name(),
+        cookie.value(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "# Netscape HTTP Cookie File\n\
+        .example.com\tTRUE\t/\tFALSE\t0\ta\t1\n\
+        #HttpOnly_www.example.com\tFALSE\t/x\tTRUE\t33333333333\tb\t2\n\
+        old.example.com\tFALSE\t/\tFALSE\t1\tc\t3\n\
+        \n\
+        nonsense\n\
+        com\tTRUE\t/\tFALSE\t0\tpublic\t1\n";
+
+    #[test]
+    fn cookies_survive_a_file() {
+        let path = std::env::temp_dir().join(format!("wsdump-cookies-{}", std::process::id()));
+        fs::write(&path, FILE).unwrap();
+        let jar = CookieJar::new();
+        assert_eq!(read(&path, &jar).unwrap(), 2);
+        let names: Vec<_> = jar.all().iter().map(|cookie| cookie.name().to_owned()).collect();
+        assert_eq!(names, ["a", "b"]);
+        write(&path, &jar).unwrap();
+        let again = CookieJar::new();
+        assert_eq!(read(&path, &again).unwrap(), 0);
+        let lines = |jar: &CookieJar| jar.all().iter().map(line).collect::<Vec<_>>();
+        let first = lines(&again);
+        assert_eq!(first[0], ".example.com\tTRUE\t/\tFALSE\t0\ta\t1");
+        assert!(first[1].starts_with("#HttpOnly_www.example.com\tFALSE\t/x\tTRUE\t"));
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,252 @@
+//! Sends what comes from standard input: each line, record or file is a message.
+
+use std::io::{self, BufRead, BufReader, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use landline::{CloseFrame, Error, Message, MessageKind, MessageRef, Sender, Timeout};
+
+use crate::control::{Control, Stop};
+use crate::notes::Notes;
+use crate::output::Output;
+use crate::show;
+use crate::summary::Summary;
+
+/// Tells how standard input is cut into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Ends a record; `None` if all of the input is one.
+    pub(crate) end: Option<u8>,
+    pub(crate) coding: Coding,
+}
+
+/// Names what a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Text,
+    Binary,
+    /// Binary, as hexadecimal digits.
+    Hex,
+    /// Binary, as base64.
+    Base64,
+}
+
+/// Sends messages over the connection of the moment, and notes them.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) control: Arc<Control>,
+    pub(crate) output: Arc<Mutex<Output>>,
+    pub(crate) summary: Arc<Summary>,
+    pub(crate) notes: Notes,
+    pub(crate) close: CloseFrame,
+    /// A message whose connection is lost is sent over the next one.
+    pub(crate) reconnects: bool,
+    /// Each message that is sent is shown too.
+    pub(crate) json: bool,
+}
+
+/// A record that is longer is sent in fragments while it is read, so memory stays constant.
+const WHOLE: usize = 1 << 20;
+const BUFFER: usize = 64 * 1024;
+
+/// Reads standard input to its end, waits for `eof_wait`, and closes. Reads nothing before there is
+/// a connection.
+pub(crate) fn pump(outgoing: &Outgoing, shape: Shape, eof_wait: Option<Duration>) {
+    let mut reader =
+        Reader { outgoing, shape, input: BufReader::with_capacity(BUFFER, io::stdin()) };
+    match reader.run() {
+        Ok(()) => {
+            outgoing.notes.verbose("standard input is at its end");
+            if let Some(wait) = eof_wait {
+                outgoing.control.pause(wait);
+                outgoing.control.stop(Stop::Finished, &outgoing.close);
+            }
+        }
+        Err(Ended::Over) => {}
+        Err(Ended::Failed(why)) => {
+            outgoing.notes.error(&why);
+            outgoing.control.stop(Stop::Failed, &outgoing.close);
+        }
+    }
+}
+
+/// Tells why not all of the input was sent.
+pub(crate) enum Ended {
+    /// There is no connection any more.
+    Over,
+    Failed(String),
+}
+
+struct Reader<'a, R> {
+    outgoing: &'a Outgoing,
+    shape: Shape,
+    input: BufReader<R>,
+}
+
+impl<R: io::Read> Reader<'_, R> {
+    fn run(&mut self) -> Result<(), Ended> {
+        while self.outgoing.control.sender().is_some() {
+            if !self.whole_records()? && !self.long_record()? {
+                return Ok(());
+            }
+        }
+        Err(Ended::Over)
+    }
+
+    /// Sends all records that the buffer holds completely, with one call. Returns `false` if it
+    /// holds none.
+    fn whole_records(&mut self) -> Result<bool, Ended> {
+        let Some(end) = self.shape.end else { return Ok(false) };
+        let buffer = self.input.fill_buf().map_err(unreadable)?;
+        let Some(last) = buffer.iter().rposition(|&byte| byte == end) else { return Ok(false) };
+        let records = buffer[..last].split(|&byte| byte == end);
+        let messages: Vec<_> =
+            records.map(|record| decode(self.shape.coding, record)).collect::<Result<_, _>>()?;
+        self.outgoing.send(&messages)?;
+        self.input.consume(last + 1);
+        Ok(true)
+    }
+
+    /// Sends one record that is longer than the buffer, or the last one. Returns `false` at the end
+    /// of the input.
+    fn long_record(&mut self) -> Result<bool, Ended> {
+        let mut record = Vec::new();
+        let streams =
+            !self.outgoing.json && matches!(self.shape.coding, Coding::Text | Coding::Binary);
+        let complete = self.read_part(&mut record, if streams { WHOLE } else { usize::MAX })?;
+        if complete {
+            if record.is_empty() {
+                return Ok(false);
+            }
+            self.outgoing.send(&[decode(self.shape.coding, &record)?])?;
+            return Ok(true);
+        }
+        self.stream(record).map(|()| true)
+    }
+
+    /// Appends to `record` up to its end, but about `most` bytes. Returns whether the end was met.
+    fn read_part(&mut self, record: &mut Vec<u8>, most: usize) -> Result<bool, Ended> {
+        while record.len() < most {
+            let buffer = self.input.fill_buf().map_err(unreadable)?;
+            if buffer.is_empty() {
+                return Ok(true);
+            }
+            let end = self.shape.end.and_then(|end| buffer.iter().position(|&byte| byte == end));
+            record.extend_from_slice(&buffer[..end.unwrap_or(buffer.len())]);
+            let len = end.map_or(buffer.len(), |end| end + 1);
+            self.input.consume(len);
+            if end.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sends a long record while it is read.
+    fn stream(&mut self, mut part: Vec<u8>) -> Result<(), Ended> {
+        let kind = match self.shape.coding {
+            Coding::Text => MessageKind::Text,
+            _ => MessageKind::Binary,
+        };
+        let sender = self.outgoing.control.sender().ok_or(Ended::Over)?;
+        let mut writer = sender.writer(kind).map_err(|_| Ended::Over)?;
+        let mut complete = false;
+        loop {
+            if let Err(error) = writer.write_all(&part) {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    return Err(not_text());
+                }
+                self.outgoing.notes.error(&format!("a long message was not sent: {error}"));
+                return Err(Ended::Over);
+            }
+            self.outgoing.summary.sent.bytes(part.len());
+            if complete {
+                break;
+            }
+            part.clear();
+            complete = self.read_part(&mut part, BUFFER)?;
+        }
+        writer.finish().map_err(|error| match error {
+            Error::InvalidInput(_) => not_text(),
+            _ => Ended::Over,
+        })?;
+        self.outgoing.summary.sent.message();
+        Ok(())
+    }
+}
+
+fn unreadable(error: io::Error) -> Ended {
+    Ended::Failed(format!("cannot read standard input: {error}"))
+}
+
+fn not_text() -> Ended {
+    Ended::Failed("standard input is not UTF-8, so it is no text: use --binary".to_owned())
+}
+
+/// Makes a message of a record.
+fn decode(coding: Coding, record: &[u8]) -> Result<Message, Ended> {
+    match coding {
+        Coding::Text => {
+            let record =
+                if cfg!(windows) { record.strip_suffix(b"\r").unwrap_or(record) } else { record };
+            let text = std::str::from_utf8(record).map_err(|_| not_text())?;
+            Ok(Message::from(text))
+        }
+        Coding::Binary => Ok(Message::from(record.to_vec())),
+        Coding::Hex => {
+            let text = String::from_utf8_lossy(record);
+            let bytes = show::parse_hex(&text);
+            bytes.map(Message::from).ok_or_else(|| {
+                Ended::Failed(format!("not hexadecimal: {text:?}; give pairs of digits, as 00ff"))
+            })
+        }
+        Coding::Base64 => {
+            let bytes = BASE64.decode(record.trim_ascii()).map_err(|error| {
+                let text = String::from_utf8_lossy(record);
+                Ended::Failed(format!("not base64: {text:?}: {error}"))
+            })?;
+            Ok(Message::from(bytes))
+        }
+    }
+}
+
+impl Outgoing {
+    /// Sends messages, over the next connection if the present one is lost.
+    pub(crate) fn send(&self, messages: &[Message]) -> Result<(), Ended> {
+        loop {
+            let sender = self.control.sender().ok_or(Ended::Over)?;
+            match self.send_over(&sender, messages) {
+                Err(Error::Timeout(Timeout::Busy)) => {}
+                Err(error) if error.is_fatal() => {
+                    if !self.reconnects {
+                        return Err(Ended::Over); // Who receives says why.
+                    }
+                }
+                Err(error) => return Err(Ended::Failed(error.to_string())),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends messages over this connection.
+    pub(crate) fn send_over(&self, sender: &Sender, messages: &[Message]) -> Result<(), Error> {
+        sender.send_all(messages)?;
+        for message in messages {
+            self.note(message.into());
+        }
+        Ok(())
+    }
+
+    /// Notes a message that was sent.
+    pub(crate) fn note(&self, message: MessageRef<'_>) {
+        self.summary.sent.message();
+        self.summary.sent.bytes(message.len());
+        if self.json {
+            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            // Who receives notices too that nothing can be written.
+            let _ = output.sent(message).and_then(|()| output.flush());
+        }
+    }
+}

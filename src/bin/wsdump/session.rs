@@ -1,0 +1,435 @@
+//! Holds the connection, receives, and connects again.
+
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use landline::backoff::Failure;
+use landline::error::Side;
+use landline::{Closed, Error, Event, MessageRef, Receiver, Timeout, WebSocket};
+
+use crate::control::{Control, Stop};
+use crate::duration;
+use crate::exit::Status;
+use crate::input::{self, Ended, Outgoing};
+use crate::notes::Notes;
+use crate::output::Output;
+use crate::ping;
+use crate::plan::{Input, Plan};
+use crate::preamble;
+use crate::summary::Summary;
+
+/// Does all that the plan says, and returns how it ended.
+pub(crate) fn run(plan: Plan, notes: Notes) -> Status {
+    let start = plan.format.start;
+    let output = match plan.output() {
+        Ok(output) => Arc::new(Mutex::new(output)),
+        Err(wrong) => {
+            notes.error(&wrong);
+            return Status::Local;
+        }
+    };
+    let control = Arc::new(Control::default());
+    let summary = Arc::new(Summary::new(start));
+    let outgoing = Outgoing {
+        control: control.clone(),
+        output: output.clone(),
+        summary: summary.clone(),
+        notes: notes.clone(),
+        close: plan.close.clone(),
+        reconnects: plan.retry.is_some(),
+        json: plan.format.json,
+    };
+    watch_signals(&outgoing);
+    begin_input(&outgoing, &plan);
+    if let Some(interval) = plan.ping {
+        let outgoing = outgoing.clone();
+        thread::spawn(move || ping::run(&outgoing, interval, start));
+    }
+    let deadline = plan.max_time.map(|time| start + time);
+    let mut session = Session { plan, outgoing, deadline, left: 0, met: false };
+    session.left = session.plan.goal.count.unwrap_or(0);
+    let status = session.run();
+    control.finish();
+    if session.plan.summary {
+        notes.info(&summary.text());
+    }
+    session.plan.save_cookies(&notes);
+    status
+}
+
+/// Closes at the first Ctrl-C, and leaves at once at the second.
+fn watch_signals(outgoing: &Outgoing) {
+    let (control, frame) = (outgoing.control.clone(), outgoing.close.clone());
+    let watched = ctrlc::set_handler(move || {
+        if control.interrupt(&frame) {
+            process::exit(Status::Interrupted as i32);
+        }
+    });
+    if let Err(error) = watched {
+        outgoing.notes.verbose(&format!("signals end the program at once: {error}"));
+    }
+}
+
+fn begin_input(outgoing: &Outgoing, plan: &Plan) {
+    let (outgoing, eof_wait) = (outgoing.clone(), plan.eof_wait);
+    if let Input::Stream(shape) = plan.input {
+        thread::spawn(move || input::pump(&outgoing, shape, eof_wait));
+    }
+}
+
+struct Session {
+    plan: Plan,
+    outgoing: Outgoing,
+    deadline: Option<Instant>,
+    /// The number of messages that are still to come, if they are counted.
+    left: u64,
+    /// What the program waits for has come.
+    met: bool,
+}
+
+/// Tells how a connection, or an attempt to open one, ended.
+enum End {
+    Done(Status),
+    Lost(Error),
+}
+
+/// A connection that lived for this long was no failure. It is the default of `App`.
+const STABLE: Duration = Duration::from_secs(10);
+
+impl Session {
+    fn run(&mut self) -> Status {
+        let (mut failures, mut has_stood, mut down_since) = (0, false, Instant::now());
+        loop {
+            let begun = Instant::now();
+            let Some(abort) = self.outgoing.control.begin() else { return self.stopped() };
+            let builder = self.plan.builder(self.deadline).abort_handle(abort);
+            let end = match self.plan.connect(&builder) {
+                Ok(ws) => {
+                    let reconnected = has_stood;
+                    has_stood = true;
+                    let opened = Instant::now();
+                    let end = self.talk(ws, opened - begun, reconnected);
+                    if opened.elapsed() >= STABLE {
+                        failures = 0;
+                    }
+                    if failures == 0 {
+                        down_since = Instant::now();
+                    }
+                    end
+                }
+                Err(error) => End::Lost(error),
+            };
+            self.outgoing.control.lost();
+            let error = match end {
+                End::Done(status) => return status,
+                End::Lost(error) => error,
+            };
+            if self.outgoing.control.stopped().is_some() {
+                return self.stopped();
+            }
+            if self.outgoing.control.restarts() {
+                failures = 0;
+                continue;
+            }
+            failures += 1;
+            let failure =
+                Failure::new(&error, failures, down_since.elapsed()).with_stood(has_stood);
+            match self.plan.retry.as_mut().and_then(|retry| retry.delay(&failure)) {
+                Some(delay) if !self.is_late(delay) => self.wait(delay, &error, failures),
+                _ => return self.failed(&error),
+            }
+        }
+    }
+
+    fn is_late(&self, delay: Duration) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline)
+    }
+
+    /// Waits before the next attempt, and says so.
+    fn wait(&self, delay: Duration, error: &Error, failures: u32) {
+        let notes = &self.outgoing.notes;
+        notes.info(&format!("{error}; attempt {} in {}", failures + 1, duration::time(delay)));
+        let told = self.output().event("retry", |line| {
+            line.text("error", &error.to_string());
+            line.number("attempt", u64::from(failures) + 1);
+            line.seconds("wait", delay);
+        });
+        // If it cannot be written, the next message cannot either, which says so.
+        drop(told);
+        self.outgoing.control.pause(delay);
+    }
+
+    /// Uses an open connection until its end.
+    fn talk(&mut self, ws: WebSocket, took: Duration, reconnected: bool) -> End {
+        self.outgoing.summary.opened(took);
+        if let Err(error) = self.tell_opened(&ws, took, reconnected) {
+            return self.unwritable(&error);
+        }
+        let (mut receiver, sender) = ws.split();
+        // The peer may send before it reads, so what is sent first is sent by another thread.
+        let (outgoing, first) = (self.outgoing.clone(), self.plan.preamble.clone());
+        thread::spawn(move || match preamble::send(&outgoing, &sender, &first) {
+            Err(Ended::Failed(why)) => {
+                outgoing.notes.error(&why);
+                outgoing.control.stop(Stop::Failed, &outgoing.close);
+            }
+            // Who receives says why the connection is lost.
+            Err(Ended::Over) => {}
+            Ok(()) => {
+                if !outgoing.control.opened(sender.clone()) {
+                    drop(sender.close(outgoing.close.clone()));
+                }
+            }
+        });
+        let end = self.receive(&mut receiver);
+        if let Some(closed) = receiver.closed() {
+            self.tell_closed(closed);
+        }
+        match self.output().flush() {
+            Err(error) if !matches!(end, End::Done(_)) => self.unwritable(&error),
+            _ => end,
+        }
+    }
+
+    fn receive(&mut self, receiver: &mut Receiver) -> End {
+        let mut heard = Instant::now();
+        let mut waits = false;
+        loop {
+            // What is written is flushed before a wait only, not for each message.
+            let limit = if waits { self.time_left(heard) } else { Some(Duration::ZERO) };
+            let event = match limit {
+                Some(limit) => receiver.next_event_timeout(limit),
+                None => receiver.next_event(),
+            };
+            let handled = match event {
+                Ok(event) => {
+                    waits = false;
+                    if !matches!(event, Event::Ping(_) | Event::Pong(_)) {
+                        heard = Instant::now();
+                    }
+                    self.handle(event)
+                }
+                Err(Error::Timeout(Timeout::Recv)) if !waits => {
+                    waits = true;
+                    self.output().flush()
+                }
+                Err(Error::Timeout(Timeout::Recv)) => {
+                    // A time that is not over yet is waited for again.
+                    if self.time_left(heard).is_some_and(|left| left.is_zero()) {
+                        return self.timed_out(receiver, heard);
+                    }
+                    Ok(())
+                }
+                Err(error) => return End::Lost(error),
+            };
+            if let Err(error) = handled {
+                self.close(receiver);
+                return self.unwritable(&error);
+            }
+            if self.met {
+                self.close(receiver);
+                return match self.output().flush() {
+                    Ok(()) => End::Done(Status::Clean),
+                    Err(error) => self.unwritable(&error),
+                };
+            }
+        }
+    }
+
+    /// Returns how long the next message may take; `None` if there is no limit.
+    fn time_left(&self, heard: Instant) -> Option<Duration> {
+        let idle = self.plan.timeout.map(|timeout| heard + timeout);
+        let end = [idle, self.deadline].into_iter().flatten().min()?;
+        Some(end.saturating_duration_since(Instant::now()))
+    }
+
+    fn timed_out(&self, receiver: &mut Receiver, heard: Instant) -> End {
+        let of_idle = self.plan.timeout.filter(|timeout| heard.elapsed() >= *timeout);
+        self.close(receiver);
+        let text = match of_idle {
+            Some(timeout) => format!("no message came for {} (--timeout)", duration::time(timeout)),
+            None => "the time is over (--max-time)".to_owned(),
+        };
+        self.outgoing.notes.error(&text);
+        self.tell_error(&text, None);
+        End::Done(Status::TimedOut)
+    }
+
+    fn handle(&mut self, event: Event<'_>) -> std::io::Result<()> {
+        match event {
+            Event::Text(text) => self.message(MessageRef::Text(text)),
+            Event::Binary(bytes) => self.message(MessageRef::Binary(bytes)),
+            Event::Fragment(fragment) => {
+                self.outgoing.summary.received.bytes(fragment.data.len());
+                self.output().fragment(&fragment)?;
+                if fragment.last {
+                    self.outgoing.summary.received.message();
+                    self.count();
+                }
+                Ok(())
+            }
+            Event::Ping(payload) => {
+                self.outgoing.notes.verbose("the server sent a Ping, which is answered");
+                self.output().event("ping", |line| {
+                    line.text("dir", "in");
+                    line.bytes("base64", payload);
+                })
+            }
+            Event::Pong(payload) => ping::answered(&self.outgoing, payload, self.plan.format.start),
+            _ => Ok(()),
+        }
+    }
+
+    fn message(&mut self, message: MessageRef<'_>) -> std::io::Result<()> {
+        let received = &self.outgoing.summary.received;
+        received.message();
+        received.bytes(message.len());
+        self.output().received(message)?;
+        self.count();
+        let (until, text) = (&self.plan.goal.until, message.as_text());
+        if until.as_ref().zip(text).is_some_and(|(until, text)| until.is_match(text)) {
+            self.met = true;
+        }
+        Ok(())
+    }
+
+    /// Counts a message, if they are counted.
+    fn count(&mut self) {
+        if self.plan.goal.count.is_some() {
+            self.left = self.left.saturating_sub(1);
+            self.met |= self.left == 0;
+        }
+    }
+
+    fn close(&self, receiver: &mut Receiver) {
+        // What cannot be closed is over already, and the code was checked.
+        drop(receiver.close(self.plan.close.clone()));
+    }
+
+    /// Returns the status after this side has ended the connection, or the attempt.
+    fn stopped(&self) -> Status {
+        match self.outgoing.control.stopped() {
+            Some(Stop::Interrupted) => Status::Interrupted,
+            Some(Stop::Failed) => Status::Local,
+            Some(Stop::Finished) | None => self.unless_unmet(Status::Clean),
+        }
+    }
+
+    /// Returns the status after the connection is lost for good, or could not be opened.
+    fn failed(&self, error: &Error) -> Status {
+        let status = self.unless_unmet(Status::of(error));
+        let text = error.to_string();
+        if status == Status::Clean || status == Status::Unmet {
+            self.outgoing.notes.verbose(&text);
+        } else {
+            self.outgoing.notes.error(&text);
+            if let Some(body) = error.response().map(|response| response.body()) {
+                self.outgoing.notes.verbose(String::from_utf8_lossy(body).trim_end());
+            }
+            self.tell_error(&text, error.status());
+        }
+        status
+    }
+
+    /// Returns `Unmet` in place of `Clean` if the program still waits for messages.
+    fn unless_unmet(&self, status: Status) -> Status {
+        if status != Status::Clean || self.met || !self.plan.goal.is_set() {
+            return status;
+        }
+        let text = match self.plan.goal.count {
+            Some(count) => format!(
+                "the connection ended after {} of {count} messages",
+                count.saturating_sub(self.left)
+            ),
+            None => "the connection ended before a message matched --until".to_owned(),
+        };
+        self.outgoing.notes.error(&text);
+        Status::Unmet
+    }
+
+    /// Ends because standard output cannot be written: quietly if nobody reads it any more.
+    fn unwritable(&self, error: &std::io::Error) -> End {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            self.outgoing.notes.verbose("nobody reads standard output any more");
+            return End::Done(Status::Clean);
+        }
+        self.outgoing.notes.error(&format!("cannot write the output: {error}"));
+        End::Done(Status::Local)
+    }
+
+    fn tell_opened(
+        &self,
+        ws: &WebSocket,
+        took: Duration,
+        reconnected: bool,
+    ) -> std::io::Result<()> {
+        let (response, peer) = (ws.response(), ws.peer_addr().map(|peer| peer.to_string()));
+        let compressed = ws.deflate().is_some();
+        let mut text = format!("connected to {}", response.url());
+        if let Some(peer) = &peer {
+            text += &format!(" at {peer}");
+        }
+        text += &format!(" in {}", duration::time(took));
+        if let Some(subprotocol) = ws.subprotocol() {
+            text += &format!(", subprotocol {subprotocol}");
+        }
+        if compressed {
+            text += ", compressed";
+        }
+        if reconnected {
+            self.outgoing.notes.info(&text);
+        } else {
+            self.outgoing.notes.verbose(&text);
+        }
+        let mut output = self.output();
+        output.event("open", |line| {
+            line.text("url", response.url());
+            line.text_or_null("peer", peer.as_deref());
+            line.seconds("took", took);
+            line.boolean("reconnected", reconnected);
+            line.number("status", u64::from(response.status()));
+            line.text_or_null("subprotocol", ws.subprotocol());
+            line.boolean("compressed", compressed);
+            line.headers(response.headers().iter());
+        })?;
+        output.flush()
+    }
+
+    fn tell_closed(&self, closed: &Closed) {
+        self.outgoing.notes.verbose(&closed.to_string());
+        let told = self.output().event("close", |line| {
+            line.number("code", u64::from(closed.code().value()));
+            line.text("reason", closed.reason());
+            line.text_or_null(
+                "by",
+                closed.initiator().map(|side| match side {
+                    Side::Local => "client",
+                    Side::Peer => "server",
+                }),
+            );
+            line.boolean("clean", closed.is_clean());
+            line.text("text", &closed.to_string());
+        });
+        // The flush that follows fails too, and is looked at.
+        drop(told);
+    }
+
+    fn tell_error(&self, text: &str, status: Option<u16>) {
+        let mut output = self.output();
+        let told = output.event("error", |line| {
+            line.text("error", text);
+            match status {
+                Some(status) => line.number("status", u64::from(status)),
+                None => line.text_or_null("status", None),
+            }
+        });
+        // The program ends with an error in any case.
+        drop(told.and_then(|()| output.flush()));
+    }
+
+    fn output(&self) -> MutexGuard<'_, Output> {
+        self.outgoing.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,117 @@
+//! Counts what goes both ways, for `--summary`.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::duration;
+
+/// Counts messages and bytes, and keeps the round-trip times.
+pub(crate) struct Summary {
+    start: Instant,
+    pub(crate) sent: Count,
+    pub(crate) received: Count,
+    opened: Mutex<Vec<Duration>>,
+    round_trips: Mutex<Vec<Duration>>,
+}
+
+/// Counts one direction.
+#[derive(Default)]
+pub(crate) struct Count {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Count {
+    pub(crate) fn message(&self) {
+        self.messages.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn bytes(&self, len: usize) {
+        self.bytes.fetch_add(len as u64, Relaxed);
+    }
+
+    fn show(&self) -> String {
+        let (messages, bytes) = (self.messages.load(Relaxed), self.bytes.load(Relaxed));
+        format!("{messages} messages, {}", duration::size(bytes))
+    }
+}
+
+/// The most times that are kept, so that memory stays constant.
+const MOST: usize = 100_000;
+
+impl Summary {
+    pub(crate) fn new(start: Instant) -> Self {
+        let (sent, received, opened, round_trips) = <_>::default();
+        Self { start, sent, received, opened, round_trips }
+    }
+
+    /// Notes how long a connection took to open.
+    pub(crate) fn opened(&self, took: Duration) {
+        keep(&self.opened, took);
+    }
+
+    pub(crate) fn round_trip(&self, took: Duration) {
+        keep(&self.round_trips, took);
+    }
+
+    /// Returns the lines of the summary.
+    pub(crate) fn text(&self) -> String {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut round_trips =
+            self.round_trips.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut text = format!("time      {}\n", duration::time(self.start.elapsed()));
+        for took in &opened {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "opened    in {}", duration::time(*took));
+        }
+        let _ = writeln!(text, "sent      {}", self.sent.show());
+        let _ = write!(text, "received  {}", self.received.show());
+        round_trips.sort_unstable();
+        if let (Some(least), Some(most)) = (round_trips.first(), round_trips.last()) {
+            let median = round_trips[round_trips.len() / 2];
+            let _ = write!(
+                text,
+                "\nping      {} min, {} median, {} max of {}",
+                duration::time(*least),
+                duration::time(median),
+                duration::time(*most),
+                round_trips.len()
+            );
+        }
+        text
+    }
+}
+
+fn keep(times: &Mutex<Vec<Duration>>, took: Duration) {
+    let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+    if times.len() < MOST {
+        times.push(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_has_counts_and_round_trips() {
+        let summary = Summary::new(Instant::now());
+        summary.opened(Duration::from_millis(20));
+        summary.sent.message();
+        summary.sent.bytes(5);
+        for ms in [3, 1, 2] {
+            summary.round_trip(Duration::from_millis(ms));
+        }
+        let text = summary.text();
+        for part in [
+            "opened    in 20 ms",
+            "sent      1 messages, 5 bytes",
+            "received  0 messages, 0 bytes",
+            "ping      1.00 ms min, 2.00 ms median, 3.00 ms max of 3",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

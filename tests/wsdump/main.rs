@@ -1,0 +1,14 @@
+//! The tests of the command-line tool, as a person or a script uses it: with pipes, in a
+//! pseudo-terminal, and against servers that misbehave.
+
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
+
+mod output;
+mod pipes;
+mod scripts;
+mod statuses;
+mod tool;
+mod usage;
+
+#[path = "../support/mod.rs"]
+mod support;

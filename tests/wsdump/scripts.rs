@@ -1,0 +1,259 @@
+//! What scripts need: an end after a number of messages, what is sent first, JSON, a summary.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use crate::support::*;
+use crate::tool::*;
+
+/// Returns a path for a file of this test process.
+pub(crate) fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("wsdump-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn one_message_is_enough() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&[text("first"), text("second")].concat());
+            answer_close(peer, 1000);
+        });
+        run(&["-1", &server.url()]).gave(0, "first\n");
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_matches_is_enough() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(
+                &[text("starting"), binary(b"ready"), text("is ready 7"), text("x")].concat(),
+            );
+            answer_close(peer, 1000);
+        });
+        let run = run(&["--until", "ready [0-9]+$", "--hex", &server.url()]);
+        run.gave(0, "starting\n7265616479\nis ready 7\n");
+        server.join();
+    });
+}
+
+#[test]
+fn what_is_sent_first_keeps_its_order() {
+    watchdog(LIMIT, || {
+        let (words, bytes) = (temporary("text"), temporary("binary"));
+        fs::write(&words, "é\n").unwrap();
+        fs::write(&bytes, b"\xFF\x00").unwrap();
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"-a");
+            peer.expect(BINARY, b"\xFF\x00");
+            peer.expect(TEXT, "é\n".as_bytes());
+            peer.expect(TEXT, b"b");
+            peer.expect(TEXT, b"from stdin");
+            peer.send(&close(1000, ""));
+        });
+        let (words, bytes) = (words.to_str().unwrap(), bytes.to_str().unwrap());
+        let url = server.url();
+        let args = ["-t", "-a", "--send-binary", bytes, "--send-file", words, "--text", "b", &url];
+        run_with(&args, b"from stdin\n").gave(0, "");
+        server.join();
+        fs::remove_file(words).unwrap();
+        fs::remove_file(bytes).unwrap();
+    });
+}
+
+#[test]
+fn a_big_file_is_sent_in_fragments() {
+    watchdog(LIMIT, || {
+        let path = temporary("big");
+        fs::write(&path, vec![b'x'; 3 << 20]).unwrap();
+        let server = upgraded(|peer| {
+            let mut len = 0;
+            loop {
+                let frame = peer.next_frame().unwrap();
+                len += frame.payload.len();
+                if frame.fin {
+                    break;
+                }
+            }
+            assert_eq!(len, 3 << 20);
+            peer.send(&close(1000, ""));
+        });
+        run(&["--send-file", path.to_str().unwrap(), &server.url()]).gave(0, "");
+        server.join();
+        fs::remove_file(path).unwrap();
+    });
+}
+
+#[test]
+fn the_close_has_the_code_and_the_reason_that_are_given() {
+    watchdog(LIMIT, || {
+        for args in [&["--close", "4001", "done"][..], &["--close", "4001 done"]] {
+            let server = upgraded(|peer| {
+                peer.send(&text("x"));
+                assert_eq!(peer.expect_close(4001).reason(), "done");
+                peer.send(&close(4001, ""));
+            });
+            let url = server.url();
+            run(&[args, &["-1", &url]].concat()).gave(0, "x\n");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn pings_are_timed() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            for _ in 0..3 {
+                let ping = peer.next_frame().unwrap();
+                assert_eq!(ping.opcode, PING);
+                peer.send(&frame(PONG, true, &ping.payload));
+            }
+            peer.send(&close(1000, ""));
+        });
+        let run = run(&["--ping", "10ms", "-w", "--json", &server.url()]);
+        server.join();
+        assert_eq!(run.status, 0, "{}", run.err);
+        assert_eq!(run.err.matches("pong after ").count(), 3, "{}", run.err);
+        assert!(run.err.contains(" max of 3\n"), "{}", run.err);
+        let pongs: Vec<_> =
+            lines(&run.out).into_iter().filter(|line| line["kind"] == "pong").collect();
+        assert_eq!(pongs.len(), 3);
+        assert!(pongs.iter().all(|pong| pong["rtt"].as_f64().unwrap() >= 0.0));
+    });
+}
+
+fn lines(out: &str) -> Vec<serde_json::Value> {
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn json_tells_all_that_happens() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let answer = peer.good_answer("Sec-WebSocket-Protocol: b\r\nX-Note: 1\r\n");
+            peer.send(&answer);
+            peer.expect(TEXT, b"hi");
+            peer.send(
+                &[text("a\"\u{1b}"), binary(b"\xFF"), ping(b"p"), close(4000, "bye")].concat(),
+            );
+            peer.expect(PONG, b"p");
+            peer.expect_close(4000);
+        });
+        let run = run(&["--json", "-s", "a", "b", "-t", "hi", &server.url()]);
+        server.join();
+        assert_eq!((run.status, &*run.err), (8, "wsdump: closed by the peer: 4000 \"bye\"\n"));
+        let lines = lines(&run.out);
+        let kinds: Vec<_> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["open", "text", "text", "binary", "ping", "close", "error"]);
+        assert_eq!(lines[0]["subprotocol"], "b");
+        assert_eq!(lines[0]["status"], 101);
+        assert!(
+            lines[0]["headers"].as_array().unwrap().contains(&serde_json::json!(["X-Note", "1"]))
+        );
+        assert_eq!((&lines[1]["dir"], &lines[1]["text"]), (&"out".into(), &"hi".into()));
+        assert_eq!((&lines[2]["dir"], &lines[2]["text"]), (&"in".into(), &"a\"\u{1b}".into()));
+        assert_eq!((&lines[3]["bytes"], &lines[3]["base64"]), (&1.into(), &"/w==".into()));
+        assert_eq!(lines[4]["base64"], "cA==");
+        let close = &lines[5];
+        assert_eq!((&close["code"], &close["reason"]), (&4000.into(), &"bye".into()));
+        assert_eq!((&close["by"], &close["clean"]), (&"server".into(), &true.into()));
+        assert!(lines.iter().all(|line| line["time"].as_str().unwrap().ends_with('Z')));
+    });
+}
+
+#[test]
+fn what_is_sent_first_is_sent_again_after_a_reconnect() {
+    watchdog(LIMIT, || {
+        let listener = listener();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = spawn(move || {
+            for number in 0..3 {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.upgrade();
+                peer.expect(TEXT, b"subscribe");
+                peer.send(&text(&format!("feed {number}")));
+                if number == 2 {
+                    peer.send(&close(1000, ""));
+                }
+            }
+        });
+        let args = ["-t", "subscribe", "--reconnect", "--retry-delay", "0", &url];
+        let run = run(&args);
+        server.join();
+        assert_eq!((run.status, &*run.out), (0, "feed 0\nfeed 1\nfeed 2\n"), "{}", run.err);
+        assert_eq!(
+            run.err.matches("the peer ended the connection without a Close; attempt").count(),
+            2
+        );
+        assert_eq!(run.err.matches("connected to ").count(), 2, "{}", run.err);
+    });
+}
+
+#[test]
+fn a_line_whose_connection_is_lost_is_sent_over_the_next_one() {
+    watchdog(LIMIT, || {
+        let listener = listener();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let (first, was_lost) = std::sync::mpsc::channel();
+        let server = spawn(move || {
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            peer.upgrade();
+            peer.expect(TEXT, b"one");
+            drop(peer);
+            first.send(()).unwrap();
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            peer.upgrade();
+            peer.expect(TEXT, b"two");
+            peer.send(&close(1000, ""));
+        });
+        let args = ["--reconnect", "--retry-delay", "0", &url];
+        let mut child = wsdump(&args).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        use std::io::Write as _;
+        stdin.write_all(b"one\n").unwrap();
+        was_lost.recv().unwrap();
+        // The tool says that it is connected again. A line before that might get lost.
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("connected to ") {
+            said.clear();
+            std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+        }
+        stdin.write_all(b"two\n").unwrap();
+        drop(stdin);
+        finished(child).gave(0, "");
+        server.join();
+    });
+}
+
+#[test]
+fn giving_up_after_a_number_of_failures_has_the_status_of_the_last_one() {
+    watchdog(LIMIT, || {
+        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        let run = run(&["--retry", "3", "--retry-delay", "1ms", "--retry-max-delay", "2ms", &url]);
+        assert_eq!(run.status, 2, "{}", run.err);
+        assert_eq!(run.err.matches("; attempt ").count(), 2, "{}", run.err);
+        assert!(
+            run.err.lines().last().unwrap().starts_with("wsdump: cannot connect"),
+            "{}",
+            run.err
+        );
+    });
+}
+
+#[test]
+fn the_summary_counts_both_directions() {
+    watchdog(LIMIT, || {
+        let server = echoes();
+        let run = run_with(&["-w", "--count", "2", &server.url()], b"abc\nde\n");
+        server.join();
+        assert_eq!((run.status, &*run.out), (0, "abc\nde\n"));
+        assert!(run.err.contains("sent      2 messages, 5 bytes\n"), "{}", run.err);
+        assert!(run.err.contains("received  2 messages, 5 bytes\n"), "{}", run.err);
+        assert!(run.err.contains("opened    in "), "{}", run.err);
+    });
+}

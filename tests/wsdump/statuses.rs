@@ -1,0 +1,279 @@
+//! Every exit status.
+
+use std::time::Duration;
+
+use crate::support::*;
+use crate::tool::*;
+
+#[test]
+fn a_normal_close_of_the_server_is_0() {
+    watchdog(LIMIT, || {
+        for last in [close(1000, "bye"), frame(CLOSE, true, b"")] {
+            let server = upgraded(move |peer| peer.send(&last));
+            run(&[server.url()]).gave(0, "");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_wrong_option_is_1_and_opens_nothing() {
+    watchdog(LIMIT, || {
+        let listener = listener();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        for args in [&["--no-such-option"][..], &["--close", "1006"], &["-H", "no colon"]] {
+            assert_eq!(run(&[args, &[&url]].concat()).status, 1, "{args:?}");
+        }
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn nobody_who_listens_is_2() {
+    watchdog(LIMIT, || {
+        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        run(&[url]).failed(2, "cannot connect to");
+        run(&["--unix-socket", "/no/such/socket", "ws://unix/"]).failed(2, "No such file");
+        let server = serve(|peer| drop(peer.read_request().len()));
+        run(&[server.url()]).failed(2, "wsdump: ");
+        server.join();
+    });
+}
+
+#[test]
+fn a_refusal_is_3_and_shows_the_status_of_http() {
+    watchdog(LIMIT, || {
+        let refuses = || {
+            serve(|peer| {
+                peer.read_request();
+                peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 8\r\n\r\nno\x1b[2Jup");
+            })
+        };
+        let server = refuses();
+        run(&[server.url()]).failed(3, "403");
+        server.join();
+        let server = refuses();
+        let run = run(&["-v", "--json", &server.url()]);
+        server.join();
+        assert_eq!(run.status, 3);
+        assert!(run.err.contains("no\\u{1b}[2Jup"), "{}", run.err);
+        let line: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!((&line["kind"], &line["status"]), (&"error".into(), &403.into()));
+    });
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_or_refuses_is_4() {
+    watchdog(LIMIT, || {
+        let proxy = format!("http://{}", listener().local_addr().unwrap());
+        run(&["-x", &proxy, "ws://host.test/"]).failed(4, "proxy http://127.0.0.1");
+        let server = serve(|peer| {
+            peer.read_request();
+            peer.send(b"HTTP/1.1 407 Login\r\nContent-Length: 0\r\n\r\n");
+        });
+        let proxy = server.url().replace("ws://", "http://");
+        run(&["-p", &proxy, "ws://host.test/"]).failed(4, "407");
+        server.join();
+    });
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_5() {
+    watchdog(LIMIT, || {
+        // The client ends the handshake with an alert.
+        let server = tls::serve_tls(tls::localhost(), |peer| peer.expect_end());
+        run(&[server.url()]).failed(5, "certificate");
+        server.join();
+    });
+}
+
+#[test]
+fn a_server_that_breaks_the_protocol_is_6() {
+    watchdog(LIMIT, || {
+        for wrong in [frame(3, true, b""), frame(TEXT, true, b"\xFF")] {
+            let server = upgraded(move |peer| {
+                peer.send(&wrong);
+                peer.next_frame();
+            });
+            run(&[server.url()]).failed(6, "protocol violation");
+            server.join();
+        }
+        let server = serve(|peer| peer.send(b"SSH-2.0-OpenSSH\r\n\r\n"));
+        run(&[server.url()]).failed(6, "not HTTP");
+        server.join();
+        let server = upgraded(|peer| {
+            peer.send(&text("12345"));
+            peer.expect_close(1009);
+        });
+        run(&["--max-size", "4", &server.url()]).failed(6, "max_message_size");
+        server.join();
+    });
+}
+
+#[test]
+fn a_time_that_is_over_is_7() {
+    watchdog(LIMIT, || {
+        let hang = || {
+            serve(|peer| {
+                peer.read_request();
+                peer.stall();
+            })
+        };
+        let server = hang();
+        run(&["--connect-timeout", "0.1", &server.url()]).failed(7, "opening handshake");
+        server.join();
+        let server = hang();
+        run(&["-m", "100ms", &server.url()]).failed(7, "opening handshake");
+        server.join();
+        let (listener, waiting) = full_backlog();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        run(&["--connect-timeout", "0.1", &url]).failed(7, "timed out connecting");
+        drop(waiting);
+        for (option, text) in [("--timeout", "(--timeout)"), ("--max-time", "(--max-time)")] {
+            let server = upgraded(|peer| answer_close(peer, 1000));
+            run(&[option, "0.15", &server.url()]).failed(7, text);
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_message_in_time_lets_the_wait_begin_again() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            for _ in 0..4 {
+                peer.send(&text("tick"));
+                std::thread::sleep(SHORT); // The server is slow. The sleep waits for nothing.
+            }
+            peer.send(&close(1000, ""));
+        });
+        run(&["--timeout", "5", &server.url()]).gave(0, "tick\ntick\ntick\ntick\n");
+        server.join();
+    });
+}
+
+#[test]
+fn another_end_by_the_server_is_8() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.send(&close(1001, "restart")));
+        run(&[server.url()]).failed(8, "closed by the peer: 1001 \"restart\"");
+        server.join();
+        let server = upgraded(|peer| peer.send(&text("x")));
+        let run_8 = run(&[server.url()]);
+        assert_eq!((run_8.status, &*run_8.out), (8, "x\n"));
+        assert!(run_8.err.contains("without a Close"), "{}", run_8.err);
+        server.join();
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"x");
+            peer.rst();
+        });
+        run(&["-t", "x", &server.url()]).failed(8, "connection lost");
+        server.join();
+    });
+}
+
+#[test]
+fn fewer_messages_than_expected_are_9() {
+    watchdog(LIMIT, || {
+        let sends_two =
+            || upgraded(|peer| peer.send(&[text("a"), text("b"), close(1000, "")].concat()));
+        let server = sends_two();
+        let nine = run(&["--count", "3", &server.url()]);
+        server.join();
+        assert_eq!((nine.status, &*nine.out), (9, "a\nb\n"));
+        assert_eq!(nine.err, "wsdump: the connection ended after 2 of 3 messages\n");
+        let server = sends_two();
+        let nine = run(&["--until", "c", &server.url()]);
+        server.join();
+        assert_eq!((nine.status, &*nine.out), (9, "a\nb\n"));
+        let server = upgraded(|peer| answer_close(peer, 1000));
+        run(&["-1", "--eof-wait", "0", &server.url()]).failed(9, "0 of 1");
+        server.join();
+    });
+}
+
+#[test]
+fn quiet_says_nothing_at_all() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.send(&close(4000, "")));
+        run(&["-q", &server.url()]).gave(8, "");
+        server.join();
+    });
+}
+
+#[cfg(unix)]
+fn signal(child: &std::process::Child, signal: &str) {
+    let pid = child.id().to_string();
+    let killed = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_closes_properly_and_is_130() {
+    watchdog(LIMIT, || {
+        for name in ["-INT", "-TERM", "-HUP"] {
+            let (open, opened) = std::sync::mpsc::channel();
+            let server = upgraded(move |peer| {
+                peer.expect(TEXT, b"x");
+                open.send(()).unwrap();
+                answer_close(peer, 1000);
+            });
+            let child = wsdump(&["-t", "x", &server.url()]).spawn().unwrap();
+            opened.recv().unwrap();
+            signal(&child, name);
+            finished(child).gave(130, "");
+            server.join();
+        }
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_does_not_wait_for_the_server() {
+    watchdog(LIMIT, || {
+        let (said, says) = std::sync::mpsc::channel();
+        let server = upgraded(move |peer| {
+            peer.expect(TEXT, b"x");
+            said.send("open").unwrap();
+            peer.expect_close(1000);
+            said.send("closing").unwrap();
+            peer.expect_end();
+        });
+        let args = ["-t", "x", "--close-timeout", "60", &server.url()];
+        let child = wsdump(&args).spawn().unwrap();
+        assert_eq!(says.recv().unwrap(), "open");
+        signal(&child, "-INT");
+        assert_eq!(says.recv().unwrap(), "closing");
+        signal(&child, "-INT");
+        promptly(|| finished(child)).gave(130, "");
+        server.join();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_an_attempt_and_a_wait_between_two() {
+    watchdog(LIMIT, || {
+        let (asked, was_asked) = std::sync::mpsc::channel();
+        let server = serve(move |peer| {
+            peer.read_request();
+            asked.send(()).unwrap();
+            peer.stall();
+        });
+        let child = wsdump(&[server.url()]).spawn().unwrap();
+        was_asked.recv().unwrap();
+        signal(&child, "-INT");
+        promptly(|| finished(child)).gave(130, "");
+        server.join();
+
+        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        let args = ["--reconnect", "--retry-delay", "1h", "--retry-max-delay", "1h", &url];
+        let mut child = wsdump(&args).spawn().unwrap();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        std::io::BufRead::read_line(&mut stderr, &mut String::new()).unwrap();
+        signal(&child, "-INT");
+        assert_eq!(takes_at_most(Duration::from_secs(5), || finished(child)).status, 130);
+    });
+}
