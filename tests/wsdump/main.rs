@@ -5,6 +5,8 @@
 
 mod output;
 mod pipes;
+#[cfg(unix)]
+mod prompt;
 mod scripts;
 mod statuses;
 mod tool;

@@ -5,8 +5,16 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::{CLOSE, PING, PONG, Peer, Server, frame, spawn, upgraded};
 
-/// Returns a command for the tool, without settings of the environment.
+/// Returns a command for the tool, without settings of the environment, and with pipes for its
+/// output.
 pub(crate) fn wsdump<S: AsRef<str>>(args: &[S]) -> Command {
+    let mut command = bare(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Returns a command for the tool, without settings of the environment.
+pub(crate) fn bare<S: AsRef<str>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsdump"));
     command.args(args.iter().map(AsRef::as_ref));
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
@@ -15,7 +23,6 @@ pub(crate) fn wsdump<S: AsRef<str>>(args: &[S]) -> Command {
     for name in ["WSDUMP_AUTH", "WSDUMP_BEARER", "WSDUMP_PROXY_USER", "SSLKEYLOGFILE", "NO_COLOR"] {
         command.env_remove(name);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

@@ -21,6 +21,17 @@ struct State {
     restart: bool,
     /// There will be no connection any more.
     over: bool,
+    phase: Phase,
+}
+
+/// Names the state of the connection, for the prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    #[default]
+    Connecting,
+    Open,
+    /// This side has closed, or there will be no connection any more.
+    Closing,
 }
 
 /// Names why this side ends.
@@ -62,6 +73,17 @@ impl Control {
         let mut state = self.state();
         state.connection = None;
         state.attempt = None;
+        state.phase = Phase::Connecting;
+    }
+
+    /// Notes that the connection is open.
+    pub(crate) fn note_open(&self) {
+        self.state().phase = Phase::Open;
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        let state = self.state();
+        if state.over || state.stop.is_some() { Phase::Closing } else { state.phase }
     }
 
     /// Ends all waits of the threads that send.
@@ -84,11 +106,6 @@ impl Control {
                 _ => state = self.wait(state, None),
             }
         }
-    }
-
-    /// Returns the open connection, if there is one at the moment.
-    pub(crate) fn sender_now(&self) -> Option<Sender> {
-        self.state().connection.clone().filter(Sender::is_open)
     }
 
     /// Ends the program: closes the connection with this frame, or gives up the attempt. Only the

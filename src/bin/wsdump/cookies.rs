@@ -103,7 +103,7 @@ mod tests {
         old.example.com\tFALSE\t/\tFALSE\t1\tc\t3\n\
         \n\
         nonsense\n\
-        com\tTRUE\t/\tFALSE\t0\tpublic\t1\n";
+        .example.com\tTRUE\t/\tFALSE\t0\t__Secure-a\t1\n";
 
     #[test]
     fn cookies_survive_a_file() {

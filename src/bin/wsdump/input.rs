@@ -2,11 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use landline::{CloseFrame, Error, Message, MessageKind, MessageRef, Sender, Timeout};
+use landline::{CloseFrame, Error, Message, MessageKind, Sender, Timeout};
 
 use crate::control::{Control, Stop};
 use crate::notes::Notes;
@@ -45,6 +45,8 @@ pub(crate) struct Outgoing {
     pub(crate) reconnects: bool,
     /// Each message that is sent is shown too.
     pub(crate) json: bool,
+    /// The time that the payloads of pings count from.
+    pub(crate) start: Instant,
 }
 
 /// A record that is longer is sent in fragments while it is read, so memory stays constant.
@@ -230,23 +232,20 @@ impl Outgoing {
         }
     }
 
-    /// Sends messages over this connection.
+    /// Sends messages over this connection. They are shown before, so that no answer comes first.
     pub(crate) fn send_over(&self, sender: &Sender, messages: &[Message]) -> Result<(), Error> {
-        sender.send_all(messages)?;
-        for message in messages {
-            self.note(message.into());
-        }
-        Ok(())
-    }
-
-    /// Notes a message that was sent.
-    pub(crate) fn note(&self, message: MessageRef<'_>) {
-        self.summary.sent.message();
-        self.summary.sent.bytes(message.len());
         if self.json {
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = messages.iter();
             // Who receives notices too that nothing can be written.
-            let _ = output.sent(message).and_then(|()| output.flush());
+            let _ = all.try_for_each(|message| output.sent(message.into()));
+            let _ = output.flush();
         }
+        sender.send_all(messages)?;
+        for message in messages {
+            self.summary.sent.message();
+            self.summary.sent.bytes(message.len());
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `open` | `url`, `peer`, `took` (seconds), `reconnected`, `status` |
 //! | | `subprotocol`, `compressed`, `headers` |
-//! | `text` | `dir` (`in` or `out`), `text` |
+//! | `text` | `dir` (`in`, or `out` before it is sent), `text` |
 //! | `binary` | `dir`, `bytes`, `base64` |
 //! | `ping` | `dir`, `base64` |
 //! | `pong` | `dir`, `base64`, `rtt` (seconds, if it answers `--ping`) |

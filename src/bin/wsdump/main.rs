@@ -18,15 +18,21 @@
 mod args;
 mod argv;
 mod clock;
+mod commands;
+mod completion;
 mod connect;
 mod control;
 mod cookies;
 mod duration;
 mod exit;
 mod headers;
+mod history;
 mod inflate;
 mod input;
 mod json;
+mod keyboard;
+mod keys;
+mod line;
 mod listen;
 mod notes;
 mod output;
@@ -34,10 +40,12 @@ mod ping;
 mod plan;
 mod preamble;
 mod progress;
+mod screen;
 mod secret;
 mod session;
 mod show;
 mod summary;
+mod terminal;
 
 use std::process::ExitCode;
 

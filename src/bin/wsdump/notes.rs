@@ -15,8 +15,8 @@ struct Inner {
     above_prompt: Mutex<Option<Above>>,
 }
 
-/// Shows a line above the prompt. Returns `false` if there is no prompt any more.
-type Above = Box<dyn FnMut(&str) -> bool + Send>;
+/// Shows a line above the prompt.
+type Above = Box<dyn FnMut(&str) + Send>;
 
 impl Notes {
     /// Makes the notes, and with `-vv` has the heads and frames of the library written to them.
@@ -56,10 +56,6 @@ impl Notes {
         }
     }
 
-    pub(crate) fn is_verbose(&self) -> bool {
-        self.0.verbosity > 0
-    }
-
     /// Shows all further notes above a prompt.
     pub(crate) fn show_above_prompt(&self, above: Above) {
         *self.0.above_prompt.lock().unwrap_or_else(PoisonError::into_inner) = Some(above);
@@ -68,8 +64,8 @@ impl Notes {
     /// Draws a bar in the present line of the terminal, or clears the line. Returns `false` if
     /// there is no terminal to draw on.
     pub(crate) fn bar(&self, bar: &str) -> bool {
-        let prompt = self.0.above_prompt.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.quiet || prompt.is_some() || !io::stderr().is_terminal() {
+        let prompt = self.0.above_prompt.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if self.0.quiet || prompt || !io::stderr().is_terminal() {
             return false;
         }
         write!(io::stderr(), "\r\x1b[K{bar}").is_ok()
@@ -78,11 +74,11 @@ impl Notes {
     fn write(&self, text: &str) {
         let text = show::escape(text);
         let mut above = self.0.above_prompt.lock().unwrap_or_else(PoisonError::into_inner);
-        if above.as_mut().is_some_and(|above| above(&text)) {
-            return;
+        match above.as_mut() {
+            Some(above) => above(&text),
+            // If nobody reads the notes, there is nobody to tell.
+            None => drop(writeln!(io::stderr(), "{text}")),
         }
-        // If nobody reads the notes, there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{text}");
     }
 }
 

@@ -175,7 +175,7 @@ impl Output {
         }
     }
 
-    /// Notes a message that was sent, for `--json`.
+    /// Shows a message that is to be sent, for `--json`.
     pub(crate) fn sent(&mut self, message: MessageRef<'_>) -> io::Result<()> {
         if self.format.json { self.json(message, "out") } else { Ok(()) }
     }

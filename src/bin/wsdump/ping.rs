@@ -1,7 +1,7 @@
 //! `--ping`: pings, and how long their answers take.
 
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::duration;
 use crate::input::Outgoing;
@@ -10,18 +10,22 @@ use crate::input::Outgoing;
 const PREFIX: &str = "wsdump ";
 
 /// Pings the server until there is no connection any more.
-pub(crate) fn run(outgoing: &Outgoing, interval: Duration, start: Instant) {
+pub(crate) fn run(outgoing: &Outgoing, interval: Duration) {
     while let Some(sender) = outgoing.control.sender() {
-        let payload = format!("{PREFIX}{}", start.elapsed().as_micros());
         // Who receives notices that the connection is lost.
-        let _ = sender.ping(payload.as_bytes());
+        let _ = sender.ping(&payload(outgoing));
         outgoing.control.pause(interval);
     }
 }
 
+/// Returns the payload of a ping that is sent now.
+pub(crate) fn payload(outgoing: &Outgoing) -> Vec<u8> {
+    format!("{PREFIX}{}", outgoing.start.elapsed().as_micros()).into_bytes()
+}
+
 /// Shows the round-trip time of a ping whose Pong came.
-pub(crate) fn answered(outgoing: &Outgoing, payload: &[u8], start: Instant) -> std::io::Result<()> {
-    let round_trip = round_trip(payload, start.elapsed());
+pub(crate) fn answered(outgoing: &Outgoing, payload: &[u8]) -> std::io::Result<()> {
+    let round_trip = round_trip(payload, outgoing.start.elapsed());
     match round_trip {
         Some(round_trip) => {
             outgoing.summary.round_trip(round_trip);

@@ -11,6 +11,7 @@ use landline::{Builder, CloseCode, CloseFrame, Error, WebSocket};
 use regex_lite::Regex;
 
 use crate::args::{self, Args, Preamble};
+use crate::commands;
 use crate::connect::Target;
 use crate::input::{Coding, Shape};
 use crate::notes::Notes;
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
 pub(crate) enum Input {
     Nothing,
     Stream(Shape),
+    /// A person types them.
+    Prompt,
 }
 
 /// Says which messages the program waits for.
@@ -80,6 +83,9 @@ impl Plan {
     pub(crate) fn new(args: Args, preamble: Vec<Preamble>, notes: &Notes) -> Result<Self, String> {
         let url = args.url.as_deref().unwrap_or_default();
         let Args { message, until, output, request, tls, network, retry, .. } = args;
+        let close = message.close.as_deref().map(commands::parse_close).transpose();
+        let close = close.map_err(|error| format!("--close: {error}"))?;
+        let close = close.unwrap_or_else(|| CloseCode::NORMAL.into());
         let goal = goal(&until)?;
         let format = format(&message, &output);
         let max_size = network.max_size;
@@ -96,13 +102,13 @@ impl Plan {
         Ok(Self {
             target,
             preamble,
-            input: input(&message, &output, &goal),
+            input: input(&message, &output, &goal, &format),
             goal,
             timeout: until.timeout,
             max_time: until.max_time,
             eof_wait: until.eof_wait,
             ping: message.ping,
-            close: close(message.close.as_deref())?,
+            close,
             format,
             output: output.output,
             retry: Retry::new(&retry),
@@ -166,10 +172,14 @@ fn format(message: &args::Message, output: &args::Output) -> Format {
     }
 }
 
-fn input(message: &args::Message, output: &args::Output, goal: &Goal) -> Input {
+fn input(message: &args::Message, output: &args::Output, goal: &Goal, format: &Format) -> Input {
     // Who waits for an answer at a terminal does not want to type.
     if message.no_input || goal.is_set() && io::stdin().is_terminal() {
         return Input::Nothing;
+    }
+    let is_plain = output.raw || output.hex || output.base64 || message.binary || message.null;
+    if format.person && !is_plain && io::stdin().is_terminal() {
+        return Input::Prompt;
     }
     let end = if message.null { 0 } else { b'\n' };
     Input::Stream(match () {
@@ -179,24 +189,6 @@ fn input(message: &args::Message, output: &args::Output, goal: &Goal) -> Input {
         () => Shape { end: Some(end), coding: Coding::Text },
     })
 }
-
-/// Reads `CODE REASON`.
-fn close(text: Option<&str>) -> Result<CloseFrame, String> {
-    let Some(text) = text else { return Ok(CloseCode::NORMAL.into()) };
-    let (code, reason) = text.split_once(' ').unwrap_or((text, ""));
-    let code = code.parse().map_err(|_| format!("--close: {code:?} is no number; {CODES}"))?;
-    let frame = CloseFrame::new(CloseCode::new(code), reason);
-    if frame.is_sendable() {
-        return Ok(frame);
-    }
-    Err(if reason.len() > CloseFrame::MAX_REASON {
-        format!("--close: the reason has {} bytes, more than 123", reason.len())
-    } else {
-        format!("--close: {code} must not be sent; {CODES}")
-    })
-}
-
-const CODES: &str = "give 1000 to 1003, 1007 to 1014, or 3000 to 4999";
 
 /// Checks that a file can be read, and that one that is sent as text is text.
 fn check_file(message: &Preamble) -> Result<(), String> {
@@ -228,20 +220,4 @@ fn open(path: &Path) -> Result<File, String> {
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("cannot read {path:?}: {error}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_close_is_a_code_and_a_reason() {
-        assert_eq!(close(None), Ok(CloseFrame::from(1000)));
-        assert_eq!(close(Some("4000 good bye")), Ok(CloseFrame::from((4000, "good bye"))));
-        for wrong in ["x", "1005", "1006", "999", "70000", ""] {
-            assert!(close(Some(wrong)).unwrap_err().contains("3000 to 4999"), "{wrong}");
-        }
-        let long = format!("1000 {}", "x".repeat(124));
-        assert!(close(Some(&long)).unwrap_err().contains("124 bytes"));
-    }
 }

@@ -12,16 +12,18 @@ use landline::{Closed, Error, Event, MessageRef, Receiver, Timeout, WebSocket};
 use crate::control::{Control, Stop};
 use crate::duration;
 use crate::exit::Status;
-use crate::input::{self, Ended, Outgoing};
+use crate::input::{self, Coding, Ended, Outgoing, Shape};
+use crate::keyboard;
 use crate::notes::Notes;
 use crate::output::Output;
 use crate::ping;
 use crate::plan::{Input, Plan};
 use crate::preamble;
 use crate::summary::Summary;
+use crate::terminal::Terminal;
 
 /// Does all that the plan says, and returns how it ended.
-pub(crate) fn run(plan: Plan, notes: Notes) -> Status {
+pub(crate) fn run(mut plan: Plan, notes: Notes) -> Status {
     let start = plan.format.start;
     let output = match plan.output() {
         Ok(output) => Arc::new(Mutex::new(output)),
@@ -40,18 +42,22 @@ pub(crate) fn run(plan: Plan, notes: Notes) -> Status {
         close: plan.close.clone(),
         reconnects: plan.retry.is_some(),
         json: plan.format.json,
+        start,
     };
     watch_signals(&outgoing);
-    begin_input(&outgoing, &plan);
+    let terminal = begin_input(&outgoing, &mut plan);
     if let Some(interval) = plan.ping {
         let outgoing = outgoing.clone();
-        thread::spawn(move || ping::run(&outgoing, interval, start));
+        thread::spawn(move || ping::run(&outgoing, interval));
     }
     let deadline = plan.max_time.map(|time| start + time);
     let mut session = Session { plan, outgoing, deadline, left: 0, met: false };
     session.left = session.plan.goal.count.unwrap_or(0);
     let status = session.run();
     control.finish();
+    if let Some(terminal) = terminal {
+        terminal.end();
+    }
     if session.plan.summary {
         notes.info(&summary.text());
     }
@@ -64,6 +70,7 @@ fn watch_signals(outgoing: &Outgoing) {
     let (control, frame) = (outgoing.control.clone(), outgoing.close.clone());
     let watched = ctrlc::set_handler(move || {
         if control.interrupt(&frame) {
+            keyboard::give_back();
             process::exit(Status::Interrupted as i32);
         }
     });
@@ -72,11 +79,21 @@ fn watch_signals(outgoing: &Outgoing) {
     }
 }
 
-fn begin_input(outgoing: &Outgoing, plan: &Plan) {
+/// Starts the threads that send. Returns the prompt if there is one.
+fn begin_input(outgoing: &Outgoing, plan: &mut Plan) -> Option<Terminal> {
+    if plan.input == Input::Prompt {
+        let eof_wait = plan.eof_wait.unwrap_or_default();
+        let terminal = Terminal::begin(outgoing, plan.format.colour, eof_wait);
+        if terminal.is_some() {
+            return terminal;
+        }
+        plan.input = Input::Stream(Shape { end: Some(b'\n'), coding: Coding::Text });
+    }
     let (outgoing, eof_wait) = (outgoing.clone(), plan.eof_wait);
     if let Input::Stream(shape) = plan.input {
         thread::spawn(move || input::pump(&outgoing, shape, eof_wait));
     }
+    None
 }
 
 struct Session {
@@ -164,6 +181,7 @@ impl Session {
     /// Uses an open connection until its end.
     fn talk(&mut self, ws: WebSocket, took: Duration, reconnected: bool) -> End {
         self.outgoing.summary.opened(took);
+        self.outgoing.control.note_open();
         if let Err(error) = self.tell_opened(&ws, took, reconnected) {
             return self.unwritable(&error);
         }
@@ -277,7 +295,7 @@ impl Session {
                     line.bytes("base64", payload);
                 })
             }
-            Event::Pong(payload) => ping::answered(&self.outgoing, payload, self.plan.format.start),
+            Event::Pong(payload) => ping::answered(&self.outgoing, payload),
             _ => Ok(()),
         }
     }
@@ -322,7 +340,9 @@ impl Session {
         let status = self.unless_unmet(Status::of(error));
         let text = error.to_string();
         if status == Status::Clean || status == Status::Unmet {
-            self.outgoing.notes.verbose(&text);
+            if self.plan.input == Input::Prompt {
+                self.outgoing.notes.info(&text);
+            }
         } else {
             self.outgoing.notes.error(&text);
             if let Some(body) = error.response().map(|response| response.body()) {
@@ -378,7 +398,10 @@ impl Session {
         if compressed {
             text += ", compressed";
         }
-        if reconnected {
+        if self.plan.input == Input::Prompt {
+            text += if reconnected { "" } else { "; /help lists the commands, Ctrl-D closes" };
+            self.outgoing.notes.info(&text);
+        } else if reconnected {
             self.outgoing.notes.info(&text);
         } else {
             self.outgoing.notes.verbose(&text);
@@ -398,7 +421,13 @@ impl Session {
     }
 
     fn tell_closed(&self, closed: &Closed) {
-        self.outgoing.notes.verbose(&closed.to_string());
+        let control = &self.outgoing.control;
+        if self.plan.input != Input::Prompt {
+            self.outgoing.notes.verbose(&closed.to_string());
+        } else if control.stopped().is_some() || control.restarts() {
+            // Any other end is an error or a normal close, which `failed` tells.
+            self.outgoing.notes.info(&closed.to_string());
+        }
         let told = self.output().event("close", |line| {
             line.number("code", u64::from(closed.code().value()));
             line.text("reason", closed.reason());
