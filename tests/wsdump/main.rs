@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
+mod listen;
+mod options;
 mod output;
 mod pipes;
 #[cfg(unix)]
