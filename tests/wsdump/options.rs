@@ -237,7 +237,13 @@ fn certificates_are_checked_as_the_options_say() {
         let (ca, key_log) = (temporary("ca.pem"), temporary("keys"));
         fs::write(&ca, &tls::ca().pem).unwrap();
         let ca_path = ca.to_str().unwrap();
-        for args in [&["-k"][..], &["-n"], &["--nocert"], &["--cacert", ca_path, "--tls13"]] {
+        for args in [
+            &["-k"][..],
+            &["-n"],
+            &["--nocert"],
+            &["--cacert", ca_path, "--tls13"],
+            &["--insecure", "--tlsv1.3"],
+        ] {
             let server = secure(tls::localhost());
             run(&[args, &[&server.url()]].concat()).gave(0, "");
             server.join();

@@ -104,12 +104,14 @@ fn a_server_that_breaks_the_protocol_is_6() {
         let server = serve(|peer| peer.send(b"SSH-2.0-OpenSSH\r\n\r\n"));
         run(&[server.url()]).failed(6, "not HTTP");
         server.join();
-        let server = upgraded(|peer| {
-            peer.send(&text("12345"));
-            peer.expect_close(1009);
-        });
-        run(&["--max-size", "4", &server.url()]).failed(6, "max_message_size");
-        server.join();
+        for option in ["--max-size", "--max-filesize"] {
+            let server = upgraded(|peer| {
+                peer.send(&text("12345"));
+                peer.expect_close(1009);
+            });
+            run(&[option, "4", &server.url()]).failed(6, "max_message_size");
+            server.join();
+        }
     });
 }
 

@@ -79,6 +79,74 @@ fn a_secret_is_not_shown_in_an_error() {
 }
 
 #[test]
+fn completions_and_the_man_page_have_the_options() {
+    watchdog(LIMIT, || {
+        for what in ["bash", "elvish", "fish", "powershell", "zsh", "man"] {
+            let run = run(&["--generate", what]);
+            assert_eq!((run.status, &*run.err), (0, ""), "{what}");
+            let out = run.out.replace('\\', "");
+            for part in ["wsdump", "eof-wait", "subprotocols"] {
+                assert!(out.contains(part), "{what} lacks {part}");
+            }
+        }
+        let man = run(&["--generate", "man"]).out;
+        assert!(man.contains(".SH \"Exit statuses\""), "{man}");
+        assert!(man.contains("130  interrupted"), "{man}");
+    });
+}
+
+#[test]
+fn the_completions_for_bash_are_code_for_bash() {
+    watchdog(LIMIT, || {
+        let script = temporary("completions");
+        std::fs::write(&script, run(&["--generate", "bash"]).out).unwrap();
+        let complete = format!(
+            "source {} && COMP_WORDS=(wsdump --eof) COMP_CWORD=1 && _wsdump wsdump --eof wsdump \
+             && echo ${{COMPREPLY[0]}}",
+            script.display()
+        );
+        let bash = std::process::Command::new("bash").args(["-c", &complete]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&bash.stdout), "--eof-wait\n");
+        std::fs::remove_file(script).unwrap();
+    });
+}
+
+/// The tests run every option, so each one is named in their sources.
+#[test]
+fn every_option_is_tested() {
+    watchdog(LIMIT, || {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wsdump");
+        let files = std::fs::read_dir(folder).unwrap();
+        let sources = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let sources = sources.collect::<Vec<_>>().concat();
+        let help = run(&["--help"]).out;
+        let words = help.split(|c: char| c.is_whitespace() || "[],;=".contains(c));
+        let options: Vec<_> = words.filter(|word| word.starts_with("--")).collect();
+        assert!(options.len() > 60, "{options:?}");
+        for option in options {
+            let name = option.trim_end_matches('.');
+            let tested = ["\"", "="].iter().any(|end| sources.contains(&format!("\"{name}{end}")));
+            let one_letter = match name {
+                "--one" => "\"-1\"",
+                "--null" => "\"-0\"",
+                "--raw" => "\"-r\"",
+                "--summary" => "\"-w\"",
+                "--quiet" => "\"-q\"",
+                "--ipv4" => "\"-4\"",
+                "--ipv6" => "\"-6\"",
+                "--insecure" => "\"-k\"",
+                "--header" => "\"-H\"",
+                "--referer" => "\"-e\"",
+                "--user-agent" => "\"-A\"",
+                "--origin" => "\"-o\"",
+                _ => name,
+            };
+            assert!(tested || sources.contains(one_letter), "no test has {option}");
+        }
+    });
+}
+
+#[test]
 fn the_help_has_the_statuses_and_goes_to_standard_output() {
     watchdog(LIMIT, || {
         let help = run(&["--help"]);

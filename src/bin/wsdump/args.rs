@@ -11,6 +11,7 @@ use clap::{ArgAction, Args as Group, CommandFactory, FromArgMatches, Parser, Val
 
 use crate::duration;
 use crate::exit;
+use crate::generate::Generate;
 use crate::secret::Source;
 
 /// Reads the command line. Returns also what is to be sent at the beginning, in the order in which
@@ -49,13 +50,14 @@ pub(crate) enum Preamble {
 #[command(
     name = "wsdump",
     version,
+    override_usage = "wsdump [OPTIONS] URL\n       wsdump --listen [ADDRESS]",
     after_help = "`--help` has the exit statuses.",
     after_long_help = exit::TABLE,
     max_term_width = 100,
 )]
 pub(crate) struct Args {
     /// The server, as ws://host:port/path or wss://host/path
-    #[arg(required_unless_present = "listen", value_hint = ValueHint::Url)]
+    #[arg(required_unless_present_any = ["listen", "generate"], value_hint = ValueHint::Url)]
     pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) message: Message,
@@ -320,6 +322,9 @@ pub(crate) struct Other {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9000",
           conflicts_with = "url")]
     pub(crate) listen: Option<String>,
+    /// Write the completions for a shell, or the man page, to standard output instead
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["url", "listen"])]
+    pub(crate) generate: Option<Generate>,
 }
 
 impl Other {

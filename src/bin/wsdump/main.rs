@@ -25,6 +25,7 @@ mod control;
 mod cookies;
 mod duration;
 mod exit;
+mod generate;
 mod headers;
 mod history;
 mod inflate;
@@ -65,6 +66,9 @@ fn main() -> ExitCode {
 
 fn run(args: args::Args, preamble: Vec<args::Preamble>) -> Status {
     let notes = notes::Notes::start(args.other.quiet, args.other.verbosity());
+    if let Some(what) = args.other.generate {
+        return generate::run(what, &notes);
+    }
     if let Some(address) = &args.other.listen {
         return listen::run(address, &notes);
     }
