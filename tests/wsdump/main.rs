@@ -9,6 +9,8 @@ mod output;
 mod pipes;
 #[cfg(unix)]
 mod prompt;
+#[cfg(unix)]
+mod recipes;
 mod scripts;
 mod statuses;
 mod tool;
