@@ -391,6 +391,20 @@ fn a_unix_socket_is_connected_to() {
 }
 
 #[test]
+fn a_host_can_have_another_address() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&close(1000, ""));
+            peer.request.clone()
+        });
+        let port = server.addr.port();
+        let resolve = format!("host.test:{port}:127.0.0.1");
+        run(&["--resolve", &resolve, &format!("ws://host.test:{port}/")]).gave(0, "");
+        has(&server.join(), &[&format!("Host: host.test:{port}")]);
+    });
+}
+
+#[test]
 fn one_version_of_ip_can_be_asked_for() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.send(&close(1000, "")));

@@ -79,6 +79,7 @@ fn a_line_longer_than_any_buffer_is_one_message() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn nothing_is_read_before_the_connection_is_open() {
     watchdog(LIMIT, || {
@@ -91,9 +92,10 @@ fn nothing_is_read_before_the_connection_is_open() {
             peer.expect(TEXT, b"x");
             peer.send(&close(1000, ""));
         });
-        let (read, write) = std::io::pipe().unwrap();
+        let (read, write) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut copy = read.try_clone().unwrap();
-        let child = wsdump(&[server.url()]).stdin(read).spawn().unwrap();
+        let stdin = std::os::fd::OwnedFd::from(read);
+        let child = wsdump(&[server.url()]).stdin(stdin).spawn().unwrap();
         (&write).write_all(b"stolen\nx\n").unwrap();
         // Another reader of the pipe gets the line, because the tool has not taken it.
         let mut stolen = [0; 7];

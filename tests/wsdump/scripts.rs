@@ -144,8 +144,8 @@ fn json_tells_all_that_happens() {
             peer.expect_close(4000);
         });
         let run = run(&["--json", "-s", "a", "b", "-t", "hi", &server.url()]);
-        server.join();
         assert_eq!((run.status, &*run.err), (8, "wsdump: closed by the peer: 4000 \"bye\"\n"));
+        server.join();
         let lines = lines(&run.out);
         let kinds: Vec<_> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["open", "text", "text", "binary", "ping", "close", "error"]);

@@ -130,6 +130,17 @@ fn a_time_that_is_over_is_7() {
         let server = hang();
         run(&["-m", "100ms", &server.url()]).failed(7, "opening handshake");
         server.join();
+        for (scheme, text) in [("wss", "TLS handshake"), ("ws", "for the proxy")] {
+            let server = serve(|peer| {
+                let until_gone = std::io::copy(&mut peer.socket(), &mut std::io::sink());
+                assert!(until_gone.is_ok());
+            });
+            let address = server.addr.to_string();
+            let url = format!("{scheme}://{address}/");
+            let proxy = if scheme == "ws" { address } else { String::new() };
+            run(&["-x", &proxy, "--connect-timeout", "0.1", &url]).failed(7, text);
+            server.join();
+        }
         let (listener, waiting) = full_backlog();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         run(&["--connect-timeout", "0.1", &url]).failed(7, "timed out connecting");

@@ -26,6 +26,7 @@ fn each_wrong_option_says_what_would_be_right() {
             (&["--close", "1006", url], "3000 to 4999"),
             (&["--hex", "--base64", url], "cannot be used with"),
             (&["--json", "--timings", url], "cannot be used with"),
+            (&["--resolve", "h:80", url], "HOST:PORT:ADDRESS"),
             (&["-4", "-6", url], "cannot be used with"),
             (&["-q", "-v", url], "cannot be used with"),
             (&["-H", "X", url], "NAME: VALUE"),

@@ -267,6 +267,9 @@ pub(crate) struct Network {
     /// Connect to this Unix socket; the URL gives the path and Host
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with = "proxy")]
     pub(crate) unix_socket: Option<PathBuf>,
+    /// Connect to this address for this host and port; repeatable
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    pub(crate) resolve: Vec<String>,
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,

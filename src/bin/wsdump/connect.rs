@@ -15,6 +15,7 @@ use crate::args::{Curl, Network, Request, Tls};
 use crate::cookies;
 use crate::headers::Headers;
 use crate::notes::Notes;
+use crate::resolve::Addresses;
 use crate::secret;
 
 /// Names the server, and how it is connected to.
@@ -53,6 +54,12 @@ impl Target {
             (true, _) => builder.address_filter(|address| address.is_ipv4()),
             (_, true) => builder.address_filter(|address| address.is_ipv6()),
             _ => builder,
+        };
+        let builder = if network.resolve.is_empty() {
+            builder
+        } else {
+            let addresses = Addresses::parse(&network.resolve)?;
+            builder.resolver(move |host, port| addresses.look_up(host, port))
         };
         let (builder, jar) = with_cookies(builder, &request, notes)?;
         Ok(Self {

@@ -41,6 +41,7 @@ mod ping;
 mod plan;
 mod preamble;
 mod progress;
+mod resolve;
 mod screen;
 mod secret;
 mod session;

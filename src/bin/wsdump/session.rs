@@ -240,7 +240,11 @@ impl Session {
                     }
                     Ok(())
                 }
-                Err(error) => return End::Lost(error),
+                Err(error) => {
+                    // Another thread may still have to send our answer to the server's Close.
+                    self.close(receiver);
+                    return End::Lost(error);
+                }
             };
             if let Err(error) = handled {
                 self.close(receiver);
@@ -387,7 +391,9 @@ impl Session {
     ) -> std::io::Result<()> {
         let (response, peer) = (ws.response(), ws.peer_addr().map(|peer| peer.to_string()));
         let compressed = ws.deflate().is_some();
-        let mut text = format!("connected to {}", response.url());
+        // What follows may be a secret.
+        let url = response.url().split('?').next().unwrap_or_default();
+        let mut text = format!("connected to {url}");
         if let Some(peer) = &peer {
             text += &format!(" at {peer}");
         }
@@ -408,7 +414,7 @@ impl Session {
         }
         let mut output = self.output();
         output.event("open", |line| {
-            line.text("url", response.url());
+            line.text("url", url);
             line.text_or_null("peer", peer.as_deref());
             line.seconds("took", took);
             line.boolean("reconnected", reconnected);
