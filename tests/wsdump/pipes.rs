@@ -152,7 +152,7 @@ fn a_reader_that_goes_away_ends_the_tool_quietly() {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "tick\n");
-        finished(child).gave(0, "");
+        promptly(|| finished(child)).gave(0, "");
         server.join();
     });
 }

@@ -125,10 +125,10 @@ fn a_time_that_is_over_is_7() {
             })
         };
         let server = hang();
-        run(&["--connect-timeout", "0.1", &server.url()]).failed(7, "opening handshake");
+        run(&["--connect-timeout", "0.5", &server.url()]).failed(7, "opening handshake");
         server.join();
         let server = hang();
-        run(&["-m", "100ms", &server.url()]).failed(7, "opening handshake");
+        run(&["-m", "500ms", &server.url()]).failed(7, "opening handshake");
         server.join();
         for (scheme, text) in [("wss", "TLS handshake"), ("ws", "for the proxy")] {
             let server = serve(|peer| {
@@ -138,7 +138,7 @@ fn a_time_that_is_over_is_7() {
             let address = server.addr.to_string();
             let url = format!("{scheme}://{address}/");
             let proxy = if scheme == "ws" { address } else { String::new() };
-            run(&["-x", &proxy, "--connect-timeout", "0.1", &url]).failed(7, text);
+            run(&["-x", &proxy, "--connect-timeout", "1", &url]).failed(7, text);
             server.join();
         }
         let (listener, waiting) = full_backlog();

@@ -163,7 +163,7 @@ impl<R: io::Read> Reader<'_, R> {
                 self.outgoing.notes.error(&format!("a long message was not sent: {error}"));
                 return Err(Ended::Over);
             }
-            self.outgoing.summary.sent.bytes(part.len());
+            self.outgoing.summary.sent.add(0, part.len());
             if complete {
                 break;
             }
@@ -174,7 +174,7 @@ impl<R: io::Read> Reader<'_, R> {
             Error::InvalidInput(_) => not_text(),
             _ => Ended::Over,
         })?;
-        self.outgoing.summary.sent.message();
+        self.outgoing.summary.sent.add(1, 0);
         Ok(())
     }
 }
@@ -232,7 +232,8 @@ impl Outgoing {
         }
     }
 
-    /// Sends messages over this connection. They are shown before, so that no answer comes first.
+    /// Sends messages over this connection. They are shown and counted before, because the program
+    /// may end when the answer comes.
     pub(crate) fn send_over(&self, sender: &Sender, messages: &[Message]) -> Result<(), Error> {
         if self.json {
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
@@ -241,11 +242,12 @@ impl Outgoing {
             let _ = all.try_for_each(|message| output.sent(message.into()));
             let _ = output.flush();
         }
-        sender.send_all(messages)?;
-        for message in messages {
-            self.summary.sent.message();
-            self.summary.sent.bytes(message.len());
+        let bytes = messages.iter().map(Message::len).sum();
+        self.summary.sent.add(messages.len(), bytes);
+        let sent = sender.send_all(messages);
+        if sent.is_err() {
+            self.summary.sent.take_back(messages.len(), bytes);
         }
-        Ok(())
+        sent
     }
 }

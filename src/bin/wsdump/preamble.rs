@@ -63,11 +63,11 @@ pub(crate) fn file(
             io::ErrorKind::InvalidData => not_text(),
             _ => Ended::Over,
         })?;
-        outgoing.summary.sent.bytes(part);
+        outgoing.summary.sent.add(0, part);
         progress.advance(part);
     }
     writer.finish().map_err(|error| if error.is_fatal() { Ended::Over } else { not_text() })?;
-    outgoing.summary.sent.message();
+    outgoing.summary.sent.add(1, 0);
     Ok(())
 }
 

@@ -1,14 +1,16 @@
 //! Holds the connection, receives, and connects again.
 
 use std::process;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use landline::backoff::Failure;
 use landline::error::Side;
-use landline::{Closed, Error, Event, MessageRef, Receiver, Timeout, WebSocket};
+use landline::{Closed, Error, Event, MessageRef, Receiver, Sender, Timeout, WebSocket};
 
+use crate::args::Preamble;
 use crate::control::{Control, Stop};
 use crate::duration;
 use crate::exit::Status;
@@ -106,6 +108,24 @@ struct Session {
     met: bool,
 }
 
+/// Sends what is sent first, and then lets the other threads send.
+fn send_first(outgoing: &Outgoing, sender: &Sender, first: &[Preamble]) {
+    match preamble::send(outgoing, sender, first) {
+        Err(Ended::Failed(why)) => {
+            outgoing.notes.error(&why);
+            outgoing.control.stop(Stop::Failed, &outgoing.close);
+        }
+        // Who receives says why the connection is lost.
+        Err(Ended::Over) => {}
+        Ok(()) => {
+            if !outgoing.control.opened(sender.clone()) {
+                // What cannot be closed is over already.
+                drop(sender.close(outgoing.close.clone()));
+            }
+        }
+    }
+}
+
 /// Tells how a connection, or an attempt to open one, ended.
 enum End {
     Done(Status),
@@ -188,20 +208,15 @@ impl Session {
         let (mut receiver, sender) = ws.split();
         // The peer may send before it reads, so what is sent first is sent by another thread.
         let (outgoing, first) = (self.outgoing.clone(), self.plan.preamble.clone());
-        thread::spawn(move || match preamble::send(&outgoing, &sender, &first) {
-            Err(Ended::Failed(why)) => {
-                outgoing.notes.error(&why);
-                outgoing.control.stop(Stop::Failed, &outgoing.close);
-            }
-            // Who receives says why the connection is lost.
-            Err(Ended::Over) => {}
-            Ok(()) => {
-                if !outgoing.control.opened(sender.clone()) {
-                    drop(sender.close(outgoing.close.clone()));
-                }
-            }
+        let (sending, (done, is_done)) = (sender.clone(), sync_channel::<()>(0));
+        thread::spawn(move || {
+            send_first(&outgoing, &sending, &first);
+            drop(done);
         });
-        let end = self.receive(&mut receiver);
+        let end = self.receive(&mut receiver, &sender);
+        // That thread notices the end too. It may still write what it did; it may also be reading
+        // a file that does not end.
+        drop(is_done.recv_timeout(Duration::from_millis(100)));
         if let Some(closed) = receiver.closed() {
             self.tell_closed(closed);
         }
@@ -211,7 +226,7 @@ impl Session {
         }
     }
 
-    fn receive(&mut self, receiver: &mut Receiver) -> End {
+    fn receive(&mut self, receiver: &mut Receiver, sender: &Sender) -> End {
         let mut heard = Instant::now();
         let mut waits = false;
         loop {
@@ -247,7 +262,8 @@ impl Session {
                 }
             };
             if let Err(error) = handled {
-                self.close(receiver);
+                // Nothing more can be written, so the server's answer is not waited for.
+                drop(sender.close(self.plan.close.clone()));
                 return self.unwritable(&error);
             }
             if self.met {
@@ -284,10 +300,10 @@ impl Session {
             Event::Text(text) => self.message(MessageRef::Text(text)),
             Event::Binary(bytes) => self.message(MessageRef::Binary(bytes)),
             Event::Fragment(fragment) => {
-                self.outgoing.summary.received.bytes(fragment.data.len());
+                self.outgoing.summary.received.add(0, fragment.data.len());
                 self.output().fragment(&fragment)?;
                 if fragment.last {
-                    self.outgoing.summary.received.message();
+                    self.outgoing.summary.received.add(1, 0);
                     self.count();
                 }
                 Ok(())
@@ -305,9 +321,7 @@ impl Session {
     }
 
     fn message(&mut self, message: MessageRef<'_>) -> std::io::Result<()> {
-        let received = &self.outgoing.summary.received;
-        received.message();
-        received.bytes(message.len());
+        self.outgoing.summary.received.add(1, message.len());
         self.output().received(message)?;
         self.count();
         let (until, text) = (&self.plan.goal.until, message.as_text());

@@ -24,12 +24,15 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    pub(crate) fn message(&self) {
-        self.messages.fetch_add(1, Relaxed);
+    pub(crate) fn add(&self, messages: usize, bytes: usize) {
+        self.messages.fetch_add(messages as u64, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    pub(crate) fn bytes(&self, len: usize) {
-        self.bytes.fetch_add(len as u64, Relaxed);
+    /// Takes back what was added, because it was not sent.
+    pub(crate) fn take_back(&self, messages: usize, bytes: usize) {
+        self.messages.fetch_sub(messages as u64, Relaxed);
+        self.bytes.fetch_sub(bytes as u64, Relaxed);
     }
 
     fn show(&self) -> String {
@@ -99,8 +102,8 @@ mod tests {
     fn the_summary_has_counts_and_round_trips() {
         let summary = Summary::new(Instant::now());
         summary.opened(Duration::from_millis(20));
-        summary.sent.message();
-        summary.sent.bytes(5);
+        summary.sent.add(3, 9);
+        summary.sent.take_back(2, 4);
         for ms in [3, 1, 2] {
             summary.round_trip(Duration::from_millis(ms));
         }
