@@ -26,6 +26,8 @@
 //!   releases `writer` looks again at what is pending.
 //! * The compressor's lock is taken between the message lock and the write lock. The receiver only
 //!   tries it, when the connection is idle.
+//! * The close state and `pending` have an atomic each, set under their lock. So a message takes
+//!   neither lock while the connection is open and nothing is pending.
 //! * `pending` is taken inside the close state, so that a Close is pending before any other thread
 //!   learns that the connection closes. A thread that waits for one of the first two locks checks
 //!   the close state inside the lock's own queue.
