@@ -24,7 +24,9 @@ const OVERHEAD: usize = 32;
 const MAX_KEPT: usize = 80 * 1024;
 
 /// The state of TLS, which the reader and the writer share.
-pub(crate) struct Session(Mutex<State>);
+///
+/// In a box, so that a plain connection takes no memory for it.
+pub(crate) struct Session(Box<Mutex<State>>);
 
 struct State {
     tls: UnbufferedClientConnection,
@@ -52,7 +54,8 @@ enum Step {
 impl Session {
     pub(crate) fn new(tls: UnbufferedClientConnection) -> Self {
         let (kept, out) = (Cipher::default(), Vec::new());
-        Self(Mutex::new(State { tls, kept, out, ended: false, failed: None }))
+        let state = State { tls, kept, out, ended: false, failed: None };
+        Self(Box::new(Mutex::new(state)))
     }
 
     /// Does the next part of the opening handshake, with what was read. Returns whether the
