@@ -146,10 +146,25 @@ fn a_time_that_is_over_is_7() {
         run(&["--connect-timeout", "0.1", &url]).failed(7, "timed out connecting");
         drop(waiting);
         for (option, text) in [("--timeout", "(--timeout)"), ("--max-time", "(--max-time)")] {
-            let server = upgraded(|peer| answer_close(peer, 1000));
-            run(&[option, "0.15", &server.url()]).failed(7, text);
+            // The server never answers the Close.
+            let server = upgraded(|peer| {
+                peer.expect_close(1000);
+                peer.expect_end();
+            });
+            takes(SHORT, || run(&[option, "0.15", &server.url()])).failed(7, text);
             server.join();
         }
+    });
+}
+
+#[test]
+fn the_time_is_over_also_while_the_server_sends_without_a_pause() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| while peer.try_send(&text("tick")).is_ok() {});
+        let mut command = wsdump(&["-m", "0.3", &server.url()]);
+        let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        finished(child).failed(7, "(--max-time)");
+        server.join();
     });
 }
 

@@ -216,7 +216,7 @@ impl Session {
         let end = self.receive(&mut receiver, &sender);
         // That thread notices the end too. It may still write what it did; it may also be reading
         // a file that does not end.
-        drop(is_done.recv_timeout(Duration::from_millis(100)));
+        let _ = is_done.recv_timeout(Duration::from_millis(100));
         if let Some(closed) = receiver.closed() {
             self.tell_closed(closed);
         }
@@ -251,7 +251,7 @@ impl Session {
                 Err(Error::Timeout(Timeout::Recv)) => {
                     // A time that is not over yet is waited for again.
                     if self.time_left(heard).is_some_and(|left| left.is_zero()) {
-                        return self.timed_out(receiver, heard);
+                        return self.timed_out(sender, heard);
                     }
                     Ok(())
                 }
@@ -265,6 +265,10 @@ impl Session {
                 // Nothing more can be written, so the server's answer is not waited for.
                 drop(sender.close(self.plan.close.clone()));
                 return self.unwritable(&error);
+            }
+            // A server that sends without a pause never lets the wait above pass.
+            if !waits && !self.met && self.deadline.is_some_and(|deadline| heard >= deadline) {
+                return self.timed_out(sender, heard);
             }
             if self.met {
                 self.close(receiver);
@@ -283,9 +287,10 @@ impl Session {
         Some(end.saturating_duration_since(Instant::now()))
     }
 
-    fn timed_out(&self, receiver: &mut Receiver, heard: Instant) -> End {
+    /// Ends because the server is too slow, so its answer to the Close is not waited for.
+    fn timed_out(&self, sender: &Sender, heard: Instant) -> End {
         let of_idle = self.plan.timeout.filter(|timeout| heard.elapsed() >= *timeout);
-        self.close(receiver);
+        drop(sender.close(self.plan.close.clone()));
         let text = match of_idle {
             Some(timeout) => format!("no message came for {} (--timeout)", duration::time(timeout)),
             None => "the time is over (--max-time)".to_owned(),
