@@ -1,15 +1,16 @@
 //! The tests of the command-line tool, as a person or a script uses it: with pipes, in a
-//! pseudo-terminal, and against servers that misbehave.
+//! pseudo-terminal, and against servers that misbehave. They use what only Unix has: signals, `yes`,
+//! bash.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod listen;
 mod options;
 mod output;
 mod pipes;
-#[cfg(unix)]
+mod plain_terminal;
 mod prompt;
-#[cfg(unix)]
 mod recipes;
 mod scripts;
 mod statuses;

@@ -79,7 +79,6 @@ fn a_line_longer_than_any_buffer_is_one_message() {
     });
 }
 
-#[cfg(unix)]
 #[test]
 fn nothing_is_read_before_the_connection_is_open() {
     watchdog(LIMIT, || {

@@ -13,14 +13,14 @@ use crate::support::*;
 use crate::tool::*;
 
 /// Returns a command without colours, and without a history.
-fn plain<S: AsRef<str>>(args: &[S]) -> Command {
+pub(crate) fn plain<S: AsRef<str>>(args: &[S]) -> Command {
     let mut command = bare(args);
     command.env("TERM", "xterm").env("NO_COLOR", "1").env("WSDUMP_HISTORY", "");
     command
 }
 
 /// Starts a command in a pseudo-terminal, which does not echo.
-fn terminal(command: Command) -> PtySession {
+pub(crate) fn terminal(command: Command) -> PtySession {
     let options = Options::new().timeout_ms(Some(10_000));
     let session = spawn_with_options(command, options).unwrap();
     let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
@@ -29,7 +29,7 @@ fn terminal(command: Command) -> PtySession {
 }
 
 /// Starts the tool without colours, and waits for its prompt.
-fn opened<S: AsRef<str>>(args: &[S]) -> PtySession {
+pub(crate) fn opened<S: AsRef<str>>(args: &[S]) -> PtySession {
     let mut session = terminal(plain(args));
     shows(&mut session, "/help lists the commands");
     shows(&mut session, "open> ");
@@ -37,23 +37,23 @@ fn opened<S: AsRef<str>>(args: &[S]) -> PtySession {
 }
 
 #[track_caller]
-fn shows(session: &mut PtySession, text: &str) -> String {
+pub(crate) fn shows(session: &mut PtySession, text: &str) -> String {
     session.exp_string(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 /// Types something, and a return.
-fn types(session: &mut PtySession, line: &str) {
+pub(crate) fn types(session: &mut PtySession, line: &str) {
     session.send(&format!("{line}\r")).unwrap();
     session.flush().unwrap();
 }
 
-fn presses(session: &mut PtySession, key: char) {
+pub(crate) fn presses(session: &mut PtySession, key: char) {
     session.send_control(key).unwrap();
 }
 
 /// Waits for the end of the tool. The terminal must be as it was.
 #[track_caller]
-fn ends(mut session: PtySession, status: i32) -> String {
+pub(crate) fn ends(mut session: PtySession, status: i32) -> String {
     let rest = session.exp_eof().unwrap();
     match session.process().wait().unwrap() {
         WaitStatus::Exited(_, code) => assert_eq!(code, status, "{rest}"),
@@ -424,77 +424,5 @@ fn ctrl_z_and_back() {
         types(&mut session, "exit $?");
         ends(session, 0);
         server.join();
-    });
-}
-
-#[test]
-fn raw_lines_on_a_terminal_have_no_prompt() {
-    watchdog(LIMIT, || {
-        let server = echoes();
-        let mut session = terminal(plain(&["-r", "-v", &server.url()]));
-        shows(&mut session, "connected to ");
-        shows(&mut session, " ms\r\n");
-        types(&mut session, "plain");
-        let before = shows(&mut session, "plain\r\n");
-        assert!(!before.contains('>'), "{before}");
-        presses(&mut session, 'c');
-        ends(session, 130);
-        server.join();
-    });
-}
-
-#[test]
-fn a_terminal_that_can_do_nothing_has_plain_lines() {
-    watchdog(LIMIT, || {
-        let server = echoes();
-        let mut command = plain(&["-v", &server.url()]);
-        command.env("TERM", "dumb");
-        let mut session = terminal(command);
-        shows(&mut session, "connected to ");
-        shows(&mut session, " ms\r\n");
-        types(&mut session, "plain");
-        shows(&mut session, "plain\r\n");
-        presses(&mut session, 'c');
-        ends(session, 130);
-        server.join();
-    });
-}
-
-#[test]
-fn who_waits_for_one_answer_at_a_terminal_gets_no_prompt() {
-    watchdog(LIMIT, || {
-        let server = echoes();
-        let session = terminal(plain(&["-1", "-t", "{\"a\":1}", &server.url()]));
-        assert_eq!(ends(session, 0), "{\r\n  \"a\": 1\r\n}\r\n");
-        server.join();
-    });
-}
-
-#[test]
-fn a_transfer_that_takes_long_has_a_bar() {
-    watchdog(LIMIT, || {
-        let path = temporary("long");
-        std::fs::write(&path, vec![0; 32 << 20]).unwrap();
-        let (go, goes) = std::sync::mpsc::channel();
-        let server = serve_on(small_listener(), move |peer| {
-            peer.upgrade();
-            // The server takes a little, again and again, until the bar is seen.
-            let mut buffer = [0; 64 * 1024];
-            while goes.recv_timeout(SHORT / 3).is_err() {
-                std::io::Read::read_exact(&mut peer.socket(), &mut buffer).unwrap();
-            }
-            peer.send(&text("thanks"));
-            std::io::copy(&mut peer.socket(), &mut std::io::sink()).unwrap();
-        });
-        let file = path.to_str().unwrap();
-        let args = ["-1", "--close-timeout", "0", "--send-binary", file, &server.url()];
-        let mut session = terminal(plain(&args));
-        shows(&mut session, "] sent ");
-        shows(&mut session, " of 32.0 MiB");
-        go.send(()).unwrap();
-        shows(&mut session, "thanks");
-        ends(session, 0);
-        server.join();
-        std::fs::remove_file(path).unwrap();
     });
 }

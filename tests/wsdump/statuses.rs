@@ -232,14 +232,12 @@ fn quiet_says_nothing_at_all() {
     });
 }
 
-#[cfg(unix)]
 fn signal(child: &std::process::Child, signal: &str) {
     let pid = child.id().to_string();
     let killed = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
     assert!(killed.success());
 }
 
-#[cfg(unix)]
 #[test]
 fn a_signal_closes_properly_and_is_130() {
     watchdog(LIMIT, || {
@@ -259,7 +257,6 @@ fn a_signal_closes_properly_and_is_130() {
     });
 }
 
-#[cfg(unix)]
 #[test]
 fn a_second_signal_does_not_wait_for_the_server() {
     watchdog(LIMIT, || {
@@ -282,7 +279,6 @@ fn a_second_signal_does_not_wait_for_the_server() {
     });
 }
 
-#[cfg(unix)]
 #[test]
 fn a_signal_ends_an_attempt_and_a_wait_between_two() {
     watchdog(LIMIT, || {

@@ -23,6 +23,7 @@ pub(crate) struct Target {
     url: String,
     builder: Builder,
     connect_timeout: Duration,
+    #[cfg(unix)]
     unix_socket: Option<PathBuf>,
     /// The cookies, and the file that they are kept in.
     jar: Option<(Arc<CookieJar>, PathBuf)>,
@@ -42,6 +43,9 @@ impl Target {
         notes: &Notes,
     ) -> Result<Self, String> {
         let url = checked_url(url)?;
+        if cfg!(not(unix)) && network.unix_socket.is_some() {
+            return Err("--unix-socket: this system has none".to_owned());
+        }
         let builder = Builder::new()
             .keepalive(if network.no_keepalive { Keepalive::OFF } else { Keepalive::default() })
             .write_timeout(network.write_timeout)
@@ -66,6 +70,7 @@ impl Target {
             builder: with_proxy(with_request(builder, request, notes)?, &url, &network, curl)?,
             url,
             connect_timeout: network.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+            #[cfg(unix)]
             unix_socket: network.unix_socket,
             jar,
         })

@@ -64,11 +64,14 @@ impl Notes {
     /// Draws a bar in the present line of the terminal, or clears the line. Returns `false` if
     /// there is no terminal to draw on.
     pub(crate) fn bar(&self, bar: &str) -> bool {
-        let prompt = self.0.above_prompt.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if self.0.quiet || prompt || !io::stderr().is_terminal() {
-            return false;
-        }
-        write!(io::stderr(), "\r\x1b[K{bar}").is_ok()
+        !self.0.quiet
+            && !self.has_prompt()
+            && io::stderr().is_terminal()
+            && write!(io::stderr(), "\r\x1b[K{bar}").is_ok()
+    }
+
+    pub(crate) fn has_prompt(&self) -> bool {
+        self.0.above_prompt.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn write(&self, text: &str) {

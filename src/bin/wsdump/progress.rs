@@ -19,6 +19,8 @@ pub(crate) struct Progress<'a> {
 /// A shorter transfer has no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(200);
+/// Above a prompt each bar is a line of its own.
+const LINES: Duration = Duration::from_secs(2);
 
 impl<'a> Progress<'a> {
     pub(crate) fn new(notes: &'a Notes, verb: &'static str, total: u64) -> Self {
@@ -29,9 +31,16 @@ impl<'a> Progress<'a> {
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.done += bytes as u64;
         let now = Instant::now();
-        if now >= self.next {
+        if now < self.next {
+            return;
+        }
+        let bar = bar(self.verb, self.done, self.total);
+        if self.notes.has_prompt() {
+            self.next = now + LINES;
+            self.notes.info(&bar);
+        } else {
             self.next = now + INTERVAL;
-            self.drawn |= self.notes.bar(&bar(self.verb, self.done, self.total));
+            self.drawn |= self.notes.bar(&bar);
         }
     }
 }
