@@ -14,6 +14,9 @@ pub(crate) struct Control {
 
 #[derive(Default)]
 struct State {
+    /// The connection, from its opening on.
+    open: Option<Sender>,
+    /// The connection, when what is sent first is sent.
     connection: Option<Sender>,
     attempt: Option<AbortHandle>,
     stop: Option<Stop>,
@@ -71,14 +74,15 @@ impl Control {
     /// Takes the connection from the threads that send.
     pub(crate) fn lost(&self) {
         let mut state = self.state();
-        state.connection = None;
-        state.attempt = None;
+        (state.open, state.connection, state.attempt) = (None, None, None);
         state.phase = Phase::Connecting;
     }
 
-    /// Notes that the connection is open.
-    pub(crate) fn note_open(&self) {
-        self.state().phase = Phase::Open;
+    /// Notes that the connection is open. It can be closed by this now, but not be sent over.
+    pub(crate) fn note_open(&self, sender: Sender) {
+        let mut state = self.state();
+        state.phase = Phase::Open;
+        state.open = Some(sender);
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -90,7 +94,7 @@ impl Control {
     pub(crate) fn finish(&self) {
         let mut state = self.state();
         state.over = true;
-        state.connection = None;
+        (state.open, state.connection) = (None, None);
         self.changed.notify_all();
     }
 
@@ -117,9 +121,10 @@ impl Control {
         }
         state.stop = Some(why);
         self.changed.notify_all();
-        let (connection, attempt) = (state.connection.take(), state.attempt.clone());
+        state.connection = None;
+        let (open, attempt) = (state.open.take(), state.attempt.clone());
         drop(state);
-        match (connection, attempt) {
+        match (open, attempt) {
             // What cannot be closed is over already.
             (Some(sender), _) => drop(sender.close(frame.clone())),
             (None, Some(attempt)) => attempt.abort(),
@@ -147,9 +152,10 @@ impl Control {
         let mut state = self.state();
         state.restart = true;
         self.changed.notify_all();
-        let connection = state.connection.take();
+        state.connection = None;
+        let open = state.open.take();
         drop(state);
-        if let Some(sender) = connection {
+        if let Some(sender) = open {
             // What cannot be closed is over already.
             drop(sender.close(frame.clone()));
         }

@@ -201,7 +201,7 @@ impl Session {
     /// Uses an open connection until its end.
     fn talk(&mut self, ws: WebSocket, took: Duration, reconnected: bool) -> End {
         self.outgoing.summary.opened(took);
-        self.outgoing.control.note_open();
+        self.outgoing.control.note_open(ws.sender());
         if let Err(error) = self.tell_opened(&ws, took, reconnected) {
             return self.unwritable(&error);
         }
