@@ -1,6 +1,6 @@
 //! The tests of the command-line tool, as a person or a script uses it: with pipes, in a
-//! pseudo-terminal, and against servers that misbehave. They use what only Unix has: signals, `yes`,
-//! bash.
+//! pseudo-terminal, and against servers that misbehave. They use what only Unix has: signals,
+//! `yes`, bash.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
