@@ -224,6 +224,23 @@ fn fewer_messages_than_expected_are_9() {
 }
 
 #[test]
+fn a_violation_counts_also_while_the_tool_closes_but_a_missing_answer_does_not() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            peer.send(&frame(3, true, b""));
+        });
+        run(&["--eof-wait", "0", &server.url()]).failed(6, "reserved opcode");
+        server.join();
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+        });
+        run(&["--eof-wait", "0", &server.url()]).gave(0, "");
+        server.join();
+    });
+}
+
+#[test]
 fn quiet_says_nothing_at_all() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.send(&close(4000, "")));

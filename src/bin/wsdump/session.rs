@@ -132,6 +132,11 @@ enum End {
     Lost(Error),
 }
 
+/// Returns whether this side ended the connection, or the attempt.
+fn is_ended_here(error: &Error) -> bool {
+    error.closed().is_some_and(|closed| closed.initiator() == Some(Side::Local))
+}
+
 /// A connection that lived for this long was no failure. It is the default of `App`.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -163,8 +168,11 @@ impl Session {
                 End::Done(status) => return status,
                 End::Lost(error) => error,
             };
-            if self.outgoing.control.stopped().is_some() {
-                return self.stopped();
+            match self.outgoing.control.stopped() {
+                // The server may have ended the connection before this side could.
+                Some(Stop::Finished) if !is_ended_here(&error) => return self.failed(&error),
+                Some(_) => return self.stopped(),
+                None => {}
             }
             if self.outgoing.control.restarts() {
                 failures = 0;
