@@ -40,6 +40,7 @@
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
+//! | make a small program | [`small_binaries`] |
 //! | drive the protocol yourself, or fuzz it | [`proto`] |
 //!
 //! # Several threads
@@ -160,7 +161,8 @@
 //!
 //! * `proxy` (default): proxies. Without it servers are connected to directly, **also if the
 //!   environment names a proxy**, and no [`Proxy`](proxy::Proxy) can be made.
-//! * `tls` (default): `wss://` by rustls.
+//! * `tls` (default): `wss://` by rustls. It is the sum of `mozilla-roots`, `ring` and `tls12`;
+//!   [`small_binaries`] tells how to do without them.
 //! * `url` (default): host names of all languages, and all else that the URL Standard allows.
 //!   [`Builder::connect`] has the table of what is refused without it.
 //! * `native-roots`: adds `TlsOptions::native_roots` and `add_native_roots`, which trust what the
@@ -284,6 +286,9 @@ pub mod http {
 pub mod proxy {
     pub use crate::net::proxy::Proxy;
 }
+
+#[doc = include_str!("small_binaries.md")]
+pub mod small_binaries {}
 
 /// Carries connections over streams that the caller brings, for
 /// [`Builder::connect_over`](crate::Builder::connect_over).
