@@ -32,6 +32,7 @@
 //! | end a connection, or an attempt to connect, from another thread | [`AbortHandle`] |
 //! | notice a lost peer, send and receive pings | [`Keepalive`], [`Sender::ping`], [`Event`] |
 //! | read or write a long message part by part | [`MessageReader`], [`MessageWriter`] |
+//! | send a file, or what another reader gives | [`Sender::send_reader`] |
 //! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
 //! | choose when to connect again | [`backoff`] |
 //! | send while there is no connection | [`Handle`], [`Outbox`](app::Outbox) |

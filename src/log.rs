@@ -64,7 +64,7 @@ mod on_or_off {
 
     #[derive(Debug, Default)]
     struct SentFrames {
-        frames: Vec<(Opcode, usize)>,
+        frames: Vec<(Opcode, u64)>,
         /// The number of frames that were sent and are not kept.
         more: usize,
     }
@@ -74,7 +74,7 @@ mod on_or_off {
 
     impl SentLog {
         /// Notes a frame that was sent, to log it later.
-        pub(crate) fn note(&self, opcode: Opcode, len: usize) {
+        pub(crate) fn note(&self, opcode: Opcode, len: u64) {
             if log::max_level() < log::LevelFilter::Trace {
                 return;
             }
@@ -120,7 +120,7 @@ mod on_or_off {
 
     #[allow(clippy::unused_self)] // The methods are the same as with the feature.
     impl SentLog {
-        pub(crate) fn note(&self, _: Opcode, _: usize) {}
+        pub(crate) fn note(&self, _: Opcode, _: u64) {}
 
         pub(crate) fn write(&self) {}
     }

@@ -251,6 +251,8 @@ impl Builder {
     /// that time passes, the connection is over: [`Timeout::Send`](crate::Timeout::Send). Raise it
     /// for very big messages over slow links. Default: 30 s.
     ///
+    /// [`send_reader`](crate::Sender::send_reader) may take as long for each 64 KiB.
+    ///
     /// Waiting until other threads have sent may take as long. When that time passes, nothing was
     /// sent, and the connection goes on: [`Timeout::Busy`](crate::Timeout::Busy).
     ///

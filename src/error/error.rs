@@ -304,6 +304,8 @@ pub enum InvalidInput {
     Close,
     /// A Ping or Pong payload of more than 125 bytes.
     ControlTooLong,
+    /// A message of 2^63 bytes or more, which no frame can hold (RFC 6455 section 5.2).
+    MessageTooLong,
     /// A text message that ends within a character, so it is not UTF-8.
     Text,
     /// A [`MessageWriter`](crate::MessageWriter) was used again after a part of its message could
@@ -338,6 +340,7 @@ impl fmt::Display for InvalidInput {
             Self::ControlTooLong => {
                 f.write_str("a Ping or Pong payload may have at most 125 bytes")
             }
+            Self::MessageTooLong => f.write_str("a message must have less than 2^63 bytes"),
             Self::Text => f.write_str("the text ends within a character, so it is not UTF-8"),
             Self::GivenUp => {
                 f.write_str("the message was given up when a part of it could not be sent")

@@ -106,6 +106,7 @@ fn without_a_root() -> Vec<Error> {
     vec![
         Error::InvalidInput(InvalidInput::Close),
         Error::InvalidInput(InvalidInput::GivenUp),
+        Error::InvalidInput(InvalidInput::MessageTooLong),
         Error::Protocol(Violation::MaskedFrame),
         Error::Timeout(Timeout::Pong),
         Error::aborted(),

@@ -159,6 +159,11 @@ impl CloseState {
         state.initiator.get_or_insert(Side::Local);
     }
 
+    /// Notes that this side ends the connection, unless one of the sides began to before.
+    pub(crate) fn ends_here(&self) {
+        self.state().initiator.get_or_insert(Side::Local);
+    }
+
     /// Notes that the peer has never answered a keepalive ping.
     pub(crate) fn never_answered(&self) {
         self.state().never_answered = true;

@@ -11,12 +11,14 @@ mod pending;
 mod reader;
 pub(crate) mod receiver;
 mod recv_deadline;
+mod send_reader;
 pub(crate) mod sender;
 pub(crate) mod wire;
 mod write_lock;
 pub(crate) mod writer;
 mod writer_state;
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -130,6 +132,23 @@ impl WebSocket {
     /// The same as [`Sender::writer`].
     pub fn writer(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
         self.sender.writer(kind)
+    }
+
+    /// Sends a message of `len` bytes in one frame, and reads it from `reader` meanwhile; see
+    /// [`Sender::send_reader`].
+    ///
+    /// # Errors
+    /// The same as [`Sender::send_reader`].
+    ///
+    /// # Panics
+    /// If `reader` panics.
+    pub fn send_reader(
+        &self,
+        kind: MessageKind,
+        len: u64,
+        reader: impl io::Read,
+    ) -> io::Result<()> {
+        self.sender.send_reader(kind, len, reader)
     }
 
     /// Sends a Ping; see [`Sender::ping`].

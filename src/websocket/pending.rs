@@ -140,14 +140,14 @@ impl WriterGuard<'_> {
         if let Some(pong) = &pending.pong {
             done = done.and_then(|()| state.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             if done.is_ok() {
-                wire.sent_log.note(Opcode::Pong, pong.as_bytes().len());
+                wire.sent_log.note(Opcode::Pong, pong.as_bytes().len() as u64);
             }
         }
         if let Some(ping) = &pending.ping {
             done = done.and_then(|()| state.encoder.control(Opcode::Ping, ping, stage));
             if done.is_ok() {
                 state.ping_staged = Some(position);
-                wire.sent_log.note(Opcode::Ping, ping.len());
+                wire.sent_log.note(Opcode::Ping, ping.len() as u64);
             } else {
                 // Our Close was encoded before, so the ping will never be sent. Do not wait for it.
                 wire.set_last_ping(LastPing::None);
@@ -156,7 +156,7 @@ impl WriterGuard<'_> {
         if let Some(close) = &pending.close {
             done = done.and_then(|()| state.encoder.close(close, stage));
             if done.is_ok() {
-                wire.sent_log.note(Opcode::Close, encode_close(close).len());
+                wire.sent_log.note(Opcode::Close, encode_close(close).len() as u64);
             }
         }
         if done == Err(Refused::NoRandom) {

@@ -113,6 +113,7 @@ impl Sender {
 
     /// Begins a message that is written bit by bit, and sent in fragments (RFC 6455 section 5.4).
     /// If compression was agreed on, the message is compressed.
+    /// [`send_reader`](Self::send_reader) sends what a reader gives, if its length is known.
     ///
     /// Other messages wait until this one is finished. So do not send another message from the same
     /// thread before that: the call would wait for `write_timeout`, and then fail. Pings, pongs and

@@ -8,16 +8,17 @@
 //! Dropping the guard releases the lock, and flushes what became pending while it was held.
 
 use std::io;
+use std::sync::Arc;
 
 use super::fair_lock::{FairGuard, FairLock, LockError};
 use super::wire::Wire;
 use super::writer_state::{WriterGuard, WriterState};
-use crate::error::{Error, InvalidInput, Timeout};
+use crate::error::{Cause, Error, InvalidInput, Timeout};
 use crate::net::deadline::{Countdown, Deadline};
 use crate::net::duplex::Wait;
 use crate::proto::frame::{MAX_HEADER, Opcode};
-use crate::proto::message::MessageRef;
-use crate::proto::send::{MaskKeys, Refused};
+use crate::proto::message::{MessageKind, MessageRef};
+use crate::proto::send::{Body, MaskKeys, Refused};
 use crate::sync::{PoisonMutex, panicking};
 
 /// The number of bytes that are encoded and written at a time. A chunk is small enough for the
@@ -153,22 +154,65 @@ impl WriteGuard<'_> {
             return self.put(Frame::whole(message));
         }
         encoder.message(message, stage).map_err(|refused| wire.refused(refused))?;
-        wire.sent_log.note(message.kind().into(), len);
+        wire.sent_log.note(message.kind().into(), len as u64);
         Ok(())
     }
 
     /// Encodes a frame. Writes only when a chunk is full.
     pub(super) fn put(&mut self, frame: Frame<'_>) -> Result<(), Error> {
-        let (wire, limit) = (self.after.wire, &mut *self.after.limit);
-        let (writer, payload) = (&mut self.writer, frame.payload);
-        if writer.staged() >= CHUNK {
-            writer.flush_chunk(limit)?; // Many empty messages fill a chunk too.
-        }
-        let big = payload.len() >= BIG_CHUNK && !wire.duplex.is_tls();
+        let Frame { opcode, fin, compressed, payload } = frame;
+        let big = payload.len() >= BIG_CHUNK && !self.after.wire.duplex.is_tls();
         let chunk = if big { BIG_CHUNK } else { CHUNK };
-        let mut body = writer.begin_frame(frame, chunk).map_err(|refused| wire.refused(refused))?;
-        wire.sent_log.note(frame.opcode, payload.len());
-        let mut rest = payload;
+        let mut body = self.begin_frame(opcode, fin, compressed, payload.len() as u64, chunk)?;
+        self.append(&mut body, payload, chunk)
+    }
+
+    /// Encodes the header of a whole message of `len` bytes, which is not compressed. Then write
+    /// all of its payload with [`write_piece`](Self::write_piece), or
+    /// [`break_off`](Self::break_off) the connection.
+    pub(super) fn begin_message(&mut self, kind: MessageKind, len: u64) -> Result<Body, Error> {
+        self.begin_frame(kind.into(), true, false, len, CHUNK)
+    }
+
+    /// Encodes and writes the next bytes of a frame, at most a chunk. Writing them must be over
+    /// within `write_timeout`, which begins again for each piece.
+    pub(super) fn write_piece(&mut self, body: &mut Body, piece: &[u8]) -> Result<(), Error> {
+        *self.after.limit = self.after.wire.write_limit();
+        self.append(body, piece, CHUNK)?;
+        self.writer.flush_chunk(self.after.limit)
+    }
+
+    /// Ends the connection, because the frame that was begun cannot be finished.
+    pub(super) fn break_off(&mut self, why: io::Error) -> Error {
+        let wire = self.after.wire;
+        wire.close_state.ends_here();
+        let error = self.writer.fail(Cause::Io(Arc::new(why)));
+        // After some errors of a stream, `fail` lets it end by itself. This is none of them.
+        wire.duplex.shutdown();
+        error
+    }
+
+    fn begin_frame(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        compressed: bool,
+        len: u64,
+        chunk: usize,
+    ) -> Result<Body, Error> {
+        let (wire, writer) = (self.after.wire, &mut self.writer);
+        if writer.staged() >= CHUNK {
+            writer.flush_chunk(self.after.limit)?; // Many empty messages fill a chunk too.
+        }
+        let body = writer.begin_frame(opcode, fin, compressed, len, chunk);
+        let body = body.map_err(|refused| wire.refused(refused))?;
+        wire.sent_log.note(opcode, len);
+        Ok(body)
+    }
+
+    /// Encodes the next bytes of a frame. Writes only when a chunk of `chunk` bytes is full.
+    fn append(&mut self, body: &mut Body, mut rest: &[u8], chunk: usize) -> Result<(), Error> {
+        let (wire, writer) = (self.after.wire, &mut self.writer);
         loop {
             let stage = wire.duplex.stage(&mut writer.state.half);
             // The last bytes may exceed the chunk by the length of a header, so that they need no
@@ -181,7 +225,7 @@ impl WriteGuard<'_> {
             if rest.is_empty() {
                 return Ok(());
             }
-            writer.flush_chunk(limit)?;
+            writer.flush_chunk(self.after.limit)?;
         }
     }
 

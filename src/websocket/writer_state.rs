@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::pending::Flushed;
 use super::wire::{LastPing, Wire};
-use super::write_lock::{CHUNK, Frame};
+use super::write_lock::CHUNK;
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
 use crate::net::duplex::{Wait, WriteHalf, is_timeout};
-use crate::proto::frame::MAX_HEADER;
+use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
 use crate::sync::{self, MutexGuard, now};
 
@@ -121,15 +121,21 @@ impl WriterGuard<'_> {
 
     /// Encodes the header of a frame that is written in chunks of `chunk` bytes.
     #[inline]
-    pub(super) fn begin_frame(&mut self, frame: Frame<'_>, chunk: usize) -> Result<Body, Refused> {
-        let Frame { opcode, fin, compressed, payload } = frame;
+    pub(super) fn begin_frame(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        compressed: bool,
+        len: u64,
+        chunk: usize,
+    ) -> Result<Body, Refused> {
         let WriterState { half, encoder, .. } = &mut *self.state;
         let stage = self.wire.duplex.stage(half);
-        if payload.len() > CHUNK / 4 {
+        if len > (CHUNK / 4) as u64 {
             // `reserve` would double the buffer, and `shrink` would free the surplus each time.
             stage.reserve_exact((chunk + MAX_HEADER).saturating_sub(stage.len()));
         }
-        encoder.begin_frame(opcode, fin, compressed, payload.len() as u64, stage)
+        encoder.begin_frame(opcode, fin, compressed, len, stage)
     }
 
     /// Writes all that is staged, and waits until the system has taken it.

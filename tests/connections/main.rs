@@ -28,6 +28,7 @@ mod proxy_tls;
 mod reconnect_storm;
 mod redirects;
 mod repeated_timeouts;
+mod send_reader;
 mod stream_faults;
 mod streams;
 mod timeouts;

@@ -160,6 +160,14 @@ impl Peer {
         Ok(len)
     }
 
+    /// Reads all bytes that the client sends until it ends the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.received);
+        // The connection may end with a reset, and without the end of TLS.
+        let _ = self.io.read_to_end(&mut bytes);
+        bytes
+    }
+
     /// Reads the next frame of the client; `None` when the client has ended the connection.
     pub fn next_frame(&mut self) -> Option<Frame> {
         loop {

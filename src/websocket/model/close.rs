@@ -1,6 +1,6 @@
 //! A connection ends once, and all threads see the same end.
 
-use std::io;
+use std::io::{self, Read as _};
 
 use super::{Frame, PLENTY, connection, explore, payloads, spawn};
 use crate::proto::close::CloseCode;
@@ -148,6 +148,28 @@ fn a_write_that_fails_ends_the_connection_for_all() {
 #[test]
 fn a_peer_that_is_gone_ends_the_connection_for_all() {
     poisons(io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_reader_that_ends_within_its_message_ends_the_connection_for_all() {
+    explore(2, || {
+        let (mut receiver, sender, peer) = connection(PLENTY, PLENTY);
+        let other = sender.clone();
+        peer.send(Opcode::Ping, b"1");
+        let receiving = spawn(move || receiver.recv().unwrap_err());
+        let first = spawn(move || {
+            let reader = io::repeat(b'x').take(64 * 1024);
+            let ended = sender.send_reader(MessageKind::Binary, 1 << 20, reader).unwrap_err();
+            assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+        });
+        // This message goes before, or waits and fails.
+        let sent = other.send("a");
+        assert!(sent.is_ok() || sent.unwrap_err().closed().is_some());
+        first.join().unwrap();
+        assert!(other.send("late").unwrap_err().closed().is_some());
+        assert!(!receiving.join().unwrap().closed().unwrap().is_clean());
+        drop(peer);
+    });
 }
 
 #[test]
