@@ -114,7 +114,8 @@ pub fn upgrade(stream: &mut (impl io::Read + io::Write)) {
     stream.write_all(answer(request).as_bytes()).unwrap();
 }
 
-fn answer(request: Vec<u8>) -> String {
+/// Returns the answer of a good server to a whole request.
+pub fn answer(request: Vec<u8>) -> String {
     let request = String::from_utf8(request).unwrap();
     let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap();
     let key = key.split("\r\n").next().unwrap();
