@@ -6,8 +6,8 @@ use crate::error::{Error, Timeout};
 use crate::net::deadline::{Deadline, Grace};
 use crate::sync::now;
 
-/// The time in which a call that does not wait takes bytes that go on arriving. A loop that draws 60
-/// pictures a second is not to miss one.
+/// The time in which a call that does not wait takes bytes that go on arriving. A loop that draws
+/// 60 pictures a second is not to miss one.
 const TRY: Duration = Duration::from_micros(500);
 
 /// Holds the deadline of one call. After the deadline, bytes that have arrived are still taken, but
