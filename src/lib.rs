@@ -192,7 +192,7 @@ mod sync;
 mod websocket;
 
 /// Compiles the code of the README.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "proxy"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
@@ -280,8 +280,10 @@ pub mod http {
 /// use landline::Builder;
 /// use landline::proxy::Proxy;
 ///
+/// # #[cfg(feature = "proxy")] {
 /// let proxy = Proxy::new("socks5h://proxy.example:1080")?.except("localhost")?;
 /// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
+/// # }
 /// # Ok::<(), landline::Error>(())
 /// ```
 pub mod proxy {

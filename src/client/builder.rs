@@ -451,8 +451,10 @@ impl Builder {
     /// use landline::Builder;
     /// use landline::proxy::Proxy;
     ///
+    /// # #[cfg(feature = "proxy")] {
     /// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
     /// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
+    /// # }
     /// # Ok::<(), landline::Error>(())
     /// ```
     ///
