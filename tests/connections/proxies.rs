@@ -174,6 +174,19 @@ fn every_kind_of_proxy_leads_to_every_kind_of_server() {
 }
 
 #[test]
+fn nothing_but_a_slash_may_follow_the_port_of_a_proxy() {
+    for end in ["", "/"] {
+        assert!(Proxy::new(&format!("http://proxy.test:3128{end}")).is_ok(), "{end}");
+    }
+    // The URL Standard would make `/` of the last three.
+    for end in ["/a", "?", "#", "/#a", "//", "/a/..", "/.", "/%2e"] {
+        let refused = Proxy::new(&format!("http://proxy.test:3128{end}")).map(|_| ()).unwrap_err();
+        let expected = matches!(&refused, Error::InvalidInput(InvalidInput::Proxy(_)));
+        assert!(expected, "{end}: {refused:?}");
+    }
+}
+
+#[test]
 fn a_proxy_gets_the_user_and_password_of_its_url_decoded() {
     watchdog(LIMIT, || {
         let server = echoing("ws");

@@ -125,12 +125,14 @@ impl Proxy {
         if lacks_slash || !location::has_host(&url) {
             return Err(invalid("the host is not valid"));
         }
+        // The URL Standard would shorten `/a/..` to nothing.
+        let after_port = after_port(&url).to_owned();
         let url = url::parse(&url).map_err(InvalidInput::Proxy)?;
         let known = SCHEMES.iter().find(|(name, ..)| *name == url.scheme);
         let &(_, scheme, default_port) = known.ok_or_else(|| {
             invalid("the scheme is not http, https, socks4, socks4a, socks5 or socks5h")
         })?;
-        if url.has_fragment || !matches!(url.resource.as_str(), "" | "/") {
+        if !matches!(after_port.as_str(), "" | "/") {
             return Err(invalid("there is something after the port"));
         }
         if !is_host(&url.host) {
@@ -317,6 +319,12 @@ impl fmt::Debug for Proxy {
 fn lacks_slash(url: &str) -> bool {
     let before = url.split_once('/').map_or("", |(before, _)| before);
     before.ends_with(':') && !url.contains("://")
+}
+
+/// Returns what follows the host and the port.
+fn after_port(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find(['/', '\\', '?', '#']).map_or("", |end| &rest[end..])
 }
 
 fn invalid(why: &str) -> InvalidInput {
