@@ -337,7 +337,8 @@ impl Other {
     }
 }
 
-/// What is accepted so that a command for curl works when its first word is changed.
+/// Holds the options that are accepted so that a command for curl works when its first word is
+/// changed.
 #[derive(Group)]
 pub(crate) struct Curl {
     #[arg(long, hide = true, value_name = "HOST:PORT", conflicts_with = "proxy")]

@@ -1,4 +1,4 @@
-//! What the threads share: the connection of the moment, and the wish to end.
+//! [`Control`]: the connection of the moment, and the wish to end, which the threads share.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub(crate) enum Phase {
 pub(crate) enum Stop {
     /// Standard input is at its end, or the person at the terminal has closed.
     Finished,
-    /// What is to be sent cannot be read.
+    /// The input, which is to be sent, cannot be read.
     Failed,
     Interrupted,
 }
@@ -125,7 +125,7 @@ impl Control {
         let (open, attempt) = (state.open.take(), state.attempt.clone());
         drop(state);
         match (open, attempt) {
-            // What cannot be closed is over already.
+            // An error says that the connection is over already.
             (Some(sender), _) => drop(sender.close(frame.clone())),
             (None, Some(attempt)) => attempt.abort(),
             (None, None) => {}
@@ -156,7 +156,7 @@ impl Control {
         let open = state.open.take();
         drop(state);
         if let Some(sender) = open {
-            // What cannot be closed is over already.
+            // An error says that the connection is over already.
             drop(sender.close(frame.clone()));
         }
     }

@@ -238,7 +238,7 @@ impl Outgoing {
         if self.json {
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
             let mut all = messages.iter();
-            // Who receives notices too that nothing can be written.
+            // The thread that receives notices too that nothing can be written.
             let _ = all.try_for_each(|message| output.sent(message.into()));
             let _ = output.flush();
         }

@@ -36,7 +36,7 @@ pub(crate) struct Format {
 /// Names how a binary message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binary {
-    /// As it is, without an end.
+    /// The bytes themselves, without a line end.
     Raw,
     Hex,
     Base64,

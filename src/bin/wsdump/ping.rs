@@ -12,7 +12,7 @@ const PREFIX: &str = "wsdump ";
 /// Pings the server until there is no connection any more.
 pub(crate) fn run(outgoing: &Outgoing, interval: Duration) {
     while let Some(sender) = outgoing.control.sender() {
-        // Who receives notices that the connection is lost.
+        // The thread that receives notices that the connection is lost.
         let _ = sender.ping(&payload(outgoing));
         outgoing.control.pause(interval);
     }

@@ -115,11 +115,11 @@ fn send_first(outgoing: &Outgoing, sender: &Sender, first: &[Preamble]) {
             outgoing.notes.error(&why);
             outgoing.control.stop(Stop::Failed, &outgoing.close);
         }
-        // Who receives says why the connection is lost.
+        // The thread that receives says why the connection is lost.
         Err(Ended::Over) => {}
         Ok(()) => {
             if !outgoing.control.opened(sender.clone()) {
-                // What cannot be closed is over already.
+                // An error says that the connection is over already.
                 drop(sender.close(outgoing.close.clone()));
             }
         }
@@ -353,7 +353,7 @@ impl Session {
     }
 
     fn close(&self, receiver: &mut Receiver) {
-        // What cannot be closed is over already, and the code was checked.
+        // The code was checked, so an error says that the connection is over already.
         drop(receiver.close(self.plan.close.clone()));
     }
 
