@@ -89,6 +89,10 @@ pub(crate) struct WriteHalf {
     /// Bytes for the socket, of which the first `sent` are written.
     out: Vec<u8>,
     sent: usize,
+    /// The most bytes that were in `out` since the last [`Duplex::shrink`].
+    used: usize,
+    /// The number of short messages since the last long one, up to [`SHORT_MESSAGES`].
+    short_messages: u8,
     progress: Progress,
     /// How long each write takes is measured, to notice that the peer makes room. The caller sets
     /// this.
@@ -136,6 +140,12 @@ const WINDOWS_POLL: Duration = Duration::from_millis(50);
 const MAX_INTERRUPTIONS: usize = 8;
 /// The capacity that a write buffer of an idle connection may keep.
 const SMALL_BUFFER: usize = 2 * 1024;
+/// The capacity that a write buffer may keep between two messages: a chunk of 64 KiB with the
+/// overhead of TLS. The C library would give freed memory of this size back to the system, and each
+/// message would pay for getting it again, page by page.
+const KEPT_BUFFER: usize = 80 * 1024;
+/// The number of short messages after which a write buffer for longer ones is freed.
+const SHORT_MESSAGES: u8 = 8;
 
 impl Duplex {
     pub(crate) fn plain(stream: Arc<dyn Stream>) -> Self {
@@ -275,6 +285,7 @@ impl Duplex {
         if let Some(tls) = &self.tls {
             tls.encrypt(&mut half.plain, &mut half.out)?;
         }
+        half.used = half.used.max(half.out.len());
         while half.sent < half.out.len() {
             let rest = half.out.len() - half.sent;
             let began = now;
@@ -323,16 +334,33 @@ impl Duplex {
         })
     }
 
-    /// Frees the memory that a big message needed.
+    /// Frees the memory that a message needed, if it is much or the last messages were short.
+    /// Otherwise the next message is likely to need it too, and [`release`](Self::release) frees
+    /// it.
     #[inline]
     pub(crate) fn shrink(&self, half: &mut WriteHalf) {
-        if half.out.capacity().max(half.plain.capacity()) > SMALL_BUFFER {
-            Self::free(half);
+        let used = std::mem::take(&mut half.used);
+        let capacity = half.out.capacity().max(half.plain.capacity());
+        if capacity > SMALL_BUFFER {
+            Self::shrink_after(half, used, capacity);
         }
     }
 
     #[cold]
+    fn shrink_after(half: &mut WriteHalf, used: usize, capacity: usize) {
+        half.short_messages = if used <= SMALL_BUFFER { half.short_messages + 1 } else { 0 };
+        if half.short_messages == SHORT_MESSAGES || capacity > KEPT_BUFFER {
+            Self::free(half);
+        }
+    }
+
+    /// Frees the memory that messages needed. Call it when the connection is idle.
+    pub(crate) fn release(&self, half: &mut WriteHalf) {
+        Self::free(half);
+    }
+
     fn free(half: &mut WriteHalf) {
+        half.short_messages = 0;
         // A freed buffer stays with the allocator for the next big message. What is cut off from a
         // buffer may go back to the system each time.
         let free = |buffer: &mut Vec<u8>| {

@@ -11,7 +11,7 @@ use super::write_lock::Frame;
 use crate::error::{Error, InvalidInput, Timeout};
 use crate::net::deadline::Countdown;
 use crate::proto::deflate::compress::Compressor;
-use crate::proto::frame::Opcode;
+use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::message::{MessageKind, MessageRef};
 use crate::sync::Mutex;
 
@@ -187,9 +187,11 @@ pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Erro
         return compression::batch(wire, deflation, messages);
     }
     let mut limit = wire.write_limit();
+    let bytes = messages.iter().map(|message| message.len() + MAX_HEADER).sum();
     let mut rest = messages;
     loop {
         let mut out = wire.begin(&mut limit)?;
+        out.reserve(bytes);
         while let Some((message, later)) = rest.split_first() {
             out.put_message(*message)?;
             rest = later;

@@ -229,6 +229,13 @@ impl WriteGuard<'_> {
         }
     }
 
+    /// Makes room for the frames of many messages: for `bytes`, and a chunk at most.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        let WriterState { half, .. } = &mut *self.writer.state;
+        let stage = self.after.wire.duplex.stage(half);
+        stage.reserve_exact(bytes.min(CHUNK + MAX_HEADER).saturating_sub(stage.len()));
+    }
+
     /// Returns whether a frame with `len` bytes of payload still fits into the chunk.
     pub(super) fn has_room(&mut self, len: usize) -> bool {
         self.writer.staged().saturating_add(len) <= CHUNK

@@ -79,6 +79,16 @@ impl Wire {
         Some(WriterGuard { wire: self, state })
     }
 
+    /// Frees the memory of the writer that messages needed, unless a thread is sending.
+    pub(super) fn release_memory(&self) {
+        if let Some(mut writer) = self.try_lock_writer() {
+            self.duplex.release(&mut writer.state.half);
+            drop(writer);
+            // Another thread may have noted something that it could not flush meanwhile.
+            self.flush_pending();
+        }
+    }
+
     /// Sets other masking keys, or none.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn set_mask_keys(&self, keys: MaskKeys) {
@@ -282,7 +292,7 @@ impl WriterGuard<'_> {
         Flushed::Done
     }
 
-    /// Frees the memory that only a big message needed.
+    /// Frees the memory that a message needed, unless the next one is likely to need it too.
     #[inline]
     pub(super) fn shrink(&mut self) {
         self.wire.duplex.shrink(&mut self.state.half);
