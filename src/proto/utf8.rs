@@ -1,5 +1,11 @@
 //! Checks UTF-8 as it arrives (RFC 6455 section 8.1).
 
+#[cfg(not(feature = "simdutf8"))]
+pub(super) use std::str::from_utf8;
+
+#[cfg(feature = "simdutf8")]
+pub(super) use simdutf8::compat::from_utf8;
+
 use super::error::Violation;
 
 /// Checks text that arrives in parts, which may end inside a code point. Fails at the first byte
@@ -48,13 +54,13 @@ impl Utf8 {
                 Err(_) => {}
             }
         }
-        match std::str::from_utf8(bytes) {
+        match from_utf8(bytes) {
             Ok(text) => take(text),
             // `error_len` is `None` only if the end could still become a code point.
             Err(error) if error.error_len().is_some() => return Err(Violation::InvalidUtf8),
             Err(error) => {
                 let (valid, tail) = bytes.split_at(error.valid_up_to());
-                take(std::str::from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?);
+                take(from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?);
                 self.tail[..tail.len()].copy_from_slice(tail);
                 self.len = tail.len();
             }
