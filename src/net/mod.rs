@@ -3,6 +3,7 @@
 pub(crate) mod abort;
 pub(crate) mod basic_auth;
 mod blocking_pool;
+pub(crate) mod connector;
 pub(crate) mod deadline;
 pub(crate) mod duplex;
 pub(crate) mod http;

@@ -11,6 +11,7 @@ mod app_outbox;
 mod app_reconnect;
 mod app_stop;
 mod closing;
+mod connector;
 mod cookies;
 mod deflate;
 mod diagnostics;
