@@ -612,8 +612,9 @@ impl Builder {
         dial::connect(&self.config, url)
     }
 
-    /// Connects over a stream that is connected already: through a tunnel, or in memory. With a `wss://` URL, TLS is spoken over the stream; use `ws://` for a stream that
-    /// has TLS already. Besides that, the URL gives the path and `Host`.
+    /// Connects over a stream that is connected already: through a tunnel, or in memory. With a
+    /// `wss://` URL, TLS is spoken over the stream; use `ws://` for a stream that has TLS already.
+    /// Besides that, the URL gives the path and `Host`.
     ///
     /// A redirect cannot be followed: it fails with
     /// [`UnfollowedRedirect`](crate::error::HandshakeProblem::UnfollowedRedirect).
