@@ -254,6 +254,19 @@ pub mod deflate {
     pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
 }
 
+/// Holds what is known of a connection: how long it took to open it.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = landline::connect("wss://example.com/feed")?;
+/// println!("opened in {:?}", ws.timings().total);
+/// # Ok::<(), landline::Error>(())
+/// ```
+pub mod facts {
+    pub use crate::net::stopwatch::Timings;
+}
+
 /// Holds the HTTP of the opening handshake: the server's answer, and the request that
 /// [`Builder::headers_with`](crate::Builder::headers_with) adds headers to.
 ///

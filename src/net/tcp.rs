@@ -13,6 +13,7 @@ use super::connector::Connector;
 use super::deadline::Deadline;
 use super::mailbox::{Mailbox, Slot};
 use super::opening::Opening;
+use super::stopwatch::{Step, Stopwatch};
 use crate::error::{ConnectError, Error, Timeout};
 use crate::proto::url::Host;
 
@@ -50,6 +51,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) options: &'a SocketOptions,
     pub(crate) deadline: Deadline,
     pub(crate) abort: &'a AbortHandle,
+    pub(crate) stopwatch: &'a Stopwatch,
 }
 
 /// The addresses of a host: those to try, and those that the filter refused.
@@ -71,7 +73,7 @@ impl<'a> Dialer<'a> {
     /// Connects to the first address of `host` that answers.
     pub(crate) fn connect(&self, host: &Host, port: u16) -> Result<TcpStream, Error> {
         let Addresses { allowed, refused } = self.addresses(host, port)?;
-        let stream = self.race(host, &allowed, refused)?;
+        let stream = self.stopwatch.time(Step::Connect, || self.race(host, &allowed, refused))?;
         stream.set_nodelay(self.options.nodelay).map_err(Error::Io)?;
         if let Some(hook) = &self.options.on_socket {
             hook(&stream).map_err(Error::Io)?;
@@ -87,7 +89,7 @@ impl<'a> Dialer<'a> {
     pub(crate) fn addresses(&self, host: &Host, port: u16) -> Result<Addresses, Error> {
         let found = match host {
             Host::Address(address) => vec![SocketAddr::new(*address, port)],
-            Host::Name(name) => self.resolve(name, port)?,
+            Host::Name(name) => self.stopwatch.time(Step::Lookup, || self.resolve(name, port))?,
         };
         let (mut allowed, mut refused) = (Vec::new(), Vec::new());
         for address in found {

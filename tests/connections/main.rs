@@ -15,6 +15,7 @@ mod connector;
 mod cookies;
 mod deflate;
 mod diagnostics;
+mod facts;
 mod full_duplex;
 mod handle_reconnect;
 mod headers_with;
