@@ -327,6 +327,7 @@ pub mod stream {
 }
 
 /// Sets how TLS is spoken, and whom it trusts, for [`Builder::tls`](crate::Builder::tls).
+/// [`TlsInfo`](tls::TlsInfo) tells what was agreed on.
 ///
 /// Without options, Mozilla's roots are trusted. [`TlsOptions`](tls::TlsOptions) has the table of
 /// what else can be trusted, and the limits of the cryptography.
@@ -343,7 +344,7 @@ pub mod stream {
 /// ```
 #[cfg(feature = "tls-core")]
 pub mod tls {
-    pub use crate::net::tls::TlsOptions;
+    pub use crate::net::tls::{TlsInfo, TlsOptions};
 }
 
 /// Connects to a `ws://` or `wss://` URL with all defaults. [`Builder`] has the options.

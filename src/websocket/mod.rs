@@ -13,6 +13,8 @@ pub(crate) mod receiver;
 mod recv_deadline;
 mod send_reader;
 pub(crate) mod sender;
+#[cfg(feature = "tls-core")]
+mod tls_info;
 pub(crate) mod wire;
 mod write_lock;
 pub(crate) mod writer;

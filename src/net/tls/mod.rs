@@ -5,6 +5,7 @@
 
 mod cipher;
 mod handshake;
+mod info;
 mod options;
 mod session;
 mod stream;
@@ -12,6 +13,7 @@ mod verifier;
 
 pub(crate) use cipher::Cipher;
 pub(crate) use handshake::{Prepared, error_within, prepare};
+pub use info::TlsInfo;
 pub use options::TlsOptions;
 pub(crate) use options::can_name;
 pub(crate) use session::Session;
