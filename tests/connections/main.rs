@@ -37,6 +37,7 @@ mod timeouts;
 mod tls;
 mod tls_chains;
 mod tls_hostile;
+mod tls_pins;
 mod tls_records;
 mod tls_renegotiation;
 mod trust;

@@ -7,6 +7,7 @@ mod cipher;
 mod handshake;
 mod info;
 mod options;
+mod pin;
 mod session;
 mod stream;
 mod verifier;
