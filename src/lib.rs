@@ -256,6 +256,19 @@ pub mod deflate {
     pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
 }
 
+/// Holds what is known of a connection: how long it took to open it.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = landline::connect("wss://example.com/feed")?;
+/// println!("opened in {:?}", ws.timings().total);
+/// # Ok::<(), landline::Error>(())
+/// ```
+pub mod facts {
+    pub use crate::net::stopwatch::Timings;
+}
+
 /// Holds the HTTP of the opening handshake: the server's answer, and the request that
 /// [`Builder::headers_with`](crate::Builder::headers_with) adds headers to.
 ///
@@ -316,6 +329,7 @@ pub mod stream {
 }
 
 /// Sets how TLS is spoken, and whom it trusts, for [`Builder::tls`](crate::Builder::tls).
+/// [`TlsInfo`](tls::TlsInfo) tells what was agreed on.
 ///
 /// Without options, Mozilla's roots are trusted. [`TlsOptions`](tls::TlsOptions) has the table of
 /// what else can be trusted, and the limits of the cryptography.
@@ -332,7 +346,7 @@ pub mod stream {
 /// ```
 #[cfg(feature = "tls-core")]
 pub mod tls {
-    pub use crate::net::tls::TlsOptions;
+    pub use crate::net::tls::{TlsInfo, TlsOptions};
 }
 
 /// Connects to a `ws://` or `wss://` URL with all defaults. [`Builder`] has the options.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::config::{Authorization, Config};
 use super::dial::{self, Dial};
@@ -12,6 +12,7 @@ use super::redirect::RequestContext;
 use crate::cookie::CookieStore;
 use crate::error::Error;
 use crate::net::abort::AbortHandle;
+use crate::net::connector;
 use crate::net::proxy::{Choice, Proxy};
 use crate::net::stream::Stream;
 #[cfg(feature = "tls-core")]
@@ -240,7 +241,7 @@ impl Builder {
     /// Code of the caller counts towards it, but is not interrupted by it: the hooks of
     /// [`headers_with`](Self::headers_with) and [`on_socket`](Self::on_socket), the
     /// [`address_filter`](Self::address_filter) and the [`cookie_store`](Self::cookie_store). Only
-    /// a [`resolver`](Self::resolver) is left behind.
+    /// a [`resolver`](Self::resolver) and a [`connector`](Self::connector) are left behind.
     #[must_use]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.open_timeout = timeout.into();
@@ -386,14 +387,86 @@ impl Builder {
     /// options. An error of the hook ends the attempt, as [`Error::Io`]. Non-blocking mode and the
     /// timeouts for reading and writing are not kept, because the connection sets its own.
     ///
-    /// It is too late here to bind the socket to an address or an interface. For that, bind and
-    /// connect a socket yourself, and give it to [`connect_over`](Self::connect_over).
+    /// It is too late here to bind the socket to an address or an interface, and to set what must
+    /// be set before it connects. For that, make the socket in a
+    /// [`connector`](Self::connector). The hook is called for the socket of a connector too.
     #[must_use]
     pub fn on_socket(
         mut self,
         hook: impl Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.config.sockets.on_socket = Some(Arc::new(hook));
+        self
+    }
+
+    /// Makes each TCP socket with this connector, which connects it to one address until the
+    /// deadline of [`open_timeout`](Self::open_timeout); `None` is no deadline. So a program can
+    /// bind the socket to a source address or an interface before it connects, and set marks,
+    /// buffer sizes and keepalive. Default: `TcpStream::connect_timeout`.
+    ///
+    /// `std` cannot bind a socket that is to connect, so this needs a crate such as `socket2`.
+    ///
+    /// # Examples
+    ///
+    /// To connect from an address of this machine, with `socket2`:
+    ///
+    /// ```no_run
+    /// use std::net::SocketAddr;
+    /// use std::time::Instant;
+    ///
+    /// use socket2::{Domain, Socket, Type};
+    ///
+    /// let source: SocketAddr = "192.0.2.7:0".parse()?;
+    /// let builder = landline::Builder::new().connector(move |address, deadline| {
+    ///     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    ///     // On Linux, `socket.bind_device(Some(b"eth1"))` binds it to an interface.
+    ///     socket.bind(&source.into())?;
+    ///     match deadline {
+    ///         Some(deadline) => {
+    ///             let left = deadline.saturating_duration_since(Instant::now());
+    ///             socket.connect_timeout(&address.into(), left)?;
+    ///         }
+    ///         None => socket.connect(&address.into())?,
+    ///     }
+    ///     Ok(socket.into())
+    /// });
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    ///
+    /// # When it is called
+    ///
+    /// Names are looked up first, and the [`address_filter`](Self::address_filter) is asked. The
+    /// connector is called for each address that is tried, on a thread of its own; the next
+    /// address starts after 250 ms, or at once when one fails. The first socket that is connected
+    /// is used, and the others are closed. An address of the other family than the source fails
+    /// like that, and the next one is tried. An IPv4 address that is written as an IPv6 one is
+    /// given as IPv4.
+    ///
+    /// With a proxy, the address is that of the proxy. All else goes on as without a connector:
+    /// proxy, TLS, redirects. `connect_over` and `connect_unix` call no connector.
+    ///
+    /// # Sockets that are not used
+    ///
+    /// Each of these counts as a failure of its address, is listed in
+    /// [`ConnectError::attempts`](crate::error::ConnectError::attempts), and lets the next address
+    /// start:
+    ///
+    /// | the connector | error |
+    /// |---|---|
+    /// | fails | its error |
+    /// | panics | [`Other`](io::ErrorKind::Other) |
+    /// | returns a socket that is not connected by TCP | that of [`TcpStream::peer_addr`] |
+    /// | returns one that is connected elsewhere | [`InvalidInput`](io::ErrorKind::InvalidInput) |
+    ///
+    /// A connector that blocks past the deadline, or while the attempt is aborted, is left behind.
+    /// Its thread ends when it returns, and a socket that it returns then is closed. A socket in
+    /// non-blocking mode is made blocking.
+    #[must_use]
+    pub fn connector<C>(mut self, connect: C) -> Self
+    where
+        C: Fn(SocketAddr, Option<Instant>) -> io::Result<TcpStream> + Send + Sync + 'static,
+    {
+        self.config.sockets.connector = Some(connector::checked(connect));
         self
     }
 
@@ -539,9 +612,9 @@ impl Builder {
         dial::connect(&self.config, url)
     }
 
-    /// Connects over a stream that is connected already: through a tunnel, from a bound socket,
-    /// in memory. With a `wss://` URL, TLS is spoken over the stream; use `ws://` for a stream that
-    /// has TLS already. Besides that, the URL gives the path and `Host`.
+    /// Connects over a stream that is connected already: through a tunnel, or in memory. With a
+    /// `wss://` URL, TLS is spoken over the stream; use `ws://` for a stream that has TLS already.
+    /// Besides that, the URL gives the path and `Host`.
     ///
     /// A redirect cannot be followed: it fails with
     /// [`UnfollowedRedirect`](crate::error::HandshakeProblem::UnfollowedRedirect).

@@ -14,6 +14,7 @@ use crate::net::deadline::Deadline;
 use crate::net::duplex::Duplex;
 use crate::net::opening::Opening;
 use crate::net::proxy::tunnel;
+use crate::net::stopwatch::{Step, Stopwatch};
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 use crate::net::tls;
@@ -34,9 +35,10 @@ pub(crate) fn connect(config: &Config, url: &str) -> Result<WebSocket, Error> {
     loop {
         let stream = dial.reach()?;
         let (context, deadline) = (dial.context.clone(), dial.deadline);
+        let stopwatch = dial.stopwatch.next_server();
         match dial.open(stream) {
             Err(Error::Handshake(refused)) if refused.problem == UnfollowedRedirect => {
-                dial = follow(config, &context, refused, deadline)?;
+                dial = follow(config, &context, refused, deadline, stopwatch)?;
             }
             opened => return opened,
         }
@@ -48,9 +50,10 @@ fn follow<'a>(
     context: &RequestContext,
     mut refused: Box<HandshakeError>,
     deadline: Deadline,
+    stopwatch: Stopwatch,
 ) -> Result<Dial<'a>, Error> {
     let next = context.next(refused.response.as_ref(), config.max_redirects);
-    refused.problem = match next.map(|context| Dial::new(config, context, deadline)) {
+    refused.problem = match next.map(|context| Dial::new(config, context, deadline, stopwatch)) {
         Err(problem) => problem,
         // The caller's URL was good; the one that the server redirects to is not.
         Ok(Err(Error::InvalidInput(InvalidInput::Url(_) | InvalidInput::RequestTooLarge))) => {
@@ -68,17 +71,23 @@ pub(crate) struct Dial<'a> {
     context: RequestContext,
     headers: HeaderLines,
     deadline: Deadline,
+    stopwatch: Stopwatch,
     tls: Option<tls::Prepared>,
 }
 
 impl<'a> Dial<'a> {
     /// Checks the options and the URL that was given, and starts the clock.
     pub(crate) fn first(config: &'a Config, url: &str) -> Result<Self, Error> {
-        let deadline = Deadline::after(config.open_timeout);
-        Self::new(config, RequestContext::first(url)?, deadline)
+        let (stopwatch, deadline) = (Stopwatch::start(), Deadline::after(config.open_timeout));
+        Self::new(config, RequestContext::first(url)?, deadline, stopwatch)
     }
 
-    fn new(config: &'a Config, context: RequestContext, deadline: Deadline) -> Result<Self, Error> {
+    fn new(
+        config: &'a Config,
+        context: RequestContext,
+        deadline: Deadline,
+        stopwatch: Stopwatch,
+    ) -> Result<Self, Error> {
         let headers = HeaderLines::new(config, &context)?;
         let tls = context.server.secure.then(|| Self::prepare_tls(config, &context)).transpose()?;
         if config.abort.is_aborted() {
@@ -87,7 +96,7 @@ impl<'a> Dial<'a> {
         if deadline.is_past() {
             return Err(Error::Timeout(Timeout::Connect));
         }
-        Ok(Self { config, context, headers, deadline, tls })
+        Ok(Self { config, context, headers, deadline, stopwatch, tls })
     }
 
     fn prepare_tls(config: &Config, context: &RequestContext) -> Result<tls::Prepared, Error> {
@@ -100,7 +109,8 @@ impl<'a> Dial<'a> {
     /// Connects to the server by TCP, or through a proxy if one is set for it.
     fn reach(&self) -> Result<Arc<dyn Stream>, Error> {
         let Config { sockets: options, abort, proxy, .. } = self.config;
-        let dialer = Dialer { options, deadline: self.deadline, abort };
+        let (deadline, stopwatch) = (self.deadline, &self.stopwatch);
+        let dialer = Dialer { options, deadline, abort, stopwatch };
         let server = &self.context.server;
         match proxy.choose(server)? {
             Some(proxy) => {
@@ -114,11 +124,12 @@ impl<'a> Dial<'a> {
     /// Connects to a Unix socket.
     #[cfg(unix)]
     pub(crate) fn reach_unix(&self, path: &std::path::Path) -> Result<Arc<dyn Stream>, Error> {
-        Ok(Arc::new(unix::connect(path, self.deadline, &self.config.abort)?))
+        let connect = || unix::connect(path, self.deadline, &self.config.abort);
+        Ok(Arc::new(self.stopwatch.time(Step::Connect, connect)?))
     }
 
     /// Does the TLS handshake and the opening handshake over a connected stream.
-    pub(crate) fn open(self, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
+    pub(crate) fn open(mut self, stream: Arc<dyn Stream>) -> Result<WebSocket, Error> {
         let config = self.config;
         config.abort.wake_stream(&stream);
         let url = self.context.server.url.clone();
@@ -147,6 +158,7 @@ impl<'a> Dial<'a> {
             decoder.accept_deflate(&parameters);
             Deflation::new(options, parameters)
         });
+        wire.spent = self.stopwatch.stop();
         let wire = Arc::new(wire);
         let weak = Arc::downgrade(&wire);
         config.abort.wake_with(move || {
@@ -165,7 +177,7 @@ impl<'a> Dial<'a> {
         Ok(WebSocket::new(receiver, Sender::new(wire)))
     }
 
-    fn handshake(self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
+    fn handshake(&mut self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
         let url_host = self.context.server.host_header();
         let request = Request {
             resource: &self.context.server.resource,
@@ -175,11 +187,11 @@ impl<'a> Dial<'a> {
             follow: self.config.max_redirects > 0,
         };
         let opening = Opening { deadline: self.deadline, abort: &self.config.abort };
-        if let Some(tls) = self.tls {
-            let duplex = tls.handshake(stream, opening)?;
-            return upgrade(duplex, &request, opening);
-        }
-        upgrade(Duplex::plain(stream), &request, opening)
+        let duplex = match self.tls.take() {
+            Some(tls) => self.stopwatch.time(Step::Tls, || tls.handshake(stream, opening))?,
+            None => Duplex::plain(stream),
+        };
+        self.stopwatch.time(Step::Upgrade, || upgrade(duplex, &request, opening))
     }
 }
 

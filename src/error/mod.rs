@@ -17,7 +17,7 @@ pub use error::InvalidInput;
 pub(crate) use error::{Error, Timeout};
 pub(crate) use retry::Retry;
 #[cfg(feature = "tls-core")]
-pub(crate) use tls::is_ca_used_as_end_entity;
+pub(crate) use tls::{PinMismatch, is_ca_used_as_end_entity};
 pub use tls::{TlsError, TlsProblem};
 
 #[cfg(feature = "deflate")]

@@ -21,7 +21,7 @@ use std::fmt;
 
 use super::connecting::Quoted;
 #[cfg(feature = "tls-core")]
-pub(crate) use explain::is_ca_used_as_end_entity;
+pub(crate) use explain::{PinMismatch, is_ca_used_as_end_entity};
 
 /// Tells why TLS failed, while connecting. Its text says what to do.
 ///
@@ -66,6 +66,9 @@ pub enum TlsProblem {
     BadSignature,
     /// A signature uses an algorithm that cannot be checked here, such as ECDSA with SHA-512.
     UnsupportedSignature,
+    /// The public key of the certificate is none of those that `TlsOptions::pin_public_key` was
+    /// given.
+    PinMismatch,
     /// The certificate is not accepted for another reason.
     OtherCertificate,
     /// The peer ended the handshake, or the connection, with an alert.
@@ -111,6 +114,7 @@ impl TlsError {
             | TlsProblem::WrongName
             | TlsProblem::BadSignature
             | TlsProblem::UnsupportedSignature
+            | TlsProblem::PinMismatch
             | TlsProblem::OtherCertificate => true,
             TlsProblem::Alert | TlsProblem::NotTls | TlsProblem::Eof | TlsProblem::Other => false,
         }

@@ -59,7 +59,7 @@ pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
     /// See [`Stream::resumes_writes`].
     pub(crate) resumes_writes: bool,
-    tls: Option<Session>,
+    pub(crate) tls: Option<Session>,
     /// The stream is in non-blocking mode. It stays so after a call that must not block, so that a
     /// loop of such calls does not switch twice for each. A call that may block, and fails because
     /// of the mode, switches back and tries again. The lock is held while the mode is switched, and

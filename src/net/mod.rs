@@ -3,6 +3,7 @@
 pub(crate) mod abort;
 pub(crate) mod basic_auth;
 mod blocking_pool;
+pub(crate) mod connector;
 pub(crate) mod deadline;
 pub(crate) mod duplex;
 pub(crate) mod http;
@@ -10,6 +11,7 @@ mod mailbox;
 pub(crate) mod opening;
 #[cfg_attr(not(feature = "proxy"), path = "proxy/off.rs")]
 pub(crate) mod proxy;
+pub(crate) mod stopwatch;
 pub(crate) mod stream;
 pub(crate) mod tcp;
 #[cfg_attr(not(feature = "tls-core"), path = "tls/off.rs")]

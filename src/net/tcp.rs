@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::abort::AbortHandle;
 use super::blocking_pool::{Call, Pool, Serves, spawn};
+use super::connector::Connector;
 use super::deadline::Deadline;
 use super::mailbox::{Mailbox, Slot};
 use super::opening::Opening;
+use super::stopwatch::{Step, Stopwatch};
 use crate::error::{ConnectError, Error, Timeout};
 use crate::proto::url::Host;
 
@@ -31,6 +33,7 @@ pub(crate) type AddressFilter = Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct SocketOptions {
     pub(crate) nodelay: bool,
+    pub(crate) connector: Option<Connector>,
     pub(crate) on_socket: Option<SocketHook>,
     pub(crate) resolver: Option<Resolver>,
     pub(crate) filter: Option<AddressFilter>,
@@ -48,6 +51,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) options: &'a SocketOptions,
     pub(crate) deadline: Deadline,
     pub(crate) abort: &'a AbortHandle,
+    pub(crate) stopwatch: &'a Stopwatch,
 }
 
 /// The addresses of a host: those to try, and those that the filter refused.
@@ -69,7 +73,7 @@ impl<'a> Dialer<'a> {
     /// Connects to the first address of `host` that answers.
     pub(crate) fn connect(&self, host: &Host, port: u16) -> Result<TcpStream, Error> {
         let Addresses { allowed, refused } = self.addresses(host, port)?;
-        let stream = self.race(host, &allowed, refused)?;
+        let stream = self.stopwatch.time(Step::Connect, || self.race(host, &allowed, refused))?;
         stream.set_nodelay(self.options.nodelay).map_err(Error::Io)?;
         if let Some(hook) = &self.options.on_socket {
             hook(&stream).map_err(Error::Io)?;
@@ -85,7 +89,7 @@ impl<'a> Dialer<'a> {
     pub(crate) fn addresses(&self, host: &Host, port: u16) -> Result<Addresses, Error> {
         let found = match host {
             Host::Address(address) => vec![SocketAddr::new(*address, port)],
-            Host::Name(name) => self.resolve(name, port)?,
+            Host::Name(name) => self.stopwatch.time(Step::Lookup, || self.resolve(name, port))?,
         };
         let (mut allowed, mut refused) = (Vec::new(), Vec::new());
         for address in found {
@@ -143,7 +147,7 @@ impl<'a> Dialer<'a> {
             match waiting.peek() {
                 Some(&address) if next_start.is_past() && !deadline.is_past() => {
                     next_start = Deadline::after(Some(STAGGER));
-                    match try_address(address, deadline, mailbox.slot()) {
+                    match self.try_address(address, mailbox.slot()) {
                         Ok(()) => running += 1,
                         // The system gives no thread now. This address is tried again later.
                         Err(_) if running > 0 => continue,
@@ -174,6 +178,32 @@ impl<'a> Dialer<'a> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Tries one address in a thread of its own. The thread closes a connection that comes too
+    /// late.
+    fn try_address(&self, address: SocketAddr, slot: Slot<Tried>) -> io::Result<()> {
+        let (deadline, connector) = (self.deadline, self.options.connector.clone());
+        // Code of the caller may need more than connecting does.
+        let stack = connector.is_none().then_some(256 * 1024);
+        let job = move || {
+            let tried = match (connector, deadline.remaining(Instant::now())) {
+                (_, Some(Duration::ZERO)) => Err(io::ErrorKind::TimedOut.into()),
+                (Some(connector), _) => connector(address, deadline.moment()),
+                (None, Some(remaining)) => TcpStream::connect_timeout(&address, remaining),
+                (None, None) => TcpStream::connect(address),
+            };
+            let tried = tried.and_then(|stream| {
+                // If nobody listens on the port, and the system gives it to this very socket, the
+                // socket connects to itself.
+                if stream.local_addr()? == stream.peer_addr()? {
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+                Ok(stream)
+            });
+            let _ = slot.put((address, tried));
+        };
+        spawn("landline-connect", stack, Box::new(job))
     }
 }
 
@@ -235,25 +265,4 @@ fn interleave(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         turns.push(addresses.remove(other.unwrap_or(0)));
     }
     turns
-}
-
-/// Tries one address in a thread of its own. The thread closes a connection that comes too late.
-fn try_address(address: SocketAddr, deadline: Deadline, slot: Slot<Tried>) -> io::Result<()> {
-    let job = move || {
-        let tried = match deadline.remaining(Instant::now()) {
-            Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
-            Some(remaining) => TcpStream::connect_timeout(&address, remaining),
-            None => TcpStream::connect(address),
-        };
-        let tried = tried.and_then(|stream| {
-            // If nobody listens on the port, and the system gives it to this very socket, the
-            // socket connects to itself.
-            if stream.local_addr()? == stream.peer_addr()? {
-                return Err(io::ErrorKind::ConnectionRefused.into());
-            }
-            Ok(stream)
-        });
-        let _ = slot.put((address, tried));
-    };
-    spawn("landline-connect", Some(256 * 1024), Box::new(job))
 }

@@ -13,6 +13,8 @@ pub(crate) mod receiver;
 mod recv_deadline;
 mod send_reader;
 pub(crate) mod sender;
+#[cfg(feature = "tls-core")]
+mod tls_info;
 pub(crate) mod wire;
 mod write_lock;
 pub(crate) mod writer;
@@ -23,6 +25,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::error::{Closed, Error};
+use crate::net::stopwatch::Timings;
 use crate::proto::close::CloseFrame;
 use crate::proto::http::Response;
 use crate::proto::message::{AsMessage, Event, Message, MessageKind};
@@ -346,6 +349,19 @@ impl WebSocket {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.subprotocol()
+    }
+
+    /// Returns how long it took to open the connection, step by step.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// let ws = landline::connect("wss://example.com/feed")?;
+    /// println!("{:?}", ws.timings());
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        self.sender.timings()
     }
 
     /// Returns the round-trip time of the last keepalive ping that was answered; `None` before the

@@ -8,6 +8,7 @@ use super::outgoing::{self, Flush, Outgoing};
 use super::wire::Wire;
 use super::writer::MessageWriter;
 use crate::error::{Error, InvalidInput};
+use crate::net::stopwatch::Timings;
 use crate::proto::close::CloseFrame;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
@@ -237,6 +238,12 @@ impl Sender {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.wire.subprotocol.as_deref()
+    }
+
+    /// Returns how long it took to open the connection, step by step.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        self.wire.spent.timings()
     }
 
     /// Returns the round-trip time of the last keepalive ping that was answered; `None` before the

@@ -48,6 +48,7 @@ use crate::error::{Cause, Error, InvalidInput, Timeout};
 use crate::log::SentLog;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Duplex, ReadHalf, Wait};
+use crate::net::stopwatch::Spent;
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::http::Response;
@@ -74,6 +75,8 @@ pub(crate) struct Wire {
     pub(crate) response: Response,
     pub(crate) subprotocol: Option<String>,
     pub(crate) deflation: Option<Deflation>,
+    /// The time that opening took.
+    pub(crate) spent: Spent,
     pub(super) timeouts: Timeouts,
     /// The time that a blocked call may wait before it checks for a `close` from another thread:
     /// long enough to cost nothing, and short enough to hold that `close` to its deadline.
@@ -133,6 +136,7 @@ impl Wire {
             response,
             subprotocol,
             deflation: None,
+            spent: Spent::default(),
             timeouts,
             poll_interval: timeouts.close.unwrap_or(IDLE_POLL).max(MIN_POLL),
             message_lock: FairLock::default(),

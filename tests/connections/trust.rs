@@ -38,7 +38,7 @@ macro_rules! made {
 
 /// The certificate that a server shows, and the key that it signs with.
 #[derive(Clone)]
-struct Shown {
+pub(super) struct Shown {
     chain: Vec<CertificateDer<'static>>,
     key: Arc<dyn SigningKey>,
 }
@@ -49,7 +49,7 @@ impl Shown {
         Self { chain: chain.collect(), key }
     }
 
-    fn signing(chain: &[&str], key_pem: &str) -> Self {
+    pub(super) fn signing(chain: &[&str], key_pem: &str) -> Self {
         let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
         let key = ring::default_provider().key_provider.load_private_key(key);
         Self::new(chain, key.unwrap())
@@ -94,7 +94,7 @@ impl Signer for Junk {
 }
 
 /// Connects to a server that shows this certificate. Returns the error if it is not accepted.
-fn verdict(
+pub(super) fn verdict(
     shown: &Shown,
     host: &str,
     version: &'static SupportedProtocolVersion,

@@ -77,6 +77,11 @@ impl Leaf {
         self.chain.extend(authorities.into_iter().map(|ca| ca.der.clone()));
         self
     }
+
+    /// Returns the certificates that the server sends, in DER.
+    pub fn der(&self) -> Vec<Vec<u8>> {
+        self.chain.iter().map(|der| der.to_vec()).collect()
+    }
 }
 
 /// Returns the authority of all tests that need no special one.

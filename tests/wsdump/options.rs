@@ -372,6 +372,63 @@ fn hosts_can_be_excepted_from_proxies() {
 }
 
 #[test]
+fn a_server_must_have_a_pinned_key() {
+    const NOBODY: &str = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    watchdog(LIMIT, || {
+        // The name of the certificate is not that of the URL.
+        let config = || tls::config(&tls::ca().leaf(&["device.test"]));
+        let pinned = config();
+        let server = tls::serve_tls(pinned.clone(), |peer| peer.try_send(b"x").is_err());
+        let refused = run(&["-k", "--pin", NOBODY, &server.url()]);
+        server.join();
+        assert_eq!((refused.status, &*refused.out), (5, ""), "{}", refused.err);
+        let (_, shown) = refused.err.split_once("not pinned: ").unwrap();
+        let (pin, _) = shown.split_once(". ").unwrap();
+
+        let both = format!("{NOBODY};{pin}");
+        for args in
+            [&["--pin", pin][..], &["--pin", NOBODY, "--pinnedpubkey", pin], &["--pin", &both]]
+        {
+            let server = secure(pinned.clone());
+            run(&[args, &["-k", &server.url()]].concat()).gave(0, "");
+            server.join();
+        }
+        // The other checks go on.
+        for (args, config) in [(&["-k", "--pin", pin][..], config()), (&["--pin", pin], pinned)] {
+            let server = tls::serve_tls(config, |peer| peer.try_send(b"x").is_err());
+            run(&[args, &[&server.url()]].concat()).failed(5, "certificate");
+            server.join();
+        }
+    });
+}
+
+/// The whole network 127.0.0.0/8 is this machine on Linux only.
+#[cfg(target_os = "linux")]
+#[test]
+fn connections_leave_by_the_interface() {
+    watchdog(LIMIT, || {
+        for (interface, seen) in [("127.0.0.2", "127.0.0.2"), ("lo", "127.0.0.1")] {
+            let server = serve(|peer| {
+                let from = peer.socket().peer_addr().unwrap().ip().to_string();
+                peer.upgrade();
+                peer.send(&close(1000, ""));
+                peer.next_frame();
+                from
+            });
+            run(&["--interface", interface, &server.url()]).gave(0, "");
+            assert_eq!(server.join(), seen);
+        }
+        for (interface, expected) in [
+            ("192.0.2.1", "--interface 192.0.2.1: "),
+            ("::1", "::1 cannot be its source"),
+            ("no-such-device", "--interface no-such-device: "),
+        ] {
+            run(&["--interface", interface, "ws://127.0.0.1:1/"]).failed(2, expected);
+        }
+    });
+}
+
+#[test]
 fn a_unix_socket_is_connected_to() {
     watchdog(LIMIT, || {
         let path = temporary("socket");

@@ -118,7 +118,13 @@ fn verbose_tells_what_happens_and_very_verbose_the_heads_and_frames() {
         };
         assert_eq!(talk(&[]), "");
         let verbose = talk(&["-v"]);
-        for part in ["connected to ws://", "sent a Ping", "the peer answered: 1000"] {
+        for part in [
+            "connected to ws://",
+            "\nopened by connect ",
+            " ms, upgrade ",
+            "sent a Ping",
+            "the peer answered: 1000",
+        ] {
             assert!(verbose.contains(part), "{part} in {verbose}");
         }
         assert!(!verbose.contains("Upgrade"), "{verbose}");

@@ -12,6 +12,7 @@ use clap::{ArgAction, Args as Group, CommandFactory, FromArgMatches, Parser, Val
 use crate::duration;
 use crate::exit;
 use crate::generate::Generate;
+use crate::interface::Interface;
 use crate::secret::Source;
 
 /// Reads the command line. Returns also what is to be sent at the beginning, in the order in which
@@ -235,6 +236,9 @@ pub(crate) struct Tls {
     /// Expect this name in the server's certificate, and send it (SNI)
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
+    /// Accept the server only with this public key: sha256//BASE64; repeatable; holds with -k too
+    #[arg(long, visible_alias = "pinnedpubkey", value_name = "PIN")]
+    pub(crate) pin: Vec<String>,
     /// Speak TLS 1.3 only
     #[arg(long, visible_alias = "tlsv1.3")]
     pub(crate) tls13: bool,
@@ -267,6 +271,10 @@ pub(crate) struct Network {
     /// Connect to this Unix socket; the URL gives the path and Host
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with = "proxy")]
     pub(crate) unix_socket: Option<PathBuf>,
+    /// Connect from this address of this machine, or on Linux by this device
+    #[arg(long, value_name = "ADDRESS|DEVICE", value_parser = Interface::parse,
+          conflicts_with = "unix_socket")]
+    pub(crate) interface: Option<Interface>,
     /// Connect to this address for this host and port; repeatable
     #[arg(long, value_name = "HOST:PORT:ADDRESS")]
     pub(crate) resolve: Vec<String>,

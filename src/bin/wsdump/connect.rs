@@ -65,6 +65,12 @@ impl Target {
             let addresses = Addresses::parse(&network.resolve)?;
             builder.resolver(move |host, port| addresses.look_up(host, port))
         };
+        let builder = match network.interface.clone() {
+            Some(interface) => {
+                builder.connector(move |address, deadline| interface.connect(address, deadline))
+            }
+            None => builder,
+        };
         let (builder, jar) = with_cookies(builder, &request, notes)?;
         Ok(Self {
             builder: with_proxy(with_request(builder, request, notes)?, &url, &network, curl)?,
@@ -212,6 +218,9 @@ fn tls_options(tls: Tls) -> Result<TlsOptions, String> {
     }
     if let Some(name) = tls.server_name {
         options = options.server_name(name);
+    }
+    for pin in &tls.pin {
+        options = options.pin_public_key(pin).map_err(|error| format!("--pin: {error}"))?;
     }
     if tls.tls13 {
         options = options.tls13_only();

@@ -30,6 +30,7 @@ mod headers;
 mod history;
 mod inflate;
 mod input;
+mod interface;
 mod json;
 mod keyboard;
 mod keys;

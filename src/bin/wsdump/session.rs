@@ -21,7 +21,7 @@ use crate::output::Output;
 use crate::ping;
 use crate::plan::{Input, Plan};
 use crate::preamble;
-use crate::summary::Summary;
+use crate::summary::{Opening, Summary};
 use crate::terminal::Terminal;
 
 /// Does all that the plan says, and returns how it ended.
@@ -208,7 +208,6 @@ impl Session {
 
     /// Uses an open connection until its end.
     fn talk(&mut self, ws: WebSocket, took: Duration, reconnected: bool) -> End {
-        self.outgoing.summary.opened(took);
         self.outgoing.control.note_open(ws.sender());
         if let Err(error) = self.tell_opened(&ws, took, reconnected) {
             return self.unwritable(&error);
@@ -439,6 +438,9 @@ impl Session {
         } else {
             self.outgoing.notes.verbose(&text);
         }
+        let opening = Opening::of(ws, took);
+        self.outgoing.notes.verbose(&format!("opened by {}", opening.details()));
+        self.outgoing.summary.opened(opening);
         let mut output = self.output();
         output.event("open", |line| {
             line.text("url", url);

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use landline::WebSocket;
+use landline::facts::Timings;
+
 use crate::duration;
 
 /// Counts messages and bytes, and keeps the round-trip times.
@@ -12,8 +15,49 @@ pub(crate) struct Summary {
     start: Instant,
     pub(crate) sent: Count,
     pub(crate) received: Count,
-    opened: Mutex<Vec<Duration>>,
+    opened: Mutex<Vec<Opening>>,
     round_trips: Mutex<Vec<Duration>>,
+}
+
+/// Tells how a connection was opened.
+#[derive(Clone)]
+pub(crate) struct Opening {
+    took: Duration,
+    timings: Timings,
+    /// Version and cipher suite.
+    tls: Option<String>,
+}
+
+impl Opening {
+    pub(crate) fn of(ws: &WebSocket, took: Duration) -> Self {
+        let tls = ws.tls_info().map(|tls| format!("{}, {}", tls.version, tls.cipher_suite));
+        Self { took, timings: ws.timings(), tls }
+    }
+
+    /// Returns the times of the steps that were done, and what was agreed on in TLS.
+    pub(crate) fn details(&self) -> String {
+        let mut details = self.steps();
+        if let Some(tls) = &self.tls {
+            details += "; ";
+            details += tls;
+        }
+        details
+    }
+
+    fn steps(&self) -> String {
+        let Timings { lookup, connect, proxy, tls, upgrade, .. } = self.timings;
+        let steps = [
+            ("lookup", lookup),
+            ("connect", connect),
+            ("proxy", proxy),
+            ("TLS", tls),
+            ("upgrade", Some(upgrade)),
+        ];
+        let done = steps.into_iter().filter_map(|(name, time)| Some((name, time?)));
+        let done: Vec<_> =
+            done.map(|(name, time)| format!("{name} {}", duration::time(time))).collect();
+        done.join(", ")
+    }
 }
 
 /// Counts one direction.
@@ -50,9 +94,9 @@ impl Summary {
         Self { start, sent, received, opened, round_trips }
     }
 
-    /// Notes how long a connection took to open.
-    pub(crate) fn opened(&self, took: Duration) {
-        keep(&self.opened, took);
+    /// Notes how a connection was opened.
+    pub(crate) fn opened(&self, opening: Opening) {
+        keep(&self.opened, opening);
     }
 
     pub(crate) fn round_trip(&self, took: Duration) {
@@ -65,9 +109,17 @@ impl Summary {
         let mut round_trips =
             self.round_trips.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut text = format!("time      {}\n", duration::time(self.start.elapsed()));
-        for took in &opened {
+        for opening in &opened {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "opened    in {}", duration::time(*took));
+            let _ = writeln!(
+                text,
+                "opened    in {}: {}",
+                duration::time(opening.took),
+                opening.steps()
+            );
+            if let Some(tls) = &opening.tls {
+                let _ = writeln!(text, "TLS       {tls}");
+            }
         }
         let _ = writeln!(text, "sent      {}", self.sent.show());
         let _ = write!(text, "received  {}", self.received.show());
@@ -87,7 +139,7 @@ impl Summary {
     }
 }
 
-fn keep(times: &Mutex<Vec<Duration>>, took: Duration) {
+fn keep<T>(times: &Mutex<Vec<T>>, took: T) {
     let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
     if times.len() < MOST {
         times.push(took);
@@ -101,7 +153,14 @@ mod tests {
     #[test]
     fn the_summary_has_counts_and_round_trips() {
         let summary = Summary::new(Instant::now());
-        summary.opened(Duration::from_millis(20));
+        let mut timings = Timings::default();
+        timings.connect = Some(Duration::from_millis(12));
+        timings.upgrade = Duration::from_millis(7);
+        let took = Duration::from_millis(20);
+        summary.opened(Opening { took, timings, tls: None });
+        timings.tls = Some(Duration::from_millis(5));
+        let tls = Some("TLSv1.3, TLS_AES_128_GCM_SHA256".to_owned());
+        summary.opened(Opening { took, timings, tls });
         summary.sent.add(3, 9);
         summary.sent.take_back(2, 4);
         for ms in [3, 1, 2] {
@@ -109,7 +168,9 @@ mod tests {
         }
         let text = summary.text();
         for part in [
-            "opened    in 20 ms",
+            "opened    in 20 ms: connect 12 ms, upgrade 7.00 ms\n",
+            "opened    in 20 ms: connect 12 ms, TLS 5.00 ms, upgrade 7.00 ms\n\
+             TLS       TLSv1.3, TLS_AES_128_GCM_SHA256\n",
             "sent      1 messages, 5 bytes",
             "received  0 messages, 0 bytes",
             "ping      1.00 ms min, 2.00 ms median, 3.00 ms max of 3",

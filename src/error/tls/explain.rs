@@ -50,9 +50,35 @@ fn problem_of_certificate(error: &CertificateError) -> TlsProblem {
         CertificateError::Other(OtherError(other)) if other.to_string() == CA_USED => {
             TlsProblem::CaUsedAsEndEntity
         }
+        CertificateError::Other(OtherError(other)) if other.is::<PinMismatch>() => {
+            TlsProblem::PinMismatch
+        }
         _ => TlsProblem::OtherCertificate,
     }
 }
+
+/// The server's certificate has a public key that is not pinned. It holds the text, so that a
+/// program without pins has no code for it.
+#[derive(Debug)]
+pub(crate) struct PinMismatch(String);
+
+impl PinMismatch {
+    /// Makes the error for a key with this pin.
+    pub(crate) fn new(shown: &str) -> Self {
+        Self(format!(
+            "the certificate has a public key that is not pinned: {shown}. If this is the key of \
+             the server, give it to `TlsOptions::pin_public_key`"
+        ))
+    }
+}
+
+impl fmt::Display for PinMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for PinMismatch {}
 
 /// The name that webpki gives to the error. rustls has no variant for it.
 const CA_USED: &str = "CaUsedAsEndEntity";
@@ -125,6 +151,9 @@ fn certificate(
                 "the certificate is not meant for servers: its extended key usage lacks serverAuth",
             ),
         CertificateError::BadEncoding => f.write_str("the certificate is malformed"),
+        CertificateError::Other(OtherError(other)) if other.is::<PinMismatch>() => {
+            write!(f, "{other}")
+        }
         CertificateError::Other(OtherError(other)) => match &*other.to_string() {
             CA_USED => f.write_str(
                 "the server shows the certificate of an authority (CA:TRUE) as its own, and that \

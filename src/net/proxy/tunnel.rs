@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Proxy, Scheme, cannot_request, http_connect, socks};
 use crate::error::{ConnectError, Error, ProxyError, ProxyProblem, Timeout};
 use crate::net::opening::{Exchange, ExchangeError};
+use crate::net::stopwatch::Step;
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 use crate::net::tls;
@@ -74,10 +75,10 @@ fn open_to(
 ) -> Result<Arc<dyn Stream>, Error> {
     let stream = reach(dialer, proxy)?;
     let mut exchange = Exchange::plain(stream.clone(), dialer.opening());
-    match proxy.scheme.socks_version() {
-        Some(version) => socks::ask(&mut exchange, proxy, version, host, port)?,
-        None => http_connect::ask(&mut exchange, proxy, host, port, user_agent)?,
-    }
+    dialer.stopwatch.time(Step::Proxy, || match proxy.scheme.socks_version() {
+        Some(version) => socks::ask(&mut exchange, proxy, version, host, port),
+        None => http_connect::ask(&mut exchange, proxy, host, port, user_agent),
+    })?;
     Ok(stream)
 }
 
@@ -95,7 +96,8 @@ fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
     };
     dialer.abort.wake_stream(&stream);
     if let Some(tls) = tls {
-        let stream = tls.open_stream(stream, dialer.opening()).map_err(|error| match error {
+        let open = || tls.open_stream(stream, dialer.opening());
+        let stream = dialer.stopwatch.time(Step::Proxy, open).map_err(|error| match error {
             Error::Timeout(_) => Error::Timeout(Timeout::Proxy),
             Error::Tls(error) => proxy.failed(ProxyProblem::Tls(*error)),
             Error::Io(error) => proxy.failed(ProxyProblem::Io(error)),

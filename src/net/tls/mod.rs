@@ -5,13 +5,16 @@
 
 mod cipher;
 mod handshake;
+mod info;
 mod options;
+mod pin;
 mod session;
 mod stream;
 mod verifier;
 
 pub(crate) use cipher::Cipher;
 pub(crate) use handshake::{Prepared, error_within, prepare};
+pub use info::TlsInfo;
 pub use options::TlsOptions;
 pub(crate) use options::can_name;
 pub(crate) use session::Session;

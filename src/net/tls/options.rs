@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, KeyLog, SignatureScheme};
 
+use super::pin::Pins;
 #[cfg(feature = "native-roots")]
 use super::verifier::Base;
 use super::verifier::{Roots, Verify, invalid};
@@ -65,8 +66,8 @@ use crate::proto::url::Host;
 /// yours, byte for byte. So a self-signed certificate such as `openssl req -x509` makes can be
 /// given as it is. The name and the dates must be right in both cases.
 ///
-/// The roots and the `danger_` switches hold for every server that one connection leads to, also
-/// for another host after a redirect.
+/// The roots, the pins and the `danger_` switches hold for every server that one connection leads
+/// to, also for another host after a redirect.
 ///
 /// # Limits
 ///
@@ -111,6 +112,7 @@ struct Settings {
     tls13_only: bool,
     key_log: Option<fn() -> Arc<dyn KeyLog>>,
     verify: Verify,
+    pins: Option<Pins>,
     provider: Option<Arc<CryptoProvider>>,
 }
 
@@ -136,8 +138,9 @@ impl TlsOptions {
     }
 
     /// Uses a configuration of your own. All other options except
-    /// [`server_name`](Self::server_name) have no effect then. WebSocket needs HTTP/1.1, so offer
-    /// no other ALPN protocol.
+    /// [`server_name`](Self::server_name) have no effect then, and
+    /// [`pin_public_key`](Self::pin_public_key) fails. WebSocket needs HTTP/1.1, so offer no other
+    /// ALPN protocol.
     ///
     /// The configuration is that of rustls 0.23, which this crate does not export: add it to the
     /// dependencies of your program.
@@ -259,6 +262,62 @@ impl TlsOptions {
         self
     }
 
+    /// Accepts the server only if its own certificate has this public key, besides all else that is
+    /// checked. Another call adds another key, and one of them must match, so that a server can
+    /// change its key. Default: any key.
+    ///
+    /// A pin is `sha256//` and the base64 of the SHA-256 of the key, as curl takes it
+    /// (`--pinnedpubkey`); several may stand between semicolons. The key is hashed as it stands in
+    /// the certificate, the `SubjectPublicKeyInfo` in DER. OpenSSL computes the base64:
+    ///
+    /// ```sh
+    /// openssl x509 -in server.pem -pubkey -noout | openssl pkey -pubin -outform der |
+    ///     openssl dgst -sha256 -binary | openssl base64
+    /// ```
+    ///
+    /// Connecting to a server with another key fails with
+    /// [`TlsProblem::PinMismatch`](crate::error::TlsProblem::PinMismatch), and the text of the
+    /// error has the pin of that key. No request is sent, and no client certificate.
+    ///
+    /// The pins hold for every server that one connection leads to, also for another host after a
+    /// redirect. So pin the keys of both, or follow no redirect
+    /// ([`max_redirects`](crate::Builder::max_redirects)). With an `https` proxy, those of its own
+    /// options hold.
+    ///
+    /// With [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) the pins alone
+    /// say who is trusted, for example a device with a self-signed certificate. Then the signature
+    /// is checked by which the server proves that it has the key, and the [limits](Self#limits) of
+    /// the cryptography hold.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use landline::tls::TlsOptions;
+    ///
+    /// let tls = TlsOptions::new()
+    ///     .pin_public_key("sha256//YhKJKSzoTt2b5FP18fvpHo7fJYqQCjAa3HWY3tvRMwE=")?
+    ///     // The key that the server will have next.
+    ///     .pin_public_key("sha256//r8udi/Mxd6pLO7y7hZyUMWq8YnFnIWXCqeHsTDRqy8o=")?;
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput::Tls`] for anything else than pins, and for the options of
+    /// [`from_rustls`](Self::from_rustls), whose verifier cannot be extended: check the key there.
+    /// Connecting fails with the same error if the [`crypto_provider`](Self::crypto_provider) has
+    /// no cipher suite of TLS 1.3 with SHA-256.
+    pub fn pin_public_key(self, pin: &str) -> Result<Self, Error> {
+        if self.given.is_some() {
+            let why = "a given `ClientConfig` cannot be pinned: check the key in its verifier";
+            return Err(invalid(why).into());
+        }
+        let more = Pins::parse(pin)?;
+        Ok(self.change(|settings| match &mut settings.pins {
+            Some(pins) => pins.extend(more),
+            pins => *pins = Some(more),
+        }))
+    }
+
     /// Sets the cryptography, instead of that of *ring*: a provider for rustls 0.23, such as those
     /// of `aws-lc-rs`, or one that FIPS allows. Without the feature `ring` the default is the one
     /// that the program has installed for its process; if there is none, connecting fails with
@@ -300,6 +359,9 @@ impl TlsOptions {
     /// **Nobody is authenticated.** The connection is encrypted, but an attacker in between can
     /// read and change everything. The same holds after a redirect to another host. A client
     /// certificate is shown to anyone who answers. The roots have no effect.
+    ///
+    /// Only [`pin_public_key`](Self::pin_public_key) changes that: a server must have a pinned key,
+    /// and prove that it has it.
     #[must_use]
     pub fn danger_accept_any_certificate(self) -> Self {
         self.change(|settings| settings.verify = Verify::Nothing)
@@ -365,6 +427,7 @@ impl fmt::Debug for TlsOptions {
             .field("server_name", &self.settings.server_name)
             .field("client_certificate", &self.settings.client.is_some())
             .field("verify", &self.settings.verify)
+            .field("pinned", &self.settings.pins.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -381,7 +444,10 @@ impl Settings {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
             .map_err(failed)?;
-        let verifier = self.roots.verifier(self.verify, &provider)?;
+        let mut verifier = self.roots.verifier(self.verify, &provider)?;
+        if let Some(pins) = &self.pins {
+            verifier = (pins.add_to)(pins, verifier, &provider)?;
+        }
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &self.client {
             Some(client) => {

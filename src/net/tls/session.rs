@@ -13,6 +13,7 @@ use rustls::unbuffered::{
 };
 
 use super::cipher::Cipher;
+use super::info::TlsInfo;
 use crate::sync::Mutex;
 
 /// The most plaintext that fits into a record.
@@ -130,6 +131,11 @@ impl Session {
             plain.clear();
         }
         Ok(())
+    }
+
+    /// Returns what was agreed on in the handshake, which is done.
+    pub(crate) fn info(&self) -> TlsInfo {
+        TlsInfo::of(&self.0.lock().tls)
     }
 
     /// Makes the next [`encrypt`](Self::encrypt) append `close_notify`.
