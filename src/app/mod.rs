@@ -7,8 +7,10 @@ mod exit;
 pub(crate) mod handle;
 pub(crate) mod handler;
 mod outbox;
+mod outbox_thread;
 pub(crate) mod run;
 mod session;
+mod shared;
 
 pub use callbacks::CallbackResult;
 pub use exit::{AppThread, Exit};
