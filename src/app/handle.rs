@@ -230,6 +230,22 @@ impl Handle {
         state.is_idle()
     }
 
+    /// Returns how much is in the outbox, with the message that is being sent.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use landline::{App, Callbacks, app::Outbox};
+    /// # let app = App::new("wss://example.com", Callbacks::new()).outbox(Outbox::new());
+    /// let backlog = app.handle().backlog();
+    /// if backlog.messages > 100 {
+    ///     println!("{} messages wait, {} bytes in all", backlog.messages, backlog.bytes);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        self.0.lock().outbox.as_ref().map_or_else(Backlog::default, |outbox| outbox.backlog())
+    }
+
     /// Takes out the messages that wait in the outbox. When the App is over, these are the messages
     /// that were never sent.
     #[must_use]
@@ -258,6 +274,16 @@ pub enum Delivery {
         /// The number of older messages that were dropped to make room for this one.
         dropped: usize,
     },
+}
+
+/// Tells how much is in the [`Outbox`], with the message that is being sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// The number of messages.
+    pub messages: usize,
+    /// The number of bytes of all these messages.
+    pub bytes: usize,
 }
 
 /// Holds a message that was not sent, and tells why.

@@ -14,7 +14,7 @@ mod shared;
 
 pub use callbacks::CallbackResult;
 pub use exit::{AppThread, Exit};
-pub use handle::{Delivery, SendError, SendProblem};
+pub use handle::{Backlog, Delivery, SendError, SendProblem};
 pub use handler::Open;
 pub use outbox::{Outbox, WhenFull};
 pub use run::Attempt;

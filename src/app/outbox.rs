@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::handle::Backlog;
 use crate::proto::message::Message;
 
 /// Keeps the messages that a [`Handle`](crate::Handle) sends while there is no connection, and
@@ -227,6 +228,11 @@ impl Queue {
     pub(crate) fn take(&mut self) -> Vec<Message> {
         self.bytes = self.sending.unwrap_or(0);
         self.messages.drain(..).collect()
+    }
+
+    /// Returns how much there is, with the message that is being sent.
+    pub(crate) fn backlog(&self) -> Backlog {
+        Backlog { messages: self.len(), bytes: self.bytes }
     }
 
     /// Returns the number of messages, with the one that is being sent.
