@@ -11,6 +11,7 @@ mod outbox_thread;
 pub(crate) mod run;
 mod session;
 mod shared;
+mod ticket;
 
 pub use callbacks::CallbackResult;
 pub use exit::{AppThread, Exit};
@@ -18,3 +19,4 @@ pub use handle::{Backlog, Delivery, SendError, SendProblem};
 pub use handler::Open;
 pub use outbox::{Outbox, WhenFull};
 pub use run::Attempt;
+pub use ticket::{Fate, Ticket};

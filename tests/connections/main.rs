@@ -7,6 +7,7 @@ mod abort;
 mod addresses;
 mod api;
 mod app;
+mod app_fates;
 mod app_outbox;
 mod app_queue;
 mod app_reconnect;
