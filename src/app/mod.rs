@@ -8,6 +8,7 @@ pub(crate) mod handle;
 pub(crate) mod handler;
 mod outbox;
 mod outbox_thread;
+mod pace;
 pub(crate) mod run;
 mod session;
 mod shared;

@@ -117,6 +117,9 @@ impl Shared {
     pub(crate) fn open(&self, sender: &Sender) -> bool {
         let mut state = self.lock();
         if !state.stopping {
+            if let Some(outbox) = &state.outbox {
+                outbox.watch(sender);
+            }
             state.sender = Some(sender.clone());
             state.opening = true;
             // Asked for while this connection was made: it is new.
