@@ -207,7 +207,7 @@ impl Sender {
     /// Calls `call` whenever messages or control frames were written: see [`OnSent`]. Only the
     /// first call of this method counts.
     pub(crate) fn on_sent(&self, call: impl Fn(usize) + Send + Sync + 'static) {
-        let _ = self.wire.on_sent.set(OnSent(Box::new(call)));
+        self.wire.on_sent.get_or_init(|| OnSent(Box::new(call)));
     }
 
     /// Ends the connection as dropping its last half does.
