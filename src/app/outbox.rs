@@ -165,8 +165,8 @@ impl Outbox {
     ///   one ping or pong in each second.
     /// * A message that a connection did not take whole does not count.
     ///
-    /// The network may bring messages closer together than they were sent. A slightly longer window
-    /// makes up for that.
+    /// Messages may arrive closer together than they were sent, by as much as the time of their way
+    /// varies. Make the window longer than the server's by that time.
     ///
     /// With 0 messages the outbox sends nothing at all, and what is queued waits. With a `window` of
     /// zero there is no limit. The moments of the messages that were sent within the last window are
@@ -181,7 +181,7 @@ impl Outbox {
     /// use landline::app::Outbox;
     /// use landline::{App, Callbacks};
     ///
-    /// let outbox = Outbox::new().pace(9, Duration::from_millis(1050));
+    /// let outbox = Outbox::new().pace(9, Duration::from_millis(1200));
     /// let app = App::new("wss://example.com/ws", Callbacks::new()).outbox(outbox).spawn()?;
     /// for symbol in ["BTCEUR", "ETHEUR"] {
     ///     app.handle().send(format!("subscribe {symbol}"))?;
