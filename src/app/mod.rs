@@ -7,12 +7,17 @@ mod exit;
 pub(crate) mod handle;
 pub(crate) mod handler;
 mod outbox;
+mod outbox_thread;
+mod pace;
 pub(crate) mod run;
 mod session;
+mod shared;
+mod ticket;
 
 pub use callbacks::CallbackResult;
 pub use exit::{AppThread, Exit};
-pub use handle::{Delivery, SendError, SendProblem};
+pub use handle::{Backlog, Delivery, SendError, SendProblem};
 pub use handler::Open;
 pub use outbox::{Outbox, WhenFull};
 pub use run::Attempt;
+pub use ticket::{Fate, Ticket};

@@ -5,7 +5,8 @@
 // * what happens during a connection: `session.rs`,
 // * the events that a handler gets: `handler.rs`, `callbacks.rs`, and their calls in `session.rs`,
 // * which failures are retried: `error/retry.rs`; how long the App waits then: `backoff.rs`,
-// * sending and stopping from other threads: `handle.rs`; the limits of the outbox: `outbox.rs`,
+// * sending and stopping from other threads: `handle.rs`, `shared.rs`; the outbox: `outbox.rs`,
+//   `outbox_thread.rs`,
 // * how an App ends: `exit.rs`.
 
 use std::fmt;
@@ -17,9 +18,10 @@ use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, Exponential, Failure, Streak};
 use super::exit::{AppThread, Exit};
-use super::handle::{Handle, Shared};
+use super::handle::Handle;
 use super::handler::Handler;
 use super::outbox::Outbox;
+use super::shared::Shared;
 use crate::client::builder::Builder;
 use crate::error::{Closed, Error};
 use crate::websocket::WebSocket;
@@ -211,8 +213,9 @@ impl<H: Handler> App<H> {
     /// Keeps what is sent while there is no connection. Default: nothing is kept. Called again, it
     /// sets new limits; what is kept already stays, also if it is more than they allow.
     ///
-    /// It is sent by a thread of its own, which lives no longer than there is something to send:
-    /// two peers that only send would never end.
+    /// It is sent by a thread of its own, because two peers that only send would never end. The
+    /// thread lives no longer than there is something to send, unless everything is queued
+    /// ([`Outbox::always_queue`]).
     #[must_use]
     pub fn outbox(self, outbox: Outbox) -> Self {
         self.shared.0.set_outbox(outbox);

@@ -3,13 +3,13 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
 
-use super::handle::{SendError, SendProblem, Shared};
+use super::handle::{SendError, SendProblem};
 use super::handler::{Handler, HandlerResult, Open};
 use super::run::{App, Ended};
+use super::shared::Shared;
 use crate::error::{Cause, Error, Timeout};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Event, MessageRef};
@@ -21,14 +21,14 @@ impl<H: Handler> App<H> {
     pub(super) fn session(&mut self, mut ws: WebSocket, attempt: u32, reconnected: bool) -> Ended {
         let sender = ws.sender();
         let shared = self.shared.0.clone();
-        let Some(mut up) = Up::new(&shared, &sender) else {
+        let Some(up) = Up::new(&shared, &sender) else {
             return Ended { error: Error::aborted(), lived: None };
         };
         let handle = self.handle();
         let since = Instant::now();
         let open = Open { attempt, reconnected, response: sender.response(), handle: &handle };
         let opened = unless_over(self.handler.on_open(&sender, &open), &sender, &shared);
-        let opened = opened.and_then(|()| up.send_outbox().map_err(Error::Io));
+        let opened = opened.and_then(|()| shared.opened().map_err(Error::Io));
         let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender));
         let error = delivered.unwrap_or_else(|error| {
             // The code 1011 may be sent, so this cannot fail. `so_far` tells the end below.
@@ -118,25 +118,14 @@ fn says_over(error: &(dyn StdError + 'static)) -> bool {
 
 /// Lets handles use a connection for as long as this lives. A panic of the handler drops it too.
 struct Up<'a> {
-    shared: &'a Arc<Shared>,
+    shared: &'a Shared,
     sender: &'a Sender,
-    outbox: Option<JoinHandle<()>>,
 }
 
 impl<'a> Up<'a> {
     /// Returns `None` if the App was stopped before.
-    fn new(shared: &'a Arc<Shared>, sender: &'a Sender) -> Option<Self> {
-        shared.open(sender).then_some(Self { shared, sender, outbox: None })
-    }
-
-    /// Lets other threads send, and starts a thread that first sends the messages in the outbox.
-    fn send_outbox(&mut self) -> io::Result<()> {
-        if self.shared.opened() {
-            let (shared, sender) = (self.shared.clone(), self.sender.clone());
-            let thread = thread::Builder::new().name("landline-outbox".to_owned());
-            self.outbox = Some(thread.spawn(move || shared.empty_outbox(&sender))?);
-        }
-        Ok(())
+    fn new(shared: &'a Shared, sender: &'a Sender) -> Option<Self> {
+        shared.open(sender).then_some(Self { shared, sender })
     }
 
     fn down(&self) {
@@ -157,11 +146,8 @@ impl Drop for Up<'_> {
                 let _ = leaving.map(|thread| thread.join());
             });
         }
-        if let Some(outbox) = self.outbox.take() {
-            if !outbox.is_finished() {
-                self.sender.abort(); // The outbox thread may block in sending.
-            }
-            let _ = outbox.join();
+        if self.shared.is_outbox_sending() {
+            self.sender.abort(); // The thread of the outbox may block in sending.
         }
     }
 }
