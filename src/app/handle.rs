@@ -441,11 +441,13 @@ impl Shared {
         state.outbox.as_ref().is_some_and(|outbox| !outbox.is_idle())
     }
 
-    /// Notes that the connection is over.
-    pub(crate) fn down(&self) {
+    /// Notes that this connection is over. There may be another one by now.
+    pub(crate) fn down(&self, sender: &Sender) {
         let mut state = self.lock();
-        state.sender = None;
-        state.opening = false;
+        if state.sender.as_ref().is_some_and(|current| current.is_same(sender)) {
+            state.sender = None;
+            state.opening = false;
+        }
     }
 
     /// Notes that the App will open no connection any more.

@@ -151,6 +151,10 @@ pub trait Handler {
     }
 }
 
+/// Does nothing. It is the handler of an [`App`](crate::App) whose connections are pulled by
+/// [`App::connections`](crate::App::connections).
+impl Handler for () {}
+
 impl<H: Handler + ?Sized> Handler for &mut H {
     fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
         (**self).on_open(sender, open)

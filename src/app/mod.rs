@@ -1,8 +1,10 @@
 //! The types around an [`App`](crate::App): how it ends, what its [`Handle`](crate::Handle) says,
 //! and the queue for what is sent while there is no connection.
 
+mod attempts;
 pub(crate) mod backoff;
 pub(crate) mod callbacks;
+pub(crate) mod connections;
 mod exit;
 pub(crate) mod handle;
 pub(crate) mod handler;
@@ -10,9 +12,10 @@ mod outbox;
 pub(crate) mod run;
 mod session;
 
+pub use attempts::Attempt;
 pub use callbacks::CallbackResult;
+pub use connections::{Connection, Connections};
 pub use exit::{AppThread, Exit};
 pub use handle::{Delivery, SendError, SendProblem};
 pub use handler::Open;
 pub use outbox::{Outbox, WhenFull};
-pub use run::Attempt;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use super::attempts::{Ended, Opened};
 use super::handle::{SendError, SendProblem, Shared};
 use super::handler::{Handler, HandlerResult, Open};
-use super::run::{App, Ended};
+use super::run::App;
 use crate::error::{Cause, Error, Timeout};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Event, MessageRef};
@@ -18,11 +19,12 @@ use crate::websocket::sender::Sender;
 
 impl<H: Handler> App<H> {
     /// Runs one connection from `on_open` to `on_close`, and returns how it ended.
-    pub(super) fn session(&mut self, mut ws: WebSocket, attempt: u32, reconnected: bool) -> Ended {
+    pub(super) fn session(&mut self, opened: Opened) -> Ended {
+        let Opened { mut ws, attempt, reconnected } = opened;
         let sender = ws.sender();
-        let shared = self.shared.0.clone();
+        let shared = self.attempts.shared.0.clone();
         let Some(mut up) = Up::new(&shared, &sender) else {
-            return Ended { error: Error::aborted(), lived: None };
+            return Ended::attempt(Error::aborted());
         };
         let handle = self.handle();
         let since = Instant::now();
@@ -79,7 +81,7 @@ impl<H: Handler> App<H> {
                 Event::Ping(payload) => handler.on_ping(sender, payload),
                 Event::Pong(payload) => handler.on_pong(sender, payload),
             };
-            unless_over(handled, sender, &self.shared.0)?;
+            unless_over(handled, sender, &self.attempts.shared.0)?;
         }
         Ok(ws.discard())
     }
@@ -117,20 +119,21 @@ fn says_over(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// Lets handles use a connection for as long as this lives. A panic of the handler drops it too.
-struct Up<'a> {
-    shared: &'a Arc<Shared>,
-    sender: &'a Sender,
+pub(super) struct Up {
+    shared: Arc<Shared>,
+    pub(super) sender: Sender,
     outbox: Option<JoinHandle<()>>,
 }
 
-impl<'a> Up<'a> {
+impl Up {
     /// Returns `None` if the App was stopped before.
-    fn new(shared: &'a Arc<Shared>, sender: &'a Sender) -> Option<Self> {
-        shared.open(sender).then_some(Self { shared, sender, outbox: None })
+    pub(super) fn new(shared: &Arc<Shared>, sender: &Sender) -> Option<Self> {
+        let up = || Self { shared: shared.clone(), sender: sender.clone(), outbox: None };
+        shared.open(sender).then(up)
     }
 
     /// Lets other threads send, and starts a thread that first sends the messages in the outbox.
-    fn send_outbox(&mut self) -> io::Result<()> {
+    pub(super) fn send_outbox(&mut self) -> io::Result<()> {
         if self.shared.opened() {
             let (shared, sender) = (self.shared.clone(), self.sender.clone());
             let thread = thread::Builder::new().name("landline-outbox".to_owned());
@@ -140,18 +143,18 @@ impl<'a> Up<'a> {
     }
 
     fn down(&self) {
-        self.shared.down();
+        self.shared.down(&self.sender);
     }
 }
 
-impl Drop for Up<'_> {
+impl Drop for Up {
     fn drop(&mut self) {
         self.down();
         if thread::panicking() {
             // Other threads may hold senders, so tell the peer that this side leaves. That runs on
             // a thread of its own, because the stream may be the caller's code: if it panicked on a
             // thread that unwinds, the process would abort.
-            let sender = self.sender;
+            let sender = &self.sender;
             thread::scope(|scope| {
                 let leaving = thread::Builder::new().spawn_scoped(scope, || sender.leave());
                 let _ = leaving.map(|thread| thread.join());

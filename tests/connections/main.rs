@@ -7,6 +7,7 @@ mod abort;
 mod addresses;
 mod api;
 mod app;
+mod app_connections;
 mod app_outbox;
 mod app_reconnect;
 mod app_stop;

@@ -1,0 +1,207 @@
+//! The attempts to connect, one after the other: makes an attempt, and decides what comes after it,
+//! or after the connection that it opened. `App::run_forever` and `Connections` both use it.
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::backoff::{Backoff, Exponential, Failure, Streak};
+use super::exit::Exit;
+use super::handle::{Handle, Shared};
+use crate::client::builder::Builder;
+use crate::error::{Closed, Error};
+use crate::websocket::WebSocket;
+
+/// Holds how to connect, and after which failures to connect again.
+pub(super) struct Attempts {
+    // The first field, so that it is dropped first: the destructors of the hooks find an App that
+    // is over.
+    pub(super) shared: Owner,
+    url: String,
+    pub(super) builder: Builder,
+    pub(super) backoff: Box<dyn Backoff + Send>,
+    pub(super) connect_with: ConnectWith,
+    pub(super) retry_if: Option<RetryIf>,
+    pub(super) after_normal_close: bool,
+    pub(super) streak: Streak,
+    /// An earlier attempt opened a connection.
+    has_connected: bool,
+}
+
+pub(super) type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
+pub(super) type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
+
+/// Describes an attempt to connect, for [`App::connect_with`](crate::App::connect_with).
+#[non_exhaustive]
+pub struct Attempt<'a> {
+    /// The URL given to [`App::new`](crate::App::new).
+    pub url: &'a str,
+    /// The App's builder; stopping the App interrupts it.
+    pub builder: Builder,
+    /// The number of this attempt since the last stable connection, counted from 1.
+    pub number: u32,
+    /// `true` if there was a connection before.
+    pub reconnecting: bool,
+}
+
+impl fmt::Debug for Attempt<'_> {
+    /// Leaves out the URL, because it may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("builder", &self.builder)
+            .field("number", &self.number)
+            .field("reconnecting", &self.reconnecting)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Holds a connection that an attempt has opened.
+pub(super) struct Opened {
+    pub(super) ws: WebSocket,
+    /// The number of the attempt.
+    pub(super) attempt: u32,
+    /// There was a connection before this one.
+    pub(super) reconnected: bool,
+}
+
+/// Tells how an attempt, or the connection that it opened, ended.
+pub(super) struct Ended {
+    pub(super) error: Error,
+    /// The time for which the connection was open, if there was one.
+    pub(super) lived: Option<Duration>,
+}
+
+impl Ended {
+    /// Returns the end of an attempt that opened no connection.
+    pub(super) fn attempt(error: Error) -> Self {
+        Self { error, lived: None }
+    }
+
+    pub(super) fn by_handler(&self) -> bool {
+        matches!(self.error, Error::Handler(_))
+    }
+}
+
+/// Says what comes next.
+pub(super) enum Next {
+    /// The next attempt, after this time. The error is that of the last attempt, or tells how its
+    /// connection ended.
+    Attempt(Duration, Error),
+    /// Nothing: the App is over.
+    Over(Result<Exit, Error>),
+}
+
+impl Attempts {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            shared: Owner::default(),
+            url,
+            builder: Builder::new(),
+            backoff: Box::new(Exponential::new()),
+            connect_with: Box::new(|attempt| attempt.builder.connect(attempt.url)),
+            retry_if: None,
+            after_normal_close: false,
+            streak: Streak::new(Duration::from_secs(10), Instant::now()),
+            has_connected: false,
+        }
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        Handle::new(&self.shared.0)
+    }
+
+    /// Makes one attempt to connect.
+    pub(super) fn connect(&mut self) -> Result<Opened, Error> {
+        let shared = &self.shared.0;
+        shared.runs_here();
+        if !shared.begin_attempt() {
+            return Err(Error::aborted());
+        }
+        let number = self.streak.attempt(Instant::now());
+        let builder = self.builder.clone().abort_handle(shared.abort.clone());
+        let reconnecting = self.has_connected;
+        let attempt = Attempt { url: &self.url, builder, number, reconnecting };
+        let connect = &mut self.connect_with;
+        // This runs on a thread of its own, which then ends. Connecting, TLS above all, takes far
+        // more stack than anything else, and a stack keeps the memory that was used once.
+        let connected = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("landline-open".to_owned());
+            let open = move || {
+                shared.runs_here();
+                connect(attempt)
+            };
+            let opening = thread.spawn_scoped(scope, open).map_err(Error::Io)?;
+            opening.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        shared.runs_here();
+        let ws = connected?;
+        self.has_connected = true;
+        Ok(Opened { ws, attempt: number, reconnected: reconnecting })
+    }
+
+    /// Decides what comes after an attempt, or a connection, that ended.
+    pub(super) fn after(&mut self, ended: Ended) -> Next {
+        let shared = &self.shared.0;
+        let by_handler = ended.by_handler();
+        let Ended { error, lived } = ended;
+
+        // This program wanted the end: by a handle, or by a sender in a callback.
+        if shared.is_stopping() && !by_handler {
+            return Next::Over(Ok(Exit::Stopped));
+        }
+        if let (Some(lived), true) = (lived, shared.is_reconnecting() && !by_handler) {
+            // The user asked for it: that is no failure.
+            self.streak.ended(lived, Instant::now());
+            return Next::Attempt(Duration::ZERO, error);
+        }
+        let failure = self.streak.failed(&error, lived, Instant::now());
+        if error.closed().is_some_and(Closed::was_ended_here) {
+            return Next::Over(Ok(Exit::Stopped));
+        }
+
+        if !is_retried(&mut self.retry_if, self.after_normal_close, &failure) {
+            return Next::Over(match error {
+                Error::Closed(closed) => Ok(Exit::Closed(closed)),
+                error => Err(error),
+            });
+        }
+        let asked = failure.retry_after().unwrap_or_default();
+        match self.backoff.delay(&failure) {
+            Some(delay) => Next::Attempt(delay.max(asked), error),
+            None => Next::Over(Ok(Exit::GaveUp { attempts: failure.attempts(), error })),
+        }
+    }
+
+    /// Waits for the time of the next attempt. Returns `false` when the App is stopped.
+    pub(super) fn wait(&self, delay: Duration) -> bool {
+        self.shared.0.wait(delay)
+    }
+}
+
+/// Returns whether to connect again after this failure.
+fn is_retried(
+    retry_if: &mut Option<RetryIf>,
+    after_normal_close: bool,
+    failure: &Failure<'_>,
+) -> bool {
+    match retry_if {
+        Some(retry_if) => retry_if(failure),
+        None => {
+            let closed = failure.closed();
+            failure.is_retryable()
+                || after_normal_close && closed.is_some_and(Closed::is_normal_close_of_peer)
+        }
+    }
+}
+
+/// Tells the handles that the App is over when it is dropped, by a panic too.
+#[derive(Default)]
+pub(super) struct Owner(pub(super) Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.over();
+    }
+}
