@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, Exponential, Failure, Streak};
 use super::exit::Exit;
-use super::handle::{Handle, Shared};
+use super::handle::Handle;
+use super::shared::Shared;
 use crate::client::builder::Builder;
 use crate::error::{Closed, Error};
 use crate::websocket::WebSocket;

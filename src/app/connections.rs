@@ -77,7 +77,7 @@ use crate::websocket::sender::Sender;
 /// measures, ends when `next` is called.
 ///
 /// A [`Connection`] may live longer than its iterator. It stays usable then, but handles do not
-/// send over it.
+/// send over it. Only if the outbox is in the middle of a message, the connection ends.
 ///
 /// # Stopping
 ///
@@ -164,6 +164,24 @@ impl Connections {
     }
 }
 
+impl Connections {
+    /// Ends the App. The outbox may be in the middle of a message over a connection that the caller
+    /// keeps: that ends the connection, because nobody would wait for the message.
+    fn end(&mut self) {
+        self.over = true;
+        let shared = &self.attempts.shared.0;
+        let current = self.current.take().filter(|_| shared.is_outbox_sending());
+        let _ = current.map(|current| current.sender.leave());
+        shared.over();
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 impl Current {
     /// Ends the connection if it is still open, and returns how it ended.
     fn end(self) -> Ended {
@@ -190,8 +208,7 @@ impl Iterator for Connections {
             Ok(connection) => return Some(Ok(connection)),
             Err(end) => end,
         };
-        self.over = true;
-        self.attempts.shared.0.over();
+        self.end();
         match end {
             Ok(Exit::GaveUp { error, .. }) | Err(error) => Some(Err(error)),
             Ok(exit) => {
@@ -284,7 +301,7 @@ impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut WebSocket {
         if !self.received {
             self.received = true;
-            if self.up.send_outbox().is_err() {
+            if self.up.opened().is_err() {
                 self.up.sender.give_up("cannot start a thread");
             }
         }

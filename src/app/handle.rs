@@ -1,23 +1,18 @@
-//! Handle: sends through an App and stops it, from any thread.
-//!
-//! [`Handle`] and what it returns come first. Below is [`Shared`], the state that an App and its
-//! handles share: the open connection if there is one, the outbox, and whether to stop. The rules
-//! of the outbox itself are in `outbox.rs`.
+//! Handle: sends through an App and stops it, from any thread. What an App and its handles share is
+//! in `shared.rs`; the thread that empties the outbox is in `outbox_thread.rs`.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use super::outbox::{NoRoom, Outbox, Queue, WhenFull};
-use crate::error::{Error, InvalidInput, Timeout};
-use crate::net::abort::AbortHandle;
+#[cfg(doc)]
+use super::outbox::Outbox;
+use super::outbox::{NoRoom, WhenFull};
+use super::shared::{Shared, State};
+use crate::error::{Error, InvalidInput};
 use crate::proto::close::CloseFrame;
 use crate::proto::message::Message;
-use crate::sync::{Condvar, Mutex, MutexGuard};
-use crate::websocket::sender::Sender;
 
 /// Sends through an [`App`](crate::App), and stops it.
 ///
@@ -57,7 +52,8 @@ impl Handle {
     /// Sends a message over the open connection.
     ///
     /// While there is no connection, an App with an [`Outbox`] keeps the message, and an App
-    /// without one gives it back in the error.
+    /// without one gives it back in the error. With [`Outbox::always_queue`] the message is kept
+    /// anyway, and the call never waits for the network.
     ///
     /// [`Delivery::Sent`] means that the operating system has taken all of the message. Only the
     /// server can say whether it arrived. A message that is kept or given back was not delivered:
@@ -93,7 +89,14 @@ impl Handle {
                 return Err(SendError { message, problem: SendProblem::NotOpen });
             };
             let problem = match outbox.push(message) {
-                Ok(dropped) => return Ok(Delivery::Queued { dropped }),
+                Ok(dropped) => {
+                    let is_first = outbox.len() == 1;
+                    drop(state);
+                    if is_first {
+                        shared.changed.notify_all(); // The outbox thread may wait for it.
+                    }
+                    return Ok(Delivery::Queued { dropped });
+                }
                 Err((back, NoRoom::Now(WhenFull::Block))) if !state.is_apps_thread() => {
                     message = back;
                     state = shared.changed.wait(state);
@@ -231,7 +234,7 @@ impl Handle {
     /// that were never sent.
     #[must_use]
     pub fn take_unsent(&self) -> Vec<Message> {
-        let taken = self.0.lock().outbox.as_mut().map_or_else(Vec::new, Queue::take);
+        let taken = self.0.lock().outbox.as_mut().map_or_else(Vec::new, |outbox| outbox.take());
         self.0.changed.notify_all();
         taken
     }
@@ -326,177 +329,6 @@ impl StdError for SendError {
         }
     }
 }
-
-/// Holds what an `App` and its handles share.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// Notified when the App is stopped or over, and when the outbox gets room.
-    changed: Condvar,
-    /// Stops an attempt to connect, or the connection that it opened.
-    pub(crate) abort: AbortHandle,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// A handle has stopped the App.
-    stopping: bool,
-    /// The next attempt is to be made at once. That attempt unsets it when it begins.
-    reconnecting: bool,
-    /// The App has returned, or was dropped.
-    over: bool,
-    /// The thread that runs the App's code now.
-    thread: Option<ThreadId>,
-    /// The connection, if there is one.
-    sender: Option<Sender>,
-    /// `on_open` runs. Only the App's own thread sends.
-    opening: bool,
-    outbox: Option<Queue>,
-}
-
-impl State {
-    /// Returns the connection, if this thread may send a message over it now.
-    fn direct(&self) -> Option<Sender> {
-        let sender = self.open_sender()?;
-        let first = self.opening && self.is_apps_thread();
-        (first || self.is_idle() && !self.opening).then(|| sender.clone())
-    }
-
-    /// Returns whether no message waits in the outbox.
-    fn is_idle(&self) -> bool {
-        self.outbox.as_ref().is_none_or(Queue::is_idle)
-    }
-
-    fn open_sender(&self) -> Option<&Sender> {
-        self.sender.as_ref().filter(|sender| sender.is_open())
-    }
-
-    /// Returns whether this thread must wait until `on_open` has returned.
-    fn is_shut_out(&self) -> bool {
-        self.opening && !self.is_apps_thread()
-    }
-
-    fn is_apps_thread(&self) -> bool {
-        self.thread == Some(thread::current().id())
-    }
-}
-
-/// The side of the App.
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
-    /// Sets how much the outbox keeps. Messages that it keeps already stay.
-    pub(crate) fn set_outbox(&self, limits: Outbox) {
-        self.lock().outbox.get_or_insert_with(|| Queue::new(limits)).set_limits(limits);
-        self.changed.notify_all();
-    }
-
-    /// Notes that the App's code runs on this thread from now on.
-    pub(crate) fn runs_here(&self) {
-        self.lock().thread = Some(thread::current().id());
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.lock().stopping
-    }
-
-    /// Returns whether a user has asked to reconnect at once.
-    pub(crate) fn is_reconnecting(&self) -> bool {
-        self.lock().reconnecting
-    }
-
-    /// Waits for `delay`, or until a user asks to reconnect. Returns `false` at once when the App
-    /// is stopped.
-    pub(crate) fn wait(&self, delay: Duration) -> bool {
-        let waits = |state: &mut State| !state.stopping && !state.reconnecting;
-        !self.changed.wait_timeout_while(self.lock(), delay, waits).stopping
-    }
-
-    /// Notes that an attempt to connect begins. Returns `false` if the App was stopped before.
-    pub(crate) fn begin_attempt(&self) -> bool {
-        let mut state = self.lock();
-        state.reconnecting = false;
-        !state.stopping
-    }
-
-    /// Notes that there is a connection, and that `on_open` comes next. Returns `false` if the App
-    /// was stopped before.
-    pub(crate) fn open(&self, sender: &Sender) -> bool {
-        let mut state = self.lock();
-        if !state.stopping {
-            state.sender = Some(sender.clone());
-            state.opening = true;
-            // Asked for while this connection was made: it is new.
-            state.reconnecting = false;
-        }
-        !state.stopping
-    }
-
-    /// Notes that `on_open` has returned. Returns whether messages wait in the outbox.
-    pub(crate) fn opened(&self) -> bool {
-        let mut state = self.lock();
-        state.opening = false;
-        state.outbox.as_ref().is_some_and(|outbox| !outbox.is_idle())
-    }
-
-    /// Notes that this connection is over. There may be another one by now.
-    pub(crate) fn down(&self, sender: &Sender) {
-        let mut state = self.lock();
-        if state.sender.as_ref().is_some_and(|current| current.is_same(sender)) {
-            state.sender = None;
-            state.opening = false;
-        }
-    }
-
-    /// Notes that the App will open no connection any more.
-    pub(crate) fn over(&self) {
-        self.lock().over = true;
-        self.changed.notify_all();
-    }
-
-    /// Sends the messages in the outbox, as long as the connection is open.
-    pub(crate) fn empty_outbox(&self, sender: &Sender) {
-        let mut state = self.lock();
-        while let Some(message) = state.outbox.as_mut().and_then(Queue::begin) {
-            drop(state);
-            // The stream may be the caller's code, which may panic. The message is put back first.
-            let sent = catch_unwind(AssertUnwindSafe(|| sender.send(&message)));
-            state = self.lock();
-            if let Some(outbox) = &mut state.outbox {
-                match &sent {
-                    Ok(Ok(())) => outbox.sent(),
-                    _ => outbox.failed(message),
-                }
-            }
-            self.changed.notify_all();
-            let sent = match sent {
-                Ok(sent) => sent,
-                Err(panic) => {
-                    drop(state);
-                    resume_unwind(panic);
-                }
-            };
-            match sent {
-                Ok(()) => {}
-                Err(_) if !sender.is_open() => return,
-                // Try again, but not at once: `write_timeout` may be very short.
-                Err(Error::Timeout(Timeout::Busy)) => {
-                    state = self.changed.wait_timeout(state, BUSY_PAUSE);
-                }
-                // This message cannot be sent: the system has no randomness, for example.
-                Err(_) => {
-                    drop(state);
-                    return sender.give_up("cannot send");
-                }
-            }
-        }
-    }
-}
-
-/// The pause after other threads have kept the outbox from sending.
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

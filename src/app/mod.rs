@@ -9,8 +9,10 @@ mod exit;
 pub(crate) mod handle;
 pub(crate) mod handler;
 mod outbox;
+mod outbox_thread;
 pub(crate) mod run;
 mod session;
+mod shared;
 
 pub use attempts::Attempt;
 pub use callbacks::CallbackResult;

@@ -1,5 +1,5 @@
-//! The queue for messages that are sent while an App has no connection: its limits ([`Outbox`]),
-//! and the queue itself ([`Queue`]), which `handle.rs` fills and empties.
+//! The queue for messages that an App sends later: its options ([`Outbox`]), and the queue itself
+//! ([`Queue`]), which `handle.rs` fills and `outbox_thread.rs` empties.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,19 @@ use crate::proto::message::Message;
 /// sends them, in order, after the next [`on_open`](crate::Handler::on_open).
 ///
 /// Give it to [`App::outbox`](crate::App::outbox). By default it keeps at most 1,024 messages and
-/// 1 MiB, and rejects a message that does not fit.
+/// 1 MiB, and rejects a message that does not fit. With [`always_queue`](Self::always_queue) it also
+/// takes the messages that are sent while there is a connection.
+///
+/// # Order
+///
+/// * What one thread sends by handles is sent in the order of its calls, also across reconnects.
+///   What several threads send is sent in the order in which the calls took it.
+/// * While messages wait, a later one waits behind them.
+/// * A message that a connection did not take whole stays the first. The next connection sends it
+///   again from its beginning.
+/// * A handler's [`Sender`](crate::Sender) does not use the outbox. What it sends in
+///   [`on_open`](crate::Handler::on_open) goes before all that waits; what it sends later goes
+///   between any two messages of the outbox.
 ///
 /// # Examples
 ///
@@ -42,6 +54,7 @@ pub struct Outbox {
     max_messages: usize,
     max_bytes: usize,
     when_full: WhenFull,
+    always: bool,
 }
 
 /// Decides what happens to a message that does not fit into the [`Outbox`].
@@ -62,7 +75,8 @@ pub enum WhenFull {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { max_messages: 1024, max_bytes: 1 << 20, when_full: WhenFull::Reject }
+        let (max_messages, max_bytes) = (1024, 1 << 20);
+        Self { max_messages, max_bytes, when_full: WhenFull::Reject, always: false }
     }
 }
 
@@ -91,6 +105,34 @@ impl Outbox {
     #[must_use]
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
+        self
+    }
+
+    /// Sets whether [`Handle::send`](crate::Handle::send) always queues, also while there is a
+    /// connection. Default: no: then it sends over an open connection itself, and may block for up
+    /// to [`write_timeout`](crate::Builder::write_timeout) (30 s by default).
+    ///
+    /// With it, `send` never waits for the network, on no thread: it is meant for threads that draw,
+    /// play or trade. It returns [`Delivery::Queued`](crate::app::Delivery::Queued). Only
+    /// [`WhenFull::Block`] still makes it wait, for room. A message larger than
+    /// [`max_bytes`](Self::max_bytes) is never taken.
+    ///
+    /// The messages are sent by a thread of the App, `landline-outbox`. It begins with the first
+    /// connection, sleeps while nothing waits, and ends with the App.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use landline::app::Outbox;
+    /// use landline::{App, Callbacks};
+    ///
+    /// let outbox = Outbox::new().always_queue(true);
+    /// let app = App::new("wss://example.com/game", Callbacks::new()).outbox(outbox).spawn()?;
+    /// app.handle().send("jump")?; // Returns at once, whatever the network does.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn always_queue(mut self, yes: bool) -> Self {
+        self.always = yes;
         self
     }
 }
@@ -125,6 +167,16 @@ impl Queue {
         self.limits = limits;
     }
 
+    /// Returns whether all messages of handles are queued.
+    pub(crate) fn always(&self) -> bool {
+        self.limits.always
+    }
+
+    /// Returns whether a message is being sent.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+
     /// Returns whether no message waits, and none is being sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.messages.is_empty() && self.sending.is_none()
@@ -132,7 +184,7 @@ impl Queue {
 
     /// Appends a message, and returns how many older ones were dropped for it.
     pub(crate) fn push(&mut self, message: Message) -> Result<usize, (Message, NoRoom)> {
-        let Outbox { max_messages, max_bytes, when_full } = self.limits;
+        let Outbox { max_messages, max_bytes, when_full, .. } = self.limits;
         let size = message.as_bytes().len();
         if size > max_bytes || max_messages == 0 {
             return Err((message, NoRoom::Ever));
@@ -177,7 +229,8 @@ impl Queue {
         self.messages.drain(..).collect()
     }
 
-    fn len(&self) -> usize {
+    /// Returns the number of messages, with the one that is being sent.
+    pub(crate) fn len(&self) -> usize {
         self.messages.len() + usize::from(self.sending.is_some())
     }
 }

@@ -7,7 +7,8 @@
 // * the loop of a user who pulls connections instead: `connections.rs`,
 // * the events that a handler gets: `handler.rs`, `callbacks.rs`, and their calls in `session.rs`,
 // * which failures are retried: `error/retry.rs`; how long the App waits then: `backoff.rs`,
-// * sending and stopping from other threads: `handle.rs`; the limits of the outbox: `outbox.rs`,
+// * sending and stopping from other threads: `handle.rs`, `shared.rs`; the outbox: `outbox.rs`,
+//   `outbox_thread.rs`,
 // * how an App ends: `exit.rs`.
 
 use std::fmt;
@@ -209,8 +210,9 @@ impl<H: Handler> App<H> {
     /// Keeps what is sent while there is no connection. Default: nothing is kept. Called again, it
     /// sets new limits; what is kept already stays, also if it is more than they allow.
     ///
-    /// It is sent by a thread of its own, which lives no longer than there is something to send:
-    /// two peers that only send would never end.
+    /// It is sent by a thread of its own, because two peers that only send would never end. The
+    /// thread lives no longer than there is something to send, unless everything is queued
+    /// ([`Outbox::always_queue`]).
     #[must_use]
     pub fn outbox(self, outbox: Outbox) -> Self {
         self.attempts.shared.0.set_outbox(outbox);

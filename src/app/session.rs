@@ -4,13 +4,14 @@
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
 
 use super::attempts::{Ended, Opened};
-use super::handle::{SendError, SendProblem, Shared};
+use super::handle::{SendError, SendProblem};
 use super::handler::{Handler, HandlerResult, Open};
 use super::run::App;
+use super::shared::Shared;
 use crate::error::{Cause, Error, Timeout};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Event, MessageRef};
@@ -23,14 +24,14 @@ impl<H: Handler> App<H> {
         let Opened { mut ws, attempt, reconnected } = opened;
         let sender = ws.sender();
         let shared = self.attempts.shared.0.clone();
-        let Some(mut up) = Up::new(&shared, &sender) else {
+        let Some(up) = Up::new(&shared, &sender) else {
             return Ended::attempt(Error::aborted());
         };
         let handle = self.handle();
         let since = Instant::now();
         let open = Open { attempt, reconnected, response: sender.response(), handle: &handle };
         let opened = unless_over(self.handler.on_open(&sender, &open), &sender, &shared);
-        let opened = opened.and_then(|()| up.send_outbox().map_err(Error::Io));
+        let opened = opened.and_then(|()| up.opened().map_err(Error::Io));
         let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender));
         let error = delivered.unwrap_or_else(|error| {
             // The code 1011 may be sent, so this cannot fail. `so_far` tells the end below.
@@ -122,24 +123,18 @@ fn says_over(error: &(dyn StdError + 'static)) -> bool {
 pub(super) struct Up {
     shared: Arc<Shared>,
     pub(super) sender: Sender,
-    outbox: Option<JoinHandle<()>>,
 }
 
 impl Up {
     /// Returns `None` if the App was stopped before.
     pub(super) fn new(shared: &Arc<Shared>, sender: &Sender) -> Option<Self> {
-        let up = || Self { shared: shared.clone(), sender: sender.clone(), outbox: None };
+        let up = || Self { shared: shared.clone(), sender: sender.clone() };
         shared.open(sender).then(up)
     }
 
-    /// Lets other threads send, and starts a thread that first sends the messages in the outbox.
-    pub(super) fn send_outbox(&mut self) -> io::Result<()> {
-        if self.shared.opened() {
-            let (shared, sender) = (self.shared.clone(), self.sender.clone());
-            let thread = thread::Builder::new().name("landline-outbox".to_owned());
-            self.outbox = Some(thread.spawn(move || shared.empty_outbox(&sender))?);
-        }
-        Ok(())
+    /// Lets other threads send, and the outbox too.
+    pub(super) fn opened(&self) -> io::Result<()> {
+        self.shared.opened()
     }
 
     fn down(&self) {
@@ -160,11 +155,8 @@ impl Drop for Up {
                 let _ = leaving.map(|thread| thread.join());
             });
         }
-        if let Some(outbox) = self.outbox.take() {
-            if !outbox.is_finished() {
-                self.sender.abort(); // The outbox thread may block in sending.
-            }
-            let _ = outbox.join();
+        if self.shared.is_outbox_sending() {
+            self.sender.abort(); // The thread of the outbox may block in sending.
         }
     }
 }

@@ -204,9 +204,10 @@ impl Sender {
         self.wire.abort();
     }
 
-    /// Ends the connection as dropping its last half does.
+    /// Ends the connection as dropping its last half does, also for a receiver that lives on.
     pub(crate) fn leave(&self) {
         self.wire.leave();
+        self.wire.close_state.finish(self.so_far().cause().clone());
     }
 
     /// Closes the connection with 1011 and this reason.

@@ -5,6 +5,7 @@
 use crate::support;
 
 use std::io::Read as _;
+use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -26,7 +27,7 @@ fn prompt(url: String) -> App<()> {
 /// Closes with 1000, and waits until the client is gone.
 fn end(peer: &mut Peer) {
     peer.send(&close(1000, "enough"));
-    peer.fin();
+    let _ = peer.socket().shutdown(Shutdown::Write); // The client may be gone by now.
     peer.stall();
 }
 
@@ -352,10 +353,9 @@ fn a_panic_of_the_loop_ends_the_connection_and_the_app() {
         let connections = prompt(server.url()).connections();
         let handle = connections.handle();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            for connection in connections {
-                let _connection = connection.unwrap();
-                panic!("of the loop");
-            }
+            let mut connections = connections;
+            let _connection = connections.next().unwrap().unwrap();
+            panic!("of the loop");
         }));
         assert!(panicked.is_err());
         assert!(handle.send("x").unwrap_err().to_string().contains("over"));
@@ -571,6 +571,47 @@ fn other_threads_send_from_the_first_call_that_receives() {
             .join();
             assert_eq!(connection.messages().count(), 0);
         }
+        assert_eq!(handle.take_unsent(), []);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_the_outbox_was_sending_is_kept_when_the_connection_is_dropped() {
+    watchdog(LIMIT, || {
+        let big = "x".repeat(2 << 20);
+        let (begun, when) = channel();
+        let (dropped, until) = channel();
+        let expected = big.clone();
+        let server = upgraded_times(2, move |nth, peer| {
+            if nth == 0 {
+                let mut some = [0; 1000];
+                peer.socket().read_exact(&mut some).unwrap();
+                begun.send(()).unwrap();
+                return peer.hold_open(&until);
+            }
+            peer.expect(TEXT, expected.as_bytes());
+            peer.expect(TEXT, b"behind it");
+            end(peer);
+        });
+        let outbox = Outbox::new().max_bytes(usize::MAX);
+        let mut connections =
+            prompt(server.url())
+                .builder(builder().on_socket(|stream| {
+                    socket2::SockRef::from(stream).set_send_buffer_size(16 << 10)
+                }))
+                .outbox(outbox)
+                .connections();
+        let handle = connections.handle();
+        handle.send(big).unwrap();
+        handle.send("behind it").unwrap();
+        let mut connection = connections.next().unwrap().unwrap();
+        assert!(connection.try_recv().unwrap().is_none());
+        when.recv().unwrap();
+        promptly(|| drop(connection));
+        drop(dropped);
+        assert_eq!(connections.next().unwrap().unwrap().messages().count(), 0);
+        assert!(connections.next().is_none());
         assert_eq!(handle.take_unsent(), []);
         server.join();
     });

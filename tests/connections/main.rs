@@ -9,6 +9,7 @@ mod api;
 mod app;
 mod app_connections;
 mod app_outbox;
+mod app_queue;
 mod app_reconnect;
 mod app_stop;
 mod closing;

@@ -1,0 +1,154 @@
+//! What an App and its handles share: the open connection if there is one, the outbox, and whether to
+//! stop. The rules of the outbox itself are in `outbox.rs`.
+
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::Duration;
+
+use super::outbox::{Outbox, Queue};
+use crate::net::abort::AbortHandle;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::websocket::sender::Sender;
+
+/// Holds what an `App` and its handles share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Notified when the App is stopped or over, when a connection is open, and when the outbox gets
+    /// room or its first message.
+    pub(super) changed: Condvar,
+    /// Stops an attempt to connect, or the connection that it opened.
+    pub(crate) abort: AbortHandle,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// A handle has stopped the App.
+    pub(super) stopping: bool,
+    /// The next attempt is to be made at once. That attempt unsets it when it begins.
+    pub(super) reconnecting: bool,
+    /// The App has returned, or was dropped.
+    pub(super) over: bool,
+    /// The thread that runs the App's code now.
+    thread: Option<ThreadId>,
+    /// The connection, if there is one.
+    pub(super) sender: Option<Sender>,
+    /// `on_open` runs. Only the App's own thread sends.
+    pub(super) opening: bool,
+    pub(super) outbox: Option<Box<Queue>>,
+    /// The thread that empties the outbox runs, and looks at the outbox once more before it ends.
+    pub(super) outbox_runs: bool,
+    /// The last thread that was started to empty the outbox.
+    pub(super) outbox_thread: Option<JoinHandle<()>>,
+}
+
+impl State {
+    /// Returns the connection, if this thread may send a message over it now.
+    pub(super) fn direct(&self) -> Option<Sender> {
+        if self.outbox.as_ref().is_some_and(|outbox| outbox.always()) {
+            return None;
+        }
+        let sender = self.open_sender()?;
+        let first = self.opening && self.is_apps_thread();
+        (first || self.is_idle() && !self.opening).then(|| sender.clone())
+    }
+
+    /// Returns whether no message waits in the outbox.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.as_ref().is_none_or(|outbox| outbox.is_idle())
+    }
+
+    pub(super) fn open_sender(&self) -> Option<&Sender> {
+        self.sender.as_ref().filter(|sender| sender.is_open())
+    }
+
+    /// Returns whether this thread must wait until `on_open` has returned.
+    pub(super) fn is_shut_out(&self) -> bool {
+        self.opening && !self.is_apps_thread()
+    }
+
+    pub(super) fn is_apps_thread(&self) -> bool {
+        self.thread == Some(thread::current().id())
+    }
+}
+
+/// The side of the App.
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Sets how much the outbox keeps. Messages that it keeps already stay.
+    pub(crate) fn set_outbox(&self, limits: Outbox) {
+        let mut state = self.lock();
+        state.outbox.get_or_insert_with(|| Box::new(Queue::new(limits))).set_limits(limits);
+        self.changed.notify_all();
+    }
+
+    /// Notes that the App's code runs on this thread from now on.
+    pub(crate) fn runs_here(&self) {
+        self.lock().thread = Some(thread::current().id());
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
+    /// Returns whether a user has asked to reconnect at once.
+    pub(crate) fn is_reconnecting(&self) -> bool {
+        self.lock().reconnecting
+    }
+
+    /// Waits for `delay`, or until a user asks to reconnect. Returns `false` at once when the App
+    /// is stopped.
+    pub(crate) fn wait(&self, delay: Duration) -> bool {
+        let waits = |state: &mut State| !state.stopping && !state.reconnecting;
+        !self.changed.wait_timeout_while(self.lock(), delay, waits).stopping
+    }
+
+    /// Notes that an attempt to connect begins. Returns `false` if the App was stopped before.
+    pub(crate) fn begin_attempt(&self) -> bool {
+        let mut state = self.lock();
+        state.reconnecting = false;
+        !state.stopping
+    }
+
+    /// Notes that there is a connection, and that `on_open` comes next. Returns `false` if the App
+    /// was stopped before.
+    pub(crate) fn open(&self, sender: &Sender) -> bool {
+        let mut state = self.lock();
+        if !state.stopping {
+            state.sender = Some(sender.clone());
+            state.opening = true;
+            // Asked for while this connection was made: it is new.
+            state.reconnecting = false;
+        }
+        !state.stopping
+    }
+
+    /// Notes that this connection is over. There may be another one by now.
+    pub(crate) fn down(&self, sender: &Sender) {
+        let mut state = self.lock();
+        if state.sender.as_ref().is_some_and(|current| current.is_same(sender)) {
+            state.sender = None;
+            state.opening = false;
+        }
+    }
+
+    /// Returns whether the outbox has given a message to a connection, and waits until the system has
+    /// taken it.
+    pub(crate) fn is_outbox_sending(&self) -> bool {
+        self.lock().outbox.as_ref().is_some_and(|outbox| outbox.is_sending())
+    }
+
+    /// Notes that the App will open no connection any more, and waits for the thread of the outbox.
+    pub(crate) fn over(&self) {
+        let outbox_thread = {
+            let mut state = self.lock();
+            state.over = true;
+            state.outbox_thread.take()
+        };
+        self.changed.notify_all();
+        // The thread does not block in the network, because the last connection has ended.
+        let _ = outbox_thread.map(JoinHandle::join);
+    }
+}
