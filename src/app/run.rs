@@ -91,7 +91,7 @@ use crate::websocket::WebSocket;
 /// | `on_error` | [`Handler::on_error`]: an attempt failed. A lost connection is an `on_close` |
 /// | `on_close(code, reason)` | [`Handler::on_close`], once for each `on_open` |
 /// | `run_forever()` -> `bool` | [`run_forever`](Self::run_forever) -> [`Exit`] |
-/// | `reconnect=5` | `backoff(Fixed(..))`; the default is [`Exponential`] |
+/// | `reconnect=5` | `backoff(Fixed(..))`; the default is [`Exponential`](crate::backoff::Exponential) |
 /// | `ping_interval`, `ping_timeout` | [`Builder::keepalive`] |
 /// | `ping_payload` | none: the payload of keepalive pings cannot be chosen |
 /// | `header`, `cookie`, `subprotocols`, `host` | the setters of the [`Builder`] |
@@ -200,7 +200,7 @@ impl<H: Handler> App<H> {
     ///
     /// After a stable connection the attempts are counted from one again, and the [`Backoff`]
     /// begins anew. A server that accepts connections, says something and drops them at once is
-    /// thus asked less and less often, and meets [`max_attempts`](Exponential::max_attempts).
+    /// thus asked less and less often, and meets [`max_attempts`](crate::backoff::Exponential::max_attempts).
     #[must_use]
     pub fn stable_after(mut self, time: Duration) -> Self {
         self.attempts.streak.set_stable_after(time);
