@@ -4,12 +4,13 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(doc)]
 use super::outbox::Outbox;
 use super::outbox::{NoRoom, WhenFull};
 use super::shared::{Shared, State};
+use super::ticket::{Fate, Ticket, Track};
 use crate::error::{Error, InvalidInput};
 use crate::proto::close::CloseFrame;
 use crate::proto::message::Message;
@@ -62,7 +63,40 @@ impl Handle {
     /// # Errors
     /// [`SendError`], which holds the message and the reason.
     pub fn send(&self, message: impl Into<Message>) -> Result<Delivery, SendError> {
-        let mut message = message.into();
+        self.deliver(message.into(), None)
+    }
+
+    /// Sends a message as [`send`](Self::send) does, and returns a ticket that tells what becomes of
+    /// it: it waits, was handed to the system, was dropped. Tracking takes one allocation.
+    ///
+    /// A message that is sent at once, over an open connection, has the fate
+    /// [`Sent`](crate::app::Fate::Sent) when this returns.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use landline::{App, Callbacks, app::Outbox};
+    /// # let app = App::new("wss://example.com", Callbacks::new()).outbox(Outbox::new()).spawn()?;
+    /// let ticket = app.handle().send_tracked("buy 5 at 101.5")?;
+    /// println!("{:?}", ticket.wait(Duration::from_secs(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The same as [`send`](Self::send).
+    pub fn send_tracked(&self, message: impl Into<Message>) -> Result<Ticket, SendError> {
+        let track = Track::new();
+        if self.deliver(message.into(), Some(&track))? == Delivery::Sent {
+            track.end(Fate::Sent { at: Instant::now() });
+        }
+        Ok(Ticket::new(track, self.0.clone()))
+    }
+
+    fn deliver(
+        &self,
+        mut message: Message,
+        track: Option<&Arc<Track>>,
+    ) -> Result<Delivery, SendError> {
         let shared = &*self.0;
         let mut state = shared.lock();
         loop {
@@ -88,7 +122,7 @@ impl Handle {
             let Some(outbox) = &mut state.outbox else {
                 return Err(SendError { message, problem: SendProblem::NotOpen });
             };
-            let problem = match outbox.push(message) {
+            let problem = match outbox.push(message, track) {
                 Ok(dropped) => {
                     let is_first = outbox.len() == 1;
                     drop(state);
@@ -230,6 +264,22 @@ impl Handle {
         state.is_idle()
     }
 
+    /// Returns how much is in the outbox, with the message that is being sent.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use landline::{App, Callbacks, app::Outbox};
+    /// # let app = App::new("wss://example.com", Callbacks::new()).outbox(Outbox::new());
+    /// let backlog = app.handle().backlog();
+    /// if backlog.messages > 100 {
+    ///     println!("{} messages wait, {} bytes in all", backlog.messages, backlog.bytes);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        self.0.lock().outbox.as_ref().map_or_else(Backlog::default, |outbox| outbox.backlog())
+    }
+
     /// Takes out the messages that wait in the outbox. When the App is over, these are the messages
     /// that were never sent.
     #[must_use]
@@ -258,6 +308,16 @@ pub enum Delivery {
         /// The number of older messages that were dropped to make room for this one.
         dropped: usize,
     },
+}
+
+/// Tells how much is in the [`Outbox`], with the message that is being sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// The number of messages.
+    pub messages: usize,
+    /// The number of bytes of all these messages.
+    pub bytes: usize,
 }
 
 /// Holds a message that was not sent, and tells why.

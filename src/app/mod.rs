@@ -13,11 +13,13 @@ mod outbox_thread;
 pub(crate) mod run;
 mod session;
 mod shared;
+mod ticket;
 
 pub use attempts::Attempt;
 pub use callbacks::CallbackResult;
 pub use connections::{Connection, Connections};
 pub use exit::{AppThread, Exit};
-pub use handle::{Delivery, SendError, SendProblem};
+pub use handle::{Backlog, Delivery, SendError, SendProblem};
 pub use handler::Open;
 pub use outbox::{Outbox, WhenFull};
+pub use ticket::{Fate, Ticket};

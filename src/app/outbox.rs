@@ -2,7 +2,11 @@
 //! ([`Queue`]), which `handle.rs` fills and `outbox_thread.rs` empties.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::handle::Backlog;
+use super::ticket::{Fate, Track};
 use crate::proto::message::Message;
 
 /// Keeps the messages that a [`Handle`](crate::Handle) sends while there is no connection, and
@@ -141,11 +145,30 @@ impl Outbox {
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Outbox,
-    messages: VecDeque<Message>,
+    entries: VecDeque<Entry>,
     /// The bytes of all messages together, and of the one that is being sent.
     bytes: usize,
     /// The size of the message that is being sent, in bytes.
     sending: Option<usize>,
+}
+
+/// A message in the queue, or taken out to be sent.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) message: Message,
+    track: Option<Arc<Track>>,
+}
+
+impl Entry {
+    fn len(&self) -> usize {
+        self.message.as_bytes().len()
+    }
+
+    fn end(&self, fate: Fate) {
+        if let Some(track) = &self.track {
+            track.end(fate);
+        }
+    }
 }
 
 /// Names why a message was not taken.
@@ -159,7 +182,7 @@ pub(crate) enum NoRoom {
 
 impl Queue {
     pub(crate) fn new(limits: Outbox) -> Self {
-        Self { limits, messages: VecDeque::new(), bytes: 0, sending: None }
+        Self { limits, entries: VecDeque::new(), bytes: 0, sending: None }
     }
 
     /// Changes the limits for messages that come later. No message that is kept is dropped.
@@ -179,11 +202,15 @@ impl Queue {
 
     /// Returns whether no message waits, and none is being sent.
     pub(crate) fn is_idle(&self) -> bool {
-        self.messages.is_empty() && self.sending.is_none()
+        self.len() == 0
     }
 
     /// Appends a message, and returns how many older ones were dropped for it.
-    pub(crate) fn push(&mut self, message: Message) -> Result<usize, (Message, NoRoom)> {
+    pub(crate) fn push(
+        &mut self,
+        message: Message,
+        track: Option<&Arc<Track>>,
+    ) -> Result<usize, (Message, NoRoom)> {
         let Outbox { max_messages, max_bytes, when_full, .. } = self.limits;
         let size = message.as_bytes().len();
         if size > max_bytes || max_messages == 0 {
@@ -195,42 +222,79 @@ impl Queue {
             when_full == WhenFull::DropOldest && sending < max_messages && kept <= max_bytes - size;
         let mut dropped = 0;
         while self.len() >= max_messages || self.bytes > max_bytes - size {
-            let oldest = if droppable { self.messages.pop_front() } else { None };
+            let oldest = if droppable { self.entries.pop_front() } else { None };
             let Some(oldest) = oldest else { return Err((message, NoRoom::Now(when_full))) };
-            self.bytes -= oldest.as_bytes().len();
+            self.bytes -= oldest.len();
+            oldest.end(Fate::Displaced);
             dropped += 1;
         }
         self.bytes += size;
-        self.messages.push_back(message);
+        self.entries.push_back(Entry { message, track: track.cloned() });
         Ok(dropped)
     }
 
     /// Takes the oldest message out, to send it.
-    pub(crate) fn begin(&mut self) -> Option<Message> {
-        let message = self.messages.pop_front()?;
-        self.sending = Some(message.as_bytes().len());
-        Some(message)
+    pub(crate) fn begin(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.sending = Some(entry.len());
+        if let Some(track) = &entry.track {
+            track.sending();
+        }
+        Some(entry)
     }
 
     /// Notes that the message taken out by `begin` was sent.
-    pub(crate) fn sent(&mut self) {
+    pub(crate) fn sent(&mut self, entry: &Entry) {
         self.bytes -= self.sending.take().unwrap_or(0);
+        if entry.track.is_some() {
+            entry.end(Fate::Sent { at: Instant::now() });
+        }
     }
 
-    /// Puts back the message taken out by `begin`, which could not be sent, as the oldest one.
-    pub(crate) fn failed(&mut self, message: Message) {
+    /// Puts back the message taken out by `begin`, which could not be sent, as the oldest one. The
+    /// connection had begun to take it if `begun`.
+    pub(crate) fn failed(&mut self, entry: Entry, begun: bool) {
         self.sending = None;
-        self.messages.push_front(message);
+        if let Some(track) = &entry.track {
+            track.failed(begun);
+        }
+        self.entries.push_front(entry);
     }
 
     /// Takes out all messages that wait.
     pub(crate) fn take(&mut self) -> Vec<Message> {
         self.bytes = self.sending.unwrap_or(0);
-        self.messages.drain(..).collect()
+        self.end_all(Fate::Taken);
+        self.entries.drain(..).map(|entry| entry.message).collect()
+    }
+
+    /// Takes out the message that has this track, if it waits.
+    pub(crate) fn cancel(&mut self, track: &Arc<Track>) -> Option<Message> {
+        let is_it = |entry: &Entry| entry.track.as_ref().is_some_and(|own| Arc::ptr_eq(own, track));
+        let at = self.entries.iter().position(is_it)?;
+        let entry = self.entries.remove(at)?;
+        self.bytes -= entry.len();
+        entry.end(Fate::Taken);
+        Some(entry.message)
+    }
+
+    /// Notes that no message will be sent any more. They stay, to be taken out.
+    pub(crate) fn over(&mut self) {
+        self.end_all(Fate::AppOver);
+        self.entries.iter_mut().for_each(|entry| entry.track = None);
+    }
+
+    fn end_all(&self, fate: Fate) {
+        self.entries.iter().for_each(|entry| entry.end(fate));
+    }
+
+    /// Returns how much there is, with the message that is being sent.
+    pub(crate) fn backlog(&self) -> Backlog {
+        Backlog { messages: self.len(), bytes: self.bytes }
     }
 
     /// Returns the number of messages, with the one that is being sent.
     pub(crate) fn len(&self) -> usize {
-        self.messages.len() + usize::from(self.sending.is_some())
+        self.entries.len() + usize::from(self.sending.is_some())
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::outbox::Queue;
+use super::outbox::{Entry, Queue};
 use super::shared::{Shared, State};
 use crate::error::{Error, Timeout};
 use crate::proto::message::Message;
@@ -56,8 +56,8 @@ impl Shared {
     fn empty_outbox(&self) {
         let mut state = self.lock();
         loop {
-            let (sender, message) = match state.next() {
-                Next::Send(sender, message) => (sender, message),
+            let (sender, entry) = match state.next() {
+                Next::Send(sender, entry) => (sender, entry),
                 Next::Wait => {
                     state = self.changed.wait(state);
                     continue;
@@ -65,12 +65,14 @@ impl Shared {
                 Next::End => break,
             };
             drop(state);
-            let attempt = Attempt::make(sender, &message);
+            let attempt = Attempt::make(sender, &entry.message);
             state = self.lock();
             if let Some(outbox) = &mut state.outbox {
                 match attempt {
-                    Attempt::Sent => outbox.sent(),
-                    Attempt::Busy | Attempt::Failed => outbox.failed(message),
+                    Attempt::Sent => outbox.sent(&entry),
+                    Attempt::Busy | Attempt::Failed => {
+                        outbox.failed(entry, attempt == Attempt::Failed);
+                    }
                 }
             }
             self.changed.notify_all();
@@ -85,7 +87,7 @@ impl Shared {
 
 /// Says what the thread of the outbox does next.
 enum Next {
-    Send(Sender, Message),
+    Send(Sender, Entry),
     /// Waits until something changes.
     Wait,
     End,
@@ -99,7 +101,7 @@ impl State {
             return Next::End;
         }
         match sender.and_then(|sender| Some((sender, outbox.begin()?))) {
-            Some((sender, message)) => Next::Send(sender, message),
+            Some((sender, entry)) => Next::Send(sender, entry),
             None if outbox.always() => Next::Wait,
             None => Next::End,
         }

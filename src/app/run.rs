@@ -139,7 +139,8 @@ impl<H: Handler> App<H> {
         self
     }
 
-    /// Sets when to connect again. Default: [`Exponential::new`];
+    /// Sets when to connect again. Default:
+    /// [`Exponential::new`](crate::backoff::Exponential::new);
     /// [`Never`](crate::backoff::Never) connects once.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + Send + 'static) -> Self {
@@ -200,7 +201,8 @@ impl<H: Handler> App<H> {
     ///
     /// After a stable connection the attempts are counted from one again, and the [`Backoff`]
     /// begins anew. A server that accepts connections, says something and drops them at once is
-    /// thus asked less and less often, and meets [`max_attempts`](crate::backoff::Exponential::max_attempts).
+    /// thus asked less and less often, and meets
+    /// [`max_attempts`](crate::backoff::Exponential::max_attempts).
     #[must_use]
     pub fn stable_after(mut self, time: Duration) -> Self {
         self.attempts.streak.set_stable_after(time);

@@ -150,5 +150,9 @@ impl Shared {
         self.changed.notify_all();
         // The thread does not block in the network, because the last connection has ended.
         let _ = outbox_thread.map(JoinHandle::join);
+        // Now the message that was being sent is back.
+        if let Some(outbox) = &mut self.lock().outbox {
+            outbox.over();
+        }
     }
 }

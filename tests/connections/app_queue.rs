@@ -179,6 +179,42 @@ fn stop_and_abort_end_the_app_while_a_message_is_being_sent_and_keep_it() {
 }
 
 #[test]
+fn the_backlog_has_what_waits_and_the_message_that_is_being_sent() {
+    watchdog(LIMIT, || {
+        let (begun, has_begun) = channel();
+        let (go_on, may_go_on) = channel::<()>();
+        let server = serve(move |peer| {
+            peer.upgrade();
+            std::io::Read::read_exact(&mut peer.socket(), &mut [0]).unwrap();
+            begun.send(()).unwrap();
+            peer.hold_open(&may_go_on);
+            std::io::copy(&mut peer.socket(), &mut std::io::sink()).unwrap();
+        });
+        let app = app_at(server.url(), Callbacks::new()).outbox(always()).spawn().unwrap();
+        let handle = app.handle();
+        let backlog = || (handle.backlog().messages, handle.backlog().bytes);
+        assert_eq!(backlog(), (0, 0));
+        queue(&handle, vec![0; BIG]);
+        has_begun.recv().unwrap();
+        assert_eq!(backlog(), (1, BIG));
+        queue(&handle, "12345");
+        queue(&handle, "");
+        assert_eq!(backlog(), (3, BIG + 5));
+        assert_eq!(handle.take_unsent().len(), 2);
+        assert_eq!(backlog(), (1, BIG));
+        queue(&handle, "123");
+        drop(go_on);
+        assert!(handle.flush(LIMIT));
+        assert_eq!(backlog(), (0, 0));
+        handle.abort();
+        assert!(matches!(app.join(), Ok(Exit::Stopped)));
+        server.join();
+        let without = App::new("ws://localhost", Callbacks::new());
+        assert_eq!(without.handle().backlog(), landline::app::Backlog::default());
+    });
+}
+
+#[test]
 fn without_a_connection_everything_waits() {
     let app = App::new("ws://localhost", Callbacks::new()).outbox(always().max_messages(2));
     let handle = app.handle();

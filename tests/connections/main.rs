@@ -8,6 +8,7 @@ mod addresses;
 mod api;
 mod app;
 mod app_connections;
+mod app_fates;
 mod app_outbox;
 mod app_queue;
 mod app_reconnect;
