@@ -2,9 +2,9 @@
 //! or after the connection that it opened. `App::run_forever` and `Connections` both use it.
 
 use std::fmt;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, Exponential, Failure, Streak};
@@ -13,6 +13,7 @@ use super::handle::Handle;
 use super::shared::Shared;
 use crate::client::builder::Builder;
 use crate::error::{Closed, Error};
+use crate::sync::Mutex;
 use crate::websocket::WebSocket;
 
 /// Holds how to connect, and after which failures to connect again.
@@ -23,12 +24,37 @@ pub(super) struct Attempts {
     url: String,
     pub(super) builder: Builder,
     pub(super) backoff: Box<dyn Backoff + Send>,
-    pub(super) connect_with: ConnectWith,
+    /// `None` while an attempt is under way, whose thread has it.
+    pub(super) connect_with: Option<ConnectWith>,
     pub(super) retry_if: Option<RetryIf>,
     pub(super) after_normal_close: bool,
     pub(super) streak: Streak,
+    /// The age at which a connection is replaced.
+    pub(super) max_age: Option<Duration>,
     /// An earlier attempt opened a connection.
     has_connected: bool,
+    /// The attempt that is under way.
+    opening: Option<Opening>,
+}
+
+/// Is an attempt that is under way on a thread of its own.
+struct Opening {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<WebSocket, Error>>>,
+    /// Where the thread finds `connect_with`, and leaves it when it has called it.
+    connect_with: Arc<Mutex<Option<ConnectWith>>>,
+    number: u32,
+    reconnecting: bool,
+}
+
+impl Drop for Opening {
+    /// Ends an attempt whose result nobody wants, because the App is over.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.shared.abort.abort();
+            let _ = thread.join();
+        }
+    }
 }
 
 pub(super) type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
@@ -101,11 +127,13 @@ impl Attempts {
             url,
             builder: Builder::new(),
             backoff: Box::new(Exponential::new()),
-            connect_with: Box::new(|attempt| attempt.builder.connect(attempt.url)),
+            connect_with: Some(Box::new(|attempt| attempt.builder.connect(attempt.url))),
             retry_if: None,
             after_normal_close: false,
             streak: Streak::new(Duration::from_secs(10), Instant::now()),
+            max_age: None,
             has_connected: false,
+            opening: None,
         }
     }
 
@@ -113,33 +141,72 @@ impl Attempts {
         Handle::new(&self.shared.0)
     }
 
-    /// Makes one attempt to connect.
+    /// Makes one attempt to connect, or waits for the one that is under way.
     pub(super) fn connect(&mut self) -> Result<Opened, Error> {
-        let shared = &self.shared.0;
-        shared.runs_here();
+        self.shared.0.runs_here();
+        match self.opening.as_ref().and_then(|opening| opening.thread.as_ref()) {
+            Some(thread) => self.shared.0.runs_on(thread.thread().id()),
+            None => self.begin(true)?,
+        }
+        let opened = self.finish();
+        self.shared.0.runs_here();
+        opened
+    }
+
+    /// Begins an attempt. It runs on a thread of its own, which then ends. Connecting, TLS above
+    /// all, takes far more stack than anything else, and a stack keeps the memory that was used
+    /// once. If this thread `waits` for the attempt, the App's code runs on the other one.
+    pub(super) fn begin(&mut self, waits: bool) -> Result<(), Error> {
+        let shared = self.shared.0.clone();
         if !shared.begin_attempt() {
             return Err(Error::aborted());
         }
         let number = self.streak.attempt(Instant::now());
         let builder = self.builder.clone().abort_handle(shared.abort.clone());
-        let reconnecting = self.has_connected;
-        let attempt = Attempt { url: &self.url, builder, number, reconnecting };
-        let connect = &mut self.connect_with;
-        // This runs on a thread of its own, which then ends. Connecting, TLS above all, takes far
-        // more stack than anything else, and a stack keeps the memory that was used once.
-        let connected = thread::scope(|scope| {
-            let thread = thread::Builder::new().name("landline-open".to_owned());
-            let open = move || {
-                shared.runs_here();
-                connect(attempt)
-            };
-            let opening = thread.spawn_scoped(scope, open).map_err(Error::Io)?;
-            opening.join().unwrap_or_else(|panic| resume_unwind(panic))
-        });
-        shared.runs_here();
-        let ws = connected?;
+        let (url, reconnecting) = (self.url.clone(), self.has_connected);
+        let connect_with = Arc::new(Mutex::new(self.connect_with.take()));
+        let (own, slot) = (shared.clone(), connect_with.clone());
+        let open = move || {
+            if waits {
+                own.runs_here();
+            }
+            let taken = slot.lock().take();
+            let Some(mut connect) = taken else { return Err(Error::aborted()) };
+            let attempt = Attempt { url: &url, builder, number, reconnecting };
+            let connected = catch_unwind(AssertUnwindSafe(|| connect(attempt)));
+            *slot.lock() = Some(connect);
+            connected.unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        let thread = match thread::Builder::new().name("landline-open".to_owned()).spawn(open) {
+            Ok(thread) => Some(thread),
+            Err(error) => {
+                self.connect_with = connect_with.lock().take();
+                return Err(Error::Io(error));
+            }
+        };
+        self.opening = Some(Opening { shared, thread, connect_with, number, reconnecting });
+        Ok(())
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.opening.is_some()
+    }
+
+    /// Returns the result of the attempt that is under way, if it is known.
+    pub(super) fn poll(&mut self) -> Option<Result<Opened, Error>> {
+        let thread = self.opening.as_ref()?.thread.as_ref();
+        thread.is_none_or(JoinHandle::is_finished).then(|| self.finish())
+    }
+
+    /// Waits for the attempt that is under way.
+    fn finish(&mut self) -> Result<Opened, Error> {
+        let under_way = self.opening.take().and_then(|mut own| Some((own.thread.take()?, own)));
+        let Some((thread, opening)) = under_way else { return Err(Error::aborted()) };
+        let connected = thread.join();
+        self.connect_with = opening.connect_with.lock().take();
+        let ws = connected.unwrap_or_else(|panic| resume_unwind(panic))?;
         self.has_connected = true;
-        Ok(Opened { ws, attempt: number, reconnected: reconnecting })
+        Ok(Opened { ws, attempt: opening.number, reconnected: opening.reconnecting })
     }
 
     /// Decides what comes after an attempt, or a connection, that ended.
@@ -152,13 +219,15 @@ impl Attempts {
         if shared.is_stopping() && !by_handler {
             return Next::Over(Ok(Exit::Stopped));
         }
-        if let (Some(lived), true) = (lived, shared.is_reconnecting() && !by_handler) {
-            // The user asked for it: that is no failure.
+        let ended_here = error.closed().is_some_and(Closed::was_ended_here);
+        // The user asked for the next connection: that this one has ended is no failure.
+        let is_asked_for = shared.is_reconnecting() || self.is_under_way() && !ended_here;
+        if let (Some(lived), true) = (lived, is_asked_for && !by_handler) {
             self.streak.ended(lived, Instant::now());
             return Next::Attempt(Duration::ZERO, error);
         }
         let failure = self.streak.failed(&error, lived, Instant::now());
-        if error.closed().is_some_and(Closed::was_ended_here) {
+        if ended_here {
             return Next::Over(Ok(Exit::Stopped));
         }
 
@@ -170,6 +239,7 @@ impl Attempts {
         }
         let asked = failure.retry_after().unwrap_or_default();
         match self.backoff.delay(&failure) {
+            Some(_) if self.opening.is_some() => Next::Attempt(Duration::ZERO, error),
             Some(delay) => Next::Attempt(delay.max(asked), error),
             None => Next::Over(Ok(Exit::GaveUp { attempts: failure.attempts(), error })),
         }

@@ -63,11 +63,14 @@ use crate::websocket::sender::Sender;
 /// | what the loop does | what `next` does |
 /// |---|---|
 /// | receives until the connection is over | decides as the App does |
-/// | drops the [`Connection`] while it is open, also in mid-message | counts that as a failure that is retried, so the `Backoff` chooses the wait |
-/// | keeps the [`Connection`] | ends it first; the rest as above |
-/// | calls [`close`](crate::WebSocket::close) or [`abort`](crate::WebSocket::abort) on it | returns `None`: that stops the App, as in a callback |
-/// | asks for [`Handle::reconnect`], and receives until the end | connects again at once |
-/// | leaves the loop, by `break` or by `?` | is not called. The App is over when the iterator is dropped |
+/// | drops the [`Connection`] while it is open | counts a failure that is worth a retry |
+/// | keeps the [`Connection`] | ends it, and counts the same failure |
+/// | calls `close` or `abort` on it | returns `None`: that stops the App, as in a callback |
+/// | asks for [`Handle::reconnect`], and receives to the end | connects again at once |
+/// | leaves by `break` or `?` | is not called: the App is over when the iterator is dropped |
+///
+/// A loop that drops each connection is no storm, because the `Backoff` chooses the wait after a
+/// failure.
 ///
 /// Dropping a [`Connection`] that is open sends a Close with 1001 if the system takes it at once.
 /// It never waits for the server. A message that the outbox was sending at that moment is kept, and

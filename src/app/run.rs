@@ -71,11 +71,11 @@ use crate::websocket::WebSocket;
 ///
 /// # Callbacks, or a loop of your own
 ///
-/// | take | if |
+/// | take | if the program |
 /// |---|---|
-/// | [`run_forever`](Self::run_forever), with a [`Handler`] | the program reacts to messages, and nothing else; pings, pongs and fragments matter too |
-/// | [`spawn`](Self::spawn) | the same, on a thread that the App has for itself |
-/// | [`connections`](App::connections) | the program goes through steps: it logs in, asks, waits for the answer, and begins again after each reconnect |
+/// | [`run_forever`](Self::run_forever) | only reacts to messages, pings, pongs and fragments |
+/// | [`spawn`](Self::spawn) | does so, and needs this thread for other things |
+/// | [`connections`](App::connections) | logs in, waits and asks anew on each connection |
 ///
 /// The rules of connecting again, the [`Handle`] and the [`Outbox`] are the same for all three.
 ///
@@ -91,7 +91,7 @@ use crate::websocket::WebSocket;
 /// | `on_error` | [`Handler::on_error`]: an attempt failed. A lost connection is an `on_close` |
 /// | `on_close(code, reason)` | [`Handler::on_close`], once for each `on_open` |
 /// | `run_forever()` -> `bool` | [`run_forever`](Self::run_forever) -> [`Exit`] |
-/// | `reconnect=5` | `backoff(Fixed(..))`; the default is [`Exponential`](crate::backoff::Exponential) |
+/// | `reconnect=5` | `backoff(Fixed(..))`; the default is [`Exponential`] |
 /// | `ping_interval`, `ping_timeout` | [`Builder::keepalive`] |
 /// | `ping_payload` | none: the payload of keepalive pings cannot be chosen |
 /// | `header`, `cookie`, `subprotocols`, `host` | the setters of the [`Builder`] |
@@ -109,6 +109,7 @@ use crate::websocket::WebSocket;
 /// | `enableTrace` | the feature `log` |
 /// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
 ///
+/// [`Exponential`]: crate::backoff::Exponential
 /// [`Open::reconnected`]: crate::app::Open::reconnected
 pub struct App<H> {
     // The first field, so that it is dropped first: the destructor of the handler finds an App that
@@ -150,7 +151,8 @@ impl<H: Handler> App<H> {
 
     /// Makes each attempt in its own way: with another URL, with a fresh token, over another
     /// stream. Use the attempt's builder, which stopping can interrupt. It is called on a thread of
-    /// its own, while the App's waits.
+    /// its own, while the App's waits, or receives on the old connection with
+    /// [`overlap`](Self::overlap).
     ///
     /// ```
     /// # use landline::{App, Callbacks};
@@ -166,7 +168,7 @@ impl<H: Handler> App<H> {
         mut self,
         connect: impl FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send + 'static,
     ) -> Self {
-        self.attempts.connect_with = Box::new(connect);
+        self.attempts.connect_with = Some(Box::new(connect));
         self
     }
 
@@ -206,6 +208,76 @@ impl<H: Handler> App<H> {
     #[must_use]
     pub fn stable_after(mut self, time: Duration) -> Self {
         self.attempts.streak.set_stable_after(time);
+        self
+    }
+
+    /// Sets whether the next connection is opened before the old one is closed, when a connection
+    /// is replaced: by [`Handle::reconnect`], or at [`max_age`](Self::max_age). Default: no.
+    ///
+    /// The server must allow two connections at the same time. The App goes on receiving on the old
+    /// connection while the attempt is made. When the new one is open,
+    ///
+    /// 1. [`on_open`](Handler::on_open) is called, with [`Open::replaces`]: log in and subscribe.
+    ///    Other threads still send over the old connection;
+    /// 2. handles send over the new connection, and the outbox finishes its message on the old one;
+    /// 3. the old connection is closed, with the code of `reconnect` or with 1000. What the server
+    ///    sends on it until its own Close is still handed to the handler, and then
+    ///    [`on_close`](Handler::on_close) is called. The sender of the old connection sends nothing
+    ///    any more: answer by a handle;
+    /// 4. the outbox goes on over the new connection, whose messages are received from now on.
+    ///
+    /// So no message of the outbox is lost or sent twice, and the server gets them in order: its
+    /// Close on the old connection says that it has read everything there. Step 3 takes at most
+    /// `close_timeout`. Without an outbox, [`Handle::send`] does not fail because of the
+    /// replacement, but a message over the new connection may overtake one over the old.
+    ///
+    /// An attempt that fails is reported to [`on_error`](Handler::on_error), and the old connection
+    /// stays. The next attempt follows as the [`Backoff`] says. If the failure is final, or the
+    /// `Backoff` gives up, the old connection is used until it ends by itself. If it ends while an
+    /// attempt is under way, the App waits for that attempt, as for any other, unless this program
+    /// has ended the connection.
+    ///
+    /// With this option an App looks for a request every 200 ms, and for the result of an attempt
+    /// every 50 ms. So it wakes also when nothing arrives.
+    ///
+    /// [`connections`](App::connections) has no use for it, because a loop has one connection at a
+    /// time: there `reconnect` closes the old connection first.
+    ///
+    /// # Examples
+    ///
+    /// A server that cuts each connection after 24 hours:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use landline::app::Outbox;
+    /// use landline::{App, Callbacks};
+    ///
+    /// let callbacks = Callbacks::new().on_open(|ws, _| ws.send("subscribe"));
+    /// let app = App::new("wss://example.com/feed", callbacks)
+    ///     .outbox(Outbox::new())
+    ///     .max_age(Duration::from_secs(23 * 3600 + 1800))
+    ///     .overlap(true);
+    /// ```
+    ///
+    /// [`Open::replaces`]: crate::app::Open::replaces
+    #[must_use]
+    pub fn overlap(self, yes: bool) -> Self {
+        self.attempts.shared.0.set_overlap(yes);
+        self
+    }
+
+    /// Sets the age at which a connection is replaced by the next one, before a limit of the server
+    /// is reached: as by [`Handle::reconnect`] with 1000. Zero is no age, and switches this off.
+    /// Default: off.
+    ///
+    /// The age counts from the moment when the connection is open. With
+    /// [`overlap`](Self::overlap) the old connection is used until the next one is open, so leave
+    /// time for some attempts. An age that is shorter than connecting takes makes a new connection
+    /// as soon as the last one is open. [`connections`](App::connections) ignores it: there the
+    /// caller knows the age, and can call `reconnect`.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.attempts.max_age = Some(age).filter(|age| !age.is_zero());
         self
     }
 
@@ -302,7 +374,9 @@ impl App<()> {
     /// before the first call of `next`, which then connects, on the thread that calls it.
     ///
     /// All options of the App hold, but for [`thread_name`](App::thread_name) and
-    /// [`stack_size`](App::stack_size): no thread is started for the loop.
+    /// [`stack_size`](App::stack_size), because no thread is started for the loop, and for
+    /// [`overlap`](App::overlap) and [`max_age`](App::max_age), because the loop has one connection
+    /// at a time, and only the loop receives on it.
     ///
     /// # Examples
     ///
@@ -319,6 +393,7 @@ impl App<()> {
     /// ```
     #[must_use]
     pub fn connections(self) -> Connections {
+        self.attempts.shared.0.set_overlap(false);
         Connections::new(self.attempts)
     }
 }
