@@ -10,6 +10,7 @@ pub(crate) mod handle;
 pub(crate) mod handler;
 mod outbox;
 mod outbox_thread;
+mod pace;
 mod replace;
 pub(crate) mod run;
 mod session;

@@ -3,11 +3,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::handle::Backlog;
+use super::pace::{Room, Window};
 use super::ticket::{Fate, Track};
 use crate::proto::message::Message;
+use crate::sync::Mutex;
+use crate::websocket::sender::Sender;
 
 /// Keeps the messages that a [`Handle`](crate::Handle) sends while there is no connection, and
 /// sends them, in order, after the next [`on_open`](crate::Handler::on_open).
@@ -59,6 +63,8 @@ pub struct Outbox {
     max_bytes: usize,
     when_full: WhenFull,
     always: bool,
+    /// The greatest number of messages in each window of this length.
+    pace: Option<(usize, Duration)>,
 }
 
 /// Decides what happens to a message that does not fit into the [`Outbox`].
@@ -80,7 +86,8 @@ pub enum WhenFull {
 impl Default for Outbox {
     fn default() -> Self {
         let (max_messages, max_bytes) = (1024, 1 << 20);
-        Self { max_messages, max_bytes, when_full: WhenFull::Reject, always: false }
+        let when_full = WhenFull::Reject;
+        Self { max_messages, max_bytes, when_full, always: false, pace: None }
     }
 }
 
@@ -139,6 +146,53 @@ impl Outbox {
         self.always = yes;
         self
     }
+
+    /// Limits the pace: in any time as long as `window`, wherever it begins, at most this number of
+    /// messages is sent. The window goes on when the App connects again. So what waited does not
+    /// storm a server that has just come back. Default: no limit.
+    ///
+    /// With a pace all messages of handles are queued, as with
+    /// [`always_queue`](Self::always_queue).
+    ///
+    /// What counts:
+    ///
+    /// * All messages and control frames of this side count when the system has taken them. That
+    ///   includes pings of keepalive, answers to pings, and what a handler sends by its
+    ///   [`Sender`](crate::Sender). Servers that limit the rate count these too.
+    /// * Only the outbox waits. Control frames and a handler's `Sender` go out at once, and delay
+    ///   what is in the outbox. Those that go out while the window is full exceed it. If the server
+    ///   is strict, leave room for them: for a limit of five a second, `pace(4, ..)` leaves room for
+    ///   one ping or pong in each second.
+    /// * A message that a connection did not take whole does not count.
+    ///
+    /// Messages may arrive closer together than they were sent, by as much as the time of their way
+    /// varies. Make the window longer than the server's by that time.
+    ///
+    /// With 0 messages the outbox sends nothing at all, and what is queued waits. With a `window` of
+    /// zero there is no limit. The moments of the messages that were sent within the last window are
+    /// kept, 16 bytes for each.
+    ///
+    /// # Examples
+    ///
+    /// An exchange closes connections that send more than ten messages a second:
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use landline::app::Outbox;
+    /// use landline::{App, Callbacks};
+    ///
+    /// let outbox = Outbox::new().pace(9, Duration::from_millis(1200));
+    /// let app = App::new("wss://example.com/ws", Callbacks::new()).outbox(outbox).spawn()?;
+    /// for symbol in ["BTCEUR", "ETHEUR"] {
+    ///     app.handle().send(format!("subscribe {symbol}"))?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn pace(mut self, messages: usize, window: Duration) -> Self {
+        self.pace = Some((messages, window));
+        self
+    }
 }
 
 /// Holds the messages of an outbox, within its limits.
@@ -150,6 +204,8 @@ pub(crate) struct Queue {
     bytes: usize,
     /// The size of the message that is being sent, in bytes.
     sending: Option<usize>,
+    /// What was sent lately, if there is a pace. The connection notes what it sends.
+    window: Option<Arc<Mutex<Window>>>,
 }
 
 /// A message in the queue, or taken out to be sent.
@@ -182,22 +238,43 @@ pub(crate) enum NoRoom {
 
 impl Queue {
     pub(crate) fn new(limits: Outbox) -> Self {
-        Self { limits, entries: VecDeque::new(), bytes: 0, sending: None }
+        let mut queue =
+            Self { limits, entries: VecDeque::new(), bytes: 0, sending: None, window: None };
+        queue.set_limits(limits);
+        queue
     }
 
     /// Changes the limits for messages that come later. No message that is kept is dropped.
     pub(crate) fn set_limits(&mut self, limits: Outbox) {
         self.limits = limits;
+        let window = |(most, length)| Arc::new(Mutex::new(Window::new(most, length)));
+        self.window = limits.pace.map(window);
     }
 
     /// Returns whether all messages of handles are queued.
     pub(crate) fn always(&self) -> bool {
-        self.limits.always
+        self.limits.always || self.limits.pace.is_some()
+    }
+
+    /// Counts what this connection sends, if there is a pace.
+    pub(crate) fn watch(&self, sender: &Sender) {
+        let Some(window) = self.window.clone() else { return };
+        let before = AtomicUsize::new(0);
+        sender.on_sent(move |written| {
+            // The calls come one after the other.
+            let count = written.wrapping_sub(before.swap(written, Ordering::Relaxed));
+            window.lock().note(count, Instant::now());
+        });
     }
 
     /// Returns whether a message is being sent.
     pub(crate) fn is_sending(&self) -> bool {
         self.sending.is_some()
+    }
+
+    /// Returns whether a message waits.
+    pub(crate) fn waits(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// Returns whether no message waits, and none is being sent.
@@ -231,6 +308,12 @@ impl Queue {
         self.bytes += size;
         self.entries.push_back(Entry { message, track: track.cloned() });
         Ok(dropped)
+    }
+
+    /// Returns when the oldest message may be sent.
+    pub(crate) fn room(&self) -> Room {
+        let room = |window: &Arc<Mutex<Window>>| window.lock().room(Instant::now());
+        self.window.as_ref().map_or(Room::Now, room)
     }
 
     /// Takes the oldest message out, to send it.

@@ -9,9 +9,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::outbox::{Entry, Queue};
+use super::pace::Room;
 use super::shared::{Shared, State};
 use crate::error::{Error, Timeout};
 use crate::proto::message::Message;
@@ -66,6 +67,11 @@ impl Shared {
                     state = self.changed.wait(state);
                     continue;
                 }
+                Next::WaitUntil(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    state = self.changed.wait_timeout(state, left);
+                    continue;
+                }
                 Next::End => break,
             };
             drop(state);
@@ -94,6 +100,8 @@ enum Next {
     Send(Sender, Entry),
     /// Waits until something changes.
     Wait,
+    /// Waits until the pace allows a message, or something changes.
+    WaitUntil(Instant),
     End,
 }
 
@@ -104,10 +112,13 @@ impl State {
         if self.stopping || self.over {
             return Next::End;
         }
-        match sender.and_then(|sender| Some((sender, outbox.begin()?))) {
-            Some((sender, entry)) => Next::Send(sender, entry),
-            None if outbox.always() => Next::Wait,
-            None => Next::End,
+        let Some(sender) = sender.filter(|_| outbox.waits()) else {
+            return if outbox.always() { Next::Wait } else { Next::End };
+        };
+        match outbox.room() {
+            Room::Never => Next::Wait,
+            Room::At(at) => Next::WaitUntil(at),
+            Room::Now => outbox.begin().map_or(Next::Wait, |entry| Next::Send(sender, entry)),
         }
     }
 }

@@ -167,6 +167,9 @@ impl Shared {
     pub(crate) fn open(&self, sender: &Sender) -> bool {
         let mut state = self.lock();
         if !state.stopping {
+            if let Some(outbox) = &state.outbox {
+                outbox.watch(sender);
+            }
             // It is open if this connection replaces it.
             state.old = state.sender.replace(sender.clone()).filter(Sender::is_open);
             state.opening = true;

@@ -110,6 +110,8 @@ impl fmt::Debug for MaskKeys {
 pub struct Encoder {
     keys: MaskKeys,
     closed: bool,
+    /// The number of messages and control frames that were written, or whose last frame was begun.
+    written: usize,
 }
 
 /// Takes the payload of a frame whose header is written, in one or several calls.
@@ -124,13 +126,19 @@ impl Encoder {
     /// Makes an encoder that has written nothing.
     #[must_use]
     pub fn new(keys: MaskKeys) -> Self {
-        Self { keys, closed: false }
+        Self { keys, closed: false, written: 0 }
     }
 
     /// Returns whether a Close frame was written.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Returns the number of messages and control frames so far, also those whose last frame was
+    /// only begun. It wraps around.
+    pub(crate) fn written(&self) -> usize {
+        self.written
     }
 
     /// Appends a whole message to `out`, in one frame.
@@ -159,6 +167,7 @@ impl Encoder {
             Header { fin: true, rsv: 0, opcode, mask: Some(key), len }.encode(out);
         }
         mask_into(out, payload, key, 0);
+        self.written = self.written.wrapping_add(1);
         Ok(())
     }
 
@@ -210,6 +219,7 @@ impl Encoder {
         }
         let key = self.keys.next()?.to_ne_bytes();
         self.closed = opcode == Opcode::Close;
+        self.written = self.written.wrapping_add(usize::from(fin));
         let is_first = matches!(opcode, Opcode::Text | Opcode::Binary);
         let rsv = if compressed && is_first { 0b100 } else { 0 };
         Header { fin, rsv, opcode, mask: Some(key), len }.encode(out);

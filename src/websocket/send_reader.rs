@@ -111,7 +111,7 @@ fn send(wire: &Wire, kind: MessageKind, len: u64, reader: &mut dyn Read) -> io::
             }
         }
     }
-    Ok(())
+    Ok(out.finish()?)
 }
 
 /// Returns the cause of the end of the connection.

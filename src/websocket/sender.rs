@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::outgoing::{self, Flush, Outgoing};
-use super::wire::Wire;
+use super::wire::{OnSent, Wire};
 use super::writer::MessageWriter;
 use crate::error::{Closed, Error, InvalidInput};
 use crate::proto::close::CloseFrame;
@@ -202,6 +202,12 @@ impl Sender {
     /// connection was over before.
     pub fn abort(&self) {
         self.wire.abort();
+    }
+
+    /// Calls `call` whenever messages or control frames were written: see [`OnSent`]. Only the
+    /// first call of this method counts.
+    pub(crate) fn on_sent(&self, call: impl Fn(usize) + Send + Sync + 'static) {
+        self.wire.on_sent.get_or_init(|| OnSent(Box::new(call)));
     }
 
     /// Ends the connection as dropping its last half does, also for a receiver that lives on.

@@ -34,6 +34,7 @@
 //!
 //! `model/` runs all of this in every order of the threads.
 
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::http::Response;
 use crate::proto::send::{MaskKeys, Refused};
-use crate::sync::{AtomicBool, Mutex, MutexGuard, panicking};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, OnceLock, panicking};
 
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
 /// thread, even if `close_timeout` is shorter.
@@ -94,6 +95,17 @@ pub(crate) struct Wire {
     pub(super) peer_read: Mutex<Option<Instant>>,
     pub(super) receiver: Mutex<ReceiverIs>,
     pub(super) sent_log: SentLog,
+    pub(super) on_sent: OnceLock<OnSent>,
+}
+
+/// Is called after messages or control frames were written, with the number of all that were
+/// written over this connection. It wraps around. The caller holds the locks of the writer.
+pub(crate) struct OnSent(pub(crate) Box<dyn Fn(usize) + Send + Sync>);
+
+impl fmt::Debug for OnSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnSent")
+    }
 }
 
 /// Says where the receiver is.
@@ -145,6 +157,7 @@ impl Wire {
             peer_read: Mutex::default(),
             receiver: Mutex::default(),
             sent_log: SentLog::default(),
+            on_sent: OnceLock::default(),
         }
     }
 

@@ -237,7 +237,9 @@ impl WriteGuard<'_> {
     /// Writes all that was put. Waits until the system has taken it.
     #[inline]
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        self.writer.flush(self.after.limit)
+        self.writer.flush(self.after.limit)?;
+        self.writer.note_sent();
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::pending::Flushed;
-use super::wire::{LastPing, Wire};
+use super::wire::{LastPing, OnSent, Wire};
 use super::write_lock::CHUNK;
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
@@ -238,6 +238,14 @@ impl WriterGuard<'_> {
         }
     }
 
+    /// Notes that all messages that were begun are written to their end.
+    #[inline]
+    pub(super) fn note_sent(&self) {
+        if let Some(OnSent(call)) = self.wire.on_sent.get() {
+            call(self.state.encoder.written());
+        }
+    }
+
     /// Notes that a write failed. Half a frame may be written, so nothing can be sent any more.
     pub(super) fn fail(&mut self, cause: Cause) -> Error {
         self.state.broken = true;
@@ -266,7 +274,10 @@ impl WriterGuard<'_> {
             return Flushed::Done;
         }
         match self.write_staged(wait, now()) {
-            Ok(()) => self.note_flushed(),
+            Ok(()) => {
+                self.note_flushed();
+                self.note_sent();
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *self.state.blocked_since.get_or_insert_with(now);
                 if self.wire.timeouts.write.is_none_or(|timeout| now() - since < timeout) {

@@ -11,6 +11,7 @@ mod app_connections;
 mod app_fates;
 mod app_outbox;
 mod app_overlap;
+mod app_pace;
 mod app_queue;
 mod app_reconnect;
 mod app_stop;

@@ -4,11 +4,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
+mod outbox;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
@@ -350,57 +351,6 @@ fn two_thousand_connections_leave_no_file_and_no_thread_behind() {
     let before = settled((0, 0));
     (0..count.parse().unwrap()).for_each(cycle);
     assert_eq!(settled(before), before, "files and threads");
-}
-
-/// Returns the user and system time of the threads with this name.
-fn cpu_of_threads(name: &str) -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let stats = tasks.filter_map(|task| {
-        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
-        stat.contains(&format!("({name})")).then(|| process::cpu(&stat))
-    });
-    stats.sum()
-}
-
-#[test]
-fn an_outbox_that_waits_for_the_message_lock_does_not_spin() {
-    watchdog(LIMIT, || {
-        let (over, is_over) = std::sync::mpsc::channel::<()>();
-        let server = upgraded(|peer| {
-            peer.expect_fragment(b"first");
-            // The outbox could spin for this time. The sleep waits for nothing.
-            std::thread::sleep(SHORT * 2);
-            let spent = cpu_of_threads("landline-outbox");
-            assert!(spent <= SHORT / 3, "{spent:?}");
-            drop(over);
-            peer.expect(0, b"");
-            peer.expect(TEXT, b"second");
-            peer.send(&close(1000, ""));
-        });
-        let mut is_over = Some(is_over);
-        let mut writing = None;
-        let callbacks = landline::Callbacks::new().on_open(|ws, _| {
-            let (ws, is_over) = (ws.clone(), is_over.take().unwrap());
-            let (begun, has_begun) = std::sync::mpsc::channel();
-            writing = Some(spawn(move || {
-                let mut writer = ws.writer(landline::MessageKind::Text).unwrap();
-                writer.write_all(b"first").unwrap();
-                writer.flush().unwrap();
-                begun.send(()).unwrap();
-                let _ = is_over.recv();
-                writer.finish().unwrap();
-            }));
-            has_begun.recv().unwrap();
-        });
-        let app = apps::app_at(server.url(), callbacks)
-            .builder(builder().write_timeout(Duration::from_nanos(1)))
-            .outbox(landline::app::Outbox::new());
-        app.handle().send("second").unwrap();
-        let exit = app.run_forever();
-        assert!(matches!(exit, Ok(landline::app::Exit::Closed(_))), "{exit:?}");
-        writing.unwrap().join();
-        server.join();
-    });
 }
 
 #[test]
