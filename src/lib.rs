@@ -34,6 +34,8 @@
 //! | read or write a long message part by part | [`MessageReader`], [`MessageWriter`] |
 //! | send a file, or what another reader gives | [`Sender::send_reader`] |
 //! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
+//! | run for ever, in a loop without callbacks | [`App::connections`] |
+//! | open the next connection before the old one is closed | [`App::overlap`], [`App::max_age`] |
 //! | choose when to connect again | [`backoff`] |
 //! | send while there is no connection | [`Handle`], [`Outbox`](app::Outbox) |
 //! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
@@ -148,6 +150,9 @@
 //! App::new("wss://example.com/feed", callbacks).run_forever()?;
 //! # Ok::<(), landline::Error>(())
 //! ```
+//!
+//! [`App::connections`] does the same without callbacks: a loop takes one connection after the
+//! other.
 //!
 //! # What it does not do
 //!

@@ -410,8 +410,15 @@ impl Streak {
         Self { failures: 0, attempts: 0, down_since: now, stable_after, has_stood: false }
     }
 
+    pub(crate) fn set_stable_after(&mut self, time: Duration) {
+        self.stable_after = time;
+    }
+
     /// Counts an attempt that begins, and returns its number.
-    pub(crate) fn attempt(&mut self) -> u32 {
+    pub(crate) fn attempt(&mut self, now: Instant) -> u32 {
+        if self.attempts == 0 && !self.has_stood {
+            self.down_since = now;
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.attempts
     }

@@ -114,7 +114,9 @@ impl Handle {
                 // caller's code. So it is dropped before the lock is taken.
                 drop(sender);
                 state = shared.lock();
-                if state.outbox.is_none() || is_open {
+                // A connection that is replaced closes, and there is another one by now.
+                let is_kept = state.outbox.is_some() || state.overlap;
+                if is_open || !is_kept {
                     return Err(SendError { message, problem: SendProblem::Failed(error) });
                 }
                 continue; // Keep the message, or send it over a new connection that is open by now.
@@ -196,6 +198,9 @@ impl Handle {
     /// It returns before there is another connection, and
     /// [`is_open`](Self::is_open) says `false` until then.
     ///
+    /// With [`App::overlap`](crate::App::overlap) the open connection is used until the next one is
+    /// open, and closed then, so [`is_open`](Self::is_open) says `true` all the time.
+    ///
     /// # Examples
     /// ```no_run
     /// use landline::{App, Callbacks, CloseCode};
@@ -219,6 +224,10 @@ impl Handle {
             if state.stopping || state.over {
                 return Ok(());
             }
+            if state.overlap && state.open_sender().is_some() {
+                state.replace = Some(Box::new(close));
+                return Ok(());
+            }
             state.reconnecting = true;
             self.0.changed.notify_all();
             state.sender.clone()
@@ -230,15 +239,15 @@ impl Handle {
 
     /// Stops the App at once, without a closing handshake. Any call in which the App blocks ends.
     pub fn abort(&self) {
-        let sender = {
+        let senders = {
             let mut state = self.0.lock();
             state.stopping = true;
             self.0.changed.notify_all();
-            state.sender.clone()
+            [state.sender.clone(), state.old.clone()]
         };
         self.0.abort.abort();
         // `connect_with` may have used another builder, which has another abort handle.
-        if let Some(sender) = sender {
+        for sender in senders.iter().flatten() {
             sender.abort();
         }
     }
@@ -247,8 +256,7 @@ impl Handle {
     /// this side knows. Messages that wait in the outbox are sent first.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        let state = self.0.lock();
-        !state.stopping && !state.is_shut_out() && state.open_sender().is_some()
+        self.0.lock().is_open()
     }
 
     /// Waits until every message in the outbox is sent, and returns whether that is so. It returns

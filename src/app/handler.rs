@@ -22,6 +22,9 @@ pub(crate) type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 /// ( on_error | on_open ( on_message | on_fragment | on_ping | on_pong )* on_close )*
 /// ```
 ///
+/// With [`App::overlap`](crate::App::overlap), `on_open` of the next connection comes before the
+/// last calls of the old one and its `on_close`.
+///
 /// Nothing is received while a method runs, so pings are not answered. A peer that sent something
 /// meanwhile is not taken for dead.
 ///
@@ -144,12 +147,18 @@ pub trait Handler {
     /// ([`Error::Handler`]).
     ///
     /// # Errors
-    /// Any of yours. It ends the App at once, and no method is called any more.
+    /// Any of yours. It ends the App at once, and no method is called any more. But while a
+    /// connection is open ([`App::overlap`](crate::App::overlap)), the error is treated as one of
+    /// any other method.
     fn on_error(&mut self, error: &Error) -> HandlerResult {
         let _ = error;
         Ok(())
     }
 }
+
+/// Does nothing. It is the handler of an [`App`](crate::App) whose connections are pulled by
+/// [`App::connections`](crate::App::connections).
+impl Handler for () {}
 
 impl<H: Handler + ?Sized> Handler for &mut H {
     fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
@@ -189,6 +198,9 @@ pub struct Open<'a> {
     pub attempt: u32,
     /// `true` if there was a connection before this one.
     pub reconnected: bool,
+    /// `true` if this connection replaces one that is still open, and is closed after
+    /// [`on_open`](Handler::on_open): see [`App::overlap`](crate::App::overlap).
+    pub replaces: bool,
     /// The server's answer to the opening handshake.
     pub response: &'a Response,
     /// A handle of the App. Clone it to send and to stop from elsewhere.

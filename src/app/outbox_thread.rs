@@ -29,7 +29,11 @@ impl Shared {
             let mut state = self.lock();
             state.opening = false;
             let has_work = |outbox: &_| Queue::always(outbox) || !Queue::is_idle(outbox);
-            if state.outbox_runs || !state.outbox.as_deref().is_some_and(has_work) {
+            // While there is an old connection, the outbox waits for its end.
+            if state.outbox_runs
+                || state.old.is_some()
+                || !state.outbox.as_deref().is_some_and(has_work)
+            {
                 drop(state);
                 self.changed.notify_all(); // The thread waits for a connection.
                 return Ok(());
@@ -103,7 +107,7 @@ enum Next {
 
 impl State {
     fn next(&mut self) -> Next {
-        let sender = if self.opening { None } else { self.open_sender().cloned() };
+        let sender = self.common_sender().cloned();
         let Some(outbox) = &mut self.outbox else { return Next::End };
         if self.stopping || self.over {
             return Next::End;

@@ -2,7 +2,9 @@
 
 // `App` and its options come first, then `run_forever`, the loop. Look elsewhere for
 //
+// * one attempt to connect, and what comes after it: `attempts.rs`,
 // * what happens during a connection: `session.rs`,
+// * the loop of a user who pulls connections instead: `connections.rs`,
 // * the events that a handler gets: `handler.rs`, `callbacks.rs`, and their calls in `session.rs`,
 // * which failures are retried: `error/retry.rs`; how long the App waits then: `backoff.rs`,
 // * sending and stopping from other threads: `handle.rs`, `shared.rs`; the outbox: `outbox.rs`,
@@ -11,19 +13,18 @@
 
 use std::fmt;
 use std::io;
-use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::backoff::{Backoff, Exponential, Failure, Streak};
+use super::attempts::{Attempt, Attempts, Ended, Next};
+use super::backoff::{Backoff, Failure};
+use super::connections::Connections;
 use super::exit::{AppThread, Exit};
 use super::handle::Handle;
 use super::handler::Handler;
 use super::outbox::Outbox;
-use super::shared::Shared;
 use crate::client::builder::Builder;
-use crate::error::{Closed, Error};
+use crate::error::Error;
 use crate::websocket::WebSocket;
 
 /// Keeps one connection for ever. The handler runs on one thread.
@@ -68,6 +69,16 @@ use crate::websocket::WebSocket;
 /// }
 /// ```
 ///
+/// # Callbacks, or a loop of your own
+///
+/// | take | if the program |
+/// |---|---|
+/// | [`run_forever`](Self::run_forever) | only reacts to messages, pings, pongs and fragments |
+/// | [`spawn`](Self::spawn) | does so, and needs this thread for other things |
+/// | [`connections`](App::connections) | logs in, waits and asks anew on each connection |
+///
+/// The rules of connecting again, the [`Handle`] and the [`Outbox`] are the same for all three.
+///
 /// # From Python's websocket-client
 ///
 /// | `WebSocketApp` | here |
@@ -98,19 +109,13 @@ use crate::websocket::WebSocket;
 /// | `enableTrace` | the feature `log` |
 /// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
 ///
+/// [`Exponential`]: crate::backoff::Exponential
 /// [`Open::reconnected`]: crate::app::Open::reconnected
 pub struct App<H> {
-    // The first field, so that it is dropped first: the destructors of the handler and the hooks
-    // find an App that is over.
-    pub(super) shared: Owner,
-    url: String,
+    // The first field, so that it is dropped first: the destructor of the handler finds an App that
+    // is over.
+    pub(super) attempts: Attempts,
     pub(super) handler: H,
-    builder: Builder,
-    backoff: Box<dyn Backoff + Send>,
-    connect_with: ConnectWith,
-    retry_if: Option<RetryIf>,
-    after_normal_close: bool,
-    stable_after: Duration,
     name: String,
     stack_size: Option<usize>,
 }
@@ -120,17 +125,10 @@ impl<H: Handler> App<H> {
     #[must_use]
     pub fn new(url: impl Into<String>, handler: H) -> Self {
         Self {
-            url: url.into(),
+            attempts: Attempts::new(url.into()),
             handler,
-            builder: Builder::new(),
-            backoff: Box::new(Exponential::new()),
-            connect_with: Box::new(|attempt| attempt.builder.connect(attempt.url)),
-            retry_if: None,
-            after_normal_close: false,
-            stable_after: Duration::from_secs(10),
             name: "landline-app".to_owned(),
             stack_size: None,
-            shared: Owner::default(),
         }
     }
 
@@ -138,21 +136,23 @@ impl<H: Handler> App<H> {
     /// [`Handle::abort`]. Default: [`Builder::new`].
     #[must_use]
     pub fn builder(mut self, builder: Builder) -> Self {
-        self.builder = builder;
+        self.attempts.builder = builder;
         self
     }
 
-    /// Sets when to connect again. Default: [`Exponential::new`];
+    /// Sets when to connect again. Default:
+    /// [`Exponential::new`](crate::backoff::Exponential::new);
     /// [`Never`](crate::backoff::Never) connects once.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + Send + 'static) -> Self {
-        self.backoff = Box::new(backoff);
+        self.attempts.backoff = Box::new(backoff);
         self
     }
 
     /// Makes each attempt in its own way: with another URL, with a fresh token, over another
     /// stream. Use the attempt's builder, which stopping can interrupt. It is called on a thread of
-    /// its own, while the App's waits.
+    /// its own, while the App's waits, or receives on the old connection with
+    /// [`overlap`](Self::overlap).
     ///
     /// ```
     /// # use landline::{App, Callbacks};
@@ -168,7 +168,7 @@ impl<H: Handler> App<H> {
         mut self,
         connect: impl FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send + 'static,
     ) -> Self {
-        self.connect_with = Box::new(connect);
+        self.attempts.connect_with = Some(Box::new(connect));
         self
     }
 
@@ -186,7 +186,7 @@ impl<H: Handler> App<H> {
     /// ```
     #[must_use]
     pub fn retry_if(mut self, retry_if: impl FnMut(&Failure<'_>) -> bool + Send + 'static) -> Self {
-        self.retry_if = Some(Box::new(retry_if));
+        self.attempts.retry_if = Some(Box::new(retry_if));
         self
     }
 
@@ -194,7 +194,7 @@ impl<H: Handler> App<H> {
     /// no. It has no effect beside [`retry_if`](Self::retry_if).
     #[must_use]
     pub fn reconnect_after_normal_close(mut self, yes: bool) -> Self {
-        self.after_normal_close = yes;
+        self.attempts.after_normal_close = yes;
         self
     }
 
@@ -203,10 +203,81 @@ impl<H: Handler> App<H> {
     ///
     /// After a stable connection the attempts are counted from one again, and the [`Backoff`]
     /// begins anew. A server that accepts connections, says something and drops them at once is
-    /// thus asked less and less often, and meets [`max_attempts`](Exponential::max_attempts).
+    /// thus asked less and less often, and meets
+    /// [`max_attempts`](crate::backoff::Exponential::max_attempts).
     #[must_use]
     pub fn stable_after(mut self, time: Duration) -> Self {
-        self.stable_after = time;
+        self.attempts.streak.set_stable_after(time);
+        self
+    }
+
+    /// Sets whether the next connection is opened before the old one is closed, when a connection
+    /// is replaced: by [`Handle::reconnect`], or at [`max_age`](Self::max_age). Default: no.
+    ///
+    /// The server must allow two connections at the same time. The App goes on receiving on the old
+    /// connection while the attempt is made. When the new one is open,
+    ///
+    /// 1. [`on_open`](Handler::on_open) is called, with [`Open::replaces`]: log in and subscribe.
+    ///    Other threads still send over the old connection;
+    /// 2. handles send over the new connection, and the outbox finishes its message on the old one;
+    /// 3. the old connection is closed, with the code of `reconnect` or with 1000. What the server
+    ///    sends on it until its own Close is still handed to the handler, and then
+    ///    [`on_close`](Handler::on_close) is called. The sender of the old connection sends nothing
+    ///    any more: answer by a handle;
+    /// 4. the outbox goes on over the new connection, whose messages are received from now on.
+    ///
+    /// So no message of the outbox is lost or sent twice, and the server gets them in order: its
+    /// Close on the old connection says that it has read everything there. Step 3 takes at most
+    /// `close_timeout`. Without an outbox, [`Handle::send`] does not fail because of the
+    /// replacement, but a message over the new connection may overtake one over the old.
+    ///
+    /// An attempt that fails is reported to [`on_error`](Handler::on_error), and the old connection
+    /// stays. The next attempt follows as the [`Backoff`] says. If the failure is final, or the
+    /// `Backoff` gives up, the old connection is used until it ends by itself. If it ends while an
+    /// attempt is under way, the App waits for that attempt, as for any other, unless this program
+    /// has ended the connection.
+    ///
+    /// With this option an App looks for a request every 200 ms, and for the result of an attempt
+    /// every 50 ms. So it wakes also when nothing arrives.
+    ///
+    /// [`connections`](App::connections) has no use for it, because a loop has one connection at a
+    /// time: there `reconnect` closes the old connection first.
+    ///
+    /// # Examples
+    ///
+    /// A server that cuts each connection after 24 hours:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use landline::app::Outbox;
+    /// use landline::{App, Callbacks};
+    ///
+    /// let callbacks = Callbacks::new().on_open(|ws, _| ws.send("subscribe"));
+    /// let app = App::new("wss://example.com/feed", callbacks)
+    ///     .outbox(Outbox::new())
+    ///     .max_age(Duration::from_secs(23 * 3600 + 1800))
+    ///     .overlap(true);
+    /// ```
+    ///
+    /// [`Open::replaces`]: crate::app::Open::replaces
+    #[must_use]
+    pub fn overlap(self, yes: bool) -> Self {
+        self.attempts.shared.0.set_overlap(yes);
+        self
+    }
+
+    /// Sets the age at which a connection is replaced by the next one, before a limit of the server
+    /// is reached: as by [`Handle::reconnect`] with 1000. Zero is no age, and switches this off.
+    /// Default: off.
+    ///
+    /// The age counts from the moment when the connection is open. With
+    /// [`overlap`](Self::overlap) the old connection is used until the next one is open, so leave
+    /// time for some attempts. An age that is shorter than connecting takes makes a new connection
+    /// as soon as the last one is open. [`connections`](App::connections) ignores it: there the
+    /// caller knows the age, and can call `reconnect`.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.attempts.max_age = Some(age).filter(|age| !age.is_zero());
         self
     }
 
@@ -218,7 +289,7 @@ impl<H: Handler> App<H> {
     /// ([`Outbox::always_queue`]).
     #[must_use]
     pub fn outbox(self, outbox: Outbox) -> Self {
-        self.shared.0.set_outbox(outbox);
+        self.attempts.shared.0.set_outbox(outbox);
         self
     }
 
@@ -246,7 +317,7 @@ impl<H: Handler> App<H> {
     /// Returns a handle of the App, to send and to stop from elsewhere.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle::new(&self.shared.0)
+        self.attempts.handle()
     }
 
     /// Runs the App on a thread of its own.
@@ -279,144 +350,57 @@ impl<H: Handler> App<H> {
     /// # Panics
     /// If the handler, or a hook, panics.
     pub fn run_forever(mut self) -> Result<Exit, Error> {
-        let shared = self.shared.0.clone();
-        shared.runs_here();
-        let mut streak = Streak::new(self.stable_after, Instant::now());
-        let mut reconnecting = false;
         loop {
-            let number = streak.attempt();
-            let ended = match self.connect(number, reconnecting) {
-                Ok(ws) => {
-                    let ended = self.session(ws, number, reconnecting);
-                    reconnecting = true;
-                    ended
-                }
-                Err(error) => Ended { error, lived: None },
+            let ended = match self.attempts.connect() {
+                Ok(opened) => self.session(opened),
+                Err(error) => Ended::attempt(error),
             };
-            let Ended { error, lived } = ended;
-
             // `on_close` was told how a connection ended. All other errors go to `on_error`.
-            let by_handler = matches!(error, Error::Handler(_));
-            if by_handler || lived.is_none() && !shared.is_stopping() {
-                self.handler.on_error(&error).map_err(Error::Handler)?;
+            let is_stopping = self.attempts.shared.0.is_stopping();
+            if ended.by_handler() || ended.lived.is_none() && !is_stopping {
+                self.handler.on_error(&ended.error).map_err(Error::Handler)?;
             }
-
-            // This program wanted the end: by a handle, or by a sender in a callback.
-            if shared.is_stopping() && !by_handler {
-                return Ok(Exit::Stopped);
-            }
-            if let (Some(lived), true) = (lived, shared.is_reconnecting() && !by_handler) {
-                // The user asked for it: that is no failure.
-                streak.ended(lived, Instant::now());
-                continue;
-            }
-            let failure = streak.failed(&error, lived, Instant::now());
-            if error.closed().is_some_and(Closed::was_ended_here) {
-                return Ok(Exit::Stopped);
-            }
-
-            // Unless the failure is final, wait for the next attempt. A stop ends the wait.
-            if !self.retries(&failure) {
-                return match error {
-                    Error::Closed(closed) => Ok(Exit::Closed(closed)),
-                    error => Err(error),
-                };
-            }
-            let asked = failure.retry_after().unwrap_or_default();
-            let Some(delay) = self.backoff.delay(&failure) else {
-                return Ok(Exit::GaveUp { attempts: failure.attempts(), error });
-            };
-            if !shared.wait(delay.max(asked)) {
-                return Ok(Exit::Stopped);
+            match self.attempts.after(ended) {
+                Next::Attempt(delay, _) if self.attempts.wait(delay) => {}
+                Next::Attempt(..) => return Ok(Exit::Stopped),
+                Next::Over(end) => return end,
             }
         }
     }
+}
 
-    /// Makes one attempt to connect.
-    fn connect(&mut self, number: u32, reconnecting: bool) -> Result<WebSocket, Error> {
-        let shared = &self.shared.0;
-        if !shared.begin_attempt() {
-            return Err(Error::aborted());
-        }
-        let builder = self.builder.clone().abort_handle(shared.abort.clone());
-        let attempt = Attempt { url: &self.url, builder, number, reconnecting };
-        let connect = &mut self.connect_with;
-        // This runs on a thread of its own, which then ends. Connecting, TLS above all, takes far
-        // more stack than anything else, and a stack keeps the memory that was used once.
-        let connected = thread::scope(|scope| {
-            let thread = thread::Builder::new().name("landline-open".to_owned());
-            let open = move || {
-                shared.runs_here();
-                connect(attempt)
-            };
-            let opening = thread.spawn_scoped(scope, open).map_err(Error::Io)?;
-            opening.join().unwrap_or_else(|panic| resume_unwind(panic))
-        });
-        shared.runs_here();
-        connected
-    }
-
-    /// Returns whether to connect again after this failure.
-    fn retries(&mut self, failure: &Failure<'_>) -> bool {
-        match &mut self.retry_if {
-            Some(retry_if) => retry_if(failure),
-            None => {
-                let closed = failure.closed();
-                failure.is_retryable()
-                    || self.after_normal_close
-                        && closed.is_some_and(Closed::is_normal_close_of_peer)
-            }
-        }
+impl App<()> {
+    /// Makes the App an iterator of its connections, for a loop without callbacks. Nothing happens
+    /// before the first call of `next`, which then connects, on the thread that calls it.
+    ///
+    /// All options of the App hold, but for [`thread_name`](App::thread_name) and
+    /// [`stack_size`](App::stack_size), because no thread is started for the loop, and for
+    /// [`overlap`](App::overlap) and [`max_age`](App::max_age), because the loop has one connection
+    /// at a time, and only the loop receives on it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use landline::App;
+    ///
+    /// for connection in App::new("wss://example.com/feed", ()).connections() {
+    ///     let mut connection = connection?; // A failure that is final.
+    ///     if connection.send("subscribe").is_ok() {
+    ///         connection.messages().for_each(|message| println!("{message:?}"));
+    ///     }
+    /// }
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    #[must_use]
+    pub fn connections(self) -> Connections {
+        self.attempts.shared.0.set_overlap(false);
+        Connections::new(self.attempts)
     }
 }
 
 impl<H> fmt::Debug for App<H> {
     /// Leaves out the URL, because it may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("builder", &self.builder).finish_non_exhaustive()
-    }
-}
-
-type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Error> + Send>;
-type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
-
-/// Describes an attempt to connect, for [`App::connect_with`].
-#[non_exhaustive]
-pub struct Attempt<'a> {
-    /// The URL given to [`App::new`].
-    pub url: &'a str,
-    /// The App's builder; stopping the App interrupts it.
-    pub builder: Builder,
-    /// The number of this attempt since the last stable connection, counted from 1.
-    pub number: u32,
-    /// `true` if there was a connection before.
-    pub reconnecting: bool,
-}
-
-impl fmt::Debug for Attempt<'_> {
-    /// Leaves out the URL, because it may hold secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempt")
-            .field("builder", &self.builder)
-            .field("number", &self.number)
-            .field("reconnecting", &self.reconnecting)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Tells how an attempt, or the connection that it opened, ended.
-pub(super) struct Ended {
-    pub(super) error: Error,
-    /// The time for which the connection was open, if there was one.
-    pub(super) lived: Option<Duration>,
-}
-
-/// Tells the handles that the App is over when it is dropped, by a panic too.
-#[derive(Default)]
-pub(super) struct Owner(pub(super) Arc<Shared>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.0.over();
+        f.debug_struct("App").field("builder", &self.attempts.builder).finish_non_exhaustive()
     }
 }

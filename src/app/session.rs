@@ -3,12 +3,15 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use super::attempts::{Attempts, Ended, Opened};
 use super::handle::{SendError, SendProblem};
 use super::handler::{Handler, HandlerResult, Open};
-use super::run::{App, Ended};
+use super::replace::Watch;
+use super::run::App;
 use super::shared::Shared;
 use crate::error::{Cause, Error, Timeout};
 use crate::proto::close::CloseCode;
@@ -16,27 +19,55 @@ use crate::proto::message::{Event, MessageRef};
 use crate::websocket::WebSocket;
 use crate::websocket::sender::Sender;
 
+/// Holds a connection that is open, or was until now.
+pub(super) struct Live {
+    // The first field, so that it is dropped first: handles stop using a connection that ends.
+    pub(super) up: Up,
+    pub(super) ws: WebSocket,
+    pub(super) since: Instant,
+    /// Says when to replace the connection.
+    pub(super) watch: Option<Watch>,
+}
+
 impl<H: Handler> App<H> {
-    /// Runs one connection from `on_open` to `on_close`, and returns how it ended.
-    pub(super) fn session(&mut self, mut ws: WebSocket, attempt: u32, reconnected: bool) -> Ended {
-        let sender = ws.sender();
-        let shared = self.shared.0.clone();
-        let Some(up) = Up::new(&shared, &sender) else {
-            return Ended { error: Error::aborted(), lived: None };
+    /// Runs one connection from `on_open` to `on_close`, and those that replace it. Returns how the
+    /// last one ended.
+    pub(super) fn session(&mut self, opened: Opened) -> Ended {
+        let (attempt, reconnected) = (opened.attempt, opened.reconnected);
+        let Some(mut live) = Live::new(&self.attempts, opened.ws) else {
+            return Ended::attempt(Error::aborted());
         };
-        let handle = self.handle();
-        let since = Instant::now();
-        let open = Open { attempt, reconnected, response: sender.response(), handle: &handle };
-        let opened = unless_over(self.handler.on_open(&sender, &open), &sender, &shared);
-        let opened = opened.and_then(|()| shared.opened().map_err(Error::Io));
-        let delivered = opened.and_then(|()| self.deliver(&mut ws, &sender));
+        let opened = self.open(&live, attempt, reconnected, false);
+        let delivered = opened.and_then(|()| self.deliver(&mut live));
+        self.finish(live, delivered)
+    }
+
+    /// Calls `on_open`, and lets other threads send.
+    pub(super) fn open(
+        &mut self,
+        live: &Live,
+        attempt: u32,
+        reconnected: bool,
+        replaces: bool,
+    ) -> Result<(), Error> {
+        let (sender, handle) = (&live.up.sender, &self.handle());
+        let response = sender.response();
+        let open = Open { attempt, reconnected, replaces, response, handle };
+        unless_over(self.handler.on_open(sender, &open), sender, &self.attempts.shared.0)?;
+        live.up.opened().map_err(Error::Io)
+    }
+
+    /// Ends a connection with `on_close`, and returns how it ended. `delivered` is how that showed,
+    /// or the handler's error.
+    pub(super) fn finish(&mut self, mut live: Live, delivered: Result<Error, Error>) -> Ended {
+        let ws = &mut live.ws;
         let error = delivered.unwrap_or_else(|error| {
             // The code 1011 may be sent, so this cannot fail. `so_far` tells the end below.
             let _ = ws.close(CloseCode::INTERNAL_ERROR);
             error
         });
-        let lived = Some(since.elapsed());
-        up.down();
+        let lived = Some(live.since.elapsed());
+        let is_last = live.up.down();
         let closed = ws.so_far();
         let error = match error {
             // The user closed. The peer did not take the Close, or broke the protocol then, and
@@ -46,8 +77,9 @@ impl<H: Handler> App<H> {
             }
             error => error,
         };
-        let closing = unless_over(self.handler.on_close(&closed), &sender, &shared);
-        if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
+        let (sender, shared) = (&live.up.sender, &self.attempts.shared.0);
+        let closing = unless_over(self.handler.on_close(&closed), sender, shared);
+        if is_last && matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
             // RFC 6455 section 7.1.1: wait until the server ends the stream, or has read why we
             // do. The code 1000 may be sent, so this cannot fail.
             let _ = ws.close(CloseCode::NORMAL);
@@ -60,34 +92,65 @@ impl<H: Handler> App<H> {
 
     /// Calls the handler for each event until this side closes, and discards the rest. Returns how
     /// the connection ended, or fails with the handler's error.
-    fn deliver(&mut self, ws: &mut WebSocket, sender: &Sender) -> Result<Error, Error> {
-        while !sender.is_closing() {
-            let event = match ws.next_event() {
-                Ok(event) => event,
+    fn deliver(&mut self, live: &mut Live) -> Result<Error, Error> {
+        while !live.up.sender.is_closing() {
+            let received = match &live.watch {
+                None => live.ws.next_event(),
+                Some(watch) => live.ws.next_event_timeout(watch.timeout(&self.attempts)),
+            };
+            let event = match received {
+                Ok(event) => Some(event),
+                Err(Error::Timeout(Timeout::Recv)) => None,
                 Err(error) => return Ok(error),
             };
-            if sender.is_closing() {
+            if live.up.sender.is_closing() {
                 break; // Another thread closed the connection meanwhile.
             }
-            let handler = &mut self.handler;
-            let handled = match event {
-                Event::Text(text) => handler.on_message(sender, MessageRef::Text(text)),
-                Event::Binary(bytes) | Event::RawText(bytes) => {
-                    handler.on_message(sender, MessageRef::Binary(bytes))
-                }
-                Event::Fragment(fragment) => handler.on_fragment(sender, fragment),
-                Event::Ping(payload) => handler.on_ping(sender, payload),
-                Event::Pong(payload) => handler.on_pong(sender, payload),
-            };
-            unless_over(handled, sender, &self.shared.0)?;
+            if let Some(event) = event {
+                let (sender, shared) = (&live.up.sender, &self.attempts.shared.0);
+                unless_over(hand_out(&mut self.handler, sender, event), sender, shared)?;
+            }
+            if live.watch.is_some() {
+                self.watch(live)?;
+            }
         }
-        Ok(ws.discard())
+        Ok(live.ws.discard())
+    }
+}
+
+impl Live {
+    /// Returns `None` if the App was stopped before.
+    pub(super) fn new(attempts: &Attempts, ws: WebSocket) -> Option<Self> {
+        let up = Up::new(&attempts.shared.0, &ws.sender())?;
+        let since = Instant::now();
+        Some(Self { up, ws, since, watch: Watch::new(attempts, since) })
+    }
+}
+
+/// Calls the handler for one event.
+pub(super) fn hand_out(
+    handler: &mut impl Handler,
+    sender: &Sender,
+    event: Event<'_>,
+) -> HandlerResult {
+    match event {
+        Event::Text(text) => handler.on_message(sender, MessageRef::Text(text)),
+        Event::Binary(bytes) | Event::RawText(bytes) => {
+            handler.on_message(sender, MessageRef::Binary(bytes))
+        }
+        Event::Fragment(fragment) => handler.on_fragment(sender, fragment),
+        Event::Ping(payload) => handler.on_ping(sender, payload),
+        Event::Pong(payload) => handler.on_pong(sender, payload),
     }
 }
 
 /// Returns the error of a handler, unless it only says that the connection is over. The handler has
 /// not failed then, and the receiver will tell how the connection ended.
-fn unless_over(handled: HandlerResult, sender: &Sender, shared: &Shared) -> Result<(), Error> {
+pub(super) fn unless_over(
+    handled: HandlerResult,
+    sender: &Sender,
+    shared: &Shared,
+) -> Result<(), Error> {
     let Err(error) = handled else { return Ok(()) };
     // A handle first notes that the App is to stop, and then closes the connection.
     let over = !sender.is_open() || shared.is_stopping();
@@ -117,30 +180,37 @@ fn says_over(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// Lets handles use a connection for as long as this lives. A panic of the handler drops it too.
-struct Up<'a> {
-    shared: &'a Shared,
-    sender: &'a Sender,
+pub(super) struct Up {
+    shared: Arc<Shared>,
+    pub(super) sender: Sender,
 }
 
-impl<'a> Up<'a> {
+impl Up {
     /// Returns `None` if the App was stopped before.
-    fn new(shared: &'a Shared, sender: &'a Sender) -> Option<Self> {
-        shared.open(sender).then_some(Self { shared, sender })
+    pub(super) fn new(shared: &Arc<Shared>, sender: &Sender) -> Option<Self> {
+        let up = || Self { shared: shared.clone(), sender: sender.clone() };
+        shared.open(sender).then(up)
     }
 
-    fn down(&self) {
-        self.shared.down();
+    /// Lets other threads send, and the outbox too.
+    pub(super) fn opened(&self) -> io::Result<()> {
+        self.shared.opened()
+    }
+
+    /// Notes that the connection is over. Returns whether there is no other one.
+    fn down(&self) -> bool {
+        self.shared.down(&self.sender)
     }
 }
 
-impl Drop for Up<'_> {
+impl Drop for Up {
     fn drop(&mut self) {
         self.down();
         if thread::panicking() {
             // Other threads may hold senders, so tell the peer that this side leaves. That runs on
             // a thread of its own, because the stream may be the caller's code: if it panicked on a
             // thread that unwinds, the process would abort.
-            let sender = self.sender;
+            let sender = &self.sender;
             thread::scope(|scope| {
                 let leaving = thread::Builder::new().spawn_scoped(scope, || sender.leave());
                 let _ = leaving.map(|thread| thread.join());

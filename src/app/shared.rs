@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::outbox::{Outbox, Queue};
 use crate::net::abort::AbortHandle;
+use crate::proto::close::CloseFrame;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::websocket::sender::Sender;
 
@@ -32,6 +33,12 @@ pub(super) struct State {
     thread: Option<ThreadId>,
     /// The connection, if there is one.
     pub(super) sender: Option<Sender>,
+    /// The connection that `sender` replaces, until it is over.
+    pub(super) old: Option<Sender>,
+    /// A connection is replaced when the next one is open.
+    pub(super) overlap: bool,
+    /// The open connection is to be replaced, and closed with this. The App's thread takes it.
+    pub(super) replace: Option<Box<CloseFrame>>,
     /// `on_open` runs. Only the App's own thread sends.
     pub(super) opening: bool,
     pub(super) outbox: Option<Box<Queue>>,
@@ -47,9 +54,24 @@ impl State {
         if self.outbox.as_ref().is_some_and(|outbox| outbox.always()) {
             return None;
         }
-        let sender = self.open_sender()?;
-        let first = self.opening && self.is_apps_thread();
-        (first || self.is_idle() && !self.opening).then(|| sender.clone())
+        let sender = match self.opening && self.is_apps_thread() {
+            true => self.open_sender(),
+            false => self.common_sender().filter(|_| self.is_idle()),
+        };
+        sender.cloned()
+    }
+
+    /// Returns the connection that the outbox, and threads other than the App's, send over now.
+    pub(super) fn common_sender(&self) -> Option<&Sender> {
+        let sender = match (&self.old, self.opening) {
+            (Some(old), true) => Some(old),
+            (None, true) => None,
+            // The server has not read everything on the old connection. What it gets over the new
+            // one would overtake that.
+            (Some(_), false) if self.outbox.is_some() => None,
+            (_, false) => self.sender.as_ref(),
+        };
+        sender.filter(|sender| sender.is_open())
     }
 
     /// Returns whether no message waits in the outbox.
@@ -61,9 +83,11 @@ impl State {
         self.sender.as_ref().filter(|sender| sender.is_open())
     }
 
-    /// Returns whether this thread must wait until `on_open` has returned.
-    pub(super) fn is_shut_out(&self) -> bool {
-        self.opening && !self.is_apps_thread()
+    /// Returns whether this thread may send, over the open connection or by the outbox.
+    pub(super) fn is_open(&self) -> bool {
+        let is_shut_out = self.opening && !self.is_apps_thread();
+        let sender = if is_shut_out { &self.old } else { &self.sender };
+        !self.stopping && sender.as_ref().is_some_and(Sender::is_open)
     }
 
     pub(super) fn is_apps_thread(&self) -> bool {
@@ -89,13 +113,38 @@ impl Shared {
         self.lock().thread = Some(thread::current().id());
     }
 
+    /// Notes that the App's code runs on that thread from now on. It may wait for the App.
+    pub(crate) fn runs_on(&self, thread: ThreadId) {
+        self.lock().thread = Some(thread);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn set_overlap(&self, yes: bool) {
+        self.lock().overlap = yes;
+    }
+
+    pub(crate) fn overlaps(&self) -> bool {
+        self.lock().overlap
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.lock().stopping
     }
 
     /// Returns whether a user has asked to reconnect at once.
     pub(crate) fn is_reconnecting(&self) -> bool {
-        self.lock().reconnecting
+        let state = self.lock();
+        state.reconnecting || state.replace.is_some()
+    }
+
+    /// Asks to reconnect at once, after the open connection.
+    pub(crate) fn reconnect(&self) {
+        self.lock().reconnecting = true;
+    }
+
+    /// Returns the Close for the open connection, if a user has asked to replace it.
+    pub(crate) fn take_replace(&self) -> Option<Box<CloseFrame>> {
+        self.lock().replace.take()
     }
 
     /// Waits for `delay`, or until a user asks to reconnect. Returns `false` at once when the App
@@ -109,6 +158,7 @@ impl Shared {
     pub(crate) fn begin_attempt(&self) -> bool {
         let mut state = self.lock();
         state.reconnecting = false;
+        state.replace = None;
         !state.stopping
     }
 
@@ -120,19 +170,27 @@ impl Shared {
             if let Some(outbox) = &state.outbox {
                 outbox.watch(sender);
             }
-            state.sender = Some(sender.clone());
+            // It is open if this connection replaces it.
+            state.old = state.sender.replace(sender.clone()).filter(Sender::is_open);
             state.opening = true;
             // Asked for while this connection was made: it is new.
             state.reconnecting = false;
+            state.replace = None;
         }
         !state.stopping
     }
 
-    /// Notes that the connection is over.
-    pub(crate) fn down(&self) {
+    /// Notes that this connection is over. Returns whether there is no other one by now.
+    pub(crate) fn down(&self, sender: &Sender) -> bool {
         let mut state = self.lock();
-        state.sender = None;
-        state.opening = false;
+        let is_it = |own: &Option<Sender>| own.as_ref().is_some_and(|own| own.is_same(sender));
+        if is_it(&state.old) {
+            state.old = None;
+        } else if is_it(&state.sender) {
+            state.sender = state.old.take();
+            state.opening = false;
+        }
+        state.sender.is_none()
     }
 
     /// Returns whether the outbox has given a message to a connection, and waits until the system has

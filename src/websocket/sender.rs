@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::outgoing::{self, Flush, Outgoing};
 use super::wire::{OnSent, Wire};
 use super::writer::MessageWriter;
-use crate::error::{Error, InvalidInput};
+use crate::error::{Closed, Error, InvalidInput};
 use crate::net::stopwatch::Timings;
 use crate::proto::close::CloseFrame;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
@@ -211,9 +211,10 @@ impl Sender {
         self.wire.on_sent.get_or_init(|| OnSent(Box::new(call)));
     }
 
-    /// Ends the connection as dropping its last half does.
+    /// Ends the connection as dropping its last half does, also for a receiver that lives on.
     pub(crate) fn leave(&self) {
         self.wire.leave();
+        self.wire.close_state.finish(self.so_far().cause().clone());
     }
 
     /// Closes the connection with 1011 and this reason.
@@ -227,6 +228,16 @@ impl Sender {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.wire.close_state.is_open()
+    }
+
+    /// Returns whether both senders belong to the same connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.wire, &other.wire)
+    }
+
+    /// Returns how the connection ended, or its state so far.
+    pub(crate) fn so_far(&self) -> Closed {
+        self.wire.close_state.so_far()
     }
 
     /// Returns whether this side ends the connection, by a Close or an abort.

@@ -73,7 +73,11 @@ impl<'a> Recorder<'a> {
 
 impl Handler for Recorder<'_> {
     fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
-        let again = if open.reconnected { " again" } else { "" };
+        let again = match (open.reconnected, open.replaces) {
+            (_, true) => ", replacing",
+            (true, false) => " again",
+            (false, false) => "",
+        };
         let line = format!("open {}, attempt {}{again}", open.response.status(), open.attempt);
         self.note(line, Some(sender))
     }
