@@ -232,6 +232,21 @@ pub mod backoff {
     pub use crate::app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
 }
 
+/// Counts what connections send and receive.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = landline::connect("wss://example.com/feed")?;
+/// ws.send("hello")?;
+/// let counters = ws.counters();
+/// assert_eq!((counters.sent.messages, counters.received.messages), (1, 0));
+/// # Ok::<(), landline::Error>(())
+/// ```
+pub mod counters {
+    pub use crate::websocket::counters::{Counters, Traffic};
+}
+
 /// Compresses messages by permessage-deflate (RFC 7692).
 ///
 /// [`Builder::deflate`](crate::Builder::deflate) offers it with the options of

@@ -17,6 +17,7 @@ use crate::net::abort::AbortHandle;
 use crate::proto::close::CloseFrame;
 use crate::proto::message::Message;
 use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::websocket::counters::Counters;
 use crate::websocket::sender::Sender;
 
 /// Sends through an [`App`](crate::App), and stops it.
@@ -235,6 +236,29 @@ impl Handle {
         self.0.changed.notify_all();
         taken
     }
+
+    /// Returns how much the App has sent and received so far, over all its connections: those that
+    /// are over, and the open one as [`Sender::counters`](crate::Sender::counters) tells it. The
+    /// number of reconnects is [`connections`](Counters::connections) less one.
+    ///
+    /// # Examples
+    /// ```
+    /// use landline::{App, Callbacks};
+    ///
+    /// let app = App::new("wss://example.com/feed", Callbacks::new());
+    /// let handle = app.handle();
+    /// // While the App runs, from any thread:
+    /// let counters = handle.counters();
+    /// println!("{} messages in", counters.received.messages);
+    /// println!("{} reconnects", counters.connections.saturating_sub(1));
+    /// ```
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let state = self.0.lock();
+        let mut counters = state.counters;
+        counters.add(&state.sender.as_ref().map_or(state.ending, Sender::counters));
+        counters
+    }
 }
 
 impl fmt::Debug for Handle {
@@ -352,6 +376,10 @@ struct State {
     /// `on_open` runs. Only the App's own thread sends.
     opening: bool,
     outbox: Option<Queue>,
+    /// Those of the connections that are over.
+    counters: Counters,
+    /// Those of the connection that is about to be over, if there is one.
+    ending: Counters,
 }
 
 impl State {
@@ -444,8 +472,17 @@ impl Shared {
     /// Notes that the connection is over.
     pub(crate) fn down(&self) {
         let mut state = self.lock();
-        state.sender = None;
+        if let Some(sender) = state.sender.take() {
+            state.ending = sender.counters();
+        }
         state.opening = false;
+    }
+
+    /// Counts a connection that is over.
+    pub(crate) fn count(&self, counters: &Counters) {
+        let mut state = self.lock();
+        state.counters.add(counters);
+        state.ending = Counters::default();
     }
 
     /// Notes that the App will open no connection any more.

@@ -52,6 +52,7 @@ impl<H: Handler> App<H> {
             // do. The code 1000 may be sent, so this cannot fail.
             let _ = ws.close(CloseCode::NORMAL);
         }
+        shared.count(&ws.counters());
         match (error, closing) {
             (error @ Error::Handler(_), _) | (error, Ok(())) => Ended { error, lived },
             (_, Err(error)) => Ended { error, lived },

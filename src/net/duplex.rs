@@ -78,6 +78,8 @@ pub(crate) struct ReadHalf {
     pub(crate) tls_pending: bool,
     /// Bytes came from the socket, perhaps only a part of a TLS record. The caller resets this.
     pub(crate) has_received: bool,
+    /// The number of bytes that came from the socket.
+    pub(crate) bytes: u64,
 }
 
 /// The state of the writer. Several threads may write, one at a time.
@@ -108,6 +110,14 @@ struct Progress {
 /// A write that takes this long had to wait for room. If each write is faster, the peer reads
 /// faster than the pace that the keepalive expects, and no sign of life is needed.
 const BLOCKED: Duration = Duration::from_millis(20);
+
+impl WriteHalf {
+    /// Returns the number of bytes that the stream has taken.
+    #[inline]
+    pub(crate) fn written(&self) -> u64 {
+        self.progress.bytes
+    }
+}
 
 impl Progress {
     /// Notes that the stream took all bytes of a write.
@@ -166,6 +176,7 @@ impl Duplex {
         }
         let len = self.read_socket(&mut half.armed, buf, wait)?;
         half.has_received |= len > 0;
+        half.bytes += len as u64;
         Ok(len)
     }
 
@@ -203,6 +214,7 @@ impl Duplex {
                 return Ok(0);
             }
             half.has_received = true;
+            half.bytes += len as u64;
         }
     }
 

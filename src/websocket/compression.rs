@@ -206,7 +206,8 @@ impl<'a> Batch<'a> {
         for &(message, end) in &self.frames {
             let mut frame = Frame::whole(message);
             if let Some(end) = end {
-                (frame.compressed, frame.payload) = (true, &self.packed[start..end]);
+                frame.compressed = Some(message.len());
+                frame.payload = &self.packed[start..end];
                 start = end;
             }
             out.put(frame)?;

@@ -140,6 +140,7 @@ impl WriterGuard<'_> {
         if let Some(pong) = &pending.pong {
             done = done.and_then(|()| state.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             if done.is_ok() {
+                state.frames.note(Opcode::Pong, true);
                 wire.sent_log.note(Opcode::Pong, pong.as_bytes().len() as u64);
             }
         }
@@ -147,6 +148,7 @@ impl WriterGuard<'_> {
             done = done.and_then(|()| state.encoder.control(Opcode::Ping, ping, stage));
             if done.is_ok() {
                 state.ping_staged = Some(position);
+                state.frames.note(Opcode::Ping, true);
                 wire.sent_log.note(Opcode::Ping, ping.len() as u64);
             } else {
                 // Our Close was encoded before, so the ping will never be sent. Do not wait for it.

@@ -111,7 +111,8 @@ fn send(wire: &Wire, kind: MessageKind, len: u64, reader: &mut dyn Read) -> io::
             }
         }
     }
-    Ok(())
+    out.count(kind.into(), true);
+    Ok(out.finish()?)
 }
 
 /// Returns the cause of the end of the connection.

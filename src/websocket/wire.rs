@@ -15,7 +15,7 @@
 //!                                                       across a system call
 //!
 //!   the last locks, each held for a few instructions, at any time: close state,
-//!   pending, ping, peer_read, receiver, latency, sent_log
+//!   pending, ping, peer_read, receiver, latency, counters, sent_log
 //! ```
 //!
 //! * A control frame takes the write lock without the message lock, so it may go between the frames
@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 
 use super::close_state::{CloseReason, CloseState};
 use super::compression::Deflation;
+use super::counters::Published;
 use super::fair_lock::FairLock;
 use super::pending::{Flushed, Pending};
 use super::write_lock::WriteLock;
@@ -93,6 +94,7 @@ pub(crate) struct Wire {
     /// receiver takes it.
     pub(super) peer_read: Mutex<Option<Instant>>,
     pub(super) receiver: Mutex<ReceiverIs>,
+    pub(super) counters: Published,
     pub(super) sent_log: SentLog,
 }
 
@@ -144,6 +146,7 @@ impl Wire {
             awaits_pong: AtomicBool::new(false),
             peer_read: Mutex::default(),
             receiver: Mutex::default(),
+            counters: Published::default(),
             sent_log: SentLog::default(),
         }
     }

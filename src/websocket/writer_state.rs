@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use super::counters::{Compression, Frames, Traffic};
 use super::pending::Flushed;
 use super::wire::{LastPing, Wire};
 use super::write_lock::CHUNK;
@@ -38,6 +39,9 @@ pub(super) struct WriterState {
     pub(super) ping_staged: Option<u64>,
     /// Our Close is written, and the close state knows it.
     pub(super) close_sent: bool,
+    /// The frames that were encoded whole.
+    pub(super) frames: Frames,
+    pub(super) compression: Compression,
 }
 
 impl WriterState {
@@ -51,6 +55,8 @@ impl WriterState {
             blocked_since: None,
             ping_staged: None,
             close_sent: false,
+            frames: Frames::default(),
+            compression: Compression::default(),
         }
     }
 
@@ -218,6 +224,9 @@ impl WriterGuard<'_> {
         if self.wire.duplex.made_room(&mut self.state.half) {
             self.wire.note_peer_read(sync::now());
         }
+        if written.is_err() {
+            self.wire.counters.set_bytes_sent(self.state.half.written());
+        }
         written
     }
 
@@ -236,6 +245,8 @@ impl WriterGuard<'_> {
             self.state.ended = true;
             self.wire.duplex.finish(&mut self.state.half);
         }
+        let WriterState { half, frames, compression, .. } = &*self.state;
+        self.wire.counters.set_sent(Traffic::new(half.written(), *frames, *compression));
     }
 
     /// Notes that a write failed. Half a frame may be written, so nothing can be sent any more.

@@ -12,6 +12,7 @@ mod app_reconnect;
 mod app_stop;
 mod closing;
 mod cookies;
+mod counters;
 mod deflate;
 mod diagnostics;
 mod full_duplex;
