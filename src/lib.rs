@@ -210,6 +210,7 @@ pub use proto::message::{AsMessage, Event, Fragment, Message, MessageKind, Messa
 pub use websocket::WebSocket;
 pub use websocket::receiver::{MessageReader, Messages, Receiver};
 pub use websocket::sender::Sender;
+pub use websocket::try_send::TrySendError;
 pub use websocket::writer::MessageWriter;
 
 /// Decides when an [`App`] connects again: after how long, and after which failures.

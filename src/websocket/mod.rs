@@ -14,6 +14,7 @@ pub(crate) mod receiver;
 mod recv_deadline;
 mod send_reader;
 pub(crate) mod sender;
+pub(crate) mod try_send;
 pub(crate) mod wire;
 mod write_lock;
 pub(crate) mod writer;
@@ -29,6 +30,7 @@ use crate::proto::http::Response;
 use crate::proto::message::{AsMessage, Event, Message, MessageKind};
 use receiver::{MessageReader, Messages, Receiver};
 use sender::Sender;
+use try_send::TrySendError;
 use writer::MessageWriter;
 
 /// Sends and receives messages over an open connection: a [`Receiver`] and a [`Sender`] together.
@@ -125,6 +127,15 @@ impl WebSocket {
         messages: impl IntoIterator<Item = M>,
     ) -> Result<(), Error> {
         self.sender.send_all(messages)
+    }
+
+    /// Sends a message if that takes no waiting, and gives the message back if not; see
+    /// [`Sender::try_send`].
+    ///
+    /// # Errors
+    /// The same as [`Sender::try_send`].
+    pub fn try_send<M: AsMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
+        self.sender.try_send(message)
     }
 
     /// Begins a message that is written bit by bit; see [`Sender::writer`].

@@ -111,7 +111,7 @@ fn send(wire: &Wire, kind: MessageKind, len: u64, reader: &mut dyn Read) -> io::
             }
         }
     }
-    out.count(kind.into(), true);
+    out.count_message();
     Ok(out.finish()?)
 }
 

@@ -43,6 +43,11 @@ impl WriteLock {
         Self { queue: FairLock::default(), writer: PoisonMutex::new(WriterState::new(keys)) }
     }
 
+    /// Takes the queue if no thread has it or waits for it.
+    pub(super) fn try_queue(&self) -> Option<FairGuard<'_>> {
+        self.queue.try_lock()
+    }
+
     /// Makes all threads that wait for the lock check whether the connection is still open.
     pub(super) fn wake_all(&self) {
         self.queue.wake_all();
@@ -167,18 +172,13 @@ impl WriteGuard<'_> {
         let len = payload.len() as u64;
         let mut body = self.begin_frame(opcode, fin, compressed.is_some(), len, chunk)?;
         self.append(&mut body, payload, chunk)?;
-        self.count(opcode, fin);
-        if let Some(uncompressed) = compressed {
-            let compression = &mut self.writer.state.compression;
-            compression.uncompressed += uncompressed as u64;
-            compression.compressed += len;
-        }
+        self.writer.count(&frame);
         Ok(())
     }
 
-    /// Counts a frame of which all bytes are encoded.
-    pub(super) fn count(&mut self, opcode: Opcode, fin: bool) {
-        self.writer.state.frames.note(opcode, fin);
+    /// Counts a message of which all bytes are encoded.
+    pub(super) fn count_message(&mut self) {
+        self.writer.state.frames.messages += 1;
     }
 
     /// Encodes the header of a whole message of `len` bytes, which is not compressed. Then write

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::counters::{Compression, Frames, Traffic};
 use super::pending::Flushed;
 use super::wire::{LastPing, Wire};
-use super::write_lock::CHUNK;
+use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
 use crate::net::duplex::{Wait, WriteHalf, is_timeout};
@@ -144,6 +144,29 @@ impl WriterGuard<'_> {
         encoder.begin_frame(opcode, fin, compressed, len, stage)
     }
 
+    /// Counts a frame of which all bytes are encoded.
+    pub(super) fn count(&mut self, frame: &Frame<'_>) {
+        let WriterState { frames, compression, .. } = &mut *self.state;
+        frames.note(frame.opcode, frame.fin);
+        if let Some(uncompressed) = frame.compressed {
+            compression.uncompressed += uncompressed as u64;
+            compression.compressed += frame.payload.len() as u64;
+        }
+    }
+
+    /// Returns whether the system did not take all that was staged.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.state.blocked_since.is_some()
+    }
+
+    /// Notes that the system took all that was staged, or that nothing can be written any more.
+    #[inline]
+    fn unblock(&mut self) {
+        if self.state.blocked_since.take().is_some() {
+            *self.wire.blocked_since.lock() = None;
+        }
+    }
+
     /// Writes all that is staged, and waits until the system has taken it.
     #[inline]
     pub(super) fn flush(&mut self, limit: &mut Countdown) -> Result<(), Error> {
@@ -234,7 +257,7 @@ impl WriterGuard<'_> {
     /// side of the stream if it is time for that.
     #[inline]
     fn note_flushed(&mut self) {
-        self.state.blocked_since = None;
+        self.unblock();
         if self.state.encoder.is_closed() && !mem::replace(&mut self.state.close_sent, true) {
             self.wire.close_state.close_sent();
         }
@@ -253,7 +276,7 @@ impl WriterGuard<'_> {
     pub(super) fn fail(&mut self, cause: Cause) -> Error {
         self.state.broken = true;
         self.wire.set_last_ping(LastPing::None);
-        self.state.blocked_since = None; // What is pending is dropped, and not tried again.
+        self.unblock(); // What is pending is dropped, and not tried again.
         self.wire.close_state.write_failed(&cause);
         self.wire.wake_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
@@ -280,6 +303,7 @@ impl WriterGuard<'_> {
             Ok(()) => self.note_flushed(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *self.state.blocked_since.get_or_insert_with(now);
+                *self.wire.blocked_since.lock() = Some(since);
                 if self.wire.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
                     return Flushed::Blocked;
                 }

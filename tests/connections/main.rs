@@ -39,6 +39,7 @@ mod tls_hostile;
 mod tls_records;
 mod tls_renegotiation;
 mod trust;
+mod try_send;
 mod tungstenite;
 mod unreachable;
 
