@@ -7,7 +7,7 @@ use super::WebSocket;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use crate::proto::frame::Opcode;
-use crate::sync::Mutex;
+use crate::sync::Numbers;
 
 /// Tells how much a connection has sent and received, or an [`App`](crate::App) over all its
 /// connections.
@@ -96,6 +96,7 @@ impl Counters {
 }
 
 impl Traffic {
+    #[inline]
     pub(super) fn new(bytes: u64, frames: Frames, compression: Compression) -> Self {
         let Frames { messages, pings, pongs } = frames;
         let Compression { uncompressed, compressed } = compression;
@@ -139,30 +140,37 @@ pub(super) struct Compression {
     pub(super) compressed: u64,
 }
 
-/// Holds what the halves of a connection have published, for any thread to read. Mutexes, because
-/// many 32-bit targets have no atomics of 64 bits.
+/// Holds what the halves of a connection have published, for any thread to read.
 #[derive(Debug, Default)]
 pub(super) struct Published {
-    sent: Mutex<Traffic>,
-    received: Mutex<Traffic>,
+    pub(super) sent: PublishedTraffic,
+    pub(super) received: PublishedTraffic,
 }
 
 impl Published {
+    fn now(&self) -> Counters {
+        Counters { connections: 1, sent: self.sent.get(), received: self.received.get() }
+    }
+}
+
+/// Holds what one half has published. Only that half sets it.
+#[derive(Debug, Default)]
+pub(super) struct PublishedTraffic(Numbers<6>);
+
+impl PublishedTraffic {
     #[inline]
-    pub(super) fn set_sent(&self, sent: Traffic) {
-        *self.sent.lock() = sent;
+    pub(super) fn set(&self, traffic: Traffic) {
+        let Traffic { bytes, messages, pings, pongs, uncompressed, compressed } = traffic;
+        self.0.set([bytes, messages, pings, pongs, uncompressed, compressed]);
     }
 
     /// Sets the number of bytes alone, because a frame was not written whole.
-    pub(super) fn set_bytes_sent(&self, bytes: u64) {
-        self.sent.lock().bytes = bytes;
+    pub(super) fn set_bytes(&self, bytes: u64) {
+        self.set(Traffic { bytes, ..self.get() });
     }
 
-    pub(super) fn set_received(&self, received: Traffic) {
-        *self.received.lock() = received;
-    }
-
-    fn now(&self) -> Counters {
-        Counters { connections: 1, sent: *self.sent.lock(), received: *self.received.lock() }
+    fn get(&self) -> Traffic {
+        let [bytes, messages, pings, pongs, uncompressed, compressed] = self.0.get();
+        Traffic { bytes, messages, pings, pongs, uncompressed, compressed }
     }
 }

@@ -60,9 +60,9 @@ const DISCARD: usize = 1 << 20;
 /// ```
 pub struct Receiver {
     pub(super) wire: Arc<Wire>,
-    half: ReadHalf,
+    pub(super) half: ReadHalf,
     pub(super) decoder: Decoder,
-    timer: Timer,
+    pub(super) timer: Timer,
     options: Options,
     /// Something is pending that the write lock or the peer did not take yet.
     pending: bool,
@@ -500,7 +500,7 @@ impl Receiver {
 
     /// Lets other threads see what was received so far.
     fn publish(&self) {
-        self.wire.counters.set_received(self.received());
+        self.wire.counters.received.set(self.received());
     }
 
     /// Returns what was received so far.

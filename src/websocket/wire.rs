@@ -15,7 +15,7 @@
 //!                                                       across a system call
 //!
 //!   the last locks, each held for a few instructions, at any time: close state,
-//!   pending, ping, peer_read, receiver, blocked_since, latency, counters, sent_log
+//!   pending, ping, peer_read, receiver, blocked_since, latency, sent_log
 //! ```
 //!
 //! * A control frame takes the write lock without the message lock, so it may go between the frames
@@ -167,9 +167,14 @@ impl Wire {
         if tried { self.poll_interval.min(REST_POLL) } else { self.poll_interval }
     }
 
+    /// Returns since when the system has not taken all that is staged; `None` if it has.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        *self.blocked_since.lock()
+    }
+
     /// Returns whether the system has not taken all that is staged.
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked_since.lock().is_some()
+        self.blocked_since().is_some()
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {

@@ -248,7 +248,7 @@ impl WriterGuard<'_> {
             self.wire.note_peer_read(sync::now());
         }
         if written.is_err() {
-            self.wire.counters.set_bytes_sent(self.state.half.written());
+            self.wire.counters.sent.set_bytes(self.state.half.written());
         }
         written
     }
@@ -269,7 +269,7 @@ impl WriterGuard<'_> {
             self.wire.duplex.finish(&mut self.state.half);
         }
         let WriterState { half, frames, compression, .. } = &*self.state;
-        self.wire.counters.set_sent(Traffic::new(half.written(), *frames, *compression));
+        self.wire.counters.sent.set(Traffic::new(half.written(), *frames, *compression));
     }
 
     /// Notes that a write failed. Half a frame may be written, so nothing can be sent any more.

@@ -20,7 +20,7 @@ use support::streams::{Call, Judged};
 use support::*;
 
 /// Is more than the buffers of two sockets hold.
-const BIG: usize = 32 << 20;
+const BIG: usize = 8 << 20;
 
 /// Starts a server that reads nothing before the returned channel is dropped.
 fn holds<T: Send + 'static>(
@@ -363,7 +363,8 @@ fn the_messages_of_threads_that_send_in_both_ways_are_not_mixed() {
 #[test]
 fn a_close_goes_after_the_rest() {
     watchdog(LIMIT, || {
-        let (mut ws, server, release) = with_rest(&builder(), |peer| {
+        let builder = builder().close_timeout(LIMIT);
+        let (mut ws, server, release) = with_rest(&builder, |peer| {
             expect_big(peer);
             peer.expect_close(1000);
             peer.send(&close(1000, ""));
