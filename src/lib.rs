@@ -41,6 +41,7 @@
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
+//! | drive many connections from one thread | [`event_loops`] |
 //! | make a small program | [`small_binaries`] |
 //! | drive the protocol yourself, or fuzz it | [`proto`] |
 //!
@@ -305,6 +306,9 @@ pub mod http {
 pub mod proxy {
     pub use crate::net::proxy::Proxy;
 }
+
+#[doc = include_str!("event_loops.md")]
+pub mod event_loops {}
 
 #[doc = include_str!("small_binaries.md")]
 pub mod small_binaries {}

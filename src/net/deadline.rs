@@ -27,6 +27,11 @@ impl Deadline {
         Self(moment.into())
     }
 
+    /// Returns the moment; `None` is never.
+    pub(crate) fn moment(self) -> Option<Instant> {
+        self.0
+    }
+
     /// Returns the earlier of two deadlines.
     pub(crate) fn min(self, other: Self) -> Self {
         Self(match (self.0, other.0) {

@@ -80,6 +80,8 @@ pub(crate) struct ReadHalf {
     pub(crate) has_received: bool,
     /// The number of bytes that came from the socket.
     pub(crate) bytes: u64,
+    /// The last read of the socket found nothing. All that came before was taken.
+    pub(crate) is_drained: bool,
 }
 
 /// The state of the writer. Several threads may write, one at a time.
@@ -174,7 +176,9 @@ impl Duplex {
         if let Some(tls) = &self.tls {
             return self.read_tls(tls, half, buf, wait);
         }
-        let len = self.read_socket(&mut half.armed, buf, wait)?;
+        let read = self.read_socket(&mut half.armed, buf, wait);
+        half.is_drained = would_block(&read);
+        let len = read?;
         half.has_received |= len > 0;
         half.bytes += len as u64;
         Ok(len)
@@ -202,13 +206,12 @@ impl Duplex {
             if wait.is_over() && grace.is_over() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let len = self.read_socket(&mut half.armed, half.cipher.space(), wait).inspect_err(
-                |error| {
-                    if error.kind() == io::ErrorKind::WouldBlock {
-                        half.cipher.shrink();
-                    }
-                },
-            )?;
+            let read = self.read_socket(&mut half.armed, half.cipher.space(), wait);
+            half.is_drained = would_block(&read);
+            if half.is_drained {
+                half.cipher.shrink();
+            }
+            let len = read?;
             half.cipher.filled(len);
             if len == 0 {
                 return Ok(0);
@@ -516,6 +519,10 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
         io::ErrorKind::TimedOut => error.raw_os_error().is_none(),
         _ => false,
     }
+}
+
+fn would_block(read: &io::Result<usize>) -> bool {
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Checks the length that a stream returns: one that the caller brought may be wrong about it.

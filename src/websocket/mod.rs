@@ -4,6 +4,7 @@ mod close_state;
 #[cfg_attr(not(feature = "deflate"), path = "compression/off.rs")]
 pub(crate) mod compression;
 pub(crate) mod counters;
+mod event_loop;
 mod fair_lock;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;

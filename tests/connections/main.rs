@@ -15,6 +15,8 @@ mod cookies;
 mod counters;
 mod deflate;
 mod diagnostics;
+#[cfg(unix)]
+mod event_loops;
 mod full_duplex;
 mod handle_reconnect;
 mod headers_with;
