@@ -43,6 +43,7 @@
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
+//! | drive many connections from one thread | [`event_loops`] |
 //! | make a small program | [`small_binaries`] |
 //! | drive the protocol yourself, or fuzz it | [`proto`] |
 //!
@@ -217,6 +218,7 @@ pub use proto::message::{AsMessage, Event, Fragment, Message, MessageKind, Messa
 pub use websocket::WebSocket;
 pub use websocket::receiver::{MessageReader, Messages, Receiver};
 pub use websocket::sender::Sender;
+pub use websocket::try_send::TrySendError;
 pub use websocket::writer::MessageWriter;
 
 /// Decides when an [`App`] connects again: after how long, and after which failures.
@@ -237,6 +239,21 @@ pub use websocket::writer::MessageWriter;
 /// ```
 pub mod backoff {
     pub use crate::app::backoff::{Backoff, Exponential, Failure, Fixed, Never};
+}
+
+/// Counts what connections send and receive.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = landline::connect("wss://example.com/feed")?;
+/// ws.send("hello")?;
+/// let counters = ws.counters();
+/// assert_eq!((counters.sent.messages, counters.received.messages), (1, 0));
+/// # Ok::<(), landline::Error>(())
+/// ```
+pub mod counters {
+    pub use crate::websocket::counters::{Counters, Traffic};
 }
 
 /// Compresses messages by permessage-deflate (RFC 7692).
@@ -309,6 +326,9 @@ pub mod http {
 pub mod proxy {
     pub use crate::net::proxy::Proxy;
 }
+
+#[doc = include_str!("event_loops.md")]
+pub mod event_loops {}
 
 #[doc = include_str!("small_binaries.md")]
 pub mod small_binaries {}

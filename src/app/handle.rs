@@ -14,6 +14,7 @@ use super::ticket::{Fate, Ticket, Track};
 use crate::error::{Error, InvalidInput};
 use crate::proto::close::CloseFrame;
 use crate::proto::message::Message;
+use crate::websocket::counters::Counters;
 
 /// Sends through an [`App`](crate::App), and stops it.
 ///
@@ -295,6 +296,26 @@ impl Handle {
         let taken = self.0.lock().outbox.as_mut().map_or_else(Vec::new, |outbox| outbox.take());
         self.0.changed.notify_all();
         taken
+    }
+
+    /// Returns how much the App has sent and received so far, over all its connections: those that
+    /// are over, and the open one as [`Sender::counters`](crate::Sender::counters) tells it. The
+    /// number of reconnects is [`connections`](Counters::connections) less one.
+    ///
+    /// # Examples
+    /// ```
+    /// use landline::{App, Callbacks};
+    ///
+    /// let app = App::new("wss://example.com/feed", Callbacks::new());
+    /// let handle = app.handle();
+    /// // While the App runs, from any thread:
+    /// let counters = handle.counters();
+    /// println!("{} messages in", counters.received.messages);
+    /// println!("{} reconnects", counters.connections.saturating_sub(1));
+    /// ```
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.0.lock().counted()
     }
 }
 

@@ -219,5 +219,6 @@ impl Drop for Up {
         if self.shared.is_outbox_sending() {
             self.sender.abort(); // The thread of the outbox may block in sending.
         }
+        self.shared.count(&self.sender);
     }
 }

@@ -1,6 +1,7 @@
 //! What an App and its handles share: the open connection if there is one, the outbox, and whether to
 //! stop. The rules of the outbox itself are in `outbox.rs`.
 
+use std::mem;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::outbox::{Outbox, Queue};
 use crate::net::abort::AbortHandle;
 use crate::proto::close::CloseFrame;
 use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::websocket::counters::Counters;
 use crate::websocket::sender::Sender;
 
 /// Holds what an `App` and its handles share.
@@ -35,6 +37,8 @@ pub(super) struct State {
     pub(super) sender: Option<Sender>,
     /// The connection that `sender` replaces, until it is over.
     pub(super) old: Option<Sender>,
+    /// The connection that is not open any more, and not counted yet.
+    ending: Option<Sender>,
     /// A connection is replaced when the next one is open.
     pub(super) overlap: bool,
     /// The open connection is to be replaced, and closed with this. The App's thread takes it.
@@ -42,6 +46,8 @@ pub(super) struct State {
     /// `on_open` runs. Only the App's own thread sends.
     pub(super) opening: bool,
     pub(super) outbox: Option<Box<Queue>>,
+    /// How much the connections that are over have sent and received.
+    pub(super) counters: Counters,
     /// The thread that empties the outbox runs, and looks at the outbox once more before it ends.
     pub(super) outbox_runs: bool,
     /// The last thread that was started to empty the outbox.
@@ -88,6 +94,14 @@ impl State {
         let is_shut_out = self.opening && !self.is_apps_thread();
         let sender = if is_shut_out { &self.old } else { &self.sender };
         !self.stopping && sender.as_ref().is_some_and(Sender::is_open)
+    }
+
+    /// Returns how much was sent and received over all connections.
+    pub(super) fn counted(&self) -> Counters {
+        let mut counters = self.counters;
+        let now = [&self.sender, &self.old, &self.ending];
+        now.into_iter().flatten().for_each(|sender| counters.add(&sender.counters()));
+        counters
     }
 
     pub(super) fn is_apps_thread(&self) -> bool {
@@ -185,12 +199,22 @@ impl Shared {
         let mut state = self.lock();
         let is_it = |own: &Option<Sender>| own.as_ref().is_some_and(|own| own.is_same(sender));
         if is_it(&state.old) {
-            state.old = None;
+            state.ending = state.old.take();
         } else if is_it(&state.sender) {
-            state.sender = state.old.take();
+            let old = state.old.take();
+            state.ending = mem::replace(&mut state.sender, old);
             state.opening = false;
         }
         state.sender.is_none()
+    }
+
+    /// Counts a connection that is over.
+    pub(crate) fn count(&self, sender: &Sender) {
+        let mut state = self.lock();
+        let ended = state.ending.take();
+        state.counters.add(&sender.counters());
+        drop(state);
+        drop(ended); // The last sender ends the stream, which may be the caller's code.
     }
 
     /// Returns whether the outbox has given a message to a connection, and waits until the system has

@@ -146,7 +146,7 @@ impl<'a> Dial<'a> {
         let opened = opened
             .map_err(|error| if config.abort.is_aborted() { Error::aborted() } else { error })?;
 
-        let Opened { duplex, reading, response, accepted, rest } = opened;
+        let Opened { duplex, mut reading, response, accepted, rest } = opened;
         let mut decoder = Decoder::new(config.limits);
         if config.unchecked_text {
             decoder.leave_text_unchecked();
@@ -166,6 +166,7 @@ impl<'a> Dial<'a> {
                 wire.abort();
             }
         });
+        reading.bytes = rest.len() as u64;
         let mut rest = &rest[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];

@@ -78,6 +78,10 @@ pub(crate) struct ReadHalf {
     pub(crate) tls_pending: bool,
     /// Bytes came from the socket, perhaps only a part of a TLS record. The caller resets this.
     pub(crate) has_received: bool,
+    /// The number of bytes that came from the socket.
+    pub(crate) bytes: u64,
+    /// The last read of the socket found nothing. All that came before was taken.
+    pub(crate) is_drained: bool,
 }
 
 /// The state of the writer. Several threads may write, one at a time.
@@ -112,6 +116,14 @@ struct Progress {
 /// A write that takes this long had to wait for room. If each write is faster, the peer reads
 /// faster than the pace that the keepalive expects, and no sign of life is needed.
 const BLOCKED: Duration = Duration::from_millis(20);
+
+impl WriteHalf {
+    /// Returns the number of bytes that the stream has taken.
+    #[inline]
+    pub(crate) fn written(&self) -> u64 {
+        self.progress.bytes
+    }
+}
 
 impl Progress {
     /// Notes that the stream took all bytes of a write.
@@ -174,8 +186,11 @@ impl Duplex {
         if let Some(tls) = &self.tls {
             return self.read_tls(tls, half, buf, wait);
         }
-        let len = self.read_socket(&mut half.armed, buf, wait)?;
+        let read = self.read_socket(&mut half.armed, buf, wait);
+        half.is_drained = would_block(&read);
+        let len = read?;
         half.has_received |= len > 0;
+        half.bytes += len as u64;
         Ok(len)
     }
 
@@ -201,18 +216,18 @@ impl Duplex {
             if wait.is_over() && grace.is_over() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let len = self.read_socket(&mut half.armed, half.cipher.space(), wait).inspect_err(
-                |error| {
-                    if error.kind() == io::ErrorKind::WouldBlock {
-                        half.cipher.shrink();
-                    }
-                },
-            )?;
+            let read = self.read_socket(&mut half.armed, half.cipher.space(), wait);
+            half.is_drained = would_block(&read);
+            if half.is_drained {
+                half.cipher.shrink();
+            }
+            let len = read?;
             half.cipher.filled(len);
             if len == 0 {
                 return Ok(0);
             }
             half.has_received = true;
+            half.bytes += len as u64;
         }
     }
 
@@ -532,6 +547,10 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
         io::ErrorKind::TimedOut => error.raw_os_error().is_none(),
         _ => false,
     }
+}
+
+fn would_block(read: &io::Result<usize>) -> bool {
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Checks the length that a stream returns: one that the caller brought may be wrong about it.

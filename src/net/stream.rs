@@ -3,6 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+#[cfg(windows)]
+use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 use std::thread::panicking;
 use std::time::Duration;
@@ -121,7 +125,8 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
 
     /// Switches to reads and writes that never block, or back. One that would block fails with
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) instead. landline switches back only when a call
-    /// is to block.
+    /// is to block. If the stream blocks all the same, so do
+    /// [`try_recv`](crate::Receiver::try_recv) and [`try_send`](crate::Sender::try_send).
     ///
     /// # Errors
     /// After an error the connection is over.
@@ -140,6 +145,20 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the address of this end, if it has one.
     fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Returns the descriptor that an [event loop](crate::event_loops) waits for; `None`, the
+    /// default, if there is none. It must become readable and writable when the stream does.
+    #[cfg(unix)]
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Returns the socket that an [event loop](crate::event_loops) waits for; `None`, the default,
+    /// if there is none. It must become readable and writable when the stream does.
+    #[cfg(windows)]
+    fn socket(&self) -> Option<BorrowedSocket<'_>> {
         None
     }
 
@@ -192,6 +211,16 @@ macro_rules! socket {
             fn local_addr(&self) -> Option<SocketAddr> {
                 let $this = self;
                 $local_addr
+            }
+
+            #[cfg(unix)]
+            fn fd(&self) -> Option<BorrowedFd<'_>> {
+                Some(std::os::fd::AsFd::as_fd(self))
+            }
+
+            #[cfg(windows)]
+            fn socket(&self) -> Option<BorrowedSocket<'_>> {
+                Some(std::os::windows::io::AsSocket::as_socket(self))
             }
 
             $($into_shared)?
@@ -263,5 +292,15 @@ impl<S: Stream> Stream for UnlessPanicking<S> {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         if panicking() { None } else { self.0.local_addr() }
+    }
+
+    #[cfg(unix)]
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        if panicking() { None } else { self.0.fd() }
+    }
+
+    #[cfg(windows)]
+    fn socket(&self) -> Option<BorrowedSocket<'_>> {
+        if panicking() { None } else { self.0.socket() }
     }
 }

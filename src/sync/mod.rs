@@ -4,6 +4,7 @@
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;
 mod mutex;
+mod numbers;
 
 #[cfg(all(test, any(loom, shuttle)))]
 use model as imp;
@@ -14,6 +15,7 @@ pub(crate) use imp::{AtomicBool, AtomicUsize, OnceLock, now, panicking, yield_no
 /// A mutex that is poisoned by a thread that panics while it holds the lock.
 pub(crate) use imp::{Mutex as PoisonMutex, MutexGuard};
 pub(crate) use mutex::{Condvar, Mutex};
+pub(crate) use numbers::Numbers;
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 mod real {

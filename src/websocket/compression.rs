@@ -15,6 +15,7 @@ use crate::net::deadline::Countdown;
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::message::{AsMessage, MessageRef};
+use crate::proto::send::Refused;
 use crate::sync::Mutex;
 
 /// Compresses the messages of a connection on which compression was agreed on.
@@ -155,6 +156,30 @@ pub(super) fn batch(
     batch.write(wire, deflation, limit)
 }
 
+/// Compresses a whole message, and appends it to `packed`. After an error the next message refers to
+/// none before it.
+pub(super) fn pack(
+    compressor: &mut Compressor,
+    mut bytes: &[u8],
+    packed: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    loop {
+        let more = match compressor.push(&mut bytes) {
+            Ok(false) => compressor.finish(),
+            full => full,
+        };
+        packed.extend_from_slice(compressor.chunk());
+        match more {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(refused) => {
+                compressor.abandon();
+                return Err(refused);
+            }
+        }
+    }
+}
+
 /// Holds messages that are written together.
 #[derive(Default)]
 struct Batch<'a> {
@@ -172,22 +197,10 @@ impl<'a> Batch<'a> {
         compressor: &mut Compressor,
         message: MessageRef<'a>,
     ) -> Result<(), Error> {
-        let mut bytes = message.as_bytes();
-        let mut more = true;
-        let mut done = Ok(());
-        while more && done.is_ok() {
-            done = match compressor.push(&mut bytes) {
-                Ok(false) => compressor.finish(),
-                full => full,
-            }
-            .map(|full| more = full);
-            self.packed.extend_from_slice(compressor.chunk());
-            self.len += compressor.chunk().len();
-        }
-        if let Err(refused) = done {
-            compressor.abandon();
-            return Err(wire.refused(refused));
-        }
+        let before = self.packed.len();
+        pack(compressor, message.as_bytes(), &mut self.packed)
+            .map_err(|refused| wire.refused(refused))?;
+        self.len += self.packed.len() - before;
         self.frames.push((message, Some(self.packed.len())));
         Ok(())
     }
@@ -206,7 +219,8 @@ impl<'a> Batch<'a> {
         for &(message, end) in &self.frames {
             let mut frame = Frame::whole(message);
             if let Some(end) = end {
-                (frame.compressed, frame.payload) = (true, &self.packed[start..end]);
+                frame.compressed = Some(message.len());
+                frame.payload = &self.packed[start..end];
                 start = end;
             }
             out.put(frame)?;

@@ -84,6 +84,11 @@ impl FairLock {
         Ok(FairGuard(self))
     }
 
+    /// Takes the lock if it is free and no thread waits for it.
+    pub(super) fn try_lock(&self) -> Option<FairGuard<'_>> {
+        self.swap(FREE, LOCKED).then(|| FairGuard(self))
+    }
+
     /// Waits in the queue.
     #[cold]
     fn queue_up(&self, deadline: Deadline, is_open: impl Fn() -> bool) -> Result<(), LockError> {

@@ -3,6 +3,8 @@
 mod close_state;
 #[cfg_attr(not(feature = "deflate"), path = "compression/off.rs")]
 pub(crate) mod compression;
+pub(crate) mod counters;
+mod event_loop;
 mod fair_lock;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
@@ -15,6 +17,7 @@ mod send_reader;
 pub(crate) mod sender;
 #[cfg(feature = "tls-core")]
 mod tls_info;
+pub(crate) mod try_send;
 pub(crate) mod wire;
 mod write_lock;
 pub(crate) mod writer;
@@ -31,6 +34,7 @@ use crate::proto::http::Response;
 use crate::proto::message::{AsMessage, Event, Message, MessageKind};
 use receiver::{MessageReader, Messages, Receiver};
 use sender::Sender;
+use try_send::TrySendError;
 use writer::MessageWriter;
 
 /// Sends and receives messages over an open connection: a [`Receiver`] and a [`Sender`] together.
@@ -127,6 +131,15 @@ impl WebSocket {
         messages: impl IntoIterator<Item = M>,
     ) -> Result<(), Error> {
         self.sender.send_all(messages)
+    }
+
+    /// Sends a message if that takes no waiting, and gives the message back if not; see
+    /// [`Sender::try_send`].
+    ///
+    /// # Errors
+    /// The same as [`Sender::try_send`].
+    pub fn try_send<M: AsMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
+        self.sender.try_send(message)
     }
 
     /// Begins a message that is written bit by bit; see [`Sender::writer`].

@@ -5,6 +5,8 @@
 //! compressor. If compressed bytes are then not written, the server's window does not have them. So
 //! the compressor starts again with an empty window.
 
+use std::mem;
+
 use super::compression;
 use super::wire::Wire;
 use super::write_lock::Frame;
@@ -35,6 +37,8 @@ pub(crate) struct Outgoing<'a> {
     /// `None` if the message is sent without compression.
     pub(super) compressor: Option<&'a Mutex<Compressor>>,
     state: State,
+    /// The number of bytes that were compressed, and that no frame counts yet.
+    uncompressed: usize,
 }
 
 /// Says how much of a message is written.
@@ -53,7 +57,7 @@ impl<'a> Outgoing<'a> {
     /// small.
     pub(crate) fn new(wire: &'a Wire, kind: MessageKind, len: Option<usize>) -> Self {
         let compressor = wire.deflation.as_ref().and_then(|deflation| deflation.compressor(len));
-        Self { wire, kind, compressor, state: State::New }
+        Self { wire, kind, compressor, state: State::New, uncompressed: 0 }
     }
 
     /// Writes the next bytes. Without compression they are one fragment.
@@ -91,7 +95,7 @@ impl<'a> Outgoing<'a> {
     /// Gives the message up. If a part of it was sent, closes the connection with 1011 and the
     /// reason `why`, and returns the error that says so. Otherwise the connection stays usable.
     pub(crate) fn abandon(&mut self, why: &str) -> Option<Error> {
-        let state = std::mem::replace(&mut self.state, State::Ended);
+        let state = mem::replace(&mut self.state, State::Ended);
         if let Some(compressor) = self.compressor {
             compressor.lock().abandon();
         }
@@ -129,6 +133,7 @@ impl<'a> Outgoing<'a> {
     ) -> Result<(), Error> {
         let refused = |refused| self.wire.refused(refused);
         let mut compressor = compressor.lock();
+        self.uncompressed += bytes.len();
         while compressor.push(&mut bytes).map_err(refused)? {
             self.frame(compressor.chunk(), false, limit)?;
         }
@@ -148,7 +153,8 @@ impl<'a> Outgoing<'a> {
     }
 
     fn frame(&mut self, payload: &[u8], fin: bool, mut limit: Countdown) -> Result<(), Error> {
-        let compressed = self.compressor.is_some();
+        let uncompressed = mem::take(&mut self.uncompressed);
+        let compressed = self.compressor.map(|_| uncompressed);
         let opcode = match self.state {
             State::New => Opcode::from(self.kind),
             State::Begun | State::Ended => Opcode::Continuation,

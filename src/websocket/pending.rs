@@ -40,7 +40,7 @@ impl Wire {
     pub(crate) fn note_pong(&self, payload: Control) {
         self.pending.note_pong(payload);
         let Some(mut writer) = self.try_lock_writer() else { return };
-        if writer.state.blocked_since.is_some() {
+        if writer.is_blocked() {
             return;
         }
         writer.stage_pending();
@@ -107,8 +107,9 @@ impl Wire {
         loop {
             // The thread that holds the lock flushes after it has released the lock.
             let Some(mut writer) = self.try_lock_writer() else { return Flushed::Done };
-            let is_needed = writer.state.blocked_since.is_some() || writer.stage_pending();
+            let is_needed = writer.is_blocked() || writer.stage_pending();
             let flushed = if is_needed { writer.try_flush(wait) } else { Flushed::Done };
+            writer.shrink(); // It may have been the rest of a big message.
             drop(writer);
             if flushed == Flushed::Blocked || self.pending.is_empty() {
                 return flushed;
@@ -140,6 +141,7 @@ impl WriterGuard<'_> {
         if let Some(pong) = &pending.pong {
             done = done.and_then(|()| state.encoder.control(Opcode::Pong, pong.as_bytes(), stage));
             if done.is_ok() {
+                state.frames.note(Opcode::Pong, true);
                 wire.sent_log.note(Opcode::Pong, pong.as_bytes().len() as u64);
             }
         }
@@ -147,6 +149,7 @@ impl WriterGuard<'_> {
             done = done.and_then(|()| state.encoder.control(Opcode::Ping, ping, stage));
             if done.is_ok() {
                 state.ping_staged = Some(position);
+                state.frames.note(Opcode::Ping, true);
                 wire.sent_log.note(Opcode::Ping, ping.len() as u64);
             } else {
                 // Our Close was encoded before, so the ping will never be sent. Do not wait for it.

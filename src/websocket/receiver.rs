@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 pub use super::reader::{MessageReader, Messages};
 
+use super::counters::{Compression, Frames, Traffic};
 use super::pending::{Control, Flushed};
 use super::recv_deadline::RecvDeadline;
 use super::wire::{LastPing, ReceiverIs, Wire};
@@ -59,9 +60,9 @@ const DISCARD: usize = 1 << 20;
 /// ```
 pub struct Receiver {
     pub(super) wire: Arc<Wire>,
-    half: ReadHalf,
+    pub(super) half: ReadHalf,
     pub(super) decoder: Decoder,
-    timer: Timer,
+    pub(super) timer: Timer,
     options: Options,
     /// Something is pending that the write lock or the peer did not take yet.
     pending: bool,
@@ -69,6 +70,7 @@ pub struct Receiver {
     closing: RecvDeadline,
     /// The payload of the last Ping or Pong, which `next_event` lends.
     control: Control,
+    frames: Frames,
 }
 
 /// The options of [`Builder`](crate::Builder) that a receiver needs.
@@ -86,8 +88,17 @@ impl Receiver {
         timer: Timer,
         options: Options,
     ) -> Self {
-        let (closing, control) = (RecvDeadline::endless(), Control::new(&[]));
-        Self { wire, half, decoder, timer, options, pending: false, closing, control }
+        Self {
+            wire,
+            half,
+            decoder,
+            timer,
+            options,
+            pending: false,
+            closing: RecvDeadline::endless(),
+            control: Control::new(&[]),
+            frames: Frames::default(),
+        }
     }
 
     /// Waits for the next message, and returns it whole.
@@ -423,7 +434,10 @@ impl Receiver {
         if is_over || self.pending || self.half.tls_pending {
             return None;
         }
-        self.decoder.short_message(delivery).inspect(|&found| log::received(found))
+        let found = self.decoder.short_message(delivery)?;
+        self.frames.messages += 1;
+        log::received(found);
+        Some(found)
     }
 
     /// Runs the main loop: asks the decoder what comes next, deals with control frames, flushes
@@ -434,6 +448,10 @@ impl Receiver {
         delivery: Delivery,
         deadline: &mut RecvDeadline,
     ) -> Result<Found, Error> {
+        self.find(delivery, deadline).inspect_err(|_| self.publish())
+    }
+
+    fn find(&mut self, delivery: Delivery, deadline: &mut RecvDeadline) -> Result<Found, Error> {
         if let Some(closed) = self.wire.close_state.outcome() {
             if matches!(closed.cause(), Cause::Handshake) {
                 // The call that saw the end may have had no time to write our Close.
@@ -453,6 +471,7 @@ impl Receiver {
                 Err(violation) => return Err(self.wire.violated(violation)),
             };
             log::received(found);
+            self.count(found);
             match found {
                 Found::Message { .. } | Found::Fragment { .. } => self.flush_pending(),
                 // Pongs are collected until all that has arrived is taken.
@@ -467,6 +486,28 @@ impl Receiver {
             }
             return Ok(found);
         }
+    }
+
+    fn count(&mut self, found: Found) {
+        match found {
+            Found::Message { .. } => self.frames.messages += 1,
+            Found::Fragment { last, .. } => self.frames.messages += u64::from(last),
+            Found::Ping { .. } => self.frames.pings += 1,
+            Found::Pong { .. } => self.frames.pongs += 1,
+            Found::Close { .. } => {}
+        }
+    }
+
+    /// Lets other threads see what was received so far.
+    fn publish(&self) {
+        self.wire.counters.received.set(self.received());
+    }
+
+    /// Returns what was received so far.
+    pub(super) fn received(&self) -> Traffic {
+        let (compressed, uncompressed) = self.decoder.inflated();
+        let compression = Compression { uncompressed, compressed };
+        Traffic::new(self.half.bytes, self.frames, compression)
     }
 
     fn answer_ping(&mut self) {
@@ -523,6 +564,7 @@ impl Receiver {
     fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
         // This comes before the close state is read. A thread that notes a Close from now on sees
         // that it must write the Close itself.
+        self.publish();
         self.wire.note_receiver(ReceiverIs::Reading);
         let received = self.read_once(deadline);
         self.wire.note_receiver(ReceiverIs::Away);
@@ -537,12 +579,16 @@ impl Receiver {
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
+        if !self.pending && self.wire.is_blocked() {
+            self.pending = true; // A rest of `try_send`.
+            self.flush_pending();
+        }
         if !is_open {
             // Another thread may have asked for the Close, and not been able to write it.
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
         }
         let mut until =
-            deadline.min(close_at).min(Deadline::at(now.checked_add(self.wire.poll_interval)));
+            deadline.min(close_at).min(Deadline::at(now.checked_add(self.wire.recv_poll())));
         let mut dying = false;
         // The closing handshake has a limit of its own, and no ping may follow our Close.
         if close_at == Deadline::NEVER {

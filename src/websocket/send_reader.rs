@@ -111,6 +111,7 @@ fn send(wire: &Wire, kind: MessageKind, len: u64, reader: &mut dyn Read) -> io::
             }
         }
     }
+    out.count_message();
     Ok(out.finish()?)
 }
 

@@ -15,7 +15,7 @@
 //!                                                       across a system call
 //!
 //!   the last locks, each held for a few instructions, at any time: close state,
-//!   pending, ping, peer_read, receiver, latency, sent_log
+//!   pending, ping, peer_read, receiver, blocked_since, latency, sent_log
 //! ```
 //!
 //! * A control frame takes the write lock without the message lock, so it may go between the frames
@@ -38,10 +38,12 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::close_state::{CloseReason, CloseState};
 use super::compression::Deflation;
+use super::counters::Published;
 use super::fair_lock::FairLock;
 use super::pending::{Flushed, Pending};
 use super::write_lock::WriteLock;
@@ -59,8 +61,11 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, OnceLock, panicking};
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
 /// thread, even if `close_timeout` is shorter.
 const MIN_POLL: Duration = Duration::from_millis(20);
-/// The interval at which a blocked call wakes up if there is no `close_timeout`.
+/// The longest such interval, and the one if there is no `close_timeout`.
 const IDLE_POLL: Duration = Duration::from_secs(5);
+
+/// The interval at which a thread in `recv` looks for a rest of `try_send`.
+const REST_POLL: Duration = Duration::from_secs(1);
 
 /// Holds the timeouts of an open connection. `None` is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +102,11 @@ pub(crate) struct Wire {
     /// receiver takes it.
     pub(super) peer_read: Mutex<Option<Instant>>,
     pub(super) receiver: Mutex<ReceiverIs>,
+    /// The time since which the system has not taken all that is staged. The writer publishes it.
+    pub(super) blocked_since: Mutex<Option<Instant>>,
+    /// `try_send` was called, so a rest may appear at any time.
+    pub(super) has_tried: AtomicBool,
+    pub(super) counters: Published,
     pub(super) sent_log: SentLog,
     pub(super) on_sent: OnceLock<OnSent>,
 }
@@ -150,7 +160,7 @@ impl Wire {
             deflation: None,
             spent: Spent::default(),
             timeouts,
-            poll_interval: timeouts.close.unwrap_or(IDLE_POLL).max(MIN_POLL),
+            poll_interval: timeouts.close.unwrap_or(IDLE_POLL).clamp(MIN_POLL, IDLE_POLL),
             message_lock: FairLock::default(),
             write_lock: WriteLock::new(keys),
             pending: Pending::default(),
@@ -160,9 +170,28 @@ impl Wire {
             awaits_pong: AtomicBool::new(false),
             peer_read: Mutex::default(),
             receiver: Mutex::default(),
+            blocked_since: Mutex::default(),
+            has_tried: AtomicBool::new(false),
+            counters: Published::default(),
             sent_log: SentLog::default(),
             on_sent: OnceLock::default(),
         }
+    }
+
+    /// Returns the time that the receiver may wait before it looks for what other threads left.
+    pub(super) fn recv_poll(&self) -> Duration {
+        let tried = self.has_tried.load(Ordering::Relaxed);
+        if tried { self.poll_interval.min(REST_POLL) } else { self.poll_interval }
+    }
+
+    /// Returns since when the system has not taken all that is staged; `None` if it has.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        *self.blocked_since.lock()
+    }
+
+    /// Returns whether the system has not taken all that is staged.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked_since().is_some()
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {

@@ -43,6 +43,11 @@ impl WriteLock {
         Self { queue: FairLock::default(), writer: PoisonMutex::new(WriterState::new(keys)) }
     }
 
+    /// Takes the queue if no thread has it or waits for it.
+    pub(super) fn try_queue(&self) -> Option<FairGuard<'_>> {
+        self.queue.try_lock()
+    }
+
     /// Makes all threads that wait for the lock check whether the connection is still open.
     pub(super) fn wake_all(&self) {
         self.queue.wake_all();
@@ -148,12 +153,13 @@ impl WriteGuard<'_> {
     #[inline]
     pub(super) fn put_message(&mut self, message: MessageRef<'_>) -> Result<(), Error> {
         let (wire, len) = (self.after.wire, message.len());
-        let WriterState { half, encoder, .. } = &mut *self.writer.state;
+        let WriterState { half, encoder, frames, .. } = &mut *self.writer.state;
         let stage = wire.duplex.stage(half);
         if len > SHORT || stage.len() + len > CHUNK {
             return self.put(Frame::whole(message));
         }
         encoder.message(message, stage).map_err(|refused| wire.refused(refused))?;
+        frames.messages += 1;
         wire.sent_log.note(message.kind().into(), len as u64);
         Ok(())
     }
@@ -163,8 +169,16 @@ impl WriteGuard<'_> {
         let Frame { opcode, fin, compressed, payload } = frame;
         let big = payload.len() >= BIG_CHUNK && !self.after.wire.duplex.is_tls();
         let chunk = if big { BIG_CHUNK } else { CHUNK };
-        let mut body = self.begin_frame(opcode, fin, compressed, payload.len() as u64, chunk)?;
-        self.append(&mut body, payload, chunk)
+        let len = payload.len() as u64;
+        let mut body = self.begin_frame(opcode, fin, compressed.is_some(), len, chunk)?;
+        self.append(&mut body, payload, chunk)?;
+        self.writer.count(&frame);
+        Ok(())
+    }
+
+    /// Counts a message of which all bytes are encoded.
+    pub(super) fn count_message(&mut self) {
+        self.writer.state.frames.messages += 1;
     }
 
     /// Encodes the header of a whole message of `len` bytes, which is not compressed. Then write
@@ -271,8 +285,9 @@ pub(super) struct Frame<'a> {
     pub(super) opcode: Opcode,
     /// This is the last frame of its message.
     pub(super) fin: bool,
-    /// The message is compressed.
-    pub(super) compressed: bool,
+    /// The number of bytes, before compression, that this frame ends with. `None` if the message is
+    /// not compressed.
+    pub(super) compressed: Option<usize>,
     pub(super) payload: &'a [u8],
 }
 
@@ -280,12 +295,12 @@ impl<'a> Frame<'a> {
     /// Returns the frame of a whole message that is not compressed.
     pub(super) fn whole(message: MessageRef<'a>) -> Self {
         let opcode = Opcode::from(message.kind());
-        Self { opcode, fin: true, compressed: false, payload: message.as_bytes() }
+        Self { opcode, fin: true, compressed: None, payload: message.as_bytes() }
     }
 
     /// Returns a control frame.
     pub(super) fn control(opcode: Opcode, payload: &'a [u8]) -> Self {
-        Self { opcode, fin: true, compressed: false, payload }
+        Self { opcode, fin: true, compressed: None, payload }
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use super::counters::{Compression, Frames, Traffic};
 use super::pending::Flushed;
 use super::wire::{LastPing, OnSent, Wire};
-use super::write_lock::CHUNK;
+use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
 use crate::net::duplex::{Wait, WriteHalf, is_timeout};
@@ -38,6 +39,9 @@ pub(super) struct WriterState {
     pub(super) ping_staged: Option<u64>,
     /// Our Close is written, and the close state knows it.
     pub(super) close_sent: bool,
+    /// The frames that were encoded whole.
+    pub(super) frames: Frames,
+    pub(super) compression: Compression,
 }
 
 impl WriterState {
@@ -51,6 +55,8 @@ impl WriterState {
             blocked_since: None,
             ping_staged: None,
             close_sent: false,
+            frames: Frames::default(),
+            compression: Compression::default(),
         }
     }
 
@@ -148,6 +154,29 @@ impl WriterGuard<'_> {
         encoder.begin_frame(opcode, fin, compressed, len, stage)
     }
 
+    /// Counts a frame of which all bytes are encoded.
+    pub(super) fn count(&mut self, frame: &Frame<'_>) {
+        let WriterState { frames, compression, .. } = &mut *self.state;
+        frames.note(frame.opcode, frame.fin);
+        if let Some(uncompressed) = frame.compressed {
+            compression.uncompressed += uncompressed as u64;
+            compression.compressed += frame.payload.len() as u64;
+        }
+    }
+
+    /// Returns whether the system did not take all that was staged.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.state.blocked_since.is_some()
+    }
+
+    /// Notes that the system took all that was staged, or that nothing can be written any more.
+    #[inline]
+    fn unblock(&mut self) {
+        if self.state.blocked_since.take().is_some() {
+            *self.wire.blocked_since.lock() = None;
+        }
+    }
+
     /// Writes all that is staged, and waits until the system has taken it.
     #[inline]
     pub(super) fn flush(&mut self, limit: &mut Countdown) -> Result<(), Error> {
@@ -228,6 +257,9 @@ impl WriterGuard<'_> {
         if self.wire.duplex.made_room(&mut self.state.half) {
             self.wire.note_peer_read(sync::now());
         }
+        if written.is_err() {
+            self.wire.counters.sent.set_bytes(self.state.half.written());
+        }
         written
     }
 
@@ -235,7 +267,7 @@ impl WriterGuard<'_> {
     /// side of the stream if it is time for that.
     #[inline]
     fn note_flushed(&mut self) {
-        self.state.blocked_since = None;
+        self.unblock();
         if self.state.encoder.is_closed() && !mem::replace(&mut self.state.close_sent, true) {
             self.wire.close_state.close_sent();
         }
@@ -246,6 +278,8 @@ impl WriterGuard<'_> {
             self.state.ended = true;
             self.wire.duplex.finish(&mut self.state.half);
         }
+        let WriterState { half, frames, compression, .. } = &*self.state;
+        self.wire.counters.sent.set(Traffic::new(half.written(), *frames, *compression));
     }
 
     /// Notes that all messages that were begun are written to their end.
@@ -260,7 +294,7 @@ impl WriterGuard<'_> {
     pub(super) fn fail(&mut self, cause: Cause) -> Error {
         self.state.broken = true;
         self.wire.set_last_ping(LastPing::None);
-        self.state.blocked_since = None; // What is pending is dropped, and not tried again.
+        self.unblock(); // What is pending is dropped, and not tried again.
         self.wire.close_state.write_failed(&cause);
         self.wire.wake_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
@@ -290,6 +324,7 @@ impl WriterGuard<'_> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *self.state.blocked_since.get_or_insert_with(now);
+                *self.wire.blocked_since.lock() = Some(since);
                 if self.wire.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
                     return Flushed::Blocked;
                 }

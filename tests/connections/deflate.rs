@@ -173,6 +173,40 @@ fn noise(len: usize) -> Vec<u8> {
 
 const HELLO: [u8; 7] = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
 
+#[test]
+fn bytes_before_and_after_compression_are_counted_both_ways() {
+    watchdog(|| {
+        let server = Server::start(Some("permessage-deflate"), |peer| {
+            let sizes: Vec<_> = (0..6)
+                .map(|_| peer.message().iter().map(|frame| frame.payload.len()).sum::<usize>())
+                .collect();
+            peer.send(&frame(FIN | RSV1 | TEXT, &HELLO));
+            peer.send(&frame(FIN | TEXT, b"not compressed"));
+            sizes
+        });
+        let mut ws = server.connect(Deflate { min_size: 3, ..Deflate::default() });
+        let long = noise(200_000);
+        ws.send("Hello, Hello, Hello").unwrap();
+        ws.send(&*long).unwrap();
+        ws.send("no").unwrap();
+        ws.send_all(["one one one one", "two"]).unwrap();
+        let mut writer = ws.writer(MessageKind::Text).unwrap();
+        writer.write_all(b"a fragment").unwrap();
+        writer.flush().unwrap();
+        writer.write_all(b", and another").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+        ws.recv().unwrap();
+        let sizes = server.join();
+        let compressed: usize = sizes.iter().sum::<usize>() - "no".len();
+        let sent = ws.counters().sent;
+        assert_eq!(sent.uncompressed, 19 + 200_000 + 15 + 3 + 23);
+        assert_eq!(sent.compressed, compressed as u64);
+        let received = ws.counters().received;
+        assert_eq!((received.uncompressed, received.compressed), (5, HELLO.len() as u64));
+    });
+}
+
 mod the_opening_handshake {
     use super::*;
 

@@ -18,9 +18,12 @@ mod app_stop;
 mod closing;
 mod connector;
 mod cookies;
+mod counters;
 mod deflate;
 mod diagnostics;
 mod facts;
+#[cfg(unix)]
+mod event_loops;
 mod full_duplex;
 mod handle_reconnect;
 mod headers_with;
@@ -46,6 +49,7 @@ mod tls_pins;
 mod tls_records;
 mod tls_renegotiation;
 mod trust;
+mod try_send;
 mod tungstenite;
 mod unreachable;
 

@@ -260,3 +260,23 @@ fn the_summary_counts_both_directions() {
         assert!(!run.err.contains("TLS"), "{}", run.err);
     });
 }
+
+#[test]
+fn the_summary_shows_the_ratio_of_compression() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let answer = peer.good_answer("Sec-WebSocket-Extensions: permessage-deflate\r\n");
+            peer.send(&answer);
+            // "Hello", as in RFC 7692 section 7.2.3.1.
+            peer.send(&[0xC1, 7, 0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00]);
+            peer.stall();
+        });
+        let run = run(&["-w", "--deflate", "--count", "1", &server.url()]);
+        server.join();
+        assert_eq!((run.status, &*run.out), (0, "Hello\n"), "{}", run.err);
+        let line = "received  1 messages, 5 bytes; 5 bytes compressed to 7 bytes (140 %)\n";
+        assert!(run.err.contains(line), "{}", run.err);
+        assert!(run.err.contains("sent      0 messages, 0 bytes\n"), "{}", run.err);
+    });
+}

@@ -224,6 +224,9 @@ impl Session {
         // That thread notices the end too. It may still write what it did; it may also be reading
         // a file that does not end.
         let _ = is_done.recv_timeout(Duration::from_millis(100));
+        let counters = receiver.counters();
+        self.outgoing.summary.sent.add_compression(&counters.sent);
+        self.outgoing.summary.received.add_compression(&counters.received);
         if let Some(closed) = receiver.closed() {
             self.tell_closed(closed);
         }

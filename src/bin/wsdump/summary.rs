@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use landline::WebSocket;
 use landline::facts::Timings;
+use landline::counters::Traffic;
 
 use crate::duration;
 
@@ -65,6 +66,8 @@ impl Opening {
 pub(crate) struct Count {
     messages: AtomicU64,
     bytes: AtomicU64,
+    uncompressed: AtomicU64,
+    compressed: AtomicU64,
 }
 
 impl Count {
@@ -79,9 +82,21 @@ impl Count {
         self.bytes.fetch_sub(bytes as u64, Relaxed);
     }
 
+    /// Adds the bytes of compressed messages that went over one connection.
+    pub(crate) fn add_compression(&self, traffic: &Traffic) {
+        self.uncompressed.fetch_add(traffic.uncompressed, Relaxed);
+        self.compressed.fetch_add(traffic.compressed, Relaxed);
+    }
+
     fn show(&self) -> String {
         let (messages, bytes) = (self.messages.load(Relaxed), self.bytes.load(Relaxed));
-        format!("{messages} messages, {}", duration::size(bytes))
+        let mut text = format!("{messages} messages, {}", duration::size(bytes));
+        let [before, after] = [&self.uncompressed, &self.compressed].map(|n| n.load(Relaxed));
+        if let Some(percent) = (u128::from(after) * 100).checked_div(before.into()) {
+            let (before, after) = (duration::size(before), duration::size(after));
+            let _ = write!(text, "; {before} compressed to {after} ({percent} %)");
+        }
+        text
     }
 }
 

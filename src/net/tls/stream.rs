@@ -89,6 +89,11 @@ impl Stream for TlsStream {
         if mem::take(&mut half.tls_pending) {
             self.tls_pending.store(true, Ordering::SeqCst);
             self.flush_tls();
+            // The socket may not have been read.
+            return read.map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => io::ErrorKind::Interrupted.into(),
+                _ => error,
+            });
         }
         read
     }
@@ -136,5 +141,15 @@ impl Stream for TlsStream {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         self.duplex.stream().local_addr()
+    }
+
+    #[cfg(unix)]
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.duplex.stream().fd()
+    }
+
+    #[cfg(windows)]
+    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.duplex.stream().socket()
     }
 }

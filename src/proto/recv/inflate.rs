@@ -42,6 +42,8 @@ pub(super) struct Inflater {
     takeover: bool,
     /// The last byte that was inflated.
     last: u8,
+    /// The numbers of payload bytes that went in, and of bytes that came out.
+    total: (u64, u64),
 }
 
 impl Inflater {
@@ -107,7 +109,13 @@ impl Decoder {
     /// Accepts compressed messages too, with the parameters of the opening handshake.
     pub fn accept_deflate(&mut self, parameters: &DeflateParameters) {
         let takeover = !parameters.server_no_context_takeover;
-        self.inflater = Some(Inflater { stream: None, takeover, last: 0 });
+        self.inflater = Some(Inflater { stream: None, takeover, last: 0, total: (0, 0) });
+    }
+
+    /// Returns the numbers of payload bytes of all compressed messages before and after they were
+    /// inflated.
+    pub(crate) fn inflated(&self) -> (u64, u64) {
+        self.inflater.as_ref().map_or((0, 0), |inflater| inflater.total)
     }
 
     /// Inflates the bytes of the frame that have arrived.
@@ -139,6 +147,8 @@ impl Decoder {
             };
             self.buffer.consume(used);
             frame.left -= used as u64;
+            inflater.total.0 += used as u64;
+            inflater.total.1 += (self.binary.len() - at) as u64;
             self.check_inflated(&mut message, at)?;
             done?;
             // If room is left over, all output of what was used is there.

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::message::MessageRef;
+use crate::proto::send::Refused;
 use crate::sync::Mutex;
 
 #[derive(Debug)]
@@ -22,6 +23,11 @@ impl Deflation {
     pub(crate) fn shrink(&self) {
         match *self {}
     }
+}
+
+#[allow(clippy::needless_pass_by_ref_mut)] // The signature is that of the feature.
+pub(super) fn pack(_: &mut Compressor, _: &[u8], _: &mut Vec<u8>) -> Result<(), Refused> {
+    Err(Refused::NotCompressed)
 }
 
 pub(super) fn batch(_: &Wire, deflation: &Deflation, _: &[MessageRef<'_>]) -> Result<(), Error> {

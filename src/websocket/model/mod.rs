@@ -24,6 +24,7 @@ mod messages;
 mod pending;
 #[cfg(feature = "tls-core")]
 mod tls;
+mod try_send;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,0 +1,123 @@
+//! What an event loop asks a connection: what to wait for, and until when. `event_loops.md` has the
+//! rules.
+
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+#[cfg(windows)]
+use std::os::windows::io::BorrowedSocket;
+use std::time::Instant;
+
+use super::WebSocket;
+use super::receiver::Receiver;
+use crate::net::deadline::Deadline;
+
+/// For [event loops](crate::event_loops).
+impl WebSocket {
+    /// Returns the descriptor to wait for; see [`Receiver::fd`].
+    #[cfg(unix)]
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.receiver.fd()
+    }
+
+    /// Returns the socket to wait for; see [`Receiver::socket`].
+    #[cfg(windows)]
+    #[must_use]
+    pub fn socket(&self) -> Option<BorrowedSocket<'_>> {
+        self.receiver.socket()
+    }
+
+    /// Returns whether `try_recv` may find something although the socket is not readable; see
+    /// [`Receiver::has_more`].
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.receiver.has_more()
+    }
+
+    /// Returns whether something waits until the socket is writable; see
+    /// [`Receiver::wants_write`].
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        self.receiver.wants_write()
+    }
+
+    /// Returns when to call `try_recv` at the latest; see [`Receiver::call_by`].
+    #[must_use]
+    pub fn call_by(&self) -> Option<Instant> {
+        self.receiver.call_by()
+    }
+}
+
+/// For [event loops](crate::event_loops).
+impl Receiver {
+    /// Returns the descriptor of the socket, to wait until it is readable or writable. `BorrowedFd`
+    /// is `AsFd` and `AsRawFd`.
+    ///
+    /// Returns `None` for a [`Stream`](crate::stream::Stream) of your own that has none. With a
+    /// proxy it is the descriptor of the connection to the proxy.
+    ///
+    /// Do not read or write it, and do not switch it to another mode. It stays open until the last
+    /// half of the connection is dropped, also after the connection is over.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.wire.duplex.stream().fd()
+    }
+
+    /// Returns the socket, to wait until it is readable or writable. `BorrowedSocket` is `AsSocket`
+    /// and `AsRawSocket`.
+    ///
+    /// Returns `None` for a [`Stream`](crate::stream::Stream) of your own that has none. With a
+    /// proxy it is the socket of the connection to the proxy.
+    ///
+    /// Do not read or write it, and do not switch it to another mode. It stays open until the last
+    /// half of the connection is dropped, also after the connection is over.
+    #[cfg(windows)]
+    #[must_use]
+    pub fn socket(&self) -> Option<BorrowedSocket<'_>> {
+        self.wire.duplex.stream().socket()
+    }
+
+    /// Returns whether [`try_recv`](Self::try_recv) may find something although the socket is not
+    /// readable: messages that were read together with the last one, TLS records, or bytes in the
+    /// socket that no call has read yet.
+    ///
+    /// It is `false` once a read has found nothing. Part of a message may be buffered then, but its
+    /// rest has not arrived. It may be `true` although there is nothing: then a `try_recv` finds
+    /// that out.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.closed().is_none() && !self.half.is_drained
+    }
+
+    /// Returns whether something waits until the socket is writable, because the system did not
+    /// take all of it: the rest of a message of [`try_send`](crate::Sender::try_send), a Pong, a
+    /// Close. Call [`try_recv`](Self::try_recv) or `try_send` then, which writes it.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        self.wire.is_blocked()
+    }
+
+    /// Returns when to call [`try_recv`](Self::try_recv) at the latest, although nothing arrives: a
+    /// keepalive ping is due, or the peer is given up because it has not answered a ping, a Close,
+    /// or has not read. `None` is never.
+    ///
+    /// Ask again after each call that sends or receives, because the answer changes.
+    #[must_use]
+    pub fn call_by(&self) -> Option<Instant> {
+        if self.closed().is_some() {
+            return None;
+        }
+        let close_at = self.wire.close_state.close_at();
+        // Once the connection closes, there are no more pings.
+        let mut by = if self.wire.close_state.is_open() {
+            Deadline::at(self.timer.deadline())
+        } else {
+            close_at
+        };
+        if let Some(since) = self.wire.blocked_since() {
+            by = by.min(Deadline::from(since, self.wire.timeouts.write));
+        }
+        by.moment()
+    }
+}

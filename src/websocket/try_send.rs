@@ -1,0 +1,225 @@
+//! Sending without waiting. A message is accepted whole, or given back.
+//!
+//! The bytes of an accepted message that the system does not take at once are the *rest*. It stays
+//! staged, and is written before anything else by the next call that sends or receives.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use super::compression;
+use super::pending::Flushed;
+use super::sender::Sender;
+use super::wire::Wire;
+use super::write_lock::{CHUNK, Frame};
+use super::writer_state::WriterGuard;
+use crate::error::Error;
+use crate::net::duplex::Wait;
+use crate::proto::frame::MAX_HEADER;
+use crate::proto::message::{AsMessage, MessageRef};
+
+impl Sender {
+    /// Sends a message if that takes no waiting, and gives the message back if not. It waits
+    /// neither for the peer nor for other threads.
+    ///
+    /// The message is accepted whole or not at all. Of an accepted message, the bytes that the
+    /// system does not take at once are kept. This rest is written before anything else, by the
+    /// next call that sends or receives. Until the system has taken all of it, `try_send` accepts
+    /// no other message. So at most one message is kept, in memory that is freed afterwards.
+    ///
+    /// An accepted message arrives whole, or the connection fails:
+    ///
+    /// * [`write_timeout`](crate::Builder::write_timeout) (30 s by default) is the limit for the
+    ///   rest. A call that sends or receives later than that ends the connection with
+    ///   [`Timeout::Send`](crate::Timeout::Send). With `None` a peer that takes nothing more is
+    ///   never given up.
+    /// * A Close goes after the rest. [`WebSocket::close`](crate::WebSocket::close) waits for both,
+    ///   for at most `close_timeout`.
+    /// * Dropping the last half of the connection writes what the system takes at once. The rest
+    ///   is lost then, so close first.
+    ///
+    /// A thread that waits in [`recv`](crate::Receiver::recv) writes the rest too. It looks for one
+    /// each second; if no `try_send` was called before it began to wait, after 5 s at the latest.
+    /// Once it knows of a rest, it tries every 10 ms to write it.
+    ///
+    /// Compression is done as in [`send`](Self::send), but the whole message becomes one frame.
+    ///
+    /// A [`Stream`](crate::stream::Stream) of your own must not block after its
+    /// [`set_nonblocking`](crate::stream::Stream::set_nonblocking). If that fails, the connection
+    /// is over.
+    ///
+    /// # Examples
+    ///
+    /// Sends the newest state of a game, and leaves out those for which there is no room:
+    ///
+    /// ```no_run
+    /// use landline::TrySendError;
+    ///
+    /// let ws = landline::connect("wss://example.com/game")?;
+    /// # fn state() -> String { String::new() }
+    /// match ws.try_send(state()) {
+    ///     Ok(()) => {}
+    ///     Err(TrySendError::WouldBlock(state)) => println!("left out: {state}"),
+    ///     Err(TrySendError::Failed(_, error)) => return Err(error),
+    /// }
+    /// # Ok::<(), landline::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TrySendError`], which holds the message. Nothing of it was sent, unless the connection is
+    /// over:
+    ///
+    /// * [`WouldBlock`](TrySendError::WouldBlock): the system has not taken the rest of an earlier
+    ///   message, or a pending Pong; or another thread is sending, or a
+    ///   [`MessageWriter`](crate::MessageWriter) is not finished.
+    /// * [`Failed`](TrySendError::Failed): the same errors as those of [`send`](Self::send),
+    ///   without the timeouts.
+    pub fn try_send<M: AsMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
+        let _log = self.wire.logs_sent();
+        match self.wire.try_send(message.as_message()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(TrySendError::WouldBlock(message)),
+            Err(error) => Err(TrySendError::Failed(message, error)),
+        }
+    }
+}
+
+/// Tells why [`Sender::try_send`] did not send a message, and holds the message.
+#[allow(clippy::exhaustive_enums)] // Each caller must match both.
+pub enum TrySendError<M> {
+    /// The call would have to wait. The connection goes on: try again later.
+    WouldBlock(M),
+    /// The message cannot be sent.
+    Failed(M, Error),
+}
+
+impl<M> TrySendError<M> {
+    /// Gives the message back.
+    #[must_use]
+    pub fn into_message(self) -> M {
+        let (Self::WouldBlock(message) | Self::Failed(message, _)) = self;
+        message
+    }
+}
+
+impl<M> fmt::Debug for TrySendError<M> {
+    /// Leaves out the message, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WouldBlock(_) => f.write_str("WouldBlock(..)"),
+            Self::Failed(_, error) => write!(f, "Failed(.., {error:?})"),
+        }
+    }
+}
+
+impl<M> fmt::Display for TrySendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WouldBlock(_) => f.write_str(
+                "not sent: the system takes nothing more at the moment, or another thread is \
+                 sending; try again later",
+            ),
+            Self::Failed(_, error) => write!(f, "not sent: {error}"),
+        }
+    }
+}
+
+impl<M> StdError for TrySendError<M> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::WouldBlock(_) => None,
+            Self::Failed(_, error) => error.source(),
+        }
+    }
+}
+
+impl Wire {
+    /// Returns whether the message was accepted.
+    fn try_send(&self, message: MessageRef<'_>) -> Result<bool, Error> {
+        // A plain store would write to memory that the receiver reads.
+        if !self.has_tried.load(Ordering::Relaxed) {
+            self.has_tried.store(true, Ordering::Relaxed);
+        }
+        if !self.close_state.is_open() {
+            return Err(Error::Closed(self.close_state.so_far()));
+        }
+        let accepted = self.try_write(message);
+        // Other threads may have noted something while `writer` was not free.
+        if !self.pending.is_empty() {
+            self.flush_pending();
+        }
+        accepted
+    }
+
+    fn try_write(&self, message: MessageRef<'_>) -> Result<bool, Error> {
+        let Some(_lock) = self.message_lock.try_lock() else { return Ok(false) };
+        let deflation = self.deflation.as_ref();
+        let compressor = deflation.and_then(|deflation| deflation.compressor(Some(message.len())));
+        let mut compressor = compressor.map(|compressor| compressor.lock());
+        let Some(_queue) = self.write_lock.try_queue() else { return Ok(false) };
+        let Some(mut writer) = self.try_lock_writer() else { return Ok(false) };
+        if writer.is_blocked() && writer.try_flush(Wait::Not) == Flushed::Blocked {
+            return Ok(false);
+        }
+        writer.stage_pending();
+        let mut packed = Vec::new();
+        let mut frame = Frame::whole(message);
+        let mut ready = writer.check();
+        if let (Ok(()), Some(compressor)) = (&ready, &mut compressor) {
+            ready = compression::pack(compressor, message.as_bytes(), &mut packed)
+                .map_err(|refused| self.refused(refused));
+            (frame.compressed, frame.payload) = (Some(message.len()), &packed);
+        }
+        let written = ready.and_then(|()| {
+            writer.try_put(frame).inspect_err(|_| {
+                // The peer does not get these bytes, so later messages must not refer to them.
+                compressor.iter_mut().for_each(|compressor| compressor.abandon());
+            })
+        });
+        if written.is_err() && writer.needs_flush() {
+            writer.try_flush(Wait::Not); // What was pending.
+        }
+        writer.shrink();
+        written.map(|()| true)
+    }
+}
+
+impl WriterGuard<'_> {
+    /// Encodes a whole frame, and writes as much of it as the system takes at once. The rest stays
+    /// staged.
+    fn try_put(&mut self, frame: Frame<'_>) -> Result<(), Error> {
+        let Frame { opcode, fin, compressed, payload: mut rest } = frame;
+        let len = rest.len() as u64;
+        let body = self.begin_frame(opcode, fin, compressed.is_some(), len, CHUNK);
+        let mut body = body.map_err(|refused| self.wire.refused(refused))?;
+        self.wire.sent_log.note(opcode, len);
+        loop {
+            // Once the system takes no more, all that follows is only staged.
+            let is_blocked = self.is_blocked();
+            let staged = self.staged();
+            let fits = is_blocked || staged + rest.len() <= CHUNK + MAX_HEADER;
+            let room = if fits { rest.len() } else { CHUNK.saturating_sub(staged) };
+            let (now, later) = rest.split_at(room);
+            body.append(now, self.wire.duplex.stage(&mut self.state.half));
+            rest = later;
+            if rest.is_empty() {
+                self.count(&frame);
+            }
+            if !is_blocked {
+                self.try_flush(Wait::Not);
+                self.check_unbroken()?;
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Fails if a write has failed.
+    fn check_unbroken(&self) -> Result<(), Error> {
+        match self.state.broken {
+            true => Err(Error::Closed(self.wire.close_state.so_far())),
+            false => Ok(()),
+        }
+    }
+}
