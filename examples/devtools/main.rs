@@ -197,7 +197,14 @@ impl Drop for Browser {
         let _ = self.kill(); // It may be dead already.
         if let Self::Process { child, profile } = self {
             let _ = child.wait();
-            let _ = fs::remove_dir_all(profile);
+            // The browser's own processes end a moment after it, and may write until then.
+            let killed = Instant::now();
+            while fs::remove_dir_all(&*profile).is_err()
+                && profile.exists()
+                && killed.elapsed() < TIMEOUT
+            {
+                thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 }
