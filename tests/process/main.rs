@@ -477,9 +477,9 @@ fn the_race_of_addresses_goes_on_with_one_thread_if_a_second_cannot_be_started()
     });
     let builder = builder()
         .resolver(move |_, _| Ok(vec![addr, listener().local_addr().unwrap()]))
-        // The filter is asked just before the race. A thread of it maps 260 KiB with the guard page.
-        // The limit leaves room for one of them and for a growth of the heap by 132 KiB or more, and
-        // is too small for two of them without any.
+        // The filter is asked just before the race. A thread of it maps 260 KiB with the guard
+        // page. The limit leaves room for one of them and for a growth of the heap by 132 KiB or
+        // more, and is too small for two of them without any.
         .address_filter(move |address| {
             if address == addr {
                 limit_memory(512 << 10);
