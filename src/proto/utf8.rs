@@ -42,7 +42,7 @@ impl Utf8 {
             bytes = rest;
             self.tail[self.len] = byte;
             self.len += 1;
-            match std::str::from_utf8(&self.tail[..self.len]) {
+            match from_utf8(&self.tail[..self.len]) {
                 Ok(complete) => {
                     take(complete);
                     self.len = 0;
