@@ -113,6 +113,9 @@ impl Handle {
                 // Dropping the last sender of a connection ends its stream, which may be the
                 // caller's code. So it is dropped before the lock is taken.
                 drop(sender);
+                if let Some(track) = track {
+                    track.failed(!is_open);
+                }
                 state = shared.lock();
                 if state.outbox.is_none() || is_open {
                     return Err(SendError { message, problem: SendProblem::Failed(error) });

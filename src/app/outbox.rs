@@ -128,6 +128,10 @@ impl Outbox {
     /// [`WhenFull::Block`] still makes it wait, for room. A message larger than
     /// [`max_bytes`](Self::max_bytes) is never taken.
     ///
+    /// That also holds for the App's own thread. What it sends in
+    /// [`on_open`](crate::Handler::on_open) by a handle waits behind what is in the outbox; the
+    /// `sender` that `on_open` gets goes first.
+    ///
     /// The messages are sent by a thread of the App, `landline-outbox`. It begins with the first
     /// connection, sleeps while nothing waits, and ends with the App.
     ///

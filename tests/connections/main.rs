@@ -9,6 +9,7 @@ mod api;
 mod app;
 mod app_fates;
 mod app_outbox;
+mod app_outbox_faults;
 mod app_pace;
 mod app_queue;
 mod app_reconnect;
