@@ -66,8 +66,8 @@ impl Handle {
         self.deliver(message.into(), None)
     }
 
-    /// Sends a message as [`send`](Self::send) does, and returns a ticket that tells what becomes of
-    /// it: it waits, was handed to the system, was dropped. Tracking takes one allocation.
+    /// Sends a message as [`send`](Self::send) does, and returns a ticket that tells what becomes
+    /// of it: it waits, was handed to the system, was dropped. Tracking takes one allocation.
     ///
     /// A message that is sent at once, over an open connection, has the fate
     /// [`Sent`](crate::app::Fate::Sent) when this returns.
