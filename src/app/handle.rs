@@ -53,8 +53,8 @@ impl Handle {
     /// Sends a message over the open connection.
     ///
     /// While there is no connection, an App with an [`Outbox`] keeps the message, and an App
-    /// without one gives it back in the error. With [`Outbox::always_queue`] the message is kept
-    /// anyway, and the call never waits for the network.
+    /// without one gives it back in the error. With [`Outbox::always_queue`] or [`Outbox::pace`]
+    /// every message is kept, and the call never waits for the network.
     ///
     /// [`Delivery::Sent`] means that the operating system has taken all of the message. Only the
     /// server can say whether it arrived. A message that is kept or given back was not delivered:
@@ -92,6 +92,7 @@ impl Handle {
         Ok(Ticket::new(track, self.0.clone()))
     }
 
+    /// Sends a message over the open connection, or puts it into the outbox.
     fn deliver(
         &self,
         mut message: Message,
