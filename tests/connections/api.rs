@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use landline::app::{Backlog, Fate, Ticket};
 use landline::error::{Cause, HandshakeError, InvalidInput, Violation};
 use landline::http::Response;
 use landline::{
@@ -39,6 +40,10 @@ fn types_are_as_small_and_as_shareable_as_documented() {
     cloned::<Closed>();
     shared::<Response>();
     shared::<Message>();
+    shared::<Ticket>();
+    cloned::<Ticket>();
+    shared::<Fate>();
+    shared::<Backlog>();
     error::<Error>();
     error::<InvalidInput>();
     error::<Violation>();

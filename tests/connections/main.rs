@@ -10,6 +10,7 @@ mod app;
 mod app_connections;
 mod app_fates;
 mod app_outbox;
+mod app_outbox_faults;
 mod app_overlap;
 mod app_pace;
 mod app_queue;
@@ -21,9 +22,9 @@ mod cookies;
 mod counters;
 mod deflate;
 mod diagnostics;
-mod facts;
 #[cfg(unix)]
 mod event_loops;
+mod facts;
 mod full_duplex;
 mod handle_reconnect;
 mod headers_with;
