@@ -163,6 +163,19 @@ impl TlsOptions {
     /// let builder = Builder::new().tls(TlsOptions::from_rustls(Arc::new(config)));
     /// # Ok::<(), rustls::Error>(())
     /// ```
+    ///
+    /// To let the platform verify certificates, with its own rules, use the crate
+    /// rustls-platform-verifier 0.7. On Linux it trusts what `native_roots` trusts. Windows, macOS
+    /// and Android have verifiers of their own.
+    ///
+    /// ```text
+    /// use rustls_platform_verifier::BuilderVerifierExt;
+    ///
+    /// let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ///     .with_safe_default_protocol_versions()?
+    ///     .with_platform_verifier()?
+    ///     .with_no_client_auth();
+    /// ```
     #[must_use]
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
         Self {
