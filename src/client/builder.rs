@@ -459,8 +459,9 @@ impl Builder {
     /// | returns one that is connected elsewhere | [`InvalidInput`](io::ErrorKind::InvalidInput) |
     ///
     /// A connector that blocks past the deadline, or while the attempt is aborted, is left behind.
-    /// Its thread ends when it returns, and a socket that it returns then is closed. A socket in
-    /// non-blocking mode is made blocking.
+    /// Its thread ends when it returns, and a socket that it returns then is closed. So a connector
+    /// should keep to the deadline: one that never returns keeps a thread for each attempt. A socket
+    /// in non-blocking mode is made blocking.
     #[must_use]
     pub fn connector<C>(mut self, connect: C) -> Self
     where

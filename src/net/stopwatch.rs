@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// the others. Besides the steps, it includes the hooks of the program and what lies between the
 /// steps, so the sum of the steps is a little less.
 ///
+/// An [`App`](crate::App) gives a `Sender` to [`on_open`](crate::Handler::on_open).
+///
 /// [`WebSocket::timings`]: crate::WebSocket::timings
 /// [`Sender::timings`]: crate::Sender::timings
 ///
@@ -26,8 +28,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Looking up the name of the server, or of the proxy. A `socks4` or `socks5` proxy makes it
-    /// both. `None` if no name had to be looked up.
+    /// Looking up the name of the server, or of the proxy if there is one; with a `socks4` or
+    /// `socks5` proxy, of both. `None` if no name had to be looked up.
     pub lookup: Option<Duration>,
     /// Connecting by TCP or to a Unix socket, with the addresses that failed before. `None` for
     /// [`connect_over`](crate::Builder::connect_over).
