@@ -40,8 +40,11 @@
 //! | send while there is no connection | [`Handle`], [`Outbox`](app::Outbox) |
 //! | send without waiting for the network, or at a limited pace | [`Outbox`](app::Outbox) |
 //! | learn what became of a message of an App, or take it back | [`Handle::send_tracked`] |
+//! | connect from a source address, or by an interface | [`Builder::connector`] |
 //! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
 //! | trust other certificates | `tls`, with the feature `tls` |
+//! | accept only a server with a certain key | `tls::TlsOptions::pin_public_key` |
+//! | learn how long opening took, and what was agreed on in TLS | [`facts`], `tls::TlsInfo` |
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |

@@ -419,7 +419,8 @@ impl Builder {
     /// let source: SocketAddr = "192.0.2.7:0".parse()?;
     /// let builder = landline::Builder::new().connector(move |address, deadline| {
     ///     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    ///     // On Linux, `socket.bind_device(Some(b"eth1"))` binds it to an interface.
+    ///     // On Linux `socket.bind_device(Some(b"eth1"))`, with the feature `all`, binds it to
+    ///     // an interface.
     ///     socket.bind(&source.into())?;
     ///     match deadline {
     ///         Some(deadline) => {
@@ -438,9 +439,9 @@ impl Builder {
     /// Names are looked up first, and the [`address_filter`](Self::address_filter) is asked. The
     /// connector is called for each address that is tried, on a thread of its own; the next
     /// address starts after 250 ms, or at once when one fails. The first socket that is connected
-    /// is used, and the others are closed. An address of the other family than the source fails
-    /// like that, and the next one is tried. An IPv4 address that is written as an IPv6 one is
-    /// given as IPv4.
+    /// is used, and the others are closed. So with an IPv4 address as the source, the IPv6
+    /// addresses of a server fail, and its IPv4 addresses are tried. An IPv4 address that is
+    /// written as an IPv6 one is given as IPv4.
     ///
     /// With a proxy, the address is that of the proxy. All else goes on as without a connector:
     /// proxy, TLS, redirects. `connect_over` and `connect_unix` call no connector.
@@ -459,8 +460,10 @@ impl Builder {
     /// | returns one that is connected elsewhere | [`InvalidInput`](io::ErrorKind::InvalidInput) |
     ///
     /// A connector that blocks past the deadline, or while the attempt is aborted, is left behind.
-    /// Its thread ends when it returns, and a socket that it returns then is closed. A socket in
-    /// non-blocking mode is made blocking.
+    /// Its thread ends when it returns, and a socket that it returns then is closed. So a connector
+    /// should keep to the deadline: one that never returns keeps a thread for each attempt.
+    ///
+    /// A socket in non-blocking mode is made blocking.
     #[must_use]
     pub fn connector<C>(mut self, connect: C) -> Self
     where

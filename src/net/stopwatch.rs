@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// the others. Besides the steps, it includes the hooks of the program and what lies between the
 /// steps, so the sum of the steps is a little less.
 ///
+/// An [`App`](crate::App) gives a `Sender` to [`on_open`](crate::Handler::on_open).
+///
 /// [`WebSocket::timings`]: crate::WebSocket::timings
 /// [`Sender::timings`]: crate::Sender::timings
 ///
@@ -26,20 +28,21 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Looking up the name of the server, or of the proxy. A `socks4` or `socks5` proxy makes it
-    /// both. `None` if no name had to be looked up.
+    /// The time for looking up the name of the server, or of the proxy if there is one; with a
+    /// `socks4` or `socks5` proxy, of both. `None` if no name had to be looked up.
     pub lookup: Option<Duration>,
-    /// Connecting by TCP or to a Unix socket, with the addresses that failed before. `None` for
+    /// The time for connecting by TCP or to a Unix socket. It includes the addresses that failed
+    /// before. `None` for
     /// [`connect_over`](crate::Builder::connect_over).
     pub connect: Option<Duration>,
-    /// Asking the proxy for a way to the server. For an `https` proxy this includes TLS with the
-    /// proxy. `None` without a proxy.
+    /// The time for asking the proxy for a way to the server. For an `https` proxy it includes TLS
+    /// with the proxy. `None` without a proxy.
     pub proxy: Option<Duration>,
-    /// The TLS handshake with the server. `None` for `ws://`.
+    /// The time of the TLS handshake with the server. `None` for `ws://`.
     pub tls: Option<Duration>,
-    /// The opening handshake of the WebSocket: the request, and the server's answer.
+    /// The time of the opening handshake of the WebSocket: the request, and the server's answer.
     pub upgrade: Duration,
-    /// All of it, from the call that connects to the open connection.
+    /// The time from the call that connects to the open connection.
     pub total: Duration,
 }
 

@@ -70,14 +70,16 @@ fn a_socket_that_is_bound_to_a_source_address_is_seen_to_come_from_it() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.socket().peer_addr().unwrap());
         let source: SocketAddr = "127.0.0.2:0".parse().unwrap();
-        let builder = builder().connector(move |address, deadline| {
+        // Nothing of the other family can be bound to it, so the next address is tried.
+        let other = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, server.addr.port()));
+        let builder = resolving([other, server.addr]).connector(move |address, deadline| {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
             socket.bind(&source.into())?;
             let left = deadline.unwrap().saturating_duration_since(Instant::now());
             socket.connect_timeout(&address.into(), left)?;
             Ok(socket.into())
         });
-        let ws = builder.connect(&server.url()).unwrap();
+        let ws = builder.connect(URL).unwrap();
         assert_eq!(ws.peer_addr(), Some(server.addr));
         assert_eq!(ws.local_addr().unwrap().ip(), source.ip());
         assert_eq!(server.join(), ws.local_addr().unwrap());

@@ -108,37 +108,72 @@ fn the_tls_handshake_has_a_time_of_its_own() {
     });
 }
 
+/// Plays a proxy, which answers after [`STEP`], and the server behind it.
+#[cfg(feature = "proxy")]
+fn lead_and_serve(mut peer: Peer) {
+    peer.read_request();
+    sleep(STEP);
+    peer.send(b"HTTP/1.1 200 OK\r\n\r\n");
+    peer.upgrade();
+    peer.expect_end();
+}
+
 #[cfg(feature = "proxy")]
 #[test]
 fn a_proxy_has_a_time_besides_that_of_connecting_to_it() {
-    use std::net::Shutdown;
-
     use landline::proxy::Proxy;
 
     watchdog(LIMIT, || {
-        let server = upgraded(|peer| peer.expect_end());
-        let addr = server.addr;
-        // A proxy of few words: it answers late, and leads to the server.
-        let relay = serve(move |peer| {
-            peer.read_request();
-            sleep(STEP);
-            peer.send(b"HTTP/1.1 200 OK\r\n\r\n");
-            let mut server = TcpStream::connect(addr).unwrap();
-            let mut client = peer.socket().try_clone().unwrap();
-            let (mut up, mut down) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            let upwards = spawn(move || {
-                let _ = std::io::copy(&mut client, &mut up);
-                let _ = up.shutdown(Shutdown::Write);
-            });
-            let _ = std::io::copy(&mut server, &mut down);
-            upwards.join();
-        });
-        let proxy = Proxy::new(&format!("http://{}", relay.addr)).unwrap();
+        let listener = listener();
+        let proxy = Proxy::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let server = spawn(move || lead_and_serve(Peer::new(listener.accept().unwrap().0)));
         let timings = timed(|| builder().proxy(proxy).connect("ws://a.test/").unwrap());
         assert!(timings.proxy.unwrap() >= STEP, "{timings:?}");
         assert!(timings.connect.is_some());
         assert_eq!((timings.lookup, timings.tls), (None, None));
-        relay.join();
+        server.join();
+    });
+}
+
+#[cfg(all(feature = "proxy", feature = "tls"))]
+#[test]
+fn tls_with_an_https_proxy_counts_for_the_proxy() {
+    use landline::proxy::Proxy;
+
+    watchdog(LIMIT, || {
+        let listener = listener();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let proxy = Proxy::new(&url).unwrap().tls(tls::trusting());
+        let server = spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            sleep(STEP);
+            lead_and_serve(Peer::new(tls::accept(tls::localhost(), stream)));
+        });
+        let timings = timed(|| builder().proxy(proxy).connect("ws://a.test/").unwrap());
+        assert!(timings.proxy.unwrap() >= STEP * 2, "{timings:?}");
+        assert_eq!(timings.tls, None);
+        server.join();
+    });
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn the_lookups_of_a_proxy_and_of_the_server_are_added_up() {
+    use landline::proxy::Proxy;
+
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| peer.expect_end());
+        let relay = proxy::Relay::start(server.addr, proxy::Rules::default());
+        let (at_proxy, at_server) = (relay.addr, server.addr);
+        let builder = builder()
+            .proxy(Proxy::new(&format!("socks5://proxy.test:{}", at_proxy.port())).unwrap())
+            .resolver(move |name, _| {
+                sleep(STEP);
+                Ok(vec![if name == "proxy.test" { at_proxy } else { at_server }])
+            });
+        let timings = timed(|| builder.connect("ws://server.test/").unwrap());
+        assert!(timings.lookup.unwrap() >= STEP * 2, "{timings:?}");
+        assert!(timings.connect.is_some() && timings.proxy.is_some(), "{timings:?}");
         server.join();
     });
 }

@@ -133,13 +133,22 @@ fn tls_fails_while_connecting() {
 #[cfg(feature = "tls-core")]
 #[test]
 fn tls_does_not_accept_the_certificate_or_gets_an_alert() {
-    use rustls::{AlertDescription, CertificateError, Error as Rustls, PeerIncompatible};
+    use std::sync::Arc;
+
+    use rustls::{
+        AlertDescription, CertificateError, Error as Rustls, OtherError, PeerIncompatible,
+    };
+
+    use crate::error::PinMismatch;
+
+    let not_pinned = OtherError(Arc::new(PinMismatch::new("sha256//")));
     for error in [
         Rustls::InvalidCertificate(CertificateError::Expired),
         Rustls::InvalidCertificate(CertificateError::UnknownIssuer),
         Rustls::InvalidCertificate(CertificateError::NotValidForName),
         Rustls::InvalidCertificate(CertificateError::Revoked),
         Rustls::InvalidCertificate(CertificateError::BadSignature),
+        Rustls::InvalidCertificate(CertificateError::Other(not_pinned)),
         Rustls::AlertReceived(AlertDescription::HandshakeFailure),
         Rustls::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig),
         Rustls::NoCertificatesPresented,

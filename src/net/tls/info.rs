@@ -5,8 +5,8 @@ use std::fmt;
 use rustls::client::UnbufferedClientConnection;
 use rustls::{HandshakeKind, ProtocolVersion};
 
-/// Tells what was agreed on in TLS with the server, and how the server showed who it is.
-/// [`WebSocket::tls_info`] and [`Sender::tls_info`] give it.
+/// Tells which version, cipher suite and protocol were agreed on in TLS with the server, and which
+/// certificates it sent. [`WebSocket::tls_info`] and [`Sender::tls_info`] give it.
 ///
 /// [`WebSocket::tls_info`]: crate::WebSocket::tls_info
 /// [`Sender::tls_info`]: crate::Sender::tls_info
@@ -31,10 +31,11 @@ pub struct TlsInfo {
     pub cipher_suite: String,
     /// The protocol that was agreed on by ALPN, mostly `http/1.1`. `None` if the server chose none.
     pub alpn: Option<Vec<u8>>,
-    /// The certificates that the server sent, in DER, its own first. Of a session that was resumed
+    /// The certificates that the server sent, in DER, its own first. For a session that was resumed
     /// they are those of its first handshake.
     pub peer_certificates: Vec<Vec<u8>>,
-    /// The session of an earlier connection was resumed, so the server showed no certificate.
+    /// `true` if the session of an earlier connection was resumed, so that the server sent no
+    /// certificate; `false` after a full handshake.
     pub is_resumed: bool,
 }
 
