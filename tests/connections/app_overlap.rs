@@ -19,6 +19,9 @@ use support::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// More bytes than the buffers of both sockets take.
+const BIG: usize = 8 << 20;
+
 type Script = Box<dyn FnOnce(&mut Peer) + Send>;
 
 /// Starts a server whose connections exist at the same time, each with a script of its own.
@@ -216,7 +219,7 @@ fn without_an_outbox_the_server_gets_each_message_once() {
 #[test]
 fn the_outbox_finishes_its_message_on_the_old_connection() {
     watchdog(LIMIT, || {
-        let big = "x".repeat(2 << 20);
+        let big = "x".repeat(BIG);
         let (expected, (ask, when)) = (big.clone(), channel());
         let (opened, is_open) = channel();
         let server = serve_all(vec![
@@ -230,7 +233,8 @@ fn the_outbox_finishes_its_message_on_the_old_connection() {
                 let mut rest = vec![0; payload];
                 peer.socket().read_exact(&mut rest).unwrap();
                 peer.send(&text("read"));
-                answer_close(peer, b"");
+                peer.expect_close(4000);
+                let _ = peer.try_send(&close(4000, ""));
             }),
             open(move |peer| {
                 peer.expect(TEXT, b"first");
@@ -252,8 +256,45 @@ fn the_outbox_finishes_its_message_on_the_old_connection() {
         handle.send("behind it").unwrap();
         let exit = run(app, when);
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
-        assert_eq!(recorder.log, [FIRST, SECOND, "text read", REPLACED, ENOUGH]);
+        // The server's answer to the Close may have been too late.
+        recorder.log.retain(|line| !line.starts_with("close 4000") && !line.contains("1006"));
+        assert_eq!(recorder.log, [FIRST, SECOND, "text read", ENOUGH]);
         assert_eq!(handle.take_unsent(), []);
+        server.join();
+    });
+}
+
+#[test]
+fn a_message_that_the_replacement_cuts_off_is_sent_again_over_the_new_connection() {
+    watchdog(LIMIT, || {
+        let big = "x".repeat(BIG);
+        let (expected, (ask, when)) = (big.clone(), channel());
+        let (ended, until) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                let mut some = [0; 14];
+                peer.socket().read_exact(&mut some).unwrap();
+                ask.send(()).unwrap();
+                peer.hold_open(&until);
+            }),
+            open(move |peer| {
+                peer.expect(TEXT, expected.as_bytes());
+                drop(ended);
+                end(peer);
+            }),
+        ]);
+        let builder = builder().close_timeout(SHORT);
+        let app = overlapping(&server, Callbacks::new()).builder(builder);
+        let handle = app.handle();
+        let sending = spawn(move || {
+            while !handle.is_open() {
+                thread::yield_now();
+            }
+            handle.send(big).unwrap()
+        });
+        let exit = run(app, when);
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert_eq!(sending.join(), Delivery::Sent);
         server.join();
     });
 }
@@ -393,7 +434,10 @@ fn an_old_connection_that_ends_meanwhile_leaves_the_attempt_that_is_under_way() 
                     end(peer);
                 }),
             ]);
-            let mut recorder = Recorder::default().when("close", move |_| Ok(ended.send(())?));
+            let mut recorder = Recorder::default().when("close", move |_| {
+                let _ = ended.send(()); // The server waits for the first one only.
+                Ok(())
+            });
             let exit = run(overlapping(&server, &mut recorder), when);
             assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
             assert_eq!(recorder.log.len(), 4, "{:?}", recorder.log);
