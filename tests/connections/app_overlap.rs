@@ -127,6 +127,47 @@ fn the_old_connection_is_received_to_its_end_after_the_new_one_is_open() {
     });
 }
 
+#[test]
+fn the_old_connection_is_received_until_connect_with_has_its_answer() {
+    watchdog(LIMIT, || {
+        let (ask, when) = channel();
+        let (subscribed, is_subscribed) = channel();
+        let (sent, is_sent) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                peer.expect(TEXT, b"subscribe");
+                peer.send(&[text("subscribed"), text("1")].concat());
+                ask.send(()).unwrap();
+                is_subscribed.recv().unwrap();
+                peer.send(&text("2"));
+                sent.send(()).unwrap();
+                answer_close(peer, b"");
+            }),
+            open(move |peer| {
+                peer.expect(TEXT, b"subscribe");
+                subscribed.send(()).unwrap();
+                is_sent.recv().unwrap();
+                peer.send(&[text("subscribed"), text("2"), text("3")].concat());
+                end(peer);
+            }),
+        ]);
+        let mut recorder = Recorder::default();
+        let app = overlapping(&server, &mut recorder).connect_with(|attempt| {
+            let mut ws = attempt.builder.connect(attempt.url)?;
+            ws.send("subscribe")?;
+            ws.recv()?;
+            Ok(ws)
+        });
+        let exit = run(app, when);
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        // The message comes before or after the answer.
+        recorder.log.retain(|line| line != SECOND);
+        let log = [FIRST, "text 1", "text 2", REPLACED, "text 2", "text 3", ENOUGH];
+        assert_eq!(recorder.log, log);
+        server.join();
+    });
+}
+
 /// Counts what a server gets from numbered messages.
 type Numbers = Arc<Mutex<Vec<u32>>>;
 
