@@ -3,8 +3,8 @@
 //! draws.
 //!
 //! ```sh
-//! cargo run --example paced_orders                          # against a server that it starts itself
-//! cargo run --example paced_orders -- ws://localhost:9001   # against that server
+//! cargo run --example paced_orders                         # against a server of its own
+//! cargo run --example paced_orders -- ws://localhost:9001  # against that server
 //! ```
 //!
 //! Its own server takes at most five messages in half a second, pongs included, and restarts once.

@@ -38,6 +38,8 @@
 //! | open the next connection before the old one is closed | [`App::overlap`], [`App::max_age`] |
 //! | choose when to connect again | [`backoff`] |
 //! | send while there is no connection | [`Handle`], [`Outbox`](app::Outbox) |
+//! | send without waiting for the network, or at a limited pace | [`Outbox`](app::Outbox) |
+//! | learn what became of a message of an App, or take it back | [`Handle::send_tracked`] |
 //! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
 //! | trust other certificates | `tls`, with the feature `tls` |
 //! | keep cookies | [`cookie`] |

@@ -53,8 +53,8 @@ impl Handle {
     /// Sends a message over the open connection.
     ///
     /// While there is no connection, an App with an [`Outbox`] keeps the message, and an App
-    /// without one gives it back in the error. With [`Outbox::always_queue`] the message is kept
-    /// anyway, and the call never waits for the network.
+    /// without one gives it back in the error. With [`Outbox::always_queue`] or [`Outbox::pace`]
+    /// every message is kept, and the call never waits for the network.
     ///
     /// [`Delivery::Sent`] means that the operating system has taken all of the message. Only the
     /// server can say whether it arrived. A message that is kept or given back was not delivered:
@@ -66,8 +66,8 @@ impl Handle {
         self.deliver(message.into(), None)
     }
 
-    /// Sends a message as [`send`](Self::send) does, and returns a ticket that tells what becomes of
-    /// it: it waits, was handed to the system, was dropped. Tracking takes one allocation.
+    /// Sends a message as [`send`](Self::send) does, and returns a ticket that tells what becomes
+    /// of it: it waits, was handed to the system, was dropped. Tracking takes one allocation.
     ///
     /// A message that is sent at once, over an open connection, has the fate
     /// [`Sent`](crate::app::Fate::Sent) when this returns.
@@ -92,6 +92,7 @@ impl Handle {
         Ok(Ticket::new(track, self.0.clone()))
     }
 
+    /// Sends a message over the open connection, or puts it into the outbox.
     fn deliver(
         &self,
         mut message: Message,
@@ -113,6 +114,9 @@ impl Handle {
                 // Dropping the last sender of a connection ends its stream, which may be the
                 // caller's code. So it is dropped before the lock is taken.
                 drop(sender);
+                if let Some(track) = track {
+                    track.failed(!is_open);
+                }
                 state = shared.lock();
                 // A connection that is replaced closes, and there is another one by now.
                 let is_kept = state.outbox.is_some() || state.overlap;

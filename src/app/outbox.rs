@@ -17,8 +17,8 @@ use crate::websocket::sender::Sender;
 /// sends them, in order, after the next [`on_open`](crate::Handler::on_open).
 ///
 /// Give it to [`App::outbox`](crate::App::outbox). By default it keeps at most 1,024 messages and
-/// 1 MiB, and rejects a message that does not fit. With [`always_queue`](Self::always_queue) it also
-/// takes the messages that are sent while there is a connection.
+/// 1 MiB, and rejects a message that does not fit. With [`always_queue`](Self::always_queue) it
+/// also takes the messages that are sent while there is a connection.
 ///
 /// # Order
 ///
@@ -123,10 +123,14 @@ impl Outbox {
     /// connection. Default: no: then it sends over an open connection itself, and may block for up
     /// to [`write_timeout`](crate::Builder::write_timeout) (30 s by default).
     ///
-    /// With it, `send` never waits for the network, on no thread: it is meant for threads that draw,
-    /// play or trade. It returns [`Delivery::Queued`](crate::app::Delivery::Queued). Only
+    /// With it, `send` never waits for the network: it is meant for threads that draw, play or
+    /// trade. It returns [`Delivery::Queued`](crate::app::Delivery::Queued). Only
     /// [`WhenFull::Block`] still makes it wait, for room. A message larger than
     /// [`max_bytes`](Self::max_bytes) is never taken.
+    ///
+    /// That also holds for the App's own thread. What it sends in
+    /// [`on_open`](crate::Handler::on_open) by a handle waits behind what is in the outbox; the
+    /// `sender` that `on_open` gets goes first.
     ///
     /// The messages are sent by a thread of the App, `landline-outbox`. It begins with the first
     /// connection, sleeps while nothing waits, and ends with the App.
@@ -160,17 +164,17 @@ impl Outbox {
     ///   includes pings of keepalive, answers to pings, and what a handler sends by its
     ///   [`Sender`](crate::Sender). Servers that limit the rate count these too.
     /// * Only the outbox waits. Control frames and a handler's `Sender` go out at once, and delay
-    ///   what is in the outbox. Those that go out while the window is full exceed it. If the server
-    ///   is strict, leave room for them: for a limit of five a second, `pace(4, ..)` leaves room for
-    ///   one ping or pong in each second.
+    ///   what is in the outbox. Those that go out while the window is full exceed it. If the
+    ///   server is strict, leave room for them: for a limit of five a second, `pace(4, ..)` leaves
+    ///   room for one ping or pong in each second.
     /// * A message that a connection did not take whole does not count.
     ///
     /// Messages may arrive closer together than they were sent, by as much as the time of their way
     /// varies. Make the window longer than the server's by that time.
     ///
-    /// With 0 messages the outbox sends nothing at all, and what is queued waits. With a `window` of
-    /// zero there is no limit. The moments of the messages that were sent within the last window are
-    /// kept, 16 bytes for each.
+    /// With 0 messages the outbox sends nothing at all, and what is queued waits. With a `window`
+    /// of zero there is no limit. The moments of the messages that were sent within the last window
+    /// are kept, 16 bytes for each.
     ///
     /// # Examples
     ///

@@ -56,8 +56,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends what is in the outbox. It decides to end while it holds the lock, so that no message is
-    /// left behind.
+    /// Sends what is in the outbox. It decides to end while it holds the lock, so that no message
+    /// is left behind.
     fn empty_outbox(&self) {
         let mut state = self.lock();
         loop {
@@ -155,7 +155,8 @@ impl Attempt {
     }
 }
 
-/// Calls code that may be the caller's. The panic hook has reported a panic, and the thread goes on.
+/// Calls code that may be the caller's. The panic hook has reported a panic, and the thread goes
+/// on.
 fn unless_it_panics(call: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(call));
 }

@@ -1,5 +1,5 @@
-//! What an App and its handles share: the open connection if there is one, the outbox, and whether to
-//! stop. The rules of the outbox itself are in `outbox.rs`.
+//! What an App and its handles share: the open connection if there is one, the outbox, and whether
+//! to stop. The rules of the outbox itself are in `outbox.rs`.
 
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::websocket::sender::Sender;
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Notified when the App is stopped or over, when a connection is open, and when the outbox gets
-    /// room or its first message.
+    /// Notified when the App is stopped or over, when a connection is open, and when the outbox
+    /// gets room or its first message.
     pub(super) changed: Condvar,
     /// Stops an attempt to connect, or the connection that it opened.
     pub(crate) abort: AbortHandle,
@@ -193,8 +193,8 @@ impl Shared {
         state.sender.is_none()
     }
 
-    /// Returns whether the outbox has given a message to a connection, and waits until the system has
-    /// taken it.
+    /// Returns whether the outbox has given a message to a connection, and waits until the system
+    /// has taken it.
     pub(crate) fn is_outbox_sending(&self) -> bool {
         self.lock().outbox.as_ref().is_some_and(|outbox| outbox.is_sending())
     }

@@ -157,6 +157,7 @@ impl Encoder {
         let message = message.into();
         let (opcode, payload) = (Opcode::from(message.kind()), message.as_bytes());
         let key = self.keys.next()?.to_ne_bytes();
+        self.written = self.written.wrapping_add(1);
         let len = payload.len() as u64;
         if len < 126 {
             // The usual header, at once.
@@ -167,7 +168,6 @@ impl Encoder {
             Header { fin: true, rsv: 0, opcode, mask: Some(key), len }.encode(out);
         }
         mask_into(out, payload, key, 0);
-        self.written = self.written.wrapping_add(1);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::app::{Connection, Connections};
+use landline::app::{Backlog, Connection, Connections, Fate, Ticket};
 use landline::error::{Cause, HandshakeError, InvalidInput, Violation};
 use landline::http::Response;
 use landline::{
@@ -42,6 +42,10 @@ fn types_are_as_small_and_as_shareable_as_documented() {
     sent::<Connection>();
     shared::<Response>();
     shared::<Message>();
+    shared::<Ticket>();
+    cloned::<Ticket>();
+    shared::<Fate>();
+    shared::<Backlog>();
     error::<Error>();
     error::<InvalidInput>();
     error::<Violation>();

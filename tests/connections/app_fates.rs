@@ -252,3 +252,24 @@ fn a_message_that_the_next_connection_takes_is_sent() {
         server.join();
     });
 }
+
+#[test]
+fn a_message_that_a_handle_sent_in_part_itself_has_an_unknown_fate_too() {
+    watchdog(LIMIT, || {
+        let (open, is_open) = channel();
+        let server = upgraded(|peer| {
+            peer.socket().read_exact(&mut [0]).unwrap();
+            peer.rst();
+        });
+        let callbacks = Callbacks::new().on_open(move |_, _| open.send(()));
+        let app = app_at(server.url(), callbacks).outbox(roomy()).backoff(Fixed(LIMIT));
+        let app = app.spawn().unwrap();
+        is_open.recv().unwrap();
+        // If `on_open` has not returned yet, the thread of the outbox sends it.
+        let ticket = send(&app.handle(), vec![1; BIG]);
+        server.join();
+        app.handle().abort();
+        app.join().unwrap();
+        assert_eq!(ticket.wait(LIMIT), Fate::Unknown);
+    });
+}

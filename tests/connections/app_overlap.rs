@@ -71,6 +71,11 @@ fn overlapping<H: Handler>(server: &Server<()>, handler: H) -> App<H> {
         .backoff(|failure: &Failure<'_>| -> Option<Duration> { panic!("{failure}") })
 }
 
+/// Returns a builder of connections for which the system takes few bytes before the peer reads.
+fn small_buffers() -> landline::Builder {
+    builder().on_socket(|stream| socket2::SockRef::from(stream).set_send_buffer_size(16 << 10))
+}
+
 fn replace(handle: &Handle) {
     handle.reconnect((CloseCode::new(4000), "new")).unwrap();
 }
@@ -286,12 +291,10 @@ fn the_outbox_finishes_its_message_on_the_old_connection() {
         ]);
         let mut recorder =
             Recorder::default().when(SECOND, |sender| Ok(sender.unwrap().send("first")?));
-        let app =
-            overlapping(&server, &mut recorder)
-                .builder(builder().on_socket(|stream| {
-                    socket2::SockRef::from(stream).set_send_buffer_size(16 << 10)
-                }))
-                .outbox(Outbox::new().max_bytes(usize::MAX));
+        // A Close before the end of the message would cut it off after this time.
+        let app = overlapping(&server, &mut recorder)
+            .builder(small_buffers().close_timeout(Duration::from_millis(1)))
+            .outbox(Outbox::new().max_bytes(usize::MAX));
         let handle = app.handle();
         handle.send(big).unwrap();
         handle.send("behind it").unwrap();
@@ -308,7 +311,7 @@ fn the_outbox_finishes_its_message_on_the_old_connection() {
 #[test]
 fn a_message_that_the_replacement_cuts_off_is_sent_again_over_the_new_connection() {
     watchdog(LIMIT, || {
-        let big = "x".repeat(BIG);
+        let big = "x".repeat(1 << 20);
         let (expected, (ask, when)) = (big.clone(), channel());
         let (ended, until) = channel();
         let server = serve_all(vec![
@@ -324,7 +327,7 @@ fn a_message_that_the_replacement_cuts_off_is_sent_again_over_the_new_connection
                 end(peer);
             }),
         ]);
-        let builder = builder().close_timeout(SHORT);
+        let builder = small_buffers().close_timeout(SHORT);
         let app = overlapping(&server, Callbacks::new()).builder(builder);
         let handle = app.handle();
         let sending = spawn(move || {

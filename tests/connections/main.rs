@@ -10,6 +10,7 @@ mod app;
 mod app_connections;
 mod app_fates;
 mod app_outbox;
+mod app_outbox_faults;
 mod app_overlap;
 mod app_pace;
 mod app_queue;
