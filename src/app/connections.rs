@@ -168,13 +168,18 @@ impl Connections {
 }
 
 impl Connections {
-    /// Ends the App. The outbox may be in the middle of a message over a connection that the caller
-    /// keeps: that ends the connection, because nobody would wait for the message.
+    /// Ends the App. The caller may keep the last connection, which handles do not use any more. If
+    /// the outbox is in the middle of a message over it, the connection ends, because nobody would
+    /// wait for the end of the message.
     fn end(&mut self) {
         self.over = true;
         let shared = &self.attempts.shared.0;
-        let current = self.current.take().filter(|_| shared.is_outbox_sending());
-        let _ = current.map(|current| current.sender.leave());
+        if let Some(Current { sender, .. }) = self.current.take() {
+            shared.down(&sender);
+            if shared.is_outbox_sending() {
+                sender.leave();
+            }
+        }
         shared.over();
     }
 }

@@ -226,7 +226,12 @@ impl<H: Handler> App<H> {
     ///    any more: answer by a handle;
     /// 4. the outbox goes on over the new connection, whose messages are received from now on.
     ///
-    /// So no message of the outbox is lost or sent twice, and the server gets them in order: its
+    /// The server may read the Close of step 3 before the subscription of step 1. If none of its
+    /// messages may be missed, subscribe and wait for the answer in
+    /// [`connect_with`](Self::connect_with): the old connection is in use until that returns. What
+    /// the server sends on both connections is handed out twice.
+    ///
+    /// No message of the outbox is lost or sent twice, and the server gets them in order: its
     /// Close on the old connection says that it has read everything there. Step 3 takes at most
     /// `close_timeout`. Without an outbox, [`Handle::send`] does not fail because of the
     /// replacement, but a message over the new connection may overtake one over the old.

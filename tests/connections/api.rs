@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use landline::app::{Backlog, Fate, Ticket};
+use landline::app::{Backlog, Connection, Connections, Fate, Ticket};
 use landline::error::{Cause, HandshakeError, InvalidInput, Violation};
 use landline::http::Response;
 use landline::{
@@ -38,6 +38,8 @@ fn types_are_as_small_and_as_shareable_as_documented() {
     cloned::<AbortHandle>();
     shared::<Closed>();
     cloned::<Closed>();
+    sent::<Connections>();
+    sent::<Connection>();
     shared::<Response>();
     shared::<Message>();
     shared::<Ticket>();

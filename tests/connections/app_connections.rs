@@ -618,6 +618,33 @@ fn a_message_that_the_outbox_was_sending_is_kept_when_the_connection_is_dropped(
 }
 
 #[test]
+fn the_end_of_a_loop_does_not_wait_for_a_message_over_a_connection_that_is_kept() {
+    watchdog(LIMIT, || {
+        let (begun, when) = channel();
+        let (dropped, until) = channel();
+        let server = upgraded(move |peer| {
+            peer.socket().read_exact(&mut [0; 1000]).unwrap();
+            begun.send(()).unwrap();
+            peer.hold_open(&until);
+        });
+        let outbox = Outbox::new().max_bytes(usize::MAX);
+        let mut connections = prompt(server.url()).outbox(outbox).connections();
+        let handle = connections.handle();
+        let big = Message::from("x".repeat(8 << 20));
+        handle.send(big.clone()).unwrap();
+        let mut connection = connections.next().unwrap().unwrap();
+        assert!(connection.try_recv().unwrap().is_none());
+        when.recv().unwrap();
+        promptly(|| drop(connections));
+        // The message is not lost, and the connection is over.
+        assert_eq!(handle.take_unsent(), [big]);
+        assert!(connection.recv().is_err());
+        drop(dropped);
+        server.join();
+    });
+}
+
+#[test]
 fn a_connection_may_be_used_on_another_thread() {
     watchdog(LIMIT, || {
         let server = upgraded_times(2, |nth, peer| {
