@@ -5,7 +5,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::atomic::Ordering;
 
 use super::compression;
 use super::pending::Flushed;
@@ -136,10 +135,7 @@ impl<M> StdError for TrySendError<M> {
 impl Wire {
     /// Returns whether the message was accepted.
     fn try_send(&self, message: MessageRef<'_>) -> Result<bool, Error> {
-        // A plain store would write to memory that the receiver reads.
-        if !self.has_tried.load(Ordering::Relaxed) {
-            self.has_tried.store(true, Ordering::Relaxed);
-        }
+        self.left.lock().has_tried = true;
         if !self.close_state.is_open() {
             return Err(Error::Closed(self.close_state.so_far()));
         }
