@@ -140,7 +140,8 @@ impl Wire {
             return Err(Error::Closed(self.close_state.so_far()));
         }
         let accepted = self.try_write(message);
-        // Other threads may have noted something while `writer` was not free.
+        // Other threads may have noted something while `writer` was not free. If there is no room
+        // for it now, the receiver flushes it, once it looks.
         if !self.pending.is_empty() {
             self.flush_pending();
         }
