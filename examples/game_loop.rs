@@ -78,7 +78,7 @@ impl Game {
 }
 
 /// Plays the server of the game.
-fn serve(stream: &TcpStream) -> Result<(), Box<dyn Error>> {
+fn serve(stream: &TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut server = tungstenite::accept(stream).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(Duration::from_millis(33)))?;
     for turn in 0_u32.. {

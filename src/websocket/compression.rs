@@ -156,8 +156,8 @@ pub(super) fn batch(
     batch.write(wire, deflation, limit)
 }
 
-/// Compresses a whole message, and appends it to `packed`. After an error the next message refers to
-/// none before it.
+/// Compresses a whole message, and appends it to `packed`. After an error the next message refers
+/// to none before it.
 pub(super) fn pack(
     compressor: &mut Compressor,
     mut bytes: &[u8],

@@ -95,7 +95,7 @@ impl Receiver {
     /// Close. Call [`try_recv`](Self::try_recv) or `try_send` then, which writes it.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.wire.is_blocked()
+        self.wire.left().blocked_since.is_some()
     }
 
     /// Returns when to call [`try_recv`](Self::try_recv) at the latest, although nothing arrives: a
@@ -115,7 +115,7 @@ impl Receiver {
         } else {
             close_at
         };
-        if let Some(since) = self.wire.blocked_since() {
+        if let Some(since) = self.wire.left().blocked_since {
             by = by.min(Deadline::from(since, self.wire.timeouts.write));
         }
         by.moment()

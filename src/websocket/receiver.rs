@@ -579,7 +579,8 @@ impl Receiver {
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
-        if !self.pending && self.wire.is_blocked() {
+        let left = self.wire.left();
+        if !self.pending && left.blocked_since.is_some() {
             self.pending = true; // A rest of `try_send`.
             self.flush_pending();
         }
@@ -587,8 +588,8 @@ impl Receiver {
             // Another thread may have asked for the Close, and not been able to write it.
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
         }
-        let mut until =
-            deadline.min(close_at).min(Deadline::at(now.checked_add(self.wire.recv_poll())));
+        let poll = left.poll_interval(self.wire.poll_interval);
+        let mut until = deadline.min(close_at).min(Deadline::at(now.checked_add(poll)));
         let mut dying = false;
         // The closing handshake has a limit of its own, and no ping may follow our Close.
         if close_at == Deadline::NEVER {

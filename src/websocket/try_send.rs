@@ -5,7 +5,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::atomic::Ordering;
 
 use super::compression;
 use super::pending::Flushed;
@@ -136,15 +135,13 @@ impl<M> StdError for TrySendError<M> {
 impl Wire {
     /// Returns whether the message was accepted.
     fn try_send(&self, message: MessageRef<'_>) -> Result<bool, Error> {
-        // A plain store would write to memory that the receiver reads.
-        if !self.has_tried.load(Ordering::Relaxed) {
-            self.has_tried.store(true, Ordering::Relaxed);
-        }
+        self.left.lock().has_tried = true;
         if !self.close_state.is_open() {
             return Err(Error::Closed(self.close_state.so_far()));
         }
         let accepted = self.try_write(message);
-        // Other threads may have noted something while `writer` was not free.
+        // Other threads may have noted something while `writer` was not free. If there is no room
+        // for it now, the receiver flushes it, once it looks.
         if !self.pending.is_empty() {
             self.flush_pending();
         }

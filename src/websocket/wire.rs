@@ -15,7 +15,7 @@
 //!                                                       across a system call
 //!
 //!   the last locks, each held for a few instructions, at any time: close state,
-//!   pending, ping, peer_read, receiver, blocked_since, latency, sent_log
+//!   pending, ping, peer_read, receiver, left, latency, sent_log
 //! ```
 //!
 //! * A control frame takes the write lock without the message lock, so it may go between the frames
@@ -38,7 +38,6 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::close_state::{CloseReason, CloseState};
@@ -102,10 +101,7 @@ pub(crate) struct Wire {
     /// receiver takes it.
     pub(super) peer_read: Mutex<Option<Instant>>,
     pub(super) receiver: Mutex<ReceiverIs>,
-    /// The time since which the system has not taken all that is staged. The writer publishes it.
-    pub(super) blocked_since: Mutex<Option<Instant>>,
-    /// `try_send` was called, so a rest may appear at any time.
-    pub(super) has_tried: AtomicBool,
+    pub(super) left: Mutex<Left>,
     pub(super) counters: Published,
     pub(super) sent_log: SentLog,
     pub(super) on_sent: OnceLock<OnSent>,
@@ -131,6 +127,23 @@ pub(crate) enum ReceiverIs {
     Reading,
     /// Dropped.
     Gone,
+}
+
+/// Tells the receiver what senders have left to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Left {
+    /// The time since which the system has not taken all that is staged. The thread that uses the
+    /// writer's state publishes it.
+    pub(super) blocked_since: Option<Instant>,
+    /// `try_send` was called, so a rest may appear at any time.
+    pub(super) has_tried: bool,
+}
+
+impl Left {
+    /// Returns how long the receiver may wait before it looks again, `otherwise` at most.
+    pub(super) fn poll_interval(self, otherwise: Duration) -> Duration {
+        if self.has_tried { otherwise.min(REST_POLL) } else { otherwise }
+    }
 }
 
 /// Says where the last keepalive ping is.
@@ -170,28 +183,16 @@ impl Wire {
             awaits_pong: AtomicBool::new(false),
             peer_read: Mutex::default(),
             receiver: Mutex::default(),
-            blocked_since: Mutex::default(),
-            has_tried: AtomicBool::new(false),
+            left: Mutex::default(),
             counters: Published::default(),
             sent_log: SentLog::default(),
             on_sent: OnceLock::default(),
         }
     }
 
-    /// Returns the time that the receiver may wait before it looks for what other threads left.
-    pub(super) fn recv_poll(&self) -> Duration {
-        let tried = self.has_tried.load(Ordering::Relaxed);
-        if tried { self.poll_interval.min(REST_POLL) } else { self.poll_interval }
-    }
-
-    /// Returns since when the system has not taken all that is staged; `None` if it has.
-    pub(super) fn blocked_since(&self) -> Option<Instant> {
-        *self.blocked_since.lock()
-    }
-
-    /// Returns whether the system has not taken all that is staged.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked_since().is_some()
+    /// Returns what senders have left to the receiver.
+    pub(super) fn left(&self) -> Left {
+        *self.left.lock()
     }
 
     pub(crate) fn latency(&self) -> Option<Duration> {

@@ -173,7 +173,7 @@ impl WriterGuard<'_> {
     #[inline]
     fn unblock(&mut self) {
         if self.state.blocked_since.take().is_some() {
-            *self.wire.blocked_since.lock() = None;
+            self.wire.left.lock().blocked_since = None;
         }
     }
 
@@ -324,7 +324,7 @@ impl WriterGuard<'_> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *self.state.blocked_since.get_or_insert_with(now);
-                *self.wire.blocked_since.lock() = Some(since);
+                self.wire.left.lock().blocked_since = Some(since);
                 if self.wire.timeouts.write.is_none_or(|timeout| now() - since < timeout) {
                     return Flushed::Blocked;
                 }

@@ -17,7 +17,9 @@ use landline::error::{
     DeflateMismatch, HandshakeProblem, InvalidInput, Mismatch, Parameter, Violation,
 };
 use landline::proto::deflate::NO_PARAMETERS;
-use landline::{Builder, CloseCode, Error, Event, Keepalive, Message, MessageKind, WebSocket};
+use landline::{
+    Builder, CloseCode, Error, Event, Keepalive, Message, MessageKind, TrySendError, WebSocket,
+};
 use proto_support::{ClientFrame, Numbers, frame, hex, take_client_frame};
 
 const FIN: u8 = 0x80;
@@ -204,6 +206,48 @@ fn bytes_before_and_after_compression_are_counted_both_ways() {
         assert_eq!(sent.compressed, compressed as u64);
         let received = ws.counters().received;
         assert_eq!((received.uncompressed, received.compressed), (5, HELLO.len() as u64));
+    });
+}
+
+#[test]
+fn tried_messages_are_compressed_and_those_that_were_given_back_leave_the_window_as_it_is() {
+    watchdog(|| {
+        let (release, held) = mpsc::channel::<()>();
+        let server = Server::start(Some("permessage-deflate"), move |peer| {
+            let _ = held.recv();
+            let mut stream = Vec::new();
+            for _ in 0..100 {
+                let frames = peer.message();
+                assert_eq!((frames.len(), frames[0].first), (1, FIN | RSV1 | BINARY));
+                stream.extend_from_slice(&frames[0].payload);
+                stream.extend([0, 0, 0xFF, 0xFF]);
+            }
+            stream.extend([1, 0, 0, 0xFF, 0xFF]);
+            miniz_oxide::inflate::decompress_to_vec(&stream).unwrap()
+        });
+        let ws = server.connect(all());
+        let (mut sent, mut release, mut number) = (vec![0; 10_000], Some(release), 0);
+        while number < 100 {
+            // The beginning refers to the end of the message before.
+            let mut numbers = Numbers::new(number + 1);
+            let mut message = sent[sent.len() - 10_000..].to_vec();
+            message.extend((0..90_000).map(|_| numbers.next().to_le_bytes()[1]));
+            match ws.try_send(&*message) {
+                Ok(()) => {
+                    sent.extend_from_slice(&message);
+                    number += 1;
+                }
+                Err(TrySendError::WouldBlock(back)) => {
+                    assert_eq!(back, message);
+                    release = None; // The server begins to read.
+                    thread::yield_now();
+                }
+                Err(TrySendError::Failed(_, error)) => panic!("{error}"),
+            }
+        }
+        assert!(release.is_none(), "no message was given back");
+        ws.ping(b"").unwrap(); // After the rest, if there is one.
+        assert!(server.join() == sent[10_000..]);
     });
 }
 

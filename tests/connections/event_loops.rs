@@ -225,7 +225,8 @@ fn a_loop_that_calls_in_time_gives_up_a_peer_that_does_not_answer_its_close() {
 #[test]
 fn a_connection_that_is_over_keeps_its_descriptor_until_it_is_dropped() {
     watchdog(LIMIT, || {
-        let ends: [(fn(&mut Peer), fn(&WebSocket)); 3] = [
+        type End = (fn(&mut Peer), fn(&WebSocket));
+        let ends: [End; 3] = [
             (|peer| peer.send(&close(1000, "")), |_| ()),
             (|peer| peer.rst(), |_| ()),
             (|peer| drop(peer.stall()), WebSocket::abort),

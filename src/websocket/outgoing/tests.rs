@@ -19,6 +19,7 @@ use crate::proto::mask::mask_into;
 use crate::proto::send::{MaskKeys, Refused};
 use crate::websocket::compression::Deflation;
 use crate::websocket::sender::Sender;
+use crate::websocket::try_send::TrySendError;
 use crate::websocket::wire::Timeouts;
 
 /// Is a stream that keeps what is written.
@@ -26,6 +27,8 @@ use crate::websocket::wire::Timeouts;
 struct Recorder {
     bytes: Mutex<Vec<u8>>,
     is_writing: AtomicBool,
+    /// It takes nothing more.
+    is_full: AtomicBool,
 }
 
 impl Stream for Recorder {
@@ -36,6 +39,9 @@ impl Stream for Recorder {
     /// Waits while the test holds the lock of `bytes`.
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.is_writing.store(true, Ordering::SeqCst);
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         self.bytes.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -143,7 +149,7 @@ fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
     let mut refuse = true;
     wire.set_mask_keys(MaskKeys::new(move |pool| {
         pool.fill(7);
-        if std::mem::take(&mut refuse) { Err(Refused::NoRandom) } else { Ok(()) }
+        if mem::take(&mut refuse) { Err(Refused::NoRandom) } else { Ok(()) }
     }));
     writer.write_all(b", and the rest").unwrap();
     let said = writer.finish().unwrap_err();
@@ -195,6 +201,32 @@ fn a_message_whose_next_fragment_does_not_get_the_write_lock_in_time_ends_the_co
     assert!(matches!(cause, Cause::Timeout(Timeout::Send)), "{cause:?}");
 }
 
+#[test]
+fn a_tried_message_that_cannot_be_encoded_is_given_back_and_the_connection_goes_on() {
+    let (sender, wire, recorder) = connection();
+    has_randomness(&wire, false);
+    let Err(TrySendError::Failed("lost", Error::Local(_))) = sender.try_send("lost") else {
+        panic!("it was sent");
+    };
+    has_randomness(&wire, true);
+    sender.try_send("fine").unwrap();
+    assert_eq!(recorder.frames(), [(true, Opcode::Text, b"fine".to_vec())]);
+}
+
+#[test]
+fn the_memory_of_a_rest_is_freed_once_the_rest_is_written() {
+    let (sender, wire, recorder) = connection();
+    let capacity = || wire.duplex.stage(&mut wire.lock_writer().state.half).capacity();
+    recorder.is_full.store(true, Ordering::SeqCst);
+    sender.try_send(vec![1; 1 << 20]).unwrap();
+    assert!(capacity() >= 1 << 20);
+    assert!(matches!(sender.try_send("no"), Err(TrySendError::WouldBlock("no"))));
+    recorder.is_full.store(false, Ordering::SeqCst);
+    wire.flush_pending(); // As the receiver does.
+    assert!(capacity() <= 2 * 1024, "{}", capacity());
+    assert_eq!(recorder.frames(), [(true, Opcode::Binary, vec![1; 1 << 20])]);
+}
+
 const NO_RANDOM: &str = "the operating system gave no random bytes";
 
 #[cfg(feature = "deflate")]
@@ -235,6 +267,23 @@ mod compressed {
         sender.send("Hello").unwrap();
         let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
         assert_eq!(recorder.frames(), [(true, Opcode::Text, hello)]);
+    }
+
+    #[test]
+    fn a_tried_message_that_was_given_back_is_not_in_the_window_of_the_next() {
+        let (sender, wire, recorder) = compressed(None);
+        has_randomness(&wire, false);
+        sender.try_send("Hello").unwrap_err();
+        has_randomness(&wire, true);
+        recorder.is_full.store(true, Ordering::SeqCst);
+        sender.try_send("").unwrap(); // It leaves a rest.
+        sender.try_send("Hello").unwrap_err();
+        recorder.is_full.store(false, Ordering::SeqCst);
+        sender.try_send("Hello").unwrap();
+        let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00].to_vec();
+        let frames = recorder.frames();
+        assert_eq!(frames.len(), 2);
+        assert_eq!(frames[1], (true, Opcode::Text, hello));
     }
 
     #[test]
