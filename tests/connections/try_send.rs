@@ -79,7 +79,8 @@ fn numbered(number: usize) -> Vec<u8> {
 }
 
 /// Sends numbered messages to a peer that does not read, until one is given back. Then the peer
-/// reads, and `try_send` alone sends what is left of 100 messages. Checks that all arrive in order.
+/// reads, and `try_send` alone sends what is left of 100 messages. Checks that all arrive, in
+/// order.
 fn floods(ws: &mut WebSocket, release: Channel<()>) {
     let (mut number, mut bytes, mut release) = (0, 0, Some(release));
     while number < 100 {
