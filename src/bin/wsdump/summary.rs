@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use landline::WebSocket;
-use landline::facts::Timings;
 use landline::counters::Traffic;
+use landline::facts::Timings;
 
 use crate::duration;
 

@@ -119,8 +119,8 @@ impl Session {
         state.take_output();
         out.append(&mut state.out);
         if !plain.is_empty() {
-            // All at once: growing again and again would copy what is encrypted. And no more, because
-            // a buffer of twice the size would not be kept for the next message.
+            // All at once: growing again and again would copy what is encrypted. And no more: a
+            // buffer of twice the size would not be kept for the next message.
             out.reserve_exact(plain.len() + plain.len().div_ceil(RECORD) * OVERHEAD);
             state.write(out, |mut traffic, out| {
                 let mut records = plain.chunks(RECORD);
