@@ -52,7 +52,10 @@ impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.shared.abort.abort();
-            let _ = thread.join();
+            // This thread may unwind, and the result may be a connection over the caller's stream,
+            // which may panic. So it is dropped on another thread.
+            let dropping = thread::Builder::new().spawn(|| drop(thread.join()));
+            let _ = dropping.map(JoinHandle::join);
         }
     }
 }

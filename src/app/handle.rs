@@ -204,7 +204,8 @@ impl Handle {
     /// [`is_open`](Self::is_open) says `false` until then.
     ///
     /// With [`App::overlap`](crate::App::overlap) the open connection is used until the next one is
-    /// open, and closed then, so [`is_open`](Self::is_open) says `true` all the time.
+    /// open, and closed then. Nothing is discarded, and [`is_open`](Self::is_open) says `true` all
+    /// the time. An attempt that fails counts as a failure.
     ///
     /// # Examples
     /// ```no_run

@@ -232,9 +232,11 @@ impl<H: Handler> App<H> {
     /// the server sends on both connections is handed out twice.
     ///
     /// No message of the outbox is lost or sent twice, and the server gets them in order: its
-    /// Close on the old connection says that it has read everything there. Step 3 takes at most
-    /// `close_timeout`. Without an outbox, [`Handle::send`] does not fail because of the
-    /// replacement, but a message over the new connection may overtake one over the old.
+    /// Close on the old connection says that it has read everything there. The steps 2 and 3 take
+    /// at most `write_timeout` and `close_timeout`. If the old connection is lost before that
+    /// Close, what the system had taken may be lost too, as with any connection. Without an outbox,
+    /// [`Handle::send`] does not fail because of the replacement, but a message over the new
+    /// connection may overtake one over the old.
     ///
     /// An attempt that fails is reported to [`on_error`](Handler::on_error), and the old connection
     /// stays. The next attempt follows as the [`Backoff`] says. If the failure is final, or the
