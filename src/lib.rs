@@ -48,6 +48,7 @@
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
+//! | send and receive without waiting | [`Sender::try_send`], [`Receiver::try_recv`] |
 //! | drive many connections from one thread | [`event_loops`] |
 //! | make a small program | [`small_binaries`] |
 //! | drive the protocol yourself, or fuzz it | [`proto`] |

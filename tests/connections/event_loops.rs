@@ -128,6 +128,17 @@ fn a_loop_receives_over_tls_what_is_buffered_and_what_comes_in_parts() {
     });
 }
 
+#[cfg(all(feature = "proxy", feature = "tls"))]
+#[test]
+fn a_loop_receives_over_tls_in_tls_what_is_buffered_and_what_comes_in_parts() {
+    watchdog(LIMIT, || {
+        let server = tls::upgraded_tls(parts);
+        let builder = tls::builder().proxy(proxy::https_to(server.addr));
+        buffers(builder.connect("wss://localhost/").unwrap());
+        server.join();
+    });
+}
+
 #[test]
 fn a_loop_receives_over_a_unix_socket() {
     watchdog(LIMIT, || {

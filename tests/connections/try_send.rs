@@ -155,6 +155,21 @@ fn messages_arrive_whole_and_in_order_over_tls() {
     });
 }
 
+#[cfg(all(feature = "proxy", feature = "tls"))]
+#[test]
+fn messages_arrive_whole_and_in_order_over_tls_in_tls() {
+    watchdog(LIMIT, || {
+        let (release, held) = channel();
+        let server = tls::upgraded_tls(move |peer| {
+            peer.hold_open(&held);
+            expect_numbered(peer);
+        });
+        let builder = tls::builder().proxy(proxy::https_to(server.addr));
+        floods(&mut builder.connect("wss://localhost/").unwrap(), release);
+        server.join();
+    });
+}
+
 #[cfg(unix)]
 #[test]
 fn messages_arrive_whole_and_in_order_over_a_unix_socket() {

@@ -8,6 +8,14 @@ use std::thread;
 
 use super::listener;
 
+/// Starts a proxy with TLS that leads to this server, and returns how to use it.
+#[cfg(feature = "tls")]
+pub fn https_to(server: SocketAddr) -> landline::proxy::Proxy {
+    let relay = Relay::start_tls(server, Rules::default(), super::tls::localhost());
+    let proxy = landline::proxy::Proxy::new(&relay.url("https")).unwrap();
+    proxy.tls(super::tls::trusting())
+}
+
 /// Names a running proxy, which runs until the process ends.
 pub struct Relay {
     pub addr: SocketAddr,
