@@ -543,6 +543,47 @@ fn a_reconnect_is_no_failure() {
 }
 
 #[test]
+fn a_reconnect_ends_a_wait_of_next() {
+    watchdog(LIMIT, || {
+        let (ready, when) = channel();
+        let server = upgraded_times(2, |nth, peer| if nth == 0 { peer.rst() } else { end(peer) });
+        let mut connections = app_at(server.url(), ())
+            .backoff(move |_: &Failure<'_>| {
+                ready.send(()).unwrap();
+                Some(HOUR)
+            })
+            .connections();
+        let handle = connections.handle();
+        let asking = spawn(move || {
+            when.recv().unwrap();
+            handle.reconnect(CloseCode::NORMAL).unwrap();
+        });
+        assert_eq!(follow(&mut connections).unwrap(), [""; 0]);
+        assert!(matches!(connections.exit(), Some(Exit::Closed(_))), "{connections:?}");
+        asking.join();
+        server.join();
+    });
+}
+
+#[test]
+fn after_a_panic_of_a_hook_next_may_be_called_again() {
+    watchdog(LIMIT, || {
+        let server = upgraded(end);
+        let mut connections = prompt(server.url())
+            .connect_with(|attempt| {
+                assert!(attempt.number > 1, "of the hook");
+                attempt.builder.connect(attempt.url)
+            })
+            .connections();
+        let panicked = catch_unwind(AssertUnwindSafe(|| connections.next()));
+        assert!(panicked.is_err());
+        assert_eq!(follow(&mut connections).unwrap(), [""; 0]);
+        assert!(matches!(connections.exit(), Some(Exit::Closed(_))), "{connections:?}");
+        server.join();
+    });
+}
+
+#[test]
 fn other_threads_send_from_the_first_call_that_receives() {
     watchdog(LIMIT, || {
         let server = upgraded_times(2, |nth, peer| {
