@@ -51,10 +51,13 @@ impl Drop for Opening {
     /// Ends an attempt whose result nobody wants, because the App is over.
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.shared.abort.abort();
+            let abort = self.shared.abort.clone();
             // This thread may unwind, and the result may be a connection over the caller's stream,
-            // which may panic. So it is dropped on another thread.
-            let dropping = thread::Builder::new().spawn(|| drop(thread.join()));
+            // which may panic. So it is aborted and dropped on another thread.
+            let dropping = thread::Builder::new().spawn(move || {
+                abort.abort();
+                drop(thread.join());
+            });
             let _ = dropping.map(JoinHandle::join);
         }
     }
@@ -224,7 +227,8 @@ impl Attempts {
         }
         let ended_here = error.closed().is_some_and(Closed::was_ended_here);
         // The user asked for the next connection: that this one has ended is no failure.
-        let is_asked_for = shared.is_reconnecting() || self.is_under_way() && !ended_here;
+        let is_replacing = shared.is_replacing() || self.is_under_way();
+        let is_asked_for = shared.is_reconnecting() || is_replacing && !ended_here;
         if let (Some(lived), true) = (lived, is_asked_for && !by_handler) {
             self.streak.ended(lived, Instant::now());
             return Next::Attempt(Duration::ZERO, error);

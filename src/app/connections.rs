@@ -133,6 +133,10 @@ impl Connections {
 
     /// Waits for a connection. Returns how the loop ended, if there is none.
     fn pull(&mut self) -> Result<Connection, Result<Exit, Error>> {
+        if let Some(Current { sender, .. }) = &self.current {
+            // The caller may keep the connection. A stop must end the next attempt, and not this.
+            self.attempts.shared.0.down(sender);
+        }
         let mut ended = self.current.take().map(Current::end);
         loop {
             if let Some(ended) = ended {

@@ -263,7 +263,11 @@ impl Queue {
     /// Counts what this connection sends, if there is a pace.
     pub(crate) fn watch(&self, sender: &Sender) {
         let Some(window) = self.window.clone() else { return };
-        let before = AtomicUsize::new(0);
+        // `connect_with` may have logged in already.
+        let sent = sender.counters().sent;
+        let early = usize::try_from(sent.messages + sent.pings + sent.pongs).unwrap_or(usize::MAX);
+        window.lock().note(early, Instant::now());
+        let before = AtomicUsize::new(early);
         sender.on_sent(move |written| {
             // The calls come one after the other.
             let count = written.wrapping_sub(before.swap(written, Ordering::Relaxed));

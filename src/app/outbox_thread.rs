@@ -22,11 +22,14 @@ use crate::websocket::sender::Sender;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 impl Shared {
-    /// Notes that `on_open` has returned, so that other threads may send. Starts the thread of the
+    /// Notes that `on_open` has returned for this connection, so that other threads may send. Starts the thread of the
     /// outbox if there is something for it to do.
-    pub(crate) fn opened(self: &Arc<Self>) -> io::Result<()> {
+    pub(crate) fn opened(self: &Arc<Self>, sender: &Sender) -> io::Result<()> {
         let last = {
             let mut state = self.lock();
+            if !state.sender.as_ref().is_some_and(|open| open.is_same(sender)) {
+                return Ok(()); // A later connection is open, which this says nothing about.
+            }
             state.opening = false;
             let has_work = |outbox: &_| Queue::always(outbox) || !Queue::is_idle(outbox);
             // While there is an old connection, the outbox waits for its end.
@@ -77,12 +80,17 @@ impl Shared {
             drop(state);
             let attempt = Attempt::make(sender, &entry.message);
             state = self.lock();
+            let over = state.over;
             if let Some(outbox) = &mut state.outbox {
                 match attempt {
                     Attempt::Sent => outbox.sent(&entry),
                     Attempt::Busy | Attempt::Failed => {
                         outbox.failed(entry, attempt == Attempt::Failed);
                     }
+                }
+                if over {
+                    // Nobody may have waited for this thread.
+                    outbox.over();
                 }
             }
             self.changed.notify_all();

@@ -110,7 +110,8 @@ impl<H: Handler> App<H> {
                 let (sender, shared) = (&live.up.sender, &self.attempts.shared.0);
                 unless_over(hand_out(&mut self.handler, sender, event), sender, shared)?;
             }
-            if live.watch.is_some() {
+            // A handler that has closed the connection wants no other one.
+            if live.watch.is_some() && !live.up.sender.is_closing() {
                 self.watch(live)?;
             }
         }
@@ -194,7 +195,7 @@ impl Up {
 
     /// Lets other threads send, and the outbox too.
     pub(super) fn opened(&self) -> io::Result<()> {
-        self.shared.opened()
+        self.shared.opened(&self.sender)
     }
 
     /// Notes that the connection is over. Returns whether there is no other one.

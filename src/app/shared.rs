@@ -38,7 +38,7 @@ pub(super) struct State {
     /// The connection that `sender` replaces, until it is over.
     pub(super) old: Option<Sender>,
     /// The connection that is not open any more, and not counted yet.
-    ending: Option<Sender>,
+    pub(super) ending: Option<Sender>,
     /// A connection is replaced when the next one is open.
     pub(super) overlap: bool,
     /// The open connection is to be replaced, and closed with this. The App's thread takes it.
@@ -96,6 +96,15 @@ impl State {
         !self.stopping && sender.as_ref().is_some_and(Sender::is_open)
     }
 
+    /// Notes a connection that is not open any more. One that was noted before is counted. Its
+    /// owner still has a sender of it, so no stream ends here.
+    fn ends(&mut self, sender: Option<Sender>) {
+        let Some(sender) = sender else { return };
+        if let Some(last) = self.ending.replace(sender) {
+            self.counters.add(&last.counters());
+        }
+    }
+
     /// Returns how much was sent and received over all connections.
     pub(super) fn counted(&self) -> Counters {
         let mut counters = self.counters;
@@ -147,8 +156,12 @@ impl Shared {
 
     /// Returns whether a user has asked to reconnect at once.
     pub(crate) fn is_reconnecting(&self) -> bool {
-        let state = self.lock();
-        state.reconnecting || state.replace.is_some()
+        self.lock().reconnecting
+    }
+
+    /// Returns whether a user has asked to replace the open connection, and that is not begun yet.
+    pub(crate) fn is_replacing(&self) -> bool {
+        self.lock().replace.is_some()
     }
 
     /// Asks to reconnect at once, after the open connection.
@@ -185,7 +198,10 @@ impl Shared {
                 outbox.watch(sender);
             }
             // It is open if this connection replaces it.
-            state.old = state.sender.replace(sender.clone()).filter(Sender::is_open);
+            match state.sender.replace(sender.clone()) {
+                Some(old) if old.is_open() => state.old = Some(old),
+                last => state.ends(last),
+            }
             state.opening = true;
             // Asked for while this connection was made: it is new.
             state.reconnecting = false;
@@ -199,10 +215,12 @@ impl Shared {
         let mut state = self.lock();
         let is_it = |own: &Option<Sender>| own.as_ref().is_some_and(|own| own.is_same(sender));
         if is_it(&state.old) {
-            state.ending = state.old.take();
+            let old = state.old.take();
+            state.ends(old);
         } else if is_it(&state.sender) {
             let old = state.old.take();
-            state.ending = mem::replace(&mut state.sender, old);
+            let last = mem::replace(&mut state.sender, old);
+            state.ends(last);
             state.opening = false;
         }
         state.sender.is_none()
@@ -211,8 +229,10 @@ impl Shared {
     /// Counts a connection that is over.
     pub(crate) fn count(&self, sender: &Sender) {
         let mut state = self.lock();
-        let ended = state.ending.take();
-        state.counters.add(&sender.counters());
+        let ended = state.ending.take_if(|ending| ending.is_same(sender));
+        if let Some(ended) = &ended {
+            state.counters.add(&ended.counters());
+        }
         drop(state);
         drop(ended); // The last sender ends the stream, which may be the caller's code.
     }

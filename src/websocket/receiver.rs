@@ -634,7 +634,9 @@ impl Receiver {
                 // A sender may have timed out before it wrote what is pending.
                 self.pending = true;
                 self.decoder.shrink();
-                self.wire.release_memory();
+                if !deadline.is_past() {
+                    self.wire.release_memory();
+                }
                 if let Some(deflation) = &self.wire.deflation {
                     deflation.shrink();
                 }

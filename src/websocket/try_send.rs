@@ -135,7 +135,7 @@ impl<M> StdError for TrySendError<M> {
 impl Wire {
     /// Returns whether the message was accepted.
     fn try_send(&self, message: MessageRef<'_>) -> Result<bool, Error> {
-        self.left.lock().has_tried = true;
+        let _trying = Trying::new(self);
         if !self.close_state.is_open() {
             return Err(Error::Closed(self.close_state.so_far()));
         }
@@ -154,30 +154,64 @@ impl Wire {
         let compressor = deflation.and_then(|deflation| deflation.compressor(Some(message.len())));
         let mut compressor = compressor.map(|compressor| compressor.lock());
         let Some(_queue) = self.write_lock.try_queue() else { return Ok(false) };
-        let Some(mut writer) = self.try_lock_writer() else { return Ok(false) };
-        if writer.is_blocked() && writer.try_flush(Wait::Not) == Flushed::Blocked {
-            return Ok(false);
-        }
-        writer.stage_pending();
+        let Some(mut writer) = self.try_writer() else { return Ok(false) };
         let mut packed = Vec::new();
         let mut frame = Frame::whole(message);
-        let mut ready = writer.check();
-        if let (Ok(()), Some(compressor)) = (&ready, &mut compressor) {
-            ready = compression::pack(compressor, message.as_bytes(), &mut packed)
-                .map_err(|refused| self.refused(refused));
+        if let Some(compressor) = &mut compressor {
+            // Pongs need not wait for the compressor.
+            drop(writer);
+            if !self.pending.is_empty() {
+                self.flush_pending();
+            }
+            compression::pack(compressor, message.as_bytes(), &mut packed)
+                .map_err(|refused| self.refused(refused))?;
             (frame.compressed, frame.payload) = (Some(message.len()), &packed);
+            let Some(again) = self.try_writer() else {
+                compressor.abandon(); // The peer does not get these bytes.
+                return Ok(false);
+            };
+            writer = again;
         }
-        let written = ready.and_then(|()| {
-            writer.try_put(frame).inspect_err(|_| {
-                // The peer does not get these bytes, so later messages must not refer to them.
-                compressor.iter_mut().for_each(|compressor| compressor.abandon());
-            })
-        });
-        if written.is_err() && writer.needs_flush() {
-            writer.try_flush(Wait::Not); // What was pending.
+        writer.stage_pending();
+        let written = writer.check().and_then(|()| writer.try_put(frame));
+        if written.is_err() {
+            // The peer does not get these bytes, so later messages must not refer to them.
+            compressor.iter_mut().for_each(|compressor| compressor.abandon());
+            if writer.needs_flush() {
+                writer.try_flush(Wait::Not); // What was pending.
+            }
         }
         writer.shrink();
         written.map(|()| true)
+    }
+
+    /// Returns the writer's state, if no thread uses it and the system has taken all that was staged
+    /// before.
+    fn try_writer(&self) -> Option<WriterGuard<'_>> {
+        let mut writer = self.try_lock_writer()?;
+        if writer.is_blocked() && writer.try_flush(Wait::Not) == Flushed::Blocked {
+            return None;
+        }
+        Some(writer)
+    }
+}
+
+/// Tells other threads, as long as it lives, that this one is in `try_send`.
+struct Trying<'a>(&'a Wire);
+
+impl<'a> Trying<'a> {
+    fn new(wire: &'a Wire) -> Self {
+        let mut left = wire.left.lock();
+        left.has_tried = true;
+        left.tries += 1;
+        drop(left);
+        Self(wire)
+    }
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        self.0.left.lock().tries -= 1;
     }
 }
 
@@ -203,7 +237,10 @@ impl WriterGuard<'_> {
                 self.count(&frame);
             }
             if !is_blocked {
-                self.try_flush(Wait::Not);
+                match rest.is_empty() {
+                    true => self.try_flush(Wait::Not),
+                    false => self.try_flush_part(Wait::Not),
+                };
                 self.check_unbroken()?;
             }
             if rest.is_empty() {

@@ -55,7 +55,7 @@ use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::http::Response;
 use crate::proto::send::{MaskKeys, Refused};
-use crate::sync::{AtomicBool, Mutex, MutexGuard, OnceLock, panicking};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, OnceLock, panicking, yield_now};
 
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
 /// thread, even if `close_timeout` is shorter.
@@ -137,6 +137,8 @@ pub(super) struct Left {
     pub(super) blocked_since: Option<Instant>,
     /// `try_send` was called, so a rest may appear at any time.
     pub(super) has_tried: bool,
+    /// The number of threads that are in `try_send`.
+    pub(super) tries: usize,
 }
 
 impl Left {
@@ -261,8 +263,23 @@ impl Wire {
             let _ = writer.flush(&mut self.write_limit());
         }
         // Other threads may have noted something meanwhile.
-        self.flush_pending_until(Deadline::NEVER);
+        self.flush_behind_tries();
         Ok(())
+    }
+
+    /// Flushes what is pending, and waits for the peer as long as that may take. A thread that sends
+    /// flushes it when it is done, but one in `try_send` does not wait for the peer: so this waits
+    /// until that thread is done.
+    fn flush_behind_tries(&self) {
+        let until = self.close_state.close_at().min(self.write_deadline());
+        loop {
+            let is_trying = self.left().tries > 0;
+            self.flush_pending_until(until);
+            if !is_trying || until.is_past() {
+                return;
+            }
+            yield_now();
+        }
     }
 
     /// Notes a Close to send. The next flush of what is pending writes it.
@@ -309,7 +326,7 @@ impl Wire {
             if self.receiver_will_look() {
                 self.flush_pending();
             } else {
-                self.flush_pending_until(Deadline::NEVER);
+                self.flush_behind_tries();
             }
         }
     }

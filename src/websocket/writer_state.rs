@@ -180,6 +180,7 @@ impl WriterGuard<'_> {
     /// Writes all that is staged, and waits until the system has taken it.
     #[inline]
     pub(super) fn flush(&mut self, limit: &mut Countdown) -> Result<(), Error> {
+        self.unblock(); // The limit of this call holds now.
         while !self.state.broken {
             let (now, wire) = (now(), self.wire);
             let mut left = limit.left(now);
@@ -314,14 +315,20 @@ impl WriterGuard<'_> {
     /// Writes what is staged. A write that is blocked longer than `write_timeout` ends the
     /// connection.
     pub(super) fn try_flush(&mut self, wait: Wait) -> Flushed {
+        let flushed = self.try_flush_part(wait);
+        if flushed == Flushed::Done && !self.state.broken {
+            self.note_sent();
+        }
+        flushed
+    }
+
+    /// Writes what is staged as [`try_flush`](Self::try_flush) does, in the middle of a message.
+    pub(super) fn try_flush_part(&mut self, wait: Wait) -> Flushed {
         if self.state.broken {
             return Flushed::Done;
         }
         match self.write_staged(wait, now()) {
-            Ok(()) => {
-                self.note_flushed();
-                self.note_sent();
-            }
+            Ok(()) => self.note_flushed(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let since = *self.state.blocked_since.get_or_insert_with(now);
                 self.wire.left.lock().blocked_since = Some(since);
