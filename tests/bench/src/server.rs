@@ -34,8 +34,8 @@ const CLOSE: u8 = 0x88;
 /// Serves plain connections, one thread each. Returns the address.
 pub fn plain() -> SocketAddr {
     listen(|stream| {
-        let listener = stream.try_clone()?;
-        serve(&mut { stream }, None, Some(listener))
+        let (listener, tcp) = (stream.try_clone()?, stream.try_clone()?);
+        serve(Spinning(stream), &tcp, None, Some(listener))
     })
 }
 
@@ -47,9 +47,9 @@ pub fn tls() -> (SocketAddr, Certificate) {
         while connection.is_handshaking() {
             connection.complete_io(&mut stream)?;
         }
-        let kind = connection.handshake_kind();
+        let (kind, tcp) = (connection.handshake_kind(), stream.try_clone()?);
         let mut stream = StreamOwned::new(connection, stream);
-        serve(&mut stream, kind, None)?;
+        serve(Spinning(&mut stream), &tcp, kind, None)?;
         stream.conn.send_close_notify();
         stream.flush()
     });
@@ -85,11 +85,43 @@ fn listen(
     address
 }
 
+/// A stream that may be in non-blocking mode: its calls spin until there is something to do.
+///
+/// A client that sends pays for waking a server that sleeps. How often it sleeps depends on who is
+/// faster by a little, so that the client's time would jump between two values.
+struct Spinning<S>(S);
+
+impl<S: Read> Read for Spinning<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        spin(|| self.0.read(buf))
+    }
+}
+
+impl<S: Write> Write for Spinning<S> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        spin(|| self.0.write(buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        spin(|| self.0.flush())
+    }
+}
+
+fn spin<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+            done => return done,
+        }
+    }
+}
+
 /// The connections with the path `/listen`.
 static LISTENERS: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
 
 fn serve(
-    mut stream: &mut (impl Read + Write),
+    mut stream: impl Read + Write,
+    tcp: &TcpStream,
     tls: Option<HandshakeKind>,
     listener: Option<TcpStream>,
 ) -> io::Result<()> {
@@ -119,7 +151,10 @@ fn serve(
         ("echo", _) => return echo(&mut frames),
         ("tick", _) => tick(&mut frames)?,
         ("blast", [len, counts @ ..]) => blast(&mut frames, kind.unwrap(), *len, counts, deflate)?,
-        ("swallow", [len, counts @ ..]) => swallow(&mut frames, *len, counts)?,
+        ("swallow", [len, counts @ ..]) => {
+            tcp.set_nonblocking(true)?;
+            swallow(&mut frames, *len, counts)?;
+        }
         _ => {}
     }
     until_close(&mut frames)

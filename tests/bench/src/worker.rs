@@ -233,6 +233,7 @@ impl<'a> Task<'a> {
         while came < self.count {
             let call = Measured::of(|| came += usize::from(connection.poll(&expected)));
             (wall, cpu) = (wall.max(call.wall), cpu.max(call.cpu));
+            connection.drop_polled();
             polls += 1;
             thread::sleep(Duration::from_millis(1));
         }

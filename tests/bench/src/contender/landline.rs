@@ -10,6 +10,8 @@ use crate::message::{Expected, Message};
 pub struct Landline {
     ws: WebSocket,
     owned: bool,
+    /// The message that the last poll received.
+    polled: Option<landline::Message>,
 }
 
 pub fn connect(target: &Target, path: &str, owned: bool) -> Landline {
@@ -23,7 +25,7 @@ pub fn connect(target: &Target, path: &str, owned: bool) -> Landline {
     // The others look up no name either.
     let ws = builder.connect_over(&target.url(path), target.tcp()).unwrap();
     assert_eq!(ws.deflate().is_some(), target.deflate);
-    Landline { ws, owned }
+    Landline { ws, owned, polled: None }
 }
 
 fn borrow(message: &Message) -> MessageRef<'_> {
@@ -69,10 +71,14 @@ impl Connection for Landline {
     }
 
     fn poll(&mut self, expected: &Expected) -> bool {
-        let message = self.ws.try_recv().unwrap();
-        if let Some(message) = &message {
+        self.polled = self.ws.try_recv().unwrap();
+        if let Some(message) = &self.polled {
             check(expected, message);
         }
-        message.is_some()
+        self.polled.is_some()
+    }
+
+    fn drop_polled(&mut self) {
+        self.polled = None;
     }
 }

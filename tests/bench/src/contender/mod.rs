@@ -60,6 +60,10 @@ pub trait Connection: Send {
     fn poll(&mut self, _: &Expected) -> bool {
         panic!("this client has no call that receives without waiting")
     }
+
+    /// Drops the message that [`poll`](Self::poll) received. Giving back the memory of a long
+    /// message takes milliseconds, which are not those of the call.
+    fn drop_polled(&mut self) {}
 }
 
 /// Names a contender.

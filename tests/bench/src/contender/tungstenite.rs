@@ -14,6 +14,8 @@ struct Tungstenite<S> {
     /// The same socket, to make it non-blocking.
     tcp: TcpStream,
     polls: bool,
+    /// The message that the last poll received.
+    polled: Option<Theirs>,
 }
 
 pub fn connect(target: &Target, path: &str) -> Box<dyn Connection> {
@@ -33,7 +35,7 @@ fn shake_hands(
 ) -> Box<dyn Connection> {
     let config = WebSocketConfig::default().max_message_size(Some(MOST)).max_frame_size(Some(MOST));
     let ws = tungstenite::client::client_with_config(url, stream, Some(config)).unwrap().0;
-    Box::new(Tungstenite { ws, tcp, polls: false })
+    Box::new(Tungstenite { ws, tcp, polls: false, polled: None })
 }
 
 fn clone(message: &Message) -> Theirs {
@@ -43,9 +45,9 @@ fn clone(message: &Message) -> Theirs {
     }
 }
 
-fn check(expected: &Expected, message: Theirs) {
+fn check(expected: &Expected, message: &Theirs) {
     match message {
-        Theirs::Binary(bytes) => expected.check(false, &bytes),
+        Theirs::Binary(bytes) => expected.check(false, bytes),
         Theirs::Text(text) => expected.check(true, text.as_bytes()),
         other => panic!("{other:?}"),
     }
@@ -54,7 +56,7 @@ fn check(expected: &Expected, message: Theirs) {
 impl<S: Read + Write + Send> Connection for Tungstenite<S> {
     fn receive(&mut self, count: usize, expected: &Expected) {
         for _ in 0..count {
-            check(expected, self.ws.read().unwrap());
+            check(expected, &self.ws.read().unwrap());
         }
     }
 
@@ -90,10 +92,17 @@ impl<S: Read + Write + Send> Connection for Tungstenite<S> {
             self.polls = true;
         }
         match self.ws.read() {
-            Ok(message) => check(expected, message),
+            Ok(message) => {
+                check(expected, &message);
+                self.polled = Some(message);
+            }
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return false,
             Err(error) => panic!("{error}"),
         }
         true
+    }
+
+    fn drop_polled(&mut self) {
+        self.polled = None;
     }
 }
