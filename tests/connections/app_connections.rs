@@ -444,6 +444,37 @@ fn a_stop_ends_an_attempt_and_a_wait_of_next() {
 }
 
 #[test]
+fn a_stop_ends_the_attempt_of_a_loop_that_keeps_its_last_connection() {
+    watchdog(LIMIT, || {
+        let (connecting, is_connecting) = channel();
+        let server = serve_times(2, move |nth, peer| {
+            if nth == 0 {
+                peer.upgrade();
+                peer.expect_close(1001);
+                return peer.expect_end();
+            }
+            // The opening handshake gets no answer.
+            peer.read_request();
+            connecting.send(()).unwrap();
+            peer.expect_end();
+        });
+        let mut connections =
+            prompt(server.url()).builder(builder().open_timeout(HOUR)).connections();
+        let handle = connections.handle();
+        let stopping = spawn(move || {
+            is_connecting.recv().unwrap();
+            handle.stop(1000).unwrap();
+        });
+        let kept = connections.next().unwrap().unwrap();
+        assert!(connections.next().is_none());
+        assert!(matches!(connections.exit(), Some(Exit::Stopped)), "{connections:?}");
+        drop(kept);
+        stopping.join();
+        server.join();
+    });
+}
+
+#[test]
 fn a_stop_ends_a_recv_after_the_messages_that_came_before_the_close() {
     watchdog(LIMIT, || {
         let (ready, when) = channel();
@@ -613,6 +644,36 @@ fn other_threads_send_from_the_first_call_that_receives() {
             assert_eq!(connection.messages().count(), 0);
         }
         assert_eq!(handle.take_unsent(), []);
+        server.join();
+    });
+}
+
+#[test]
+fn a_call_that_receives_on_an_old_connection_does_not_open_the_next_one_for_other_threads() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |nth, peer| {
+            if nth == 0 {
+                peer.expect_close(1001);
+                return peer.expect_end();
+            }
+            peer.expect(TEXT, b"subscribe");
+            peer.expect(TEXT, b"by another thread");
+            end(peer);
+        });
+        let mut connections = prompt(server.url()).connections();
+        let handle = connections.handle();
+        let send = || {
+            let own = handle.clone();
+            spawn(move || (own.is_open(), own.send("by another thread").ok())).join()
+        };
+        let mut first = connections.next().unwrap().unwrap();
+        let mut second = connections.next().unwrap().unwrap();
+        assert!(first.try_recv().is_err());
+        assert_eq!(send(), (false, None));
+        second.send("subscribe").unwrap();
+        assert!(second.try_recv().unwrap().is_none());
+        assert_eq!(send(), (true, Some(Delivery::Sent)));
+        assert_eq!(second.messages().count(), 0);
         server.join();
     });
 }

@@ -4,9 +4,10 @@
 
 use crate::support;
 
+use std::cell::Cell;
 use std::io::Read as _;
 use std::net::Shutdown;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -695,6 +696,103 @@ fn at_its_greatest_age_a_connection_is_closed_and_made_again() {
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
         let ended = "close 1000 \"\" by us, clean";
         assert_eq!(recorder.log, [FIRST, ended, "open 101, attempt 2 again", ENOUGH]);
+        server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_closes_at_the_greatest_age_stops_the_app() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            // The message is there when the age has passed.
+            let answer = [peer.good_answer(""), text("close")].concat();
+            peer.send(&answer);
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+            peer.fin();
+        });
+        let callbacks = Callbacks::new().on_message(|ws, _| ws.close(CloseCode::NORMAL));
+        let app = app_at(server.url(), callbacks).backoff(Never).max_age(Duration::from_nanos(1));
+        let exit = app.run_forever();
+        assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn a_handler_that_closes_when_the_next_connection_is_open_stops_the_app() {
+    watchdog(LIMIT, || {
+        let (ask, when) = channel();
+        let (connecting, is_connecting) = channel();
+        let (go_on, may_go_on) = channel();
+        let (ended, has_ended) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                ask.send(()).unwrap();
+                is_connecting.recv().unwrap();
+                peer.send(&text("close"));
+                peer.expect_close(1000);
+                peer.send(&close(1000, ""));
+                peer.fin();
+            }),
+            Box::new(move |peer| {
+                peer.read_request();
+                connecting.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                let answer = peer.good_answer("");
+                peer.send(&answer);
+                peer.stall();
+            }),
+        ]);
+        let callbacks = Callbacks::new().on_message(move |ws, _| {
+            go_on.send(()).unwrap();
+            has_ended.recv().unwrap();
+            ws.close(CloseCode::NORMAL)
+        });
+        let app = overlapping(&server, callbacks).connect_with(move |attempt| {
+            if attempt.reconnecting {
+                AT_END.set(Some(TellsEnd(ended.clone())));
+            }
+            attempt.builder.connect(attempt.url)
+        });
+        let exit = run(app, when);
+        assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
+        server.join();
+    });
+}
+
+thread_local! {
+    /// Is dropped when this thread is over, and has left its result.
+    static AT_END: Cell<Option<TellsEnd>> = const { Cell::new(None) };
+}
+
+struct TellsEnd(Sender<()>);
+
+impl Drop for TellsEnd {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[test]
+fn a_handler_that_closes_stops_the_app_although_a_reconnect_was_asked_for() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("close"));
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+            peer.fin();
+        });
+        let slot = OnceLock::<Handle>::new();
+        let callbacks = Callbacks::new().on_message(|ws, _| {
+            replace(slot.get().unwrap());
+            ws.close(CloseCode::NORMAL)
+        });
+        let app = app_at(server.url(), callbacks).overlap(true).backoff(Never);
+        slot.set(app.handle()).unwrap();
+        let exit = app.run_forever();
+        assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
         server.join();
     });
 }

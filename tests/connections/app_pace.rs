@@ -12,9 +12,9 @@ use std::io::{Read as _, Write as _};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use landline::app::{Delivery, Exit, Fate, Outbox};
+use landline::app::{Attempt, Delivery, Exit, Fate, Outbox};
 use landline::backoff::Fixed;
-use landline::{Callbacks, CloseCode, Handle, Keepalive};
+use landline::{Callbacks, CloseCode, Error, Handle, Keepalive, WebSocket};
 use support::apps::{app_at, upgraded_times};
 use support::*;
 
@@ -38,6 +38,14 @@ fn expect_after(peer: &mut Peer, message: &str, earliest: Instant) {
     peer.expect(TEXT, message.as_bytes());
     let now = Instant::now();
     assert!(now + EARLY >= earliest, "{message:?} came {:?} too early", earliest - now);
+}
+
+/// Connects, and sends one message before the App has the connection.
+fn log_in(attempt: Attempt<'_>) -> Result<WebSocket, Error> {
+    let mut ws = attempt.builder.connect(attempt.url)?;
+    ws.send("login")?;
+    ws.recv()?;
+    Ok(ws)
 }
 
 fn end(peer: &mut Peer) {
@@ -154,6 +162,65 @@ fn what_a_handler_sends_counts_and_does_not_wait() {
         let app = app_at(server.url(), callbacks).outbox(paced(3));
         queue(&app.handle(), "queued");
         assert!(matches!(app.run_forever(), Ok(Exit::Closed(_))));
+        server.join();
+    });
+}
+
+#[test]
+fn a_login_in_connect_with_counts_before_and_after_a_reconnect() {
+    watchdog(LIMIT, || {
+        let mut first = None;
+        let server = upgraded_times(2, move |nth, peer| {
+            peer.expect(TEXT, b"login");
+            let now = Instant::now();
+            peer.send(&text("welcome"));
+            if nth == 0 {
+                first = Some(now);
+                peer.send(&close(1012, ""));
+                peer.expect_close(1012);
+                return;
+            }
+            // Both logins fill the window.
+            expect_after(peer, "1", first.unwrap() + WINDOW);
+            expect_after(peer, "2", now + WINDOW);
+            end(peer);
+        });
+        let callbacks = Callbacks::new().on_open(|_, open| {
+            if open.reconnected {
+                ["1", "2"].into_iter().for_each(|message| queue(open.handle, message));
+            }
+        });
+        let app = app_at(server.url(), callbacks)
+            .outbox(paced(2))
+            .backoff(Fixed(Duration::ZERO))
+            .connect_with(log_in);
+        assert!(matches!(app.run_forever(), Ok(Exit::Closed(_))));
+        server.join();
+    });
+}
+
+#[test]
+fn a_login_in_connect_with_counts_once() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect(TEXT, b"login");
+            peer.send(&text("welcome"));
+            peer.expect(TEXT, b"1");
+            peer.expect(TEXT, b"2");
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+        });
+        let outbox = Outbox::new().pace(3, LIMIT * 10);
+        let app = app_at(server.url(), Callbacks::new()).outbox(outbox).connect_with(log_in);
+        let app = app.spawn().unwrap();
+        let handle = app.handle();
+        let [first, second, third] =
+            ["1", "2", "3"].map(|message| handle.send_tracked(message).unwrap());
+        assert!(matches!(first.wait(LIMIT), Fate::Sent { .. }));
+        assert!(matches!(second.wait(LIMIT), Fate::Sent { .. }));
+        assert_eq!(third.wait(SHORT), Fate::Queued);
+        handle.stop(CloseCode::NORMAL).unwrap();
+        assert!(matches!(app.join(), Ok(Exit::Stopped)));
         server.join();
     });
 }
