@@ -19,9 +19,9 @@ use crate::websocket::sender::Sender;
 /// without callbacks. [`App::connections`](crate::App::connections) makes it.
 ///
 /// [`next`](Iterator::next) waits until there is a connection, and returns it. It looks at how the
-/// connection before it ended, and decides as the App does: by the same
-/// [rule](crate::backoff::Failure::is_retryable), [`retry_if`](crate::App::retry_if) and
-/// [`Backoff`](crate::backoff::Backoff). Its result is
+/// last connection ended, and decides by the App's rules whether to connect again: by
+/// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable),
+/// [`retry_if`](crate::App::retry_if) and [`Backoff`](crate::backoff::Backoff). Its result is
 ///
 /// * `Some(Ok(connection))`: an open [`Connection`];
 /// * `Some(Err(error))`: the failure that ended the loop, because it is final or because the
@@ -69,8 +69,8 @@ use crate::websocket::sender::Sender;
 /// | asks for [`Handle::reconnect`], and receives to the end | connects again at once |
 /// | leaves by `break` or `?` | is not called: the App is over when the iterator is dropped |
 ///
-/// A loop that drops each connection is no storm, because the `Backoff` chooses the wait after a
-/// failure.
+/// A loop that drops each connection does not flood the server: each drop counts as a failure, and
+/// the `Backoff` chooses the wait.
 ///
 /// Dropping a [`Connection`] that is open sends a Close with 1001 if the system takes it at once.
 /// It never waits for the server. A message that the outbox was sending at that moment is kept, and
@@ -80,7 +80,8 @@ use crate::websocket::sender::Sender;
 /// measures, ends when `next` is called.
 ///
 /// A [`Connection`] may live longer than its iterator. It stays usable then, but handles do not
-/// send over it. Only if the outbox is in the middle of a message, the connection ends.
+/// send over it. If the outbox is sending a message over it at that moment, the connection ends
+/// instead.
 ///
 /// # Stopping
 ///
@@ -240,8 +241,7 @@ impl fmt::Debug for Connections {
     }
 }
 
-/// Is a connection of [`Connections`], and a [`WebSocket`] by `Deref`: all methods of that send and
-/// receive on it.
+/// Holds one connection of [`Connections`]. By `Deref` it has all methods of [`WebSocket`].
 ///
 /// From the first call that receives, other threads may send over it by a [`Handle`]. When it is
 /// dropped while it is open, it sends a Close with 1001 if the system takes that at once. It never

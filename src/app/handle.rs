@@ -161,7 +161,8 @@ impl Handle {
     /// to connect, or the wait for the next one, ends at once.
     ///
     /// Messages in the outbox stay there. Messages that the server sends before its own Close are
-    /// discarded, and only [`on_close`](crate::Handler::on_close) is called.
+    /// discarded, and only [`on_close`](crate::Handler::on_close) is called. A loop over
+    /// [`connections`](crate::App::connections) still receives them.
     ///
     /// This method does not wait: [`join`](crate::app::AppThread::join) waits until the App has
     /// stopped.
@@ -194,7 +195,8 @@ impl Handle {
     /// [`Backoff`](crate::backoff::Backoff) nor the rule of [`retry_if`](crate::App::retry_if) is
     /// asked. [`on_close`](crate::Handler::on_close) is called. What the server sends until its own
     /// Close is discarded. The next attempt begins within `close_timeout`, and two seconds for the
-    /// server to end the stream.
+    /// server to end the stream. A loop over [`connections`](crate::App::connections) still
+    /// receives what comes before that Close, and its next attempt begins when it calls `next`.
     ///
     /// While the App waits between two attempts, this ends the wait. While an attempt is under way,
     /// the attempt goes on; if it fails, the next one follows without a wait. Nothing happens
@@ -269,7 +271,9 @@ impl Handle {
     /// `false` if `timeout` passes first, or if the App is stopped or over. Without an outbox it
     /// returns `true` at once.
     ///
-    /// On the App's own thread it does not wait, because the App could not send meanwhile.
+    /// On the App's own thread it does not wait, because the App would receive nothing meanwhile,
+    /// and the outbox sends nothing until [`on_open`](crate::Handler::on_open) has returned. For
+    /// [`connections`](crate::App::connections) the App's own thread is that of the loop.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
         let ends = |state: &State| state.stopping || state.over || state.is_apps_thread();

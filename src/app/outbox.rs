@@ -23,10 +23,10 @@ use crate::websocket::sender::Sender;
 /// # Order
 ///
 /// * What one thread sends by handles is sent in the order of its calls, also across reconnects.
-///   What several threads send is sent in the order in which the calls took it.
+///   Messages of several threads are sent in the order in which they were queued.
 /// * While messages wait, a later one waits behind them.
-/// * A message that a connection did not take whole stays the first. The next connection sends it
-///   again from its beginning.
+/// * A message that a connection took only in part stays at the front. The next connection sends
+///   it again from its beginning.
 /// * A handler's [`Sender`](crate::Sender) does not use the outbox. What it sends in
 ///   [`on_open`](crate::Handler::on_open) goes before all that waits; what it sends later goes
 ///   between any two messages of the outbox.
@@ -76,7 +76,7 @@ pub enum WhenFull {
     Reject,
     /// The caller waits until the message fits or the App is over. The App must run, or be about to
     /// run, on another thread. On the App's own thread the message is rejected, because the caller
-    /// would wait for ever.
+    /// could wait for ever.
     Block,
     /// The oldest messages are dropped until the message fits.
     /// [`Delivery::Queued`](crate::app::Delivery::Queued) tells how many.
@@ -152,8 +152,8 @@ impl Outbox {
     }
 
     /// Limits the pace: in any time as long as `window`, wherever it begins, at most this number of
-    /// messages is sent. The window goes on when the App connects again. So what waited does not
-    /// storm a server that has just come back. Default: no limit.
+    /// messages is sent. The window goes on when the App connects again. So messages that waited
+    /// during an outage do not flood a server that has just come back. Default: no limit.
     ///
     /// With a pace all messages of handles are queued, as with
     /// [`always_queue`](Self::always_queue).
@@ -161,20 +161,21 @@ impl Outbox {
     /// What counts:
     ///
     /// * All messages and control frames of this side count when the system has taken them. That
-    ///   includes pings of keepalive, answers to pings, and what a handler sends by its
-    ///   [`Sender`](crate::Sender). Servers that limit the rate count these too.
+    ///   includes pings of keepalive, answers to pings, what a handler sends by its
+    ///   [`Sender`](crate::Sender). Servers that limit the rate count these too. What
+    ///   [`connect_with`](crate::App::connect_with) sends counts when that returns.
     /// * Only the outbox waits. Control frames and a handler's `Sender` go out at once, and delay
     ///   what is in the outbox. Those that go out while the window is full exceed it. If the
     ///   server is strict, leave room for them: for a limit of five a second, `pace(4, ..)` leaves
     ///   room for one ping or pong in each second.
-    /// * A message that a connection did not take whole does not count.
+    /// * A message that a connection took only in part does not count.
     ///
-    /// Messages may arrive closer together than they were sent, by as much as the time of their way
-    /// varies. Make the window longer than the server's by that time.
+    /// The network's delay varies, so messages may arrive closer together than they were sent. Make
+    /// the window longer than the server's by that variation.
     ///
     /// With 0 messages the outbox sends nothing at all, and what is queued waits. With a `window`
-    /// of zero there is no limit. The moments of the messages that were sent within the last window
-    /// are kept, 16 bytes for each.
+    /// of zero there is no limit. The outbox keeps the time of each message of the last window: 16
+    /// bytes a message.
     ///
     /// # Examples
     ///

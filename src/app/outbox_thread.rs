@@ -1,9 +1,9 @@
 //! The thread that empties the outbox of an App.
 //!
 //! It is started when a connection is open and something waits. It ends when nothing waits or the
-//! connection is over, so an idle App has no such thread. If all messages are queued
-//! ([`Outbox::always_queue`](super::outbox::Outbox::always_queue)), it waits for more instead, and
-//! ends with the App.
+//! connection is over, so an idle App has no such thread. If all messages are queued, by
+//! [`Outbox::always_queue`](super::outbox::Outbox::always_queue) or
+//! [`Outbox::pace`](super::outbox::Outbox::pace), it waits for more instead, and ends with the App.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,8 +22,8 @@ use crate::websocket::sender::Sender;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 impl Shared {
-    /// Notes that `on_open` has returned for this connection, so that other threads may send. Starts the thread of the
-    /// outbox if there is something for it to do.
+    /// Notes that `on_open` has returned for this connection, so that other threads may send.
+    /// Starts the thread of the outbox if there is something for it to do.
     pub(crate) fn opened(self: &Arc<Self>, sender: &Sender) -> io::Result<()> {
         let last = {
             let mut state = self.lock();

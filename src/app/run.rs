@@ -223,7 +223,7 @@ impl<H: Handler> App<H> {
     /// 3. the old connection is closed, with the code of `reconnect` or with 1000. What the server
     ///    sends on it until its own Close is still handed to the handler, and then
     ///    [`on_close`](Handler::on_close) is called. The sender of the old connection sends nothing
-    ///    any more: answer by a handle;
+    ///    any more, and its `close` does not stop the App: answer, and stop the App, by a handle;
     /// 4. the outbox goes on over the new connection, whose messages are received from now on.
     ///
     /// The server may read the Close of step 3 before the subscription of step 1. If none of its
@@ -247,8 +247,8 @@ impl<H: Handler> App<H> {
     /// With this option an App looks for a request every 200 ms, and for the result of an attempt
     /// every 50 ms. So it wakes also when nothing arrives.
     ///
-    /// [`connections`](App::connections) has no use for it, because a loop has one connection at a
-    /// time: there `reconnect` closes the old connection first.
+    /// [`connections`](App::connections) ignores this option: a loop has one connection at a time,
+    /// so `reconnect` closes the old one first.
     ///
     /// # Examples
     ///
@@ -280,8 +280,8 @@ impl<H: Handler> App<H> {
     /// The age counts from the moment when the connection is open. With
     /// [`overlap`](Self::overlap) the old connection is used until the next one is open, so leave
     /// time for some attempts. An age that is shorter than connecting takes makes a new connection
-    /// as soon as the last one is open. [`connections`](App::connections) ignores it: there the
-    /// caller knows the age, and can call `reconnect`.
+    /// as soon as the last one is open. [`connections`](App::connections) ignores this option: the
+    /// loop can measure the age itself, and call `reconnect`.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.attempts.max_age = Some(age).filter(|age| !age.is_zero());
@@ -292,8 +292,8 @@ impl<H: Handler> App<H> {
     /// sets new limits; what is kept already stays, also if it is more than they allow.
     ///
     /// It is sent by a thread of its own, because two peers that only send would never end. The
-    /// thread lives no longer than there is something to send, unless everything is queued
-    /// ([`Outbox::always_queue`]).
+    /// thread lives no longer than there is something to send. With [`Outbox::always_queue`] or
+    /// [`Outbox::pace`] it lives until the App ends.
     #[must_use]
     pub fn outbox(self, outbox: Outbox) -> Self {
         self.attempts.shared.0.set_outbox(outbox);
@@ -311,10 +311,9 @@ impl<H: Handler> App<H> {
     /// too. Default: the standard library's, 2 MiB of address space, of which only what is used
     /// takes memory.
     ///
-    /// For thousands of Apps 64 KiB are enough, plain and with TLS: in a release build on 64-bit
-    /// Linux an App itself does with 16 KiB, the least that there is, since each attempt to connect
-    /// has a thread of its own; printing a panic's backtrace takes 32 KiB. What the handler needs
-    /// comes on top, and builds without optimisation need more.
+    /// 64 KiB are enough for thousands of Apps, plain and with TLS. In a release build on 64-bit
+    /// Linux an App needs 16 KiB, because each attempt to connect has its own thread. Printing a
+    /// panic's backtrace needs 32 KiB. Add what the handler needs, and more without optimisation.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
@@ -378,12 +377,16 @@ impl<H: Handler> App<H> {
 
 impl App<()> {
     /// Makes the App an iterator of its connections, for a loop without callbacks. Nothing happens
-    /// before the first call of `next`, which then connects, on the thread that calls it.
+    /// before the first call of `next`, which connects, and returns when there is a connection.
     ///
-    /// All options of the App hold, but for [`thread_name`](App::thread_name) and
-    /// [`stack_size`](App::stack_size), because no thread is started for the loop, and for
-    /// [`overlap`](App::overlap) and [`max_age`](App::max_age), because the loop has one connection
-    /// at a time, and only the loop receives on it.
+    /// The loop runs on the thread that calls `next`. Each attempt to connect, with the hooks of
+    /// the [`Builder`] and [`connect_with`](App::connect_with), runs on a thread of its own,
+    /// `landline-open`, and `next` waits for it.
+    ///
+    /// The loop ignores [`thread_name`](App::thread_name) and [`stack_size`](App::stack_size),
+    /// which are for the thread of [`spawn`](App::spawn). It also ignores
+    /// [`overlap`](App::overlap) and [`max_age`](App::max_age), because it has one connection at a
+    /// time, and only the loop receives on it. All other options hold.
     ///
     /// # Examples
     ///

@@ -68,8 +68,9 @@ pub enum Fate {
     /// The App was over first. The message was never sent.
     AppOver,
     /// It left the outbox as with [`Displaced`](Self::Displaced), [`Taken`](Self::Taken) or
-    /// [`AppOver`](Self::AppOver), but a connection broke before while it took the message. The
-    /// server cannot have got all of it, unless the system or the stream took more than it told.
+    /// [`AppOver`](Self::AppOver), but a connection had ended before it took all of the message.
+    /// The server may have got a part. It has all of the message only if the system or the stream
+    /// took more than it told.
     Unknown,
 }
 
