@@ -6,15 +6,15 @@ use crate::support;
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use landline::backoff::Fixed;
 use landline::counters::Counters;
 use landline::stream::Stream;
-use landline::{Builder, Callbacks, CloseCode, Event, Handle, Message, MessageKind};
+use landline::{Builder, Callbacks, CloseCode, Event, Message, MessageKind};
 use support::apps::{app_at, upgraded_times};
 use support::*;
 
@@ -260,30 +260,28 @@ fn an_app_counts_the_open_connection_too() {
 #[test]
 fn counters_of_a_loop_that_keeps_its_connections_never_go_backwards() {
     watchdog(LIMIT, || {
-        const CONNECTIONS: u64 = 3;
-        let server = upgraded_times(CONNECTIONS as usize, |_, peer| {
+        let server = upgraded_times(3, |_, peer| {
             peer.expect(TEXT, b"subscribe");
             peer.send(&text("one"));
             peer.expect_close(1001);
             peer.expect_end();
         });
         let (during, told) = channel();
-        let slot = Arc::new(OnceLock::<Handle>::new());
-        let own = slot.clone();
         let app = app_at(server.url(), ()).backoff(Fixed(Duration::ZERO));
-        let app = app.connect_with(move |attempt| {
-            during.send(own.get().unwrap().counters()).unwrap();
-            attempt.builder.connect(attempt.url)
-        });
-        let mut connections = app.connections();
-        let handle = connections.handle();
-        slot.set(connections.handle()).unwrap();
+        let handle = app.handle();
+        let own = handle.clone();
+        let mut connections = app
+            .connect_with(move |attempt| {
+                during.send(own.counters()).unwrap();
+                attempt.builder.connect(attempt.url)
+            })
+            .connections();
         let expect = |counters: Counters, count: u64, messages: u64| {
             assert_eq!(counters.connections, count);
             assert_eq!((counters.sent.messages, counters.received.messages), (messages, messages));
         };
         let mut kept = Vec::new();
-        for count in 0..CONNECTIONS {
+        for count in 0..3 {
             let mut connection = connections.next().unwrap().unwrap();
             expect(told.recv().unwrap(), count, count);
             expect(handle.counters(), count + 1, count);
@@ -297,11 +295,11 @@ fn counters_of_a_loop_that_keeps_its_connections_never_go_backwards() {
         let before = handle.counters();
         for connection in kept {
             drop(connection);
-            expect(handle.counters(), CONNECTIONS, CONNECTIONS);
+            expect(handle.counters(), 3, 3);
         }
         drop(connections);
         let after = handle.counters();
-        expect(after, CONNECTIONS, CONNECTIONS);
+        expect(after, 3, 3);
         assert!(after.sent.bytes >= before.sent.bytes, "{after:?}");
         server.join();
     });
