@@ -243,21 +243,21 @@ fn a_tried_message_is_noted_as_sent_when_it_is_whole_and_not_at_its_first_chunk(
     sender.try_send(vec![1; 1 << 20]).unwrap();
     let written = recorder.bytes.lock().unwrap().len();
     assert!((1..1 << 20).contains(&written), "{written}");
-    assert_eq!(*noted.lock().unwrap(), []);
+    assert_eq!(noted(), []);
     recorder.fills_up.store(false, Ordering::SeqCst);
     recorder.is_full.store(false, Ordering::SeqCst);
     wire.flush_pending(); // As the receiver does.
-    assert_eq!(*noted.lock().unwrap(), [1]);
+    assert_eq!(noted(), [1]);
     assert_eq!(recorder.frames(), [(true, Opcode::Binary, vec![1; 1 << 20])]);
 }
 
-/// Collects what the connection notes as sent.
-fn notes(wire: &Wire) -> Arc<Mutex<Vec<usize>>> {
+/// Returns a function that tells what the connection has noted as sent.
+fn notes(wire: &Wire) -> impl Fn() -> Vec<usize> {
     let noted = Arc::new(Mutex::new(Vec::new()));
     let notes = noted.clone();
     let on_sent = OnSent(Box::new(move |written| notes.lock().unwrap().push(written)));
     assert!(wire.on_sent.set(on_sent).is_ok());
-    noted
+    move || noted.lock().unwrap().clone()
 }
 
 #[test]
@@ -345,7 +345,7 @@ mod compressed {
         let noted = notes(&wire);
         wire.note_ping([7; 8]);
         sender.try_send("Hello").unwrap();
-        assert_eq!(*noted.lock().unwrap(), [1, 2], "they were not written one by one");
+        assert_eq!(noted(), [1, 2], "they were not written one by one");
         let opcodes: Vec<_> = recorder.frames().iter().map(|frame| frame.1).collect();
         assert_eq!(opcodes, [Opcode::Ping, Opcode::Text]);
     }
