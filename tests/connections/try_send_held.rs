@@ -1,5 +1,5 @@
-//! `try_send` while another thread is in the middle of a call: the stream holds up a write until the
-//! test lets it go on.
+//! `try_send` and other calls at the same time: the stream holds up a write until the test lets it
+//! go on.
 
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
