@@ -284,7 +284,7 @@ pub mod deflate {
     pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
 }
 
-/// Holds what is known of a connection: how long it took to open it.
+/// Holds [`Timings`](facts::Timings): how long it took to open a connection.
 ///
 /// # Examples
 ///

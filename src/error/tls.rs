@@ -66,8 +66,7 @@ pub enum TlsProblem {
     BadSignature,
     /// A signature uses an algorithm that cannot be checked here, such as ECDSA with SHA-512.
     UnsupportedSignature,
-    /// The public key of the certificate is none of those that `TlsOptions::pin_public_key` was
-    /// given.
+    /// The certificate's public key matches no pin given to `TlsOptions::pin_public_key`.
     PinMismatch,
     /// The certificate is not accepted for another reason.
     OtherCertificate,

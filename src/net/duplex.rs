@@ -365,16 +365,12 @@ impl Duplex {
     fn shrink_after(half: &mut WriteHalf, used: usize, capacity: usize) {
         half.short_messages = if used <= SMALL_BUFFER { half.short_messages + 1 } else { 0 };
         if half.short_messages == SHORT_MESSAGES || capacity > KEPT_BUFFER {
-            Self::free(half);
+            Self::release(half);
         }
     }
 
     /// Frees the memory that messages needed. Call it when the connection is idle.
-    pub(crate) fn release(&self, half: &mut WriteHalf) {
-        Self::free(half);
-    }
-
-    fn free(half: &mut WriteHalf) {
+    pub(crate) fn release(half: &mut WriteHalf) {
         half.short_messages = 0;
         // A freed buffer stays with the allocator for the next big message. What is cut off from a
         // buffer may go back to the system each time.

@@ -32,8 +32,7 @@ pub struct Timings {
     /// `socks4` or `socks5` proxy, of both. `None` if no name had to be looked up.
     pub lookup: Option<Duration>,
     /// The time for connecting by TCP or to a Unix socket. It includes the addresses that failed
-    /// before. `None` for
-    /// [`connect_over`](crate::Builder::connect_over).
+    /// before. `None` for [`connect_over`](crate::Builder::connect_over).
     pub connect: Option<Duration>,
     /// The time for asking the proxy for a way to the server. For an `https` proxy it includes TLS
     /// with the proxy. `None` without a proxy.

@@ -40,9 +40,9 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// The number of bytes that the stream took, or gave: frames with their headers. Over TLS these
-    /// are the encrypted bytes, but what arrived together with the server's answer to the opening
-    /// handshake is not counted then, or counted decrypted.
+    /// The number of bytes that the stream took or gave, headers included. Over TLS: encrypted
+    /// bytes. Of these, the bytes that came with the server's answer to the opening handshake are
+    /// not counted, or counted decrypted.
     pub bytes: u64,
     /// The number of whole messages.
     pub messages: u64,
@@ -69,9 +69,8 @@ impl Sender {
     /// Returns how much was sent and received so far. This never waits for the peer.
     ///
     /// A frame counts as sent once the system has taken all of it, and so do its bytes before and
-    /// after compression. What was received is told as it was when a call last had to read from
-    /// the stream, returned an error, or found nothing: the messages that one read gave are counted
-    /// at the next one.
+    /// after compression. What was received may lag: a message is counted when a later call
+    /// reads from the stream, finds nothing or fails.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.wire.counters.now()

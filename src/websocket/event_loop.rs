@@ -83,8 +83,8 @@ impl Receiver {
     /// socket that no call has read yet.
     ///
     /// It is `false` once a read has found nothing. Part of a message may be buffered then, but its
-    /// rest has not arrived. It may be `true` although there is nothing: then a `try_recv` finds
-    /// that out.
+    /// rest has not arrived. May be `true` although nothing is left; the next `try_recv` finds out
+    /// and sets it to `false`.
     #[must_use]
     pub fn has_more(&self) -> bool {
         self.closed().is_none() && !self.half.is_drained
@@ -98,9 +98,8 @@ impl Receiver {
         self.wire.left().blocked_since.is_some()
     }
 
-    /// Returns when to call [`try_recv`](Self::try_recv) at the latest, although nothing arrives: a
-    /// keepalive ping is due, or the peer is given up because it has not answered a ping, a Close,
-    /// or has not read. `None` is never.
+    /// Returns the latest time for the next [`try_recv`](Self::try_recv), even if nothing arrives:
+    /// then a ping is due, or the peer has not answered or not read in time. `None`: no limit.
     ///
     /// Ask again after each call that sends or receives, because the answer changes.
     #[must_use]

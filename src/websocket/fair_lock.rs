@@ -1,8 +1,8 @@
 //! A fair lock that guards no data. Waiting for it fails when the connection ends.
 //!
 //! A connection has two: the message lock, so that a message of several frames is written whole,
-//! and the queue of the write lock, where senders wait for `out`. The lock is free again when its
-//! [`FairGuard`] is dropped. [`wake_all`](FairLock::wake_all) makes all waiting threads check
+//! and the queue of the write lock, where senders wait for `writer`. The lock is free again when
+//! its [`FairGuard`] is dropped. [`wake_all`](FairLock::wake_all) makes all waiting threads check
 //! whether the connection is still open.
 //!
 //! A lock that no thread waits for is taken and released by one atomic operation each.
@@ -119,8 +119,8 @@ impl FairLock {
         taken
     }
 
-    #[inline]
     /// Changes the state, and returns whether it was `from`.
+    #[inline]
     fn swap(&self, from: usize, to: usize) -> bool {
         self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }

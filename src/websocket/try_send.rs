@@ -18,8 +18,8 @@ use crate::proto::frame::MAX_HEADER;
 use crate::proto::message::{AsMessage, MessageRef};
 
 impl Sender {
-    /// Sends a message if that takes no waiting, and gives the message back if not. It waits
-    /// neither for the peer nor for other threads.
+    /// Sends a message without waiting, or gives it back. Waits neither for the peer nor for
+    /// another thread.
     ///
     /// The message is accepted whole or not at all. Of an accepted message, the bytes that the
     /// system does not take at once are kept. This rest is written before anything else, by the
@@ -29,17 +29,18 @@ impl Sender {
     /// An accepted message arrives whole, or the connection fails:
     ///
     /// * [`write_timeout`](crate::Builder::write_timeout) (30 s by default) is the limit for the
-    ///   rest. A call that sends or receives later than that ends the connection with
-    ///   [`Timeout::Send`](crate::Timeout::Send). With `None` a peer that takes nothing more is
-    ///   never given up.
+    ///   rest. The first call that sends or receives later than that ends the connection. `recv`
+    ///   fails with `Error::Timeout`([`Timeout::Send`](crate::Timeout::Send)) then, and a call that
+    ///   sends with [`Error::Closed`], whose cause is the same timeout. With `None` there is no
+    ///   limit: if the peer stops reading, `try_send` returns `WouldBlock` for ever.
     /// * A Close goes after the rest. [`WebSocket::close`](crate::WebSocket::close) waits for both,
     ///   for at most `close_timeout`.
     /// * Dropping the last half of the connection writes what the system takes at once. The rest
     ///   is lost then, so close first.
     ///
-    /// A thread that waits in [`recv`](crate::Receiver::recv) writes the rest too. It looks for one
-    /// each second; if no `try_send` was called before it began to wait, after 5 s at the latest.
-    /// Once it knows of a rest, it tries every 10 ms to write it.
+    /// A thread that waits in [`recv`](crate::Receiver::recv) writes the rest too. It looks for a
+    /// rest once a second, and before the first `try_send` at least every 5 s. Once it has found
+    /// one, it retries every 10 ms.
     ///
     /// Compression is done as in [`send`](Self::send), but the whole message becomes one frame.
     ///
@@ -185,8 +186,8 @@ impl Wire {
         written.map(|()| true)
     }
 
-    /// Returns the writer's state, if no thread uses it and the system has taken all that was staged
-    /// before.
+    /// Returns the writer's state, if no thread uses it and the system has taken all that was
+    /// staged before.
     fn try_writer(&self) -> Option<WriterGuard<'_>> {
         let mut writer = self.try_lock_writer()?;
         if writer.is_blocked() && writer.try_flush(Wait::Not) == Flushed::Blocked {

@@ -267,9 +267,9 @@ impl Wire {
         Ok(())
     }
 
-    /// Flushes what is pending, and waits for the peer as long as that may take. A thread that sends
-    /// flushes it when it is done, but one in `try_send` does not wait for the peer: so this waits
-    /// until that thread is done.
+    /// Flushes what is pending, and waits for the peer as long as that may take. A thread that
+    /// sends flushes it when it is done, but one in `try_send` does not wait for the peer: so this
+    /// waits until that thread is done.
     fn flush_behind_tries(&self) {
         let until = self.close_state.close_at().min(self.write_deadline());
         loop {

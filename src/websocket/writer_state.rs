@@ -13,7 +13,7 @@ use super::wire::{LastPing, OnSent, Wire};
 use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
-use crate::net::duplex::{Wait, WriteHalf, is_timeout};
+use crate::net::duplex::{Duplex, Wait, WriteHalf, is_timeout};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
 use crate::sync::{self, MutexGuard, now};
@@ -88,7 +88,7 @@ impl Wire {
     /// Frees the memory of the writer that messages needed, unless a thread is sending.
     pub(super) fn release_memory(&self) {
         if let Some(mut writer) = self.try_lock_writer() {
-            self.duplex.release(&mut writer.state.half);
+            Duplex::release(&mut writer.state.half);
             drop(writer);
             // Another thread may have noted something that it could not flush meanwhile.
             self.flush_pending();

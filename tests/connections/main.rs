@@ -51,6 +51,7 @@ mod tls_records;
 mod tls_renegotiation;
 mod trust;
 mod try_send;
+mod try_send_held;
 mod tungstenite;
 mod unreachable;
 

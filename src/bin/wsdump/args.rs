@@ -236,7 +236,8 @@ pub(crate) struct Tls {
     /// Expect this name in the server's certificate, and send it (SNI)
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
-    /// Accept the server only with this public key: sha256//BASE64; repeatable; holds with -k too
+    /// Accept the server only with this public key: sha256//BASE64; repeatable; holds with -k too,
+    /// has no effect on ws://
     #[arg(long, visible_alias = "pinnedpubkey", value_name = "PIN")]
     pub(crate) pin: Vec<String>,
     /// Speak TLS 1.3 only

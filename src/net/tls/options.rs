@@ -298,9 +298,11 @@ impl TlsOptions {
     /// options hold.
     ///
     /// With [`danger_accept_any_certificate`](Self::danger_accept_any_certificate) the pins alone
-    /// say who is trusted, for example a device with a self-signed certificate. Then the signature
-    /// is checked by which the server proves that it has the key, and the [limits](Self#limits) of
-    /// the cryptography hold.
+    /// say who is trusted, for example a device with a self-signed certificate. The server must
+    /// still prove, by a signature, that it has the key, and the [limits](Self#limits) of the
+    /// cryptography hold.
+    ///
+    /// Pins have no effect on a `ws://` URL: the server shows no certificate.
     ///
     /// # Examples
     ///

@@ -11,16 +11,21 @@ use std::time::Duration;
 
 use super::*;
 use crate::error::{Cause, Closed};
-use crate::net::duplex::Duplex;
+use crate::net::duplex::{Duplex, ReadHalf};
 use crate::net::stream::Stream;
 use crate::proto::frame::{Header, encode_close};
 use crate::proto::http::HeadReader;
+use crate::proto::keepalive::{Keepalive, Timer};
 use crate::proto::mask::mask_into;
+use crate::proto::recv::{Decoder, Limits};
 use crate::proto::send::{MaskKeys, Refused};
+use crate::sync::now;
 use crate::websocket::compression::Deflation;
+use crate::websocket::receiver::{Options, Receiver};
 use crate::websocket::sender::Sender;
 use crate::websocket::try_send::TrySendError;
-use crate::websocket::wire::Timeouts;
+use crate::websocket::wire::{OnSent, Timeouts};
+use crate::websocket::write_lock::CHUNK;
 
 /// Is a stream that keeps what is written.
 #[derive(Debug, Default)]
@@ -29,6 +34,8 @@ struct Recorder {
     is_writing: AtomicBool,
     /// It takes nothing more.
     is_full: AtomicBool,
+    /// It takes one more write, and is full then.
+    fills_up: AtomicBool,
 }
 
 impl Stream for Recorder {
@@ -42,6 +49,7 @@ impl Stream for Recorder {
         if self.is_full.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        self.is_full.store(self.fills_up.load(Ordering::SeqCst), Ordering::SeqCst);
         self.bytes.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -227,6 +235,50 @@ fn the_memory_of_a_rest_is_freed_once_the_rest_is_written() {
     assert_eq!(recorder.frames(), [(true, Opcode::Binary, vec![1; 1 << 20])]);
 }
 
+#[test]
+fn a_tried_message_is_noted_as_sent_when_it_is_whole_and_not_at_its_first_chunk() {
+    let (sender, wire, recorder) = connection();
+    let noted = notes(&wire);
+    recorder.fills_up.store(true, Ordering::SeqCst);
+    sender.try_send(vec![1; 1 << 20]).unwrap();
+    let written = recorder.bytes.lock().unwrap().len();
+    assert!((1..1 << 20).contains(&written), "{written}");
+    assert_eq!(noted(), []);
+    recorder.fills_up.store(false, Ordering::SeqCst);
+    recorder.is_full.store(false, Ordering::SeqCst);
+    wire.flush_pending(); // As the receiver does.
+    assert_eq!(noted(), [1]);
+    assert_eq!(recorder.frames(), [(true, Opcode::Binary, vec![1; 1 << 20])]);
+}
+
+/// Returns a function that tells what the connection has noted as sent.
+fn notes(wire: &Wire) -> impl Fn() -> Vec<usize> {
+    let noted = Arc::new(Mutex::new(Vec::new()));
+    let notes = noted.clone();
+    let on_sent = OnSent(Box::new(move |written| notes.lock().unwrap().push(written)));
+    assert!(wire.on_sent.set(on_sent).is_ok());
+    move || noted.lock().unwrap().clone()
+}
+
+#[test]
+fn try_recv_that_finds_nothing_keeps_the_buffer_that_the_next_message_needs() {
+    let (sender, wire, _recorder) = connection();
+    let options = Options { auto_pong: true, fragments: false };
+    let timer = Timer::new(Keepalive::OFF, now(), 0);
+    let decoder = Decoder::new(Limits::default());
+    let mut receiver = Receiver::new(wire.clone(), ReadHalf::default(), decoder, timer, options);
+    let buffer = || {
+        let mut writer = wire.lock_writer();
+        let stage = wire.duplex.stage(&mut writer.state.half);
+        (stage.as_ptr(), stage.capacity())
+    };
+    sender.send(vec![1; CHUNK]).unwrap();
+    let before = buffer();
+    assert!(before.1 >= CHUNK);
+    assert_eq!(receiver.try_recv().unwrap(), None);
+    assert_eq!(buffer(), before);
+}
+
 const NO_RANDOM: &str = "the operating system gave no random bytes";
 
 #[cfg(feature = "deflate")]
@@ -284,6 +336,18 @@ mod compressed {
         let frames = recorder.frames();
         assert_eq!(frames.len(), 2);
         assert_eq!(frames[1], (true, Opcode::Text, hello));
+    }
+
+    /// Compressing a big message takes long, and the peer waits for its Pong.
+    #[test]
+    fn what_is_pending_is_written_before_a_tried_message_is_compressed() {
+        let (sender, wire, recorder) = compressed(None);
+        let noted = notes(&wire);
+        wire.note_ping([7; 8]);
+        sender.try_send("Hello").unwrap();
+        assert_eq!(noted(), [1, 2], "they were not written one by one");
+        let opcodes: Vec<_> = recorder.frames().iter().map(|frame| frame.1).collect();
+        assert_eq!(opcodes, [Opcode::Ping, Opcode::Text]);
     }
 
     #[test]
