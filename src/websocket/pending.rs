@@ -27,9 +27,11 @@ const PONG_BATCH: usize = 4 * 1024;
 /// Says what is left after flushing without waiting for the write lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flushed {
-    /// Nothing is left, or the thread that holds the write lock will flush it, or nothing can be
-    /// written any more.
+    /// Nothing is left, or nothing can be written any more.
     Done,
+    /// Another thread has the writer. It flushes what is pending when it is done, as far as it may
+    /// wait for the peer.
+    Busy,
     /// Something is left: the peer does not read at the moment.
     Blocked,
 }
@@ -105,8 +107,7 @@ impl Wire {
 
     pub(super) fn flush_within(&self, wait: Wait) -> Flushed {
         loop {
-            // The thread that holds the lock flushes after it has released the lock.
-            let Some(mut writer) = self.try_lock_writer() else { return Flushed::Done };
+            let Some(mut writer) = self.try_lock_writer() else { return Flushed::Busy };
             let is_needed = writer.is_blocked() || writer.stage_pending();
             let flushed = if is_needed { writer.try_flush(wait) } else { Flushed::Done };
             writer.shrink(); // It may have been the rest of a big message.

@@ -585,8 +585,9 @@ impl Receiver {
             self.flush_pending();
         }
         if !is_open {
-            // Another thread may have asked for the Close, and not been able to write it.
-            self.pending = self.wire.flush_pending() == Flushed::Blocked;
+            // Another thread may have asked for the Close, and not been able to write it. The
+            // thread that has the writer now may be one that does not wait until there is room.
+            self.pending = self.wire.flush_pending() != Flushed::Done;
         }
         let poll = left.poll_interval(self.wire.poll_interval);
         let mut until = deadline.min(close_at).min(Deadline::at(now.checked_add(poll)));

@@ -24,8 +24,11 @@ const BIG: usize = 8 << 20;
 const BIG_FRAME: usize = BIG + 14;
 const CLOSE_FRAME: usize = 8;
 
-/// Is a socket whose next write waits, once the stream is armed. A read never times out, so a
-/// receiver that waits in a read does not look whether there is something to write.
+/// The interval at which a receiver tries again to write what the peer did not take.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Is a socket whose next write waits, once the stream is armed. A read with a timeout of more than
+/// [`RETRY`] never times out. So a receiver that knows of nothing to write does not look again.
 #[derive(Debug)]
 struct Held {
     socket: TcpStream,
@@ -59,8 +62,8 @@ impl Stream for Held {
         Ok(len)
     }
 
-    fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
-        Ok(())
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout.filter(|&timeout| timeout <= RETRY))
     }
 
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -160,6 +163,31 @@ fn a_close_while_another_thread_tries_is_written_although_the_receiver_waits() {
 #[test]
 fn a_close_while_another_thread_tries_is_written_although_the_receiver_is_dropped() {
     watchdog(LIMIT, || closes_while_another_thread_tries(false));
+}
+
+#[test]
+fn a_close_while_another_thread_tries_is_written_by_the_thread_that_begins_to_receive() {
+    watchdog(LIMIT, || {
+        let (server, release) = takes_big_and_close();
+        let Connection { ws, state, is_held, let_go } =
+            connect(&builder().close_timeout(LIMIT), &server);
+        let (mut receiver, sender) = ws.split();
+        state.is_armed.store(true, SeqCst);
+        let trying = sender.clone();
+        let trying = spawn(move || trying.try_send(vec![7; BIG]).unwrap());
+        is_held.recv().unwrap();
+        sender.close(CloseCode::NORMAL).unwrap(); // It leaves the Close to the receiver.
+        state.is_reading.store(false, SeqCst);
+        let receiving = spawn(move || receiver.recv().unwrap_err());
+        while !state.is_reading.load(SeqCst) {
+            yield_now();
+        }
+        let_go.send(()).unwrap();
+        trying.join();
+        drop(release);
+        assert!(receiving.join().closed().unwrap().is_clean());
+        server.join();
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::net::stream::Stream;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, yield_now};
 
 /// The limit between two kinds of read timeouts. A timeout of 10 ms or less passes when the stream
 /// has room again, or anything else happens. A longer one never passes.
@@ -97,6 +97,10 @@ impl Stream for End {
             }
             let short = self.is_read_short.load(Ordering::Relaxed);
             if nonblocking || short && (waited || pipes[own].takes()) {
+                drop(pipes);
+                if !nonblocking {
+                    yield_now(); // Time passes, so other threads run.
+                }
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             pipes = self.wait(pipes);

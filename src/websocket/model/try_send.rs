@@ -94,18 +94,15 @@ fn a_rest_that_is_left_while_a_thread_receives_is_written_when_the_thread_looks(
 
 #[test]
 fn a_close_from_another_thread_goes_after_the_rest() {
-    explore(2, || {
+    explore(1, || {
         let (mut receiver, sender, mut peer) = connection(8, PLENTY);
         let closing = sender.clone();
+        let receiving = spawn(move || receiver.recv().unwrap_err());
         let trying = spawn(move || (sender.try_send("longer than that").is_ok(), sender));
         let closing = spawn(move || {
             closing.close(CloseCode::NORMAL).unwrap();
             closing
         });
-        // A receiver that waits already would find the Close by its deadline only.
-        let (accepted, sender) = trying.join().unwrap();
-        let closing = closing.join().unwrap();
-        let receiving = spawn(move || receiver.recv().unwrap_err());
         let mut frames = Vec::new();
         while frames.last().is_none_or(|frame: &super::Frame| frame.opcode != Opcode::Close) {
             frames.push(peer.frame().unwrap());
@@ -113,7 +110,8 @@ fn a_close_from_another_thread_goes_after_the_rest() {
         peer.close(1000);
         assert_eq!(peer.frames(), []);
         assert!(receiving.join().unwrap().closed().unwrap().is_clean());
+        let (accepted, sender) = trying.join().unwrap();
         assert_eq!(frames.len(), 1 + usize::from(accepted), "{frames:?}");
-        drop((sender, closing));
+        drop((sender, closing.join().unwrap()));
     });
 }
