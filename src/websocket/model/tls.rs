@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::pipe::pair;
 use super::{PLENTY, explore, spawn, wire};
-use crate::net::deadline::{Countdown, Deadline};
+use crate::net::deadline::Countdown;
 use crate::net::duplex::{Duplex, ReadHalf, Wait};
 use crate::net::stream::Stream as _;
 use crate::net::tls::{Cipher, Session};
