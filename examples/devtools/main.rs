@@ -62,7 +62,7 @@ fn main() -> Result<(), AnyError> {
     expect(&patient.join().map_err(|_| "the thread panicked")??, 42)?;
     println!("the call before them was answered after them");
 
-    // What goes wrong with one call does not end the connection.
+    // A call that goes wrong does not end the connection.
     match page.evaluate("new Promise(() => {})", Duration::from_millis(200)) {
         Err(error @ CallError::Timeout(_)) => println!("one call: {error}"),
         other => return Err(format!("no timeout, but {other:?}").into()),

@@ -41,7 +41,7 @@ pub(super) struct Attempts {
 struct Opening {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<WebSocket, Error>>>,
-    /// Where the thread finds `connect_with`, and leaves it when it has called it.
+    /// Hands `connect_with` to the thread, and back when the thread has called it.
     connect_with: Arc<Mutex<Option<ConnectWith>>>,
     number: u32,
     reconnecting: bool,

@@ -158,7 +158,7 @@ impl Outbox {
     /// With a pace all messages of handles are queued, as with
     /// [`always_queue`](Self::always_queue).
     ///
-    /// What counts:
+    /// These count:
     ///
     /// * All messages and control frames of this side count when the system has taken them. That
     ///   includes pings of keepalive, answers to pings, what a handler sends by its
@@ -209,7 +209,7 @@ pub(crate) struct Queue {
     bytes: usize,
     /// The size of the message that is being sent, in bytes.
     sending: Option<usize>,
-    /// What was sent lately, if there is a pace. The connection notes what it sends.
+    /// Notes when messages were sent lately, if there is a pace. The connection fills it.
     window: Option<Arc<Mutex<Window>>>,
 }
 

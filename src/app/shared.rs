@@ -1,5 +1,5 @@
-//! What an App and its handles share: the open connection if there is one, the outbox, and whether
-//! to stop. The rules of the outbox itself are in `outbox.rs`.
+//! Holds what an App and its handles share: the open connection if there is one, the outbox, and
+//! whether to stop. The rules of the outbox itself are in `outbox.rs`.
 
 use std::mem;
 use std::thread::{self, JoinHandle, ThreadId};
@@ -46,7 +46,7 @@ pub(super) struct State {
     /// `on_open` runs. Only the App's own thread sends.
     pub(super) opening: bool,
     pub(super) outbox: Option<Box<Queue>>,
-    /// How much the connections that are over have sent and received.
+    /// Counts what the connections that are over have sent and received.
     pub(super) counters: Counters,
     /// The thread that empties the outbox runs, and looks at the outbox once more before it ends.
     pub(super) outbox_runs: bool,

@@ -30,9 +30,9 @@ use crate::sync::Numbers;
 pub struct Counters {
     /// The number of connections: 1, or all that an App has opened. The reconnects are one less.
     pub connections: u64,
-    /// What was sent.
+    /// Counts what was sent.
     pub sent: Traffic,
-    /// What was received.
+    /// Counts what was received.
     pub received: Traffic,
 }
 

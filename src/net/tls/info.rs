@@ -1,4 +1,4 @@
-//! What is known of a TLS session.
+//! Tells what is known of a TLS session.
 
 use std::fmt;
 
