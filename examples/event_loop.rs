@@ -1,6 +1,6 @@
 //! Drives 1,000 connections from one thread, by a loop of `mio`. Each sends a message, waits for
 //! the answer, and begins again, ten times. The rules of the loop are in the documentation,
-//! `landline::event_loops`.
+//! `landline::guide::event_loops`.
 //!
 //! ```sh
 //! cargo run --example event_loop            # 1,000 connections

@@ -49,8 +49,8 @@
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
 //! | send and receive without waiting | [`Sender::try_send`], [`Receiver::try_recv`] |
-//! | drive many connections from one thread | [`event_loops`] |
-//! | make a small program | [`small_binaries`] |
+//! | drive many connections from one thread | [`guide::event_loops`] |
+//! | make a small program | [`guide::small_binaries`] |
 //! | drive the protocol yourself, or fuzz it | [`proto`] |
 //!
 //! # Several threads
@@ -175,7 +175,7 @@
 //! * `proxy` (default): proxies. Without it servers are connected to directly, **also if the
 //!   environment names a proxy**, and no [`Proxy`](proxy::Proxy) can be made.
 //! * `tls` (default): `wss://` by rustls. It is the sum of `mozilla-roots`, `ring` and `tls12`;
-//!   [`small_binaries`] tells how to do without them.
+//!   [`guide::small_binaries`] tells how to do without them.
 //! * `url` (default): host names of all languages, and all else that the URL Standard allows.
 //!   [`Builder::connect`] has the table of what is refused without it.
 //! * `native-roots`: adds `TlsOptions::native_roots` and `add_native_roots`, which trust what the
@@ -199,6 +199,7 @@ pub mod app;
 mod client;
 pub mod cookie;
 pub mod error;
+pub mod guide;
 mod log;
 mod net;
 pub mod proto;
@@ -332,12 +333,6 @@ pub mod http {
 pub mod proxy {
     pub use crate::net::proxy::Proxy;
 }
-
-#[doc = include_str!("event_loops.md")]
-pub mod event_loops {}
-
-#[doc = include_str!("small_binaries.md")]
-pub mod small_binaries {}
 
 /// Carries connections over streams that the caller brings, for
 /// [`Builder::connect_over`](crate::Builder::connect_over).

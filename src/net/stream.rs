@@ -152,15 +152,15 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the descriptor that an [event loop](crate::event_loops) waits for; `None`, the
-    /// default, if there is none. It must become readable and writable when the stream does.
+    /// Returns the descriptor that an [event loop](crate::guide::event_loops) waits for; `None`,
+    /// the default, if there is none. It must become readable and writable when the stream does.
     #[cfg(unix)]
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// Returns the socket that an [event loop](crate::event_loops) waits for; `None`, the default,
-    /// if there is none. It must become readable and writable when the stream does.
+    /// Returns the socket that an [event loop](crate::guide::event_loops) waits for; `None`,
+    /// the default, if there is none. It must become readable and writable when the stream does.
     #[cfg(windows)]
     fn socket(&self) -> Option<BorrowedSocket<'_>> {
         None

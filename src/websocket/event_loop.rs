@@ -1,5 +1,5 @@
-//! What an event loop asks a connection: what to wait for, and until when. `event_loops.md` has the
-//! rules.
+//! What an event loop asks a connection: what to wait for, and until when.
+//! `guide/event_loops.md` has the rules.
 
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -11,7 +11,7 @@ use super::WebSocket;
 use super::receiver::Receiver;
 use crate::net::deadline::Deadline;
 
-/// For [event loops](crate::event_loops).
+/// For [event loops](crate::guide::event_loops).
 impl WebSocket {
     /// Returns the descriptor to wait for; see [`Receiver::fd`].
     #[cfg(unix)]
@@ -48,7 +48,7 @@ impl WebSocket {
     }
 }
 
-/// For [event loops](crate::event_loops).
+/// For [event loops](crate::guide::event_loops).
 impl Receiver {
     /// Returns the descriptor of the socket, to wait until it is readable or writable. `BorrowedFd`
     /// is `AsFd` and `AsRawFd`.

@@ -1,0 +1,14 @@
+//! Holds the guides: a page for each question that is larger than one item of the API.
+//!
+//! | to | read |
+//! |---|---|
+//! | drive many connections from one thread | [`event_loops`] |
+//! | make a small program | [`small_binaries`] |
+//!
+//! The modules are empty but for their text.
+
+#[doc = include_str!("event_loops.md")]
+pub mod event_loops {}
+
+#[doc = include_str!("small_binaries.md")]
+pub mod small_binaries {}
