@@ -40,7 +40,7 @@ pub(super) struct Attempts {
 /// Is an attempt that is under way on a thread of its own.
 struct Opening {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<Result<WebSocket, Error>>>,
+    thread: Option<JoinHandle<Result<Box<WebSocket>, Error>>>,
     /// Hands `connect_with` to the thread, and back when the thread has called it.
     connect_with: Arc<Mutex<Option<ConnectWith>>>,
     number: u32,
@@ -92,7 +92,8 @@ impl fmt::Debug for Attempt<'_> {
 
 /// Holds a connection that an attempt has opened.
 pub(super) struct Opened {
-    pub(super) ws: WebSocket,
+    /// Boxed, because it is handed on often, and each time would take more of a stack for good.
+    pub(super) ws: Box<WebSocket>,
     /// The number of the attempt.
     pub(super) attempt: u32,
     /// There was a connection before this one.
@@ -168,7 +169,8 @@ impl Attempts {
             return Err(Error::aborted());
         }
         let number = self.streak.attempt(Instant::now());
-        let builder = self.builder.clone().abort_handle(shared.abort.clone());
+        // Boxed, to take less of this stack.
+        let builder = Box::new(self.builder.clone().abort_handle(shared.abort.clone()));
         let (url, reconnecting) = (self.url.clone(), self.has_connected);
         let connect_with = Arc::new(Mutex::new(self.connect_with.take()));
         let (own, slot) = (shared.clone(), connect_with.clone());
@@ -178,10 +180,10 @@ impl Attempts {
             }
             let taken = slot.lock().take();
             let Some(mut connect) = taken else { return Err(Error::aborted()) };
-            let attempt = Attempt { url: &url, builder, number, reconnecting };
+            let attempt = Attempt { url: &url, builder: *builder, number, reconnecting };
             let connected = catch_unwind(AssertUnwindSafe(|| connect(attempt)));
             *slot.lock() = Some(connect);
-            connected.unwrap_or_else(|panic| resume_unwind(panic))
+            connected.unwrap_or_else(|panic| resume_unwind(panic)).map(Box::new)
         };
         let thread = match thread::Builder::new().name("landline-open".to_owned()).spawn(open) {
             Ok(thread) => Some(thread),

@@ -249,7 +249,7 @@ impl fmt::Debug for Connections {
 pub struct Connection {
     // The first field, so that it is dropped first: handles stop using a connection that ends.
     up: Up,
-    ws: WebSocket,
+    ws: Box<WebSocket>,
     attempt: u32,
     reconnected: bool,
     last_error: Option<Error>,

@@ -343,7 +343,9 @@ impl<H: Handler> App<H> {
         if let Some(bytes) = self.stack_size {
             thread = thread.stack_size(bytes);
         }
-        Ok(AppThread::new(handle, thread.spawn(move || self.run_forever())?))
+        // Boxed, to take less of the thread's stack.
+        let mut app = Box::new(self);
+        Ok(AppThread::new(handle, thread.spawn(move || app.run())?))
     }
 
     /// Runs the App on this thread, until it ends.
@@ -356,6 +358,10 @@ impl<H: Handler> App<H> {
     /// # Panics
     /// If the handler, or a hook, panics.
     pub fn run_forever(mut self) -> Result<Exit, Error> {
+        self.run()
+    }
+
+    fn run(&mut self) -> Result<Exit, Error> {
         loop {
             let ended = match self.attempts.connect() {
                 Ok(opened) => self.session(opened),

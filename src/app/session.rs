@@ -23,7 +23,7 @@ use crate::websocket::sender::Sender;
 pub(super) struct Live {
     // The first field, so that it is dropped first: handles stop using a connection that ends.
     pub(super) up: Up,
-    pub(super) ws: WebSocket,
+    pub(super) ws: Box<WebSocket>,
     pub(super) since: Instant,
     /// Says when to replace the connection.
     pub(super) watch: Option<Watch>,
@@ -121,7 +121,7 @@ impl<H: Handler> App<H> {
 
 impl Live {
     /// Returns `None` if the App was stopped before.
-    pub(super) fn new(attempts: &Attempts, ws: WebSocket) -> Option<Self> {
+    pub(super) fn new(attempts: &Attempts, ws: Box<WebSocket>) -> Option<Self> {
         let up = Up::new(&attempts.shared.0, &ws.sender())?;
         let since = Instant::now();
         Some(Self { up, ws, since, watch: Watch::new(attempts, since) })
