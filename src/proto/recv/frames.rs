@@ -189,16 +189,20 @@ impl Decoder {
             return Ok(Some(Found::Message { kind, len }));
         }
         let is_checked = kind == MessageKind::Text && !self.unchecked_text;
-        if len > 0 && !is_checked {
-            self.drop_space();
-        }
         let payload = &self.buffer.received()[..len];
         if is_checked {
             self.utf8.push(payload, &mut self.text)?;
-        } else if len > 0 {
-            let data = self.binary.len();
-            reserve(&mut self.binary, data, LARGE_BUFFER, frame.left)?;
-            self.binary.extend_from_slice(payload);
+        } else {
+            // Space that is there is used first, so that it is not zeroed again.
+            let (data, fits) = (self.binary.len() - self.space, len.min(self.space));
+            let (into_space, rest) = payload.split_at(fits);
+            self.binary[data..data + fits].copy_from_slice(into_space);
+            self.space -= fits;
+            if !rest.is_empty() {
+                let data = self.binary.len();
+                reserve(&mut self.binary, data, LARGE_BUFFER, frame.left - fits as u64)?;
+                self.binary.extend_from_slice(rest);
+            }
         }
         self.buffer.consume(len);
         frame.left -= len as u64;
