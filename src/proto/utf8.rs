@@ -54,17 +54,21 @@ impl Utf8 {
                 Err(_) => {}
             }
         }
-        match from_utf8(bytes) {
-            Ok(text) => take(text),
-            // `error_len` is `None` only if the end could still become a code point.
-            Err(error) if error.error_len().is_some() => return Err(Violation::InvalidUtf8),
-            Err(error) => {
-                let (valid, tail) = bytes.split_at(error.valid_up_to());
-                take(from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?);
-                self.tail[..tail.len()].copy_from_slice(tail);
-                self.len = tail.len();
-            }
+        // Cut before the check, so that no byte is checked twice.
+        let (complete, tail) = bytes.split_at(bytes.len() - incomplete_at_end(bytes));
+        take(from_utf8(complete).map_err(|_| Violation::InvalidUtf8)?);
+        if tail.is_empty() { Ok(()) } else { self.keep(tail) }
+    }
+
+    /// Keeps the first bytes of a code point until the next ones come.
+    #[cold]
+    fn keep(&mut self, tail: &[u8]) -> Result<(), Violation> {
+        // `error_len` is `None` only if the bytes could still become a code point.
+        if from_utf8(tail).is_err_and(|error| error.error_len().is_some()) {
+            return Err(Violation::InvalidUtf8);
         }
+        self.tail[..tail.len()].copy_from_slice(tail);
+        self.len = tail.len();
         Ok(())
     }
 
@@ -81,4 +85,18 @@ impl Utf8 {
     pub fn finish(&mut self) -> Result<(), Violation> {
         if core::mem::take(&mut self.len) == 0 { Ok(()) } else { Err(Violation::InvalidUtf8) }
     }
+}
+
+/// Returns how many bytes at the end begin a code point that is longer, if valid at all: 0 to 3.
+#[inline]
+fn incomplete_at_end(bytes: &[u8]) -> usize {
+    if bytes.last().is_none_or(u8::is_ascii) {
+        return 0;
+    }
+    let is_continuation = |byte: u8| byte & 0xC0 == 0x80;
+    let last = bytes.iter().rev().take(3).position(|&byte| !is_continuation(byte));
+    let Some(len) = last.map(|before| before + 1) else { return 0 };
+    // The first byte has as many leading ones as the code point has bytes.
+    let first = bytes[bytes.len() - len];
+    if first.leading_ones() as usize > len { len } else { 0 }
 }
