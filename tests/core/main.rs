@@ -15,6 +15,7 @@ mod layering;
 mod location;
 mod messages;
 mod opening_handshake;
+mod policies;
 mod socks;
 mod utf8;
 mod virtual_connections;
