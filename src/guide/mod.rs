@@ -2,8 +2,10 @@
 //!
 //! | to | read |
 //! |---|---|
-//! | drive many connections from one thread | [`event_loops`] |
+//! | drive many connections from one thread, or draw 60 pictures a second | [`event_loops`] |
 //! | make a small program | [`small_binaries`] |
+//! | use several threads, and end a program cleanly | [`threads`] |
+//! | bound the time that anything may take | [`timeouts`] |
 //!
 //! The modules are empty but for their text.
 
@@ -12,3 +14,9 @@ pub mod event_loops {}
 
 #[doc = include_str!("small_binaries.md")]
 pub mod small_binaries {}
+
+#[doc = include_str!("threads.md")]
+pub mod threads {}
+
+#[doc = include_str!("timeouts.md")]
+pub mod timeouts {}
