@@ -3,6 +3,8 @@
 //! | to | read |
 //! |---|---|
 //! | drive many connections from one thread, or draw 60 pictures a second | [`event_loops`] |
+//! | stay connected | [`reconnecting`] |
+//! | send without waiting | [`sending`] |
 //! | make a small program | [`small_binaries`] |
 //! | use several threads, and end a program cleanly | [`threads`] |
 //! | bound the time that anything may take | [`timeouts`] |
@@ -11,6 +13,12 @@
 
 #[doc = include_str!("event_loops.md")]
 pub mod event_loops {}
+
+#[doc = include_str!("reconnecting.md")]
+pub mod reconnecting {}
+
+#[doc = include_str!("sending.md")]
+pub mod sending {}
 
 #[doc = include_str!("small_binaries.md")]
 pub mod small_binaries {}
