@@ -3,16 +3,25 @@
 //! | to | read |
 //! |---|---|
 //! | drive many connections from one thread, or draw 60 pictures a second | [`event_loops`] |
+//! | send cookies and credentials, and follow redirects | [`http`] |
+//! | go through a proxy | [`proxies`] |
 //! | stay connected | [`reconnecting`] |
 //! | send without waiting | [`sending`] |
 //! | make a small program | [`small_binaries`] |
 //! | use several threads, and end a program cleanly | [`threads`] |
 //! | bound the time that anything may take | [`timeouts`] |
+//! | choose whom to trust, and by which cryptography | `tls`, with the feature `tls` |
 //!
 //! The modules are empty but for their text.
 
 #[doc = include_str!("event_loops.md")]
 pub mod event_loops {}
+
+#[doc = include_str!("http.md")]
+pub mod http {}
+
+#[doc = include_str!("proxies.md")]
+pub mod proxies {}
 
 #[doc = include_str!("reconnecting.md")]
 pub mod reconnecting {}
@@ -28,3 +37,7 @@ pub mod threads {}
 
 #[doc = include_str!("timeouts.md")]
 pub mod timeouts {}
+
+#[cfg(feature = "tls-core")]
+#[doc = include_str!("tls.md")]
+pub mod tls {}
