@@ -2,8 +2,11 @@
 //!
 //! | to | read |
 //! |---|---|
+//! | send messages that do not fit into memory | [`big_messages`] |
+//! | compress messages, and know the risks | `compression`, with the feature `deflate` |
 //! | drive many connections from one thread, or draw 60 pictures a second | [`event_loops`] |
 //! | send cookies and credentials, and follow redirects | [`http`] |
+//! | know how much memory a connection takes | [`memory`] |
 //! | go through a proxy | [`proxies`] |
 //! | stay connected | [`reconnecting`] |
 //! | send without waiting | [`sending`] |
@@ -14,11 +17,21 @@
 //!
 //! The modules are empty but for their text.
 
+#[doc = include_str!("big_messages.md")]
+pub mod big_messages {}
+
+#[cfg(feature = "deflate")]
+#[doc = include_str!("compression.md")]
+pub mod compression {}
+
 #[doc = include_str!("event_loops.md")]
 pub mod event_loops {}
 
 #[doc = include_str!("http.md")]
 pub mod http {}
+
+#[doc = include_str!("memory.md")]
+pub mod memory {}
 
 #[doc = include_str!("proxies.md")]
 pub mod proxies {}
