@@ -4,11 +4,13 @@
 //! |---|---|
 //! | send messages that do not fit into memory | [`big_messages`] |
 //! | compress messages, and know the risks | `compression`, with the feature `deflate` |
+//! | decide what to do about an error | [`errors`] |
 //! | drive many connections from one thread, or draw 60 pictures a second | [`event_loops`] |
 //! | send cookies and credentials, and follow redirects | [`http`] |
 //! | know how much memory a connection takes | [`memory`] |
 //! | go through a proxy | [`proxies`] |
 //! | stay connected | [`reconnecting`] |
+//! | know what landline defends against, and what the program must do | [`security`] |
 //! | send without waiting | [`sending`] |
 //! | make a small program | [`small_binaries`] |
 //! | use several threads, and end a program cleanly | [`threads`] |
@@ -24,6 +26,9 @@ pub mod big_messages {}
 #[doc = include_str!("compression.md")]
 pub mod compression {}
 
+#[doc = include_str!("errors.md")]
+pub mod errors {}
+
 #[doc = include_str!("event_loops.md")]
 pub mod event_loops {}
 
@@ -38,6 +43,9 @@ pub mod proxies {}
 
 #[doc = include_str!("reconnecting.md")]
 pub mod reconnecting {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}
 
 #[doc = include_str!("sending.md")]
 pub mod sending {}
