@@ -21,8 +21,8 @@
 //!
 //! # What it does
 //!
-//! Most of this is left to the program by other clients: `README.md` compares them, row by row. Each
-//! row has an example with a server of its own, `cargo run --example NAME`.
+//! Most of this is left to the program by other clients: `README.md` compares them, row by row.
+//! Each row has an example with a server of its own, `cargo run --example NAME`.
 //!
 //! | what | by | example |
 //! |---|---|---|
@@ -36,7 +36,7 @@
 //! | send and receive without ever waiting | [`Sender::try_send`] | `game_loop`, `event_loop` |
 //! | wake a thread that blocks, in whatever step | [`AbortHandle`], [`Handle`] | `ctrl_c` |
 //! | bound all of opening by one deadline | [`Builder::open_timeout`] | `behind_proxy` |
-//! | make the socket, below proxies, TLS and redirects | [`Builder::connector`] | `source_address` |
+//! | make the socket, under proxies and TLS | [`Builder::connector`] | `source_address` |
 //!
 //! # What it does not do
 //!
@@ -47,8 +47,8 @@
 //!
 //! # Where to look
 //!
-//! The [guides](guide) answer what is larger than one item: threads, timeouts, reconnecting, errors,
-//! TLS, proxies, memory, security and more.
+//! The [guides](guide) answer what is larger than one item: threads, timeouts, reconnecting,
+//! errors, TLS, proxies, memory, security and more.
 //!
 //! | to | use |
 //! |---|---|

@@ -8,8 +8,8 @@ use crate::proto::date;
 use crate::proto::http::{begins_with, is_field_value};
 use crate::proto::url::{self, Host};
 
-/// Tells why a cookie is refused: by [`CookieJar::set`](crate::cookie::CookieJar::set). Those that a
-/// server sends and that are refused are ignored, as browsers do.
+/// Tells why a cookie is refused: by [`CookieJar::set`](crate::cookie::CookieJar::set). Those that
+/// a server sends and that are refused are ignored, as browsers do.
 ///
 /// The same cookie is refused again. Mend the program that sets it, or the server.
 ///

@@ -104,8 +104,8 @@ pub struct ProxyError {
     pub(crate) problem: ProxyProblem,
 }
 
-/// Names why a proxy could not be used. The guide [`proxies`](crate::guide::proxies) says what to do
-/// about each problem.
+/// Names why a proxy could not be used. The guide [`proxies`](crate::guide::proxies) says what to
+/// do about each problem.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProxyProblem {
@@ -245,8 +245,8 @@ pub enum HandshakeProblem {
     /// The server redirected once more than [`max_redirects`](crate::Builder::max_redirects)
     /// allows. The `Location` of the response says where to. Connect there, or raise the limit.
     TooManyRedirects,
-    /// The server redirected from `wss` to `ws`. Such a redirect is never followed, because it would
-    /// give up the protection that the caller asked for.
+    /// The server redirected from `wss` to `ws`. Such a redirect is never followed, because it
+    /// would give up the protection that the caller asked for.
     InsecureRedirect,
     /// The server redirected without a `Location`, with several, or with one that is no URL for a
     /// WebSocket. The server is broken, or the URL is that of a web page.

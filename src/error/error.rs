@@ -122,8 +122,8 @@ use crate::proto::http::Response;
 ///
 /// # What to do
 ///
-/// The guide [`errors`](crate::guide::errors) has a decision tree, and a table of each error: how it
-/// comes about, and what to do.
+/// The guide [`errors`](crate::guide::errors) has a decision tree, and a table of each error: how
+/// it comes about, and what to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -332,12 +332,12 @@ pub enum InvalidInput {
     Subprotocol(usize),
     /// An option of `Deflate` that is out of its range. Holds the name of the option.
     Deflate(Box<str>),
-    /// The request of the opening handshake is larger than 64 KiB. Send less in headers, cookies and
-    /// the URL.
+    /// The request of the opening handshake is larger than 64 KiB. Send less in headers, cookies
+    /// and the URL.
     RequestTooLarge,
     /// A close code that must not be sent, a reason of more than 123 bytes, or a reason without a
-    /// code. [`CloseCode::is_sendable`](crate::CloseCode::is_sendable) says which codes may be sent.
-    /// The connection is not closed.
+    /// code. [`CloseCode::is_sendable`](crate::CloseCode::is_sendable) says which codes may be
+    /// sent. The connection is not closed.
     Close,
     /// A Ping or Pong payload of more than 125 bytes. Send a shorter one, or a message.
     ControlTooLong,
@@ -423,8 +423,8 @@ pub enum Timeout {
     /// `open_timeout` passed while the name of the server, or of the proxy, was looked up: the name
     /// server does not answer. Try again later.
     Resolve,
-    /// `open_timeout` passed while TCP connected, to the server or to the proxy: the machine is down,
-    /// or a firewall drops the packets. Try again later, and look at address and port.
+    /// `open_timeout` passed while TCP connected, to the server or to the proxy: the machine is
+    /// down, or a firewall drops the packets. Try again later, and look at address and port.
     Connect,
     /// `open_timeout` passed while the proxy was asked for a way to the server. This includes the
     /// TLS handshake with the proxy. The proxy hangs, cannot reach the server, or speaks another
@@ -439,8 +439,8 @@ pub enum Timeout {
     /// No message came in the time that was given to `recv_timeout`. The connection goes on, and
     /// nothing is lost: call it again.
     Recv,
-    /// `write_timeout` passed before the peer had taken the whole message: the peer does not read, or
-    /// the link is too slow for the message. The connection is over. Connect again, and raise
+    /// `write_timeout` passed before the peer had taken the whole message: the peer does not read,
+    /// or the link is too slow for the message. The connection is over. Connect again, and raise
     /// `write_timeout` for big messages.
     Send,
     /// `write_timeout` passed while other threads were sending. Nothing was sent, and the

@@ -46,8 +46,8 @@ pub struct TlsError {
     trusted: Box<str>,
 }
 
-/// Names why TLS failed. [`TlsError::problem`] gives it, and the text of the [`TlsError`] says more:
-/// names, dates, which roots were trusted.
+/// Names why TLS failed. [`TlsError::problem`] gives it, and the text of the [`TlsError`] says
+/// more: names, dates, which roots were trusted.
 ///
 /// Only [`Eof`](Self::Eof) and [`NotValidYet`](Self::NotValidYet) may go well if tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,19 +70,20 @@ pub enum TlsProblem {
     /// The certificate is for other names than that of the server. Connect to one of its names, or
     /// give it to `TlsOptions::server_name`.
     WrongName,
-    /// A signature does not fit its key, or the RSA key is too short to be trusted. The server needs
-    /// another certificate.
+    /// A signature does not fit its key, or the RSA key is too short to be trusted. The server
+    /// needs another certificate.
     BadSignature,
     /// A signature uses an algorithm that cannot be checked here, such as ECDSA with SHA-512 by
     /// *ring*. Another crypto provider may know it.
     UnsupportedSignature,
-    /// The certificate's public key matches no pin given to `TlsOptions::pin_public_key`. The server
-    /// has a new key, or this is not the server. Ask those who run it before you pin the new key.
+    /// The certificate's public key matches no pin given to `TlsOptions::pin_public_key`. The
+    /// server has a new key, or this is not the server. Ask those who run it before you pin the new
+    /// key.
     PinMismatch,
     /// The certificate is not accepted for another reason, which the text gives.
     OtherCertificate,
-    /// The peer ended the handshake, or the connection, with an alert: there is no version or cipher
-    /// that both sides know, or it wants a client certificate.
+    /// The peer ended the handshake, or the connection, with an alert: there is no version or
+    /// cipher that both sides know, or it wants a client certificate.
     Alert,
     /// The peer does not speak TLS. Is the port right, or should the URL begin with `ws:`?
     NotTls,

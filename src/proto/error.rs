@@ -7,9 +7,9 @@ use core::fmt;
 /// Each violation has a [close code](Self::close_code), which is sent before the connection is
 /// given up (RFC 6455 section 7.1.7).
 ///
-/// If it [is a limit](Self::is_limit), raise that limit of the [`Builder`](crate::Builder) or refuse
-/// such messages. Any other violation is a fault of the server, or of something in between that
-/// changes bytes. The connection is over. A new one may go well if the fault is rare.
+/// If it [is a limit](Self::is_limit), raise that limit of the [`Builder`](crate::Builder) or
+/// refuse such messages. Any other violation is a fault of the server, or of something in between
+/// that changes bytes. The connection is over. A new one may go well if the fault is rare.
 ///
 /// # Examples
 ///
@@ -43,8 +43,8 @@ pub enum Violation {
     UnexpectedContinuation,
     /// A new message began before the last one was finished (section 5.4).
     ExpectedContinuation,
-    /// Text is not UTF-8 (section 8.1). [`unchecked_text`](crate::Builder::unchecked_text) accepts it
-    /// from a server that cannot be mended.
+    /// Text is not UTF-8 (section 8.1). [`unchecked_text`](crate::Builder::unchecked_text) accepts
+    /// it from a server that cannot be mended.
     InvalidUtf8,
     /// Compressed data is not valid, or does not end as RFC 7692 section 7.2.2 says. Do not offer
     /// compression to such a server.
@@ -116,9 +116,10 @@ impl core::error::Error for Violation {}
 
 /// Names the check of RFC 6455 section 4.2.2 that a server's 101 failed.
 ///
-/// The server, or something between it and this machine, is broken. No connection is opened, because
-/// both sides could understand the bytes in different ways.
-/// [`Error::response`](crate::Error::response) has the answer. Report it to those who run the server.
+/// The server, or something between it and this machine, is broken. No connection is opened,
+/// because both sides could understand the bytes in different ways.
+/// [`Error::response`](crate::Error::response) has the answer. Report it to those who run the
+/// server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mismatch {
@@ -128,11 +129,11 @@ pub enum Mismatch {
     Upgrade,
     /// `Connection` does not contain the token `Upgrade`.
     Connection,
-    /// `Sec-WebSocket-Accept` is not there exactly once, or does not answer our key: a cache may have
-    /// answered.
+    /// `Sec-WebSocket-Accept` is not there exactly once, or does not answer our key: a cache may
+    /// have answered.
     Accept,
-    /// `Sec-WebSocket-Extensions` is malformed, or names an extension that was not offered. The text
-    /// of the error shows the line. It may help to offer compression, or not to.
+    /// `Sec-WebSocket-Extensions` is malformed, or names an extension that was not offered. The
+    /// text of the error shows the line. It may help to offer compression, or not to.
     Extension,
     /// A parameter of permessage-deflate does not fit the offer. Offer others, or no compression.
     #[cfg(feature = "deflate")]
@@ -176,8 +177,8 @@ impl Mismatch {
 
 /// Tells why a response head is not accepted: that of a server, or of a proxy.
 ///
-/// An answer that opens a connection is read strictly, so that nobody can smuggle bytes into it. The
-/// limits cannot be changed. A refusal is read leniently, because it says why.
+/// An answer that opens a connection is read strictly, so that nobody can smuggle bytes into it.
+/// The limits cannot be changed. A refusal is read leniently, because it says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -218,8 +219,8 @@ impl core::error::Error for HeadError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocksError {
-    /// The answer does not begin as one of this version does; holds its first byte. Is the port that
-    /// of a SOCKS proxy, and the scheme the right version?
+    /// The answer does not begin as one of this version does; holds its first byte. Is the port
+    /// that of a SOCKS proxy, and the scheme the right version?
     NotSocks(u8),
     /// The proxy accepts none of the authentication methods that were offered. Give it a user and a
     /// password. It may want one that landline does not know, such as GSSAPI.

@@ -84,7 +84,8 @@ impl Sender {
     }
 }
 
-/// Tells why [`Sender::try_send`] did not send a message, and holds the message. An example is there.
+/// Tells why [`Sender::try_send`] did not send a message, and holds the message. An example is
+/// there.
 #[allow(clippy::exhaustive_enums)] // Each caller must match both.
 pub enum TrySendError<M> {
     /// The call would have to wait. The connection goes on: try again later.
