@@ -57,20 +57,15 @@
 //! | send and receive on several threads | [`Receiver`], [`Sender`] |
 //! | agree on a subprotocol | [`Builder::subprotocols`], [`WebSocket::subprotocol`] |
 //! | read the headers of the server's answer | [`WebSocket::response`], [`http`] |
-//! | understand an error | [`Error`], [`error`](mod@error) |
+//! | understand an error | [`Error`], [`error`](mod@error), [`guide::errors`] |
 //! | close a connection, and learn how it ended | [`WebSocket::close`], [`CloseCode`], [`Closed`] |
 //! | end a connection, or an attempt to connect, from another thread | [`AbortHandle`] |
 //! | notice a lost peer, send and receive pings | [`Keepalive`], [`Sender::ping`], [`Event`] |
 //! | read or write a long message part by part | [`MessageReader`], [`MessageWriter`] |
 //! | send a file, or what another reader gives | [`Sender::send_reader`] |
-//! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
-//! | run for ever, in a loop without callbacks | [`App::connections`] |
-//! | open the next connection before the old one is closed | [`App::overlap`], [`App::max_age`] |
+//! | run for ever | [`App`], [`Handler`], [`Callbacks`], [`App::connections`] |
+//! | send to an App, stop it | [`Handle`], [`Outbox`](app::Outbox), [`guide::sending`] |
 //! | choose when to connect again | [`backoff`] |
-//! | send while there is no connection | [`Handle`], [`Outbox`](app::Outbox) |
-//! | send without waiting for the network, or at a limited pace | [`Outbox`](app::Outbox) |
-//! | learn what became of a message of an App, or take it back | [`Handle::send_tracked`] |
-//! | connect from a source address, or by an interface | [`Builder::connector`] |
 //! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
 //! | trust other certificates | `tls`, with the feature `tls` |
 //! | accept only a server with a certain key | `tls::TlsOptions::pin_public_key` |
@@ -78,7 +73,6 @@
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
-//! | send and receive without waiting | [`Sender::try_send`], [`Receiver::try_recv`] |
 //! | drive many connections from one thread, or draw pictures meanwhile | [`guide::event_loops`] |
 //! | make a small program | [`guide::small_binaries`] |
 //! | drive the protocol yourself, or fuzz it | [`proto`] |
