@@ -16,9 +16,39 @@
 //!
 //! **Keep receiving.** landline starts no thread for a connection. Pings are answered and sent, and
 //! a lost peer or a closing handshake is noticed, only while some thread is inside
-//! [`recv`](WebSocket::recv) or another method that receives.
+//! [`recv`](WebSocket::recv) or another method that receives. An [`App`] always is, except while a
+//! callback runs.
+//!
+//! # What it does
+//!
+//! Most of this is left to the program by other clients: `README.md` compares them, row by row.
+//! Each row has an example with a server of its own, `cargo run --example NAME`.
+//!
+//! | what | by | example |
+//! |---|---|---|
+//! | send from any thread while another one receives, also over TLS | [`Sender`] | `two_threads` |
+//! | connect again for ever, with callbacks | [`App`] | `app` |
+//! | connect again for ever, in a loop | [`App::connections`] | `subscriptions` |
+//! | keep what is sent during an outage | [`App::outbox`] | `telemetry` |
+//! | tell what became of a message | [`Handle::send_tracked`] | `paced_orders` |
+//! | send at most n messages in any window of time | [`app::Outbox::pace`] | `paced_orders` |
+//! | have the next connection open before the old one ends | [`App::overlap`] | `overlap` |
+//! | send and receive without ever waiting | [`Sender::try_send`] | `game_loop`, `event_loop` |
+//! | wake a thread that blocks, in whatever step | [`AbortHandle`], [`Handle`] | `ctrl_c` |
+//! | bound all of opening by one deadline | [`Builder::open_timeout`] | `behind_proxy` |
+//! | make the socket, under proxies and TLS | [`Builder::connector`] | `source_address` |
+//!
+//! # What it does not do
+//!
+//! It is no server, and runs on no async runtime. Of proxies it does not speak Digest and NTLM
+//! authentication, automatic configuration (PAC) and a chain of several. Revocation of certificates
+//! is not checked. Cookies are kept only if there is a [store](Builder::cookie_store) for them, and
+//! its jar has no public suffix list.
 //!
 //! # Where to look
+//!
+//! The [guides](guide) answer what is larger than one item: threads, timeouts, reconnecting,
+//! errors, TLS, proxies, memory, security and more.
 //!
 //! | to | use |
 //! |---|---|
@@ -27,20 +57,15 @@
 //! | send and receive on several threads | [`Receiver`], [`Sender`] |
 //! | agree on a subprotocol | [`Builder::subprotocols`], [`WebSocket::subprotocol`] |
 //! | read the headers of the server's answer | [`WebSocket::response`], [`http`] |
-//! | understand an error | [`Error`], [`error`](mod@error) |
+//! | understand an error | [`Error`], [`error`](mod@error), [`guide::errors`] |
 //! | close a connection, and learn how it ended | [`WebSocket::close`], [`CloseCode`], [`Closed`] |
 //! | end a connection, or an attempt to connect, from another thread | [`AbortHandle`] |
 //! | notice a lost peer, send and receive pings | [`Keepalive`], [`Sender::ping`], [`Event`] |
 //! | read or write a long message part by part | [`MessageReader`], [`MessageWriter`] |
 //! | send a file, or what another reader gives | [`Sender::send_reader`] |
-//! | run for ever, with callbacks | [`App`], [`Handler`], [`Callbacks`] |
-//! | run for ever, in a loop without callbacks | [`App::connections`] |
-//! | open the next connection before the old one is closed | [`App::overlap`], [`App::max_age`] |
+//! | run for ever | [`App`], [`Handler`], [`Callbacks`], [`App::connections`] |
+//! | send to an App, stop it | [`Handle`], [`Outbox`](app::Outbox), [`guide::sending`] |
 //! | choose when to connect again | [`backoff`] |
-//! | send while there is no connection | [`Handle`], [`Outbox`](app::Outbox) |
-//! | send without waiting for the network, or at a limited pace | [`Outbox`](app::Outbox) |
-//! | learn what became of a message of an App, or take it back | [`Handle::send_tracked`] |
-//! | connect from a source address, or by an interface | [`Builder::connector`] |
 //! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
 //! | trust other certificates | `tls`, with the feature `tls` |
 //! | accept only a server with a certain key | `tls::TlsOptions::pin_public_key` |
@@ -48,35 +73,32 @@
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
-//! | send and receive without waiting | [`Sender::try_send`], [`Receiver::try_recv`] |
-//! | drive many connections from one thread | [`guide::event_loops`] |
+//! | drive many connections from one thread, or draw pictures meanwhile | [`guide::event_loops`] |
 //! | make a small program | [`guide::small_binaries`] |
 //! | drive the protocol yourself, or fuzz it | [`proto`] |
 //!
 //! # Several threads
 //!
 //! A connection is full duplex, also over TLS. [`sender`](WebSocket::sender) gives handles that
-//! send from any thread while another one blocks in `recv`; they can be cloned.
-//! [`split`](WebSocket::split) gives the receiving half away too.
+//! send from any thread while another one blocks in `recv`. [`split`](WebSocket::split) gives the
+//! receiving half away too. [`guide::threads`] has the rest.
 //!
 //! ```no_run
-//! let ws = landline::connect("wss://example.com/chat")?;
-//! let (mut receiver, sender) = ws.split();
-//! let other = sender.clone();
-//! std::thread::spawn(move || other.send("from another thread"));
+//! let (mut receiver, sender) = landline::connect("wss://example.com/chat")?.split();
+//! std::thread::spawn(move || sender.send("from another thread"));
 //! for message in receiver.messages() {
 //!     println!("{:?}", message?);
 //! }
 //! # Ok::<(), landline::Error>(())
 //! ```
 //!
-//! # Timeouts
+//! # Time
 //!
 //! Each timeout is one absolute deadline, which a peer that sends a byte now and then cannot
-//! stretch. [`recv_timeout`](WebSocket::recv_timeout) loses nothing when its time passes, not even
-//! in the middle of a frame: call it again. The limits of opening, sending and closing are set in
-//! the [`Builder`]. [`Timeout`] says what took too long. [`abort`](WebSocket::abort) wakes every
-//! thread that blocks in the connection.
+//! stretch: 30 s for opening, 30 s for a message to be sent, 5 s for the closing handshake.
+//! [`recv_timeout`](WebSocket::recv_timeout) loses nothing when its time passes. A ping is sent
+//! every 20 s, and a peer that is silent for 20 s after one is given up. [`guide::timeouts`] draws
+//! all of it.
 //!
 //! # Errors
 //!
@@ -92,20 +114,6 @@
 //!
 //! use landline::{Error, Timeout, WebSocket};
 //!
-//! fn open() -> Option<WebSocket> {
-//!     match landline::connect("wss://example.com/feed") {
-//!         Ok(ws) => Some(ws),
-//!         Err(error) => {
-//!             match (error.status(), error.is_retryable()) {
-//!                 (Some(401), _) => eprintln!("log in first"),
-//!                 (_, true) => eprintln!("try again later: {error}"),
-//!                 (_, false) => eprintln!("{error}"),
-//!             }
-//!             None
-//!         }
-//!     }
-//! }
-//!
 //! fn listen(ws: &mut WebSocket) {
 //!     loop {
 //!         match ws.recv_timeout(Duration::from_secs(1)) {
@@ -118,57 +126,31 @@
 //! }
 //! ```
 //!
-//! The types that the variants hold are in the module [`error`](mod@error).
-//!
-//! [`Handle::send`] fails with [`SendError`](app::SendError), which gives the message back. A
-//! cookie is refused with a [`CookieError`](cookie::CookieError). What implements `Read` or `Write`
-//! fails with an `io::Error` that holds the `Error`. [`App::spawn`] fails with the `io::Error` of
-//! the operating system.
+//! [`guide::errors`] has a decision tree, and each error: how it comes about, and what to do.
 //!
 //! # Closing
 //!
-//! [`close`](WebSocket::close) does the whole closing handshake: it sends a Close, waits for the
-//! peer's, and returns how the connection ended. It takes no longer than `close_timeout`, and two
-//! seconds for the end of the stream. [`Closed`] holds both Close frames, who began, and why the
-//! connection ended.
-//!
-//! [`Sender::close`] only begins it, from any thread; the thread that receives completes it.
-//! [`abort`](WebSocket::abort) ends the connection at once. Dropping a connection never blocks.
-//!
-//! # Keepalive
-//!
-//! A peer that is lost is noticed also without traffic. A ping is sent every 20 s, and a peer that
-//! is silent for 20 s after one is given up, with [`Timeout::Pong`]. This happens inside `recv` and
-//! the other methods that receive. So a program that only sends should receive too, on a thread of
-//! its own for example. [`Keepalive`] changes both times, and `Builder::keepalive(None)` switches
-//! it off.
+//! [`close`](WebSocket::close) does the whole closing handshake, and returns how the connection
+//! ended: a [`Closed`] holds both Close frames, who began, and why. [`Sender::close`] only begins
+//! it, from any thread; the thread that receives completes it. [`abort`](WebSocket::abort) ends the
+//! connection at once. Dropping a connection never blocks.
 //!
 //! # For ever
 //!
 //! An [`App`] connects, calls your [`Handler`] or closures, and connects again with a
-//! [`Backoff`](backoff::Backoff) until a [`Handle`] stops it.
+//! [`Backoff`](backoff::Backoff) until a [`Handle`] stops it. [`App::connections`] does the same
+//! without callbacks. [`guide::reconnecting`] says what is retried, and what is left to you.
 //!
 //! ```no_run
 //! use landline::{App, Callbacks};
 //!
 //! let callbacks = Callbacks::new()
+//!     .on_open(|ws, _| ws.send("subscribe"))
 //!     .on_message(|_, message| println!("{message:?}"))
 //!     .on_error(|error| eprintln!("{error}"));
 //! App::new("wss://example.com/feed", callbacks).run_forever()?;
 //! # Ok::<(), landline::Error>(())
 //! ```
-//!
-//! [`App::connections`] does the same without callbacks: a loop takes one connection after the
-//! other.
-//!
-//! # What it does not do
-//!
-//! It is no server, and runs on no async runtime. Of proxies it does not speak Digest and NTLM
-//! authentication, automatic configuration (PAC) and a chain of several.
-//!
-//! At most three redirects are followed, and no secret goes to another origin
-//! ([`Builder::max_redirects`]). Cookies are kept only if there is a store for them
-//! ([`Builder::cookie_store`]). A [`CookieJar`](cookie::CookieJar) has no public suffix list.
 //!
 //! # Features
 //!

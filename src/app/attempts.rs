@@ -67,6 +67,23 @@ pub(super) type ConnectWith = Box<dyn FnMut(Attempt<'_>) -> Result<WebSocket, Er
 pub(super) type RetryIf = Box<dyn FnMut(&Failure<'_>) -> bool + Send>;
 
 /// Describes an attempt to connect, for [`App::connect_with`](crate::App::connect_with).
+///
+/// # Examples
+///
+/// A new URL for each attempt, such as one that a service gives out:
+///
+/// ```
+/// # fn fresh_url() -> String { String::new() }
+/// use landline::{App, Callbacks};
+///
+/// let app = App::new("", Callbacks::new()).connect_with(|attempt| {
+///     if attempt.reconnecting {
+///         eprintln!("attempt {}", attempt.number);
+///     }
+///     attempt.builder.connect(&fresh_url())
+/// });
+/// # let _ = app;
+/// ```
 #[non_exhaustive]
 pub struct Attempt<'a> {
     /// The URL given to [`App::new`](crate::App::new).

@@ -70,6 +70,17 @@ impl<F: FnMut(&Failure<'_>) -> Option<Duration>> Backoff for F {
 }
 
 /// Connects once, and never again.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::backoff::Never;
+/// use landline::{App, Callbacks};
+///
+/// let exit = App::new("wss://example.com/feed", Callbacks::new()).backoff(Never).run_forever()?;
+/// println!("{exit}");
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::exhaustive_structs)] // There is nothing to add.
 pub struct Never;
@@ -83,6 +94,18 @@ impl Backoff for Never {
 /// Waits for the same time after each failure, for ever. Many clients that lose a server at the
 /// same moment come back at the same moment; [`Exponential`] avoids that. With a time of zero an
 /// App connects again without any pause, as fast as a server that is down can refuse.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use landline::backoff::Fixed;
+/// use landline::{App, Callbacks};
+///
+/// let app = App::new("wss://example.com/feed", Callbacks::new())
+///     .backoff(Fixed(Duration::from_secs(5)));
+/// # let _ = app;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // Users write it down.
 pub struct Fixed(

@@ -246,6 +246,23 @@ impl fmt::Debug for Connections {
 /// From the first call that receives, other threads may send over it by a [`Handle`]. When it is
 /// dropped while it is open, it sends a Close with 1001 if the system takes that at once. It never
 /// waits for the server. [`Connections`] says what comes then.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::App;
+///
+/// for connection in App::new("wss://example.com/feed", ()).connections() {
+///     let mut connection = connection?;
+///     if let Some(error) = connection.last_error() {
+///         eprintln!("connected by attempt {}, after {error}", connection.attempt());
+///     }
+///     while let Ok(message) = connection.recv() {
+///         println!("{message:?}");
+///     }
+/// }
+/// # Ok::<(), landline::Error>(())
+/// ```
 pub struct Connection {
     // The first field, so that it is dropped first: handles stop using a connection that ends.
     up: Up,

@@ -335,6 +335,22 @@ impl fmt::Debug for Handle {
 }
 
 /// Tells what [`Handle::send`] did with a message.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::app::{Delivery, SendError};
+/// use landline::Handle;
+///
+/// fn report(handle: &Handle, reading: &str) -> Result<(), SendError> {
+///     match handle.send(reading)? {
+///         Delivery::Queued { dropped: 1.., .. } => println!("older readings are lost"),
+///         Delivery::Queued { .. } => println!("it waits for a connection"),
+///         _ => {}
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
@@ -359,6 +375,19 @@ pub struct Backlog {
 }
 
 /// Holds a message that was not sent, and tells why.
+///
+/// # Examples
+///
+/// ```
+/// use landline::app::SendProblem;
+/// use landline::{App, Callbacks};
+///
+/// // This App does not run yet, and has no outbox.
+/// let app = App::new("wss://example.com/feed", Callbacks::new());
+/// let error = app.handle().send("hello").unwrap_err();
+/// assert!(matches!(error.problem(), SendProblem::NotOpen));
+/// assert_eq!(error.into_message().as_text(), Some("hello"));
+/// ```
 pub struct SendError {
     message: Message,
     problem: SendProblem,
@@ -368,16 +397,20 @@ pub struct SendError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendProblem {
-    /// There is no connection now, and no outbox to keep the message.
+    /// There is no connection now, and no outbox to keep the message. Send it again when there is
+    /// one, or give the App an [`Outbox`].
     NotOpen,
-    /// The outbox is full.
+    /// The outbox is full: the server is away for long, or takes less than is sent. Send less, or
+    /// choose another [`WhenFull`](crate::app::WhenFull).
     Full,
-    /// The message is larger than the whole outbox, or the outbox holds no messages at all.
+    /// The message is larger than the whole outbox, or the outbox holds no messages at all. Raise
+    /// [`Outbox::max_bytes`]; the same fails again.
     TooLarge,
-    /// The App is stopping, or over.
+    /// The App is stopping, or over. No message is sent any more.
     Stopped,
     /// Sending failed: the connection failed, or did not take the message in time, or other threads
-    /// were sending all the time ([`Timeout::Busy`](crate::Timeout::Busy)).
+    /// were sending all the time ([`Timeout::Busy`](crate::Timeout::Busy)). The App connects again
+    /// if it must. A part of the message may have been sent, but not all of it.
     Failed(Error),
 }
 

@@ -191,6 +191,21 @@ impl<H: Handler + ?Sized> Handler for &mut H {
 }
 
 /// Describes a connection that has just opened.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::{App, Callbacks};
+///
+/// let callbacks = Callbacks::new().on_open(|ws, open| {
+///     if open.reconnected {
+///         eprintln!("here again, by attempt {}", open.attempt);
+///     }
+///     ws.send("subscribe")
+/// });
+/// App::new("wss://example.com/feed", callbacks).run_forever()?;
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Open<'a> {

@@ -1,5 +1,8 @@
-//! The types around an [`App`](crate::App): how it ends, what its [`Handle`](crate::Handle) says,
-//! and the queue for what is sent while there is no connection.
+//! Holds the types around an [`App`](crate::App): how it ends, what its [`Handle`](crate::Handle)
+//! says, and the queue for what is sent while there is no connection.
+//!
+//! The guides [`reconnecting`](crate::guide::reconnecting) and [`sending`](crate::guide::sending)
+//! have examples.
 
 mod attempts;
 pub(crate) mod backoff;

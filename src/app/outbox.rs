@@ -68,6 +68,16 @@ pub struct Outbox {
 }
 
 /// Decides what happens to a message that does not fit into the [`Outbox`].
+///
+/// # Examples
+///
+/// ```
+/// use landline::app::{Outbox, WhenFull};
+///
+/// // Of the readings of a sensor the latest count.
+/// let outbox = Outbox::new().max_messages(1000).when_full(WhenFull::DropOldest);
+/// # let _ = outbox;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {

@@ -98,7 +98,7 @@ use crate::websocket::WebSocket;
 /// | `origin` | [`Builder::origin`]; no Origin is sent by default |
 /// | `header` as a callable | [`Builder::headers_with`], [`connect_with`](Self::connect_with) |
 /// | `http_proxy_host`, `proxy_type`, ... | [`Builder::proxy`] |
-/// | `http_no_proxy` | [`Proxy::except`](crate::proxy::Proxy::except) |
+/// | `http_no_proxy` | `Proxy::except` of [`proxy`](crate::proxy) |
 /// | `sslopt`, `sockopt` | `Builder::tls`, [`Builder::on_socket`] |
 /// | `skip_utf8_validation` | [`Builder::unchecked_text`] |
 /// | `socket`, `dispatcher` | [`connect_with`](Self::connect_with), [`spawn`](Self::spawn) |

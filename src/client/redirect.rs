@@ -9,6 +9,17 @@ use crate::proto::location::{self, BadLocation};
 /// Describes the request of one connection attempt to a function of
 /// [`Builder::headers_with`](crate::Builder::headers_with). The request is for the URL that was
 /// given, or for one that a server redirected to.
+///
+/// # Examples
+///
+/// ```
+/// # fn signature_of(url: &str) -> String { url.len().to_string() }
+/// let builder = landline::Builder::new().headers_with(|request| {
+///     // A signature over the URL, computed for each request.
+///     Ok(vec![("X-Signature".to_owned(), signature_of(request.url()))])
+/// });
+/// # let _ = builder;
+/// ```
 #[derive(Clone)]
 pub struct RequestContext {
     pub(crate) server: ServerUrl,

@@ -1,4 +1,7 @@
-//! Cookies (RFC 6265, with the stricter rules of its successor, draft-ietf-httpbis-rfc6265bis).
+//! Keeps cookies (RFC 6265, with the stricter rules of its successor,
+//! draft-ietf-httpbis-rfc6265bis).
+//!
+//! The guide [`http`](crate::guide::http) says which cookies are sent where.
 
 mod jar;
 mod set_cookie;

@@ -8,7 +8,20 @@ use crate::proto::date;
 use crate::proto::http::{begins_with, is_field_value};
 use crate::proto::url::{self, Host};
 
-/// Tells why a cookie is refused.
+/// Tells why a cookie is refused: by [`CookieJar::set`](crate::cookie::CookieJar::set). Those that
+/// a server sends and that are refused are ignored, as browsers do.
+///
+/// The same cookie is refused again. Mend the program that sets it, or the server.
+///
+/// # Examples
+///
+/// ```
+/// use landline::cookie::{CookieError, CookieJar};
+///
+/// let jar = CookieJar::new();
+/// let refused = jar.set("wss://example.com/", "a=1; Domain=example.org").unwrap_err();
+/// assert_eq!(refused, CookieError::ForeignDomain);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CookieError {

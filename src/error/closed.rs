@@ -20,23 +20,42 @@ pub enum Side {
     Peer,
 }
 
-/// Names why a connection ended.
+/// Names why a connection ended. [`Closed::cause`] gives it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::Closed;
+/// use landline::error::Cause;
+///
+/// /// Returns whether it makes sense to look for the fault in the network.
+/// fn is_lost(closed: &Closed) -> bool {
+///     matches!(closed.cause(), Cause::Eof | Cause::Io(_) | Cause::Timeout(_))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// A closing handshake: it is done, or at least one side has begun it.
+    /// A closing handshake: it is done, or at least one side has begun it. [`Closed::code`] and
+    /// [`Closed::reason`] say what the peer meant.
     Handshake,
-    /// The peer ended the stream without a Close frame.
+    /// The peer ended the stream without a Close frame: the server was killed, or something in
+    /// between cut the connection. Connect again.
     Eof,
-    /// The transport failed.
+    /// The transport failed: the peer reset the connection, or the network did not deliver. Connect
+    /// again.
     Io(Arc<io::Error>),
-    /// TLS failed; holds the `rustls::Error`.
+    /// TLS failed: the bytes were changed on their way, or the peer sent an alert. Holds the
+    /// `rustls::Error`. Connect again.
     Tls(Arc<dyn StdError + Send + Sync>),
-    /// The peer broke the protocol.
+    /// The peer broke the protocol, or exceeded a limit. `recv` returns it as
+    /// [`Error::Protocol`](crate::Error::Protocol).
     Protocol(Violation),
-    /// A deadline passed.
+    /// A deadline passed. Of [`Timeout::Pong`] and [`Timeout::Send`] `recv` makes an
+    /// [`Error::Timeout`](crate::Error::Timeout).
     Timeout(Timeout),
-    /// A thread on this side called `abort`.
+    /// A thread on this side called `abort`, of the connection or of an
+    /// [`AbortHandle`](crate::AbortHandle). The program wanted the end.
     Aborted,
 }
 

@@ -13,6 +13,11 @@ use crate::proto::location::BadLocation;
 
 /// Tells why a server, or a proxy, could not be reached.
 ///
+/// Either its name could not be looked up, or none of its addresses could be connected to. Both may
+/// be better later. If they are not, look at the name and the port. An address that the
+/// [`address_filter`](crate::Builder::address_filter) refused is among the
+/// [`attempts`](Self::attempts), with the kind `PermissionDenied`.
+///
 /// # Examples
 ///
 /// ```no_run
@@ -76,32 +81,55 @@ impl StdError for ConnectError {
 
 /// Tells why there is no way to the server through the proxy. landline never falls back to a direct
 /// connection.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::Error;
+/// use landline::error::ProxyProblem;
+///
+/// if let Err(Error::Proxy(failed)) = landline::connect("wss://example.com/feed") {
+///     match failed.problem() {
+///         ProxyProblem::Refused(answer) if answer.status() == 407 => {
+///             println!("{} wants a user and a password", failed.proxy());
+///         }
+///         ProxyProblem::Connect(_) => println!("is {} running?", failed.proxy()),
+///         _ => println!("{failed}"),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct ProxyError {
     pub(crate) proxy: Box<str>,
     pub(crate) problem: ProxyProblem,
 }
 
-/// Names why a proxy could not be used.
+/// Names why a proxy could not be used. The guide [`proxies`](crate::guide::proxies) says what to
+/// do about each problem.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProxyProblem {
-    /// The proxy could not be reached.
+    /// The proxy could not be reached: its name could not be looked up, or nobody listens there. Is
+    /// it running, and are host and port right?
     Connect(ConnectError),
-    /// TLS with an `https` proxy failed: the certificate is the proxy's, not the server's.
+    /// TLS with an `https` proxy failed: the certificate is the proxy's, not the server's. Its
+    /// options are set by `Proxy::tls`.
     Tls(TlsError),
-    /// The connection to the proxy failed.
+    /// The connection to the proxy failed. Try again later.
     Io(io::Error),
-    /// The proxy ended the connection before the way to the server was open.
+    /// The proxy ended the connection before the way to the server was open. Try again later. Some
+    /// proxies do so with a server or a port that they do not allow.
     Eof,
-    /// The proxy's answer is not HTTP as RFC 9112 defines it, or is too large.
+    /// The proxy's answer is not HTTP as RFC 9112 defines it, or is too large. Is it an HTTP proxy,
+    /// and does its port speak TLS or not, as the scheme says?
     Head(HeadError),
-    /// The proxy sent more than eight interim (1xx) responses.
+    /// The proxy sent more than eight interim (1xx) responses. It is broken.
     TooManyInterim,
     /// The proxy's answer to CONNECT is not a success. Holds its status, reason, headers, and the
-    /// first 64 KiB of its body.
+    /// first 64 KiB of its body. After a 407 give it a user and a password; after a 403 it does not
+    /// allow the server or the port; after a 502, 503 or 504 try again later.
     Refused(Response),
-    /// The proxy did not do what SOCKS asked it to.
+    /// The proxy did not do what SOCKS asked it to. The error within says why.
     Socks(SocksError),
 }
 
@@ -192,31 +220,39 @@ pub struct HandshakeError {
 }
 
 /// Names why the opening handshake failed.
+///
+/// [`HandshakeError::problem`] gives it, with an example. Of these, [`Eof`](Self::Eof) and a
+/// [`Refused`](Self::Refused) with status 408, 429 or 5xx may go well if tried again. The others
+/// stay until the URL, the request or the server is mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeProblem {
-    /// The connection ended before the answer was complete.
+    /// The connection ended before the answer was complete. Try again later. If it stays so, the
+    /// port may be one for TLS.
     Eof,
-    /// The answer is not HTTP as RFC 9112 defines it, or is too large.
+    /// The answer is not HTTP as RFC 9112 defines it, or is too large. Most often it is another
+    /// service: are scheme and port right?
     Head(HeadError),
-    /// The server sent more than eight interim (1xx) responses.
+    /// The server sent more than eight interim (1xx) responses. It is broken.
     TooManyInterim,
     /// The server refused: the status of its answer is not 101.
     /// [`Error::status`](crate::Error::status) and [`Error::response`](crate::Error::response) give
     /// the answer.
     Refused,
-    /// The status is 101, but the answer fails a check of RFC 6455 section 4.2.2.
+    /// The status is 101, but the answer fails a check of RFC 6455 section 4.2.2. The server is
+    /// broken, or something between it and this machine changes answers.
     Mismatch(Mismatch),
     /// The server redirected once more than [`max_redirects`](crate::Builder::max_redirects)
-    /// allows.
+    /// allows. The `Location` of the response says where to. Connect there, or raise the limit.
     TooManyRedirects,
-    /// The server redirected from `wss` to `ws`. Such a redirect is never followed.
+    /// The server redirected from `wss` to `ws`. Such a redirect is never followed, because it
+    /// would give up the protection that the caller asked for.
     InsecureRedirect,
     /// The server redirected without a `Location`, with several, or with one that is no URL for a
-    /// WebSocket.
+    /// WebSocket. The server is broken, or the URL is that of a web page.
     BadRedirect,
     /// The server redirected, and was reached over a given stream or a Unix socket. Nothing else
-    /// can be reached that way. The response has the `Location`.
+    /// can be reached that way. The response has the `Location`: make a stream to there.
     UnfollowedRedirect,
 }
 

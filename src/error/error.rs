@@ -119,36 +119,51 @@ use crate::proto::http::Response;
 /// is in the variants, and given by [`TlsError::error`], [`ConnectError::attempts`],
 /// [`ConnectError::resolve_error`], [`ProxyError::problem`], [`HandshakeError::problem`] and
 /// [`Closed::cause`].
+///
+/// # What to do
+///
+/// The guide [`errors`](crate::guide::errors) has a decision tree, and a table of each error: how
+/// it comes about, and what to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The caller asked for something that cannot be done. An open connection stays usable: nothing
-    /// was sent.
+    /// was sent. Mend the program; the same fails again.
     InvalidInput(InvalidInput),
     /// The server could not be reached: its name could not be looked up, or none of its addresses
-    /// could be connected to.
+    /// could be connected to. Try again later, and look at the name and the port if it stays so.
     Connect(Box<ConnectError>),
-    /// TLS failed while connecting.
+    /// TLS failed while connecting: most often because the certificate is not accepted. The text
+    /// says what to do. Most of these problems stay until somebody mends them.
     Tls(Box<TlsError>),
-    /// The proxy could not be reached, or did not open the way to the server.
+    /// The proxy could not be reached, or did not open the way to the server. Its
+    /// [`problem`](ProxyError::problem) says whether to try again, to give a user and a password,
+    /// or to ask who runs the proxy.
     Proxy(Box<ProxyError>),
-    /// The server refused the WebSocket, or its answer does not open one.
+    /// The server refused the WebSocket, or its answer does not open one. The
+    /// [`status`](Self::status) says what to do about a refusal: log in after a 401, mend the URL
+    /// after a 404, try again later after a 429 or a 503.
     Handshake(Box<HandshakeError>),
-    /// The server broke the protocol. The connection is over.
+    /// The server broke the protocol, or exceeded a limit of this side. The connection is over, and
+    /// the server was sent a Close that says why. Raise the limit if
+    /// [`is_limit`](Violation::is_limit); report the fault to those who run the server otherwise.
     Protocol(Violation),
     /// Something took too long. After [`Timeout::Recv`] and [`Timeout::Busy`] the connection goes
-    /// on, and nothing is lost. After any other it is over.
+    /// on, and nothing is lost: call again. After any other it is over: connect again.
     Timeout(Timeout),
-    /// The connection is over.
+    /// The connection is over: one side closed or aborted it, or it was lost. [`Closed::code`] and
+    /// [`Closed::cause`] say whether to connect again.
     Closed(Closed),
     /// The transport, the operating system or a hook of the caller failed while the connection was
-    /// opened.
+    /// opened. Try again later, unless the error is one of the hook's own.
     Io(io::Error),
     /// This machine could not prepare a message: the operating system gave no random bytes to mask
-    /// it with, for example. The connection goes on, because no byte of the message was sent.
+    /// it with, for example. The connection goes on, because no byte of the message was sent. Send
+    /// it again later.
     Local(io::Error),
     /// A method of a [`Handler`](crate::Handler), or a hook of an [`App`](crate::App), returned
-    /// this error.
+    /// this error. It ended the connection with Close 1011, and the App too unless
+    /// [`retry_if`](crate::App::retry_if) decides otherwise.
     Handler(Box<dyn StdError + Send + Sync>),
 }
 
@@ -283,35 +298,61 @@ impl From<InvalidInput> for Error {
 
 /// Names what the caller asked for that cannot be done. It never holds a value that could be a
 /// secret.
+///
+/// Options and arguments are checked before anything is sent. So nothing was sent, and an open
+/// connection goes on. The same fails again, so mend the program or its configuration.
+///
+/// # Examples
+///
+/// A URL that a user typed is checked by connecting: no socket is opened for a wrong one.
+///
+/// ```
+/// use landline::Error;
+/// use landline::error::InvalidInput;
+///
+/// match landline::connect("https//example.com") {
+///     Err(Error::InvalidInput(InvalidInput::Url(why))) => println!("not a URL: {why}"),
+///     _ => unreachable!("the URL is wrong"),
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidInput {
-    /// The URL is wrong. Holds the reason.
+    /// The URL is wrong. Holds the reason. [`Builder::connect`](crate::Builder::connect) says which
+    /// URLs there are.
     Url(Box<str>),
-    /// The name or the value of a header has characters that HTTP does not allow. Holds the name.
+    /// The name or the value of a header has characters that HTTP does not allow, such as a line
+    /// end; or the user of Basic credentials has a colon. Holds the name of the header.
     Header(Box<str>),
-    /// A header that the handshake writes itself. Holds the name.
+    /// A header that the handshake writes itself. Holds the name. Leave it out; subprotocols and
+    /// extensions have options of their own.
     ReservedHeader(Box<str>),
     /// A subprotocol that is not a token, or is given twice. Holds its number, counted from 0, and
     /// not its text: some servers take a secret in this place.
     Subprotocol(usize),
     /// An option of `Deflate` that is out of its range. Holds the name of the option.
     Deflate(Box<str>),
-    /// The request of the opening handshake is larger than 64 KiB.
+    /// The request of the opening handshake is larger than 64 KiB. Send less in headers, cookies
+    /// and the URL.
     RequestTooLarge,
     /// A close code that must not be sent, a reason of more than 123 bytes, or a reason without a
-    /// code.
+    /// code. [`CloseCode::is_sendable`](crate::CloseCode::is_sendable) says which codes may be
+    /// sent. The connection is not closed.
     Close,
-    /// A Ping or Pong payload of more than 125 bytes.
+    /// A Ping or Pong payload of more than 125 bytes. Send a shorter one, or a message.
     ControlTooLong,
     /// A message of 2^63 bytes or more, which no frame can hold (RFC 6455 section 5.2).
     MessageTooLong,
-    /// A text message that ends within a character, so it is not UTF-8.
+    /// A text message that ends within a character, so it is not UTF-8. Nothing of it was sent.
+    /// Write whole characters to a [`MessageWriter`](crate::MessageWriter), or make the message
+    /// binary.
     Text,
     /// A [`MessageWriter`](crate::MessageWriter) was used again after a part of its message could
-    /// not be sent. The message had been given up then.
+    /// not be sent. The message had been given up then. Begin a new message, if the connection is
+    /// still open.
     GivenUp,
-    /// TLS options that do not work. Holds the reason.
+    /// TLS options that do not work: a PEM file that is missing or malformed, a key that does not
+    /// belong to its certificate, no crypto provider. Holds the reason.
     Tls(Box<str>),
     /// The proxy, or an entry of a list of exceptions, is wrong. Holds which one, the reason, and
     /// the environment variable that it comes from.
@@ -354,7 +395,8 @@ impl fmt::Display for InvalidInput {
 impl StdError for InvalidInput {}
 
 /// Names what took too long, and which limit passed: a timeout of the [`Builder`](crate::Builder),
-/// of [`Keepalive`](crate::Keepalive) or of the call.
+/// of [`Keepalive`](crate::Keepalive) or of the call. The guide
+/// [`timeouts`](crate::guide::timeouts) has a drawing of all of them, and their defaults.
 ///
 /// # Examples
 ///
@@ -378,31 +420,41 @@ impl StdError for InvalidInput {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// `open_timeout` passed while the name of the server, or of the proxy, was looked up.
+    /// `open_timeout` passed while the name of the server, or of the proxy, was looked up: the name
+    /// server does not answer. Try again later.
     Resolve,
-    /// `open_timeout` passed while TCP connected, to the server or to the proxy.
+    /// `open_timeout` passed while TCP connected, to the server or to the proxy: the machine is
+    /// down, or a firewall drops the packets. Try again later, and look at address and port.
     Connect,
     /// `open_timeout` passed while the proxy was asked for a way to the server. This includes the
-    /// TLS handshake with the proxy.
+    /// TLS handshake with the proxy. The proxy hangs, cannot reach the server, or speaks another
+    /// protocol than its scheme says. Try again later.
     Proxy,
-    /// `open_timeout` passed in the TLS handshake with the server.
+    /// `open_timeout` passed in the TLS handshake with the server: it hangs, or is no TLS port. Try
+    /// again later.
     Tls,
-    /// `open_timeout` passed in the opening handshake of the WebSocket.
+    /// `open_timeout` passed in the opening handshake of the WebSocket: the server has accepted the
+    /// connection, and does not answer the request. Try again later, or raise `open_timeout`.
     Handshake,
-    /// No message came in the time that was given to `recv_timeout`. The connection goes on.
+    /// No message came in the time that was given to `recv_timeout`. The connection goes on, and
+    /// nothing is lost: call it again.
     Recv,
-    /// `write_timeout` passed before the peer had taken the whole message. The connection is over.
+    /// `write_timeout` passed before the peer had taken the whole message: the peer does not read,
+    /// or the link is too slow for the message. The connection is over. Connect again, and raise
+    /// `write_timeout` for big messages.
     Send,
     /// `write_timeout` passed while other threads were sending. Nothing was sent, and the
-    /// connection goes on. Of a [`send_all`](crate::Sender::send_all), the first messages may have
-    /// been sent.
+    /// connection goes on: send it again. Of a [`send_all`](crate::Sender::send_all), the first
+    /// messages may have been sent. A [`MessageWriter`](crate::MessageWriter) that is not finished
+    /// is such a thread too.
     Busy,
-    /// The peer was silent for the keepalive timeout after a ping. A few servers never answer
-    /// pings, against RFC 6455: use [`Keepalive::OFF`](crate::Keepalive::OFF) with them.
+    /// The peer was silent for the keepalive timeout after a ping: it is gone, or the network is.
+    /// Connect again. A few servers never answer pings, against RFC 6455: use
+    /// [`Keepalive::OFF`](crate::Keepalive::OFF) with them.
     Pong,
     /// `close_timeout` passed before the peer answered our Close. The connection is over. The
     /// program had already closed it, so this is never an [`Error::Timeout`]: it is the
-    /// [`cause`](Closed::cause) of an [`Error::Closed`].
+    /// [`cause`](Closed::cause) of an [`Error::Closed`]. Nothing is to be done.
     Close,
 }
 

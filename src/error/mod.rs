@@ -1,4 +1,6 @@
-//! The types that the variants of an [`Error`] hold: whose fault it is, and the evidence.
+//! Holds the types that are in the variants of an [`Error`]: whose fault it is, and the evidence.
+//!
+//! The guide [`errors`](crate::guide::errors) says how each error comes about, and what to do.
 
 pub(crate) mod closed;
 mod connecting;

@@ -46,35 +46,48 @@ pub struct TlsError {
     trusted: Box<str>,
 }
 
-/// Names why TLS failed.
+/// Names why TLS failed. [`TlsError::problem`] gives it, and the text of the [`TlsError`] says
+/// more: names, dates, which roots were trusted.
+///
+/// Only [`Eof`](Self::Eof) and [`NotValidYet`](Self::NotValidYet) may go well if tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TlsProblem {
-    /// No trusted authority issued the server's certificate.
+    /// No trusted authority issued the server's certificate, or the server does not send the
+    /// certificates in between. Trust the authority by `TlsOptions::add_ca_pem_file`, or mend the
+    /// server.
     UnknownIssuer,
     /// The server shows the certificate of an authority (`CA:TRUE`) as its own, and that
-    /// certificate was not given as trusted.
+    /// certificate was not given as trusted. Give exactly this certificate to
+    /// `TlsOptions::add_ca_pem_file`, if it is that of your server.
     CaUsedAsEndEntity,
-    /// The certificate, or one between it and the root, has expired.
+    /// The certificate, or one between it and the root, has expired. Renew it; or the clock of this
+    /// machine is wrong.
     Expired,
     /// The certificate, or one between it and the root, is not valid yet; or the clock of this
-    /// machine is not set.
+    /// machine is not set. Set the clock, or wait until the system has.
     NotValidYet,
-    /// The certificate is for other names than that of the server.
+    /// The certificate is for other names than that of the server. Connect to one of its names, or
+    /// give it to `TlsOptions::server_name`.
     WrongName,
-    /// A signature does not fit its key, or the RSA key is too short to be trusted.
+    /// A signature does not fit its key, or the RSA key is too short to be trusted. The server
+    /// needs another certificate.
     BadSignature,
-    /// A signature uses an algorithm that cannot be checked here, such as ECDSA with SHA-512.
+    /// A signature uses an algorithm that cannot be checked here, such as ECDSA with SHA-512 by
+    /// *ring*. Another crypto provider may know it.
     UnsupportedSignature,
-    /// The certificate's public key matches no pin given to `TlsOptions::pin_public_key`.
+    /// The certificate's public key matches no pin given to `TlsOptions::pin_public_key`. The
+    /// server has a new key, or this is not the server. Ask those who run it before you pin the new
+    /// key.
     PinMismatch,
-    /// The certificate is not accepted for another reason.
+    /// The certificate is not accepted for another reason, which the text gives.
     OtherCertificate,
-    /// The peer ended the handshake, or the connection, with an alert.
+    /// The peer ended the handshake, or the connection, with an alert: there is no version or
+    /// cipher that both sides know, or it wants a client certificate.
     Alert,
-    /// The peer does not speak TLS.
+    /// The peer does not speak TLS. Is the port right, or should the URL begin with `ws:`?
     NotTls,
-    /// The peer ended the connection within the handshake.
+    /// The peer ended the connection within the handshake. Try again later.
     Eof,
     /// TLS failed for another reason: the peer broke its rules, for example.
     Other,

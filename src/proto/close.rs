@@ -6,6 +6,17 @@ use super::error::Violation;
 use super::frame::MAX_CONTROL_PAYLOAD;
 
 /// Tells by a number why a connection is closed (RFC 6455 section 7.4, and IANA's registry).
+///
+/// # Examples
+///
+/// ```
+/// use landline::CloseCode;
+///
+/// // A code of the application's own.
+/// const LOGGED_OUT: CloseCode = CloseCode::new(4401);
+/// assert!(LOGGED_OUT.is_sendable() && !CloseCode::ABNORMAL.is_sendable());
+/// assert_eq!(CloseCode::NORMAL.to_string(), "1000");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
@@ -99,6 +110,16 @@ impl From<CloseCode> for u16 {
 /// Holds the payload of a Close frame: a code and a reason, or nothing at all. A code converts to
 /// it, and so does a pair of code and reason: `close(1000)`, `close((1000, "bye"))`,
 /// `close(CloseCode::NORMAL)`.
+///
+/// # Examples
+///
+/// ```
+/// use landline::{CloseCode, CloseFrame};
+///
+/// assert_eq!(CloseFrame::from(1000), CloseFrame::from(CloseCode::NORMAL));
+/// assert_eq!(CloseFrame::from((1000, "bye")).to_string(), r#"1000 "bye""#);
+/// assert!(!CloseFrame::from(1006).is_sendable());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct CloseFrame {

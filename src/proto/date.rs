@@ -1,5 +1,6 @@
-//! The dates of HTTP. They are read as leniently as cookies need (RFC 6265 section 5.1.1), which
-//! covers all three forms of RFC 9110 section 5.6.7. They are written in the preferred form.
+//! Reads and writes the dates of HTTP. They are read as leniently as cookies need (RFC 6265 section
+//! 5.1.1), which covers all three forms of RFC 9110 section 5.6.7. They are written in the
+//! preferred form.
 
 /// The months, and how many days of the year come before each.
 const MONTHS: [(&[u8; 3], i64); 12] = [

@@ -6,11 +6,26 @@ use core::fmt;
 ///
 /// Each violation has a [close code](Self::close_code), which is sent before the connection is
 /// given up (RFC 6455 section 7.1.7).
+///
+/// If it [is a limit](Self::is_limit), raise that limit of the [`Builder`](crate::Builder) or
+/// refuse such messages. Any other violation is a fault of the server, or of something in between
+/// that changes bytes. The connection is over. A new one may go well if the fault is rare.
+///
+/// # Examples
+///
+/// ```
+/// use landline::CloseCode;
+/// use landline::error::Violation;
+///
+/// assert!(Violation::MessageTooBig.is_limit());
+/// assert_eq!(Violation::MessageTooBig.close_code(), CloseCode::TOO_BIG);
+/// assert!(!Violation::InvalidUtf8.is_limit());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Violation {
     /// A reserved bit is set, and no extension that was negotiated gives it a meaning (section
-    /// 5.2).
+    /// 5.2): the server compresses although that was not agreed on, for example.
     ReservedBits,
     /// RFC 6455 does not define the opcode (section 5.2), which this holds.
     ReservedOpcode(u8),
@@ -28,9 +43,11 @@ pub enum Violation {
     UnexpectedContinuation,
     /// A new message began before the last one was finished (section 5.4).
     ExpectedContinuation,
-    /// Text is not UTF-8 (section 8.1).
+    /// Text is not UTF-8 (section 8.1). [`unchecked_text`](crate::Builder::unchecked_text) accepts
+    /// it from a server that cannot be mended.
     InvalidUtf8,
-    /// Compressed data is not valid, or does not end as RFC 7692 section 7.2.2 says.
+    /// Compressed data is not valid, or does not end as RFC 7692 section 7.2.2 says. Do not offer
+    /// compression to such a server.
     InvalidDeflate,
     /// The payload of a Close frame is a single byte (section 5.5.1).
     CloseLength,
@@ -38,15 +55,17 @@ pub enum Violation {
     CloseCode(u16),
     /// A close reason is not UTF-8 (section 5.5.1).
     CloseReason,
-    /// A frame is longer than `max_frame_size`.
+    /// A frame is longer than [`max_frame_size`](crate::Builder::max_frame_size).
     FrameTooBig,
-    /// A message is longer than `max_message_size`.
+    /// A message is longer than [`max_message_size`](crate::Builder::max_message_size).
     MessageTooBig,
-    /// A message has more than `max_fragments` frames.
+    /// A message has more than [`max_fragments`](crate::Builder::max_fragments) frames.
     TooManyFragments,
-    /// More than `max_empty_fragments` empty fragments came in a row.
+    /// More than [`max_empty_fragments`](crate::Builder::max_empty_fragments) empty fragments came
+    /// in a row.
     TooManyEmptyFragments,
-    /// There is no memory for a message that the limits allow.
+    /// There is no memory for a message that the limits allow. Lower the limits, or read such
+    /// messages by a [reader](crate::WebSocket::reader).
     OutOfMemory,
 }
 
@@ -96,6 +115,11 @@ impl fmt::Display for Violation {
 impl core::error::Error for Violation {}
 
 /// Names the check of RFC 6455 section 4.2.2 that a server's 101 failed.
+///
+/// The server, or something between it and this machine, is broken. No connection is opened,
+/// because both sides could understand the bytes in different ways.
+/// [`Error::response`](crate::Error::response) has the answer. Report it to those who run the
+/// server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mismatch {
@@ -105,14 +129,17 @@ pub enum Mismatch {
     Upgrade,
     /// `Connection` does not contain the token `Upgrade`.
     Connection,
-    /// `Sec-WebSocket-Accept` is not there exactly once, or does not answer our key.
+    /// `Sec-WebSocket-Accept` is not there exactly once, or does not answer our key: a cache may
+    /// have answered.
     Accept,
-    /// `Sec-WebSocket-Extensions` is malformed, or names an extension that was not offered.
+    /// `Sec-WebSocket-Extensions` is malformed, or names an extension that was not offered. The
+    /// text of the error shows the line. It may help to offer compression, or not to.
     Extension,
-    /// A parameter of permessage-deflate does not fit the offer.
+    /// A parameter of permessage-deflate does not fit the offer. Offer others, or no compression.
     #[cfg(feature = "deflate")]
     Deflate(super::deflate::options::DeflateMismatch),
-    /// `Sec-WebSocket-Protocol` is not exactly one of the subprotocols that were offered.
+    /// `Sec-WebSocket-Protocol` is not exactly one of the subprotocols that were offered. Offer the
+    /// one that the server wants: [`Builder::subprotocols`](crate::Builder::subprotocols).
     Subprotocol,
 }
 
@@ -148,11 +175,14 @@ impl Mismatch {
     }
 }
 
-/// Tells why a response head is not accepted.
+/// Tells why a response head is not accepted: that of a server, or of a proxy.
+///
+/// An answer that opens a connection is read strictly, so that nobody can smuggle bytes into it.
+/// The limits cannot be changed. A refusal is read leniently, because it says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// The answer does not begin with `HTTP/`.
+    /// The answer does not begin with `HTTP/`. It is another service, or a port for TLS.
     NotHttp,
     /// The status line does not begin with `HTTP/1.0` or `HTTP/1.1`, a space and three digits.
     BadStatusLine,
@@ -185,20 +215,26 @@ impl fmt::Display for HeadError {
 impl core::error::Error for HeadError {}
 
 /// Tells why a SOCKS proxy did not open the tunnel.
+/// [`ProxyProblem::Socks`](crate::error::ProxyProblem::Socks) holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocksError {
-    /// The answer does not begin as one of this version does; holds its first byte.
+    /// The answer does not begin as one of this version does; holds its first byte. Is the port
+    /// that of a SOCKS proxy, and the scheme the right version?
     NotSocks(u8),
-    /// The proxy accepts none of the authentication methods that were offered.
+    /// The proxy accepts none of the authentication methods that were offered. Give it a user and a
+    /// password. It may want one that landline does not know, such as GSSAPI.
     NoAcceptableMethod,
     /// The proxy chose an authentication method that was not offered; holds its number.
     Method(u8),
-    /// The proxy did not accept user and password (RFC 1929).
+    /// The proxy did not accept user and password (RFC 1929). The same fails again.
     WrongPassword,
-    /// A SOCKS 4 proxy refused; holds the reply code, which is not 90.
+    /// A SOCKS 4 proxy refused; holds the reply code, which is not 90. Code 91 stands for most
+    /// failures, and is worth another attempt.
     Refused4(u8),
-    /// A SOCKS 5 proxy refused; holds the reply code, 1 and above (RFC 1928 section 6).
+    /// A SOCKS 5 proxy refused; holds the reply code, 1 and above (RFC 1928 section 6). With 2 the
+    /// proxy does not allow this server. With 1 and 3 to 6 the server cannot be reached at the
+    /// moment: try again later.
     Refused5(u8),
     /// The reply has an address of an unknown type; holds the type.
     AddressType(u8),

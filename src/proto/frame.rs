@@ -1,4 +1,4 @@
-//! The frame header (RFC 6455 section 5.2), read and written.
+//! Reads and writes the frame header (RFC 6455 section 5.2).
 
 use super::close::{CloseCode, CloseFrame};
 use super::error::Violation;

@@ -1,4 +1,5 @@
-//! The opening handshake (RFC 6455 section 4): writes the request, and checks the server's answer.
+//! Writes the request of the opening handshake (RFC 6455 section 4), and checks the server's
+//! answer.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -1,5 +1,6 @@
-//! The little HTTP/1.1 that a WebSocket client needs: response heads (RFC 9112), for the opening
-//! handshake and for proxies. A head that opens a connection is read strictly, a refusal leniently.
+//! Reads the little HTTP/1.1 that a WebSocket client needs: response heads (RFC 9112), for the
+//! opening handshake and for proxies. A head that opens a connection is read strictly, a refusal
+//! leniently.
 
 pub(crate) mod response;
 

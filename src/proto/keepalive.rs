@@ -1,4 +1,4 @@
-//! Keepalive: when to ping, and when to give the peer up. Time is an argument.
+//! Tells when to ping, and when to give the peer up. Time is an argument.
 //!
 //! A peer is dead if it is silent although it had the chance to answer. It had the chance once it
 //! can have read everything up to the ping.

@@ -1,4 +1,4 @@
-//! Masking (RFC 6455 section 5.3): each byte of a client's payload is XORed with its key.
+//! Masks payloads (RFC 6455 section 5.3): each byte of a client's payload is XORed with its key.
 
 /// The number of bytes that are masked at once in a big payload: two steps of the widest vectors.
 const BLOCK: usize = 64;

@@ -11,6 +11,19 @@ pub enum MessageKind {
 }
 
 /// Owns a message, of one of the two kinds of RFC 6455 section 5.6.
+///
+/// # Examples
+///
+/// ```
+/// use landline::Message;
+///
+/// let message = Message::from("hello");
+/// assert_eq!((message.as_text(), message.len()), (Some("hello"), 5));
+/// match message {
+///     Message::Text(text) => println!("{text}"),
+///     Message::Binary(bytes) => println!("{} bytes", bytes.len()),
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Message {
@@ -155,6 +168,18 @@ impl From<&[u8]> for Message {
 }
 
 /// Borrows a message. A string converts to text, bytes to binary.
+///
+/// # Examples
+///
+/// ```
+/// use landline::{Message, MessageRef};
+///
+/// let bytes = vec![1, 2, 3];
+/// let message = MessageRef::from(&bytes);
+/// assert!(message.is_binary() && message.as_text().is_none());
+/// let kept = Message::from(message);
+/// assert_eq!(kept.into_bytes(), bytes);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum MessageRef<'a> {
@@ -335,6 +360,26 @@ impl<T: Sealed + ?Sized> Sealed for &T {}
 
 /// Lends the next bytes of a message that is handed out in fragments. One frame gives one fragment,
 /// or several if it arrives in several reads.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::Write as _;
+///
+/// use landline::{Builder, Event};
+///
+/// let mut ws = Builder::new().fragments(true).connect("wss://example.com/download")?;
+/// let mut file = std::fs::File::create("download")?;
+/// loop {
+///     if let Event::Fragment(fragment) = ws.next_event()? {
+///         file.write_all(fragment.data)?;
+///         if fragment.last {
+///             break;
+///         }
+///     }
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fragment<'a> {
@@ -350,6 +395,28 @@ pub struct Fragment<'a> {
 
 /// Tells what [`next_event`](crate::Receiver::next_event) received, borrowed from the receive
 /// buffer. The closing handshake is no event: it is the error [`Closed`](crate::Error::Closed).
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::{Builder, Event, WebSocket};
+///
+/// /// Answers Pings itself, which the builder was told by `auto_pong(false)`.
+/// fn next_text(ws: &mut WebSocket) -> Result<String, landline::Error> {
+///     let sender = ws.sender();
+///     loop {
+///         match ws.next_event()? {
+///             Event::Text(text) => return Ok(text.to_owned()),
+///             Event::Ping(payload) => sender.pong(payload)?,
+///             _ => {}
+///         }
+///     }
+/// }
+///
+/// let mut ws = Builder::new().auto_pong(false).connect("wss://example.com/feed")?;
+/// println!("{}", next_text(&mut ws)?);
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -1,5 +1,5 @@
-//! The protocol without I/O: bytes in, bytes out. No socket, no clock, no thread, no randomness of
-//! its own, so a fuzzer, a test or a program with its own event loop can drive it.
+//! Speaks the protocol without I/O: bytes in, bytes out. No socket, no clock, no thread, no
+//! randomness of its own, so a fuzzer, a test or a program with its own event loop can drive it.
 //!
 //! ```text
 //!  bytes from the peer                                   bytes to the peer

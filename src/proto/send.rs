@@ -1,4 +1,4 @@
-//! Sending: messages and control frames in, bytes out.
+//! Sends: messages and control frames in, bytes out.
 
 use core::fmt;
 

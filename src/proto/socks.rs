@@ -1,5 +1,5 @@
-//! The client's side of SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): the bytes to send, and the meaning
-//! of the proxy's answers.
+//! Speaks the client's side of SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): gives the bytes to send, and
+//! the meaning of the proxy's answers.
 
 use core::fmt;
 use core::mem;

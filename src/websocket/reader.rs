@@ -58,6 +58,19 @@ fn is_complete(closed: &Closed) -> bool {
 /// rest. Only [`next_event`](Receiver::next_event) returns the rest as fragments, if
 /// [`fragments`](crate::Builder::fragments) is on.
 ///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::{BufRead as _, BufReader};
+///
+/// let mut ws = landline::connect("wss://example.com/log")?;
+/// // One long message, line by line.
+/// for line in BufReader::new(ws.reader()?).lines() {
+///     println!("{}", line?);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// A read fails with the same [`Error`]s as [`Receiver::recv`], within an `io::Error`: `get_ref`
 /// and `downcast` give it. Text that is not UTF-8 is [`Error::Protocol`].

@@ -84,12 +84,13 @@ impl Sender {
     }
 }
 
-/// Tells why [`Sender::try_send`] did not send a message, and holds the message.
+/// Tells why [`Sender::try_send`] did not send a message, and holds the message. An example is
+/// there.
 #[allow(clippy::exhaustive_enums)] // Each caller must match both.
 pub enum TrySendError<M> {
     /// The call would have to wait. The connection goes on: try again later.
     WouldBlock(M),
-    /// The message cannot be sent.
+    /// The message cannot be sent: the [`Error`] says why, and whether the connection is over.
     Failed(M, Error),
 }
 

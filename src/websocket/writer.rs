@@ -29,6 +29,20 @@ use crate::proto::utf8::Utf8;
 /// until the peer takes that Close, for at most `close_timeout`. Otherwise it does not wait, and
 /// the next call that receives sends what the peer did not take at once.
 ///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::Write as _;
+///
+/// let ws = landline::connect("wss://example.com/log")?;
+/// let mut writer = ws.writer(landline::MessageKind::Text)?;
+/// writer.write_all(b"the beginning, ")?;
+/// writer.flush()?; // The peer gets this much now.
+/// writer.write_all(b"and the end")?;
+/// writer.finish()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// A write or a `flush` fails with the same [`Error`]s as [`Sender::send`](crate::Sender::send),
 /// within an `io::Error`: `get_ref` and `downcast` give it. There are two more:

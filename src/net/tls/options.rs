@@ -20,7 +20,7 @@ use crate::proto::url::Host;
 
 /// Holds the options of TLS: which certificates are trusted, which names they must have, and what
 /// is shown to the server. [`Builder::tls`](crate::Builder::tls) takes it for connections to
-/// servers, and [`Proxy::tls`](crate::proxy::Proxy::tls) for those to `https` proxies.
+/// servers, and `Proxy::tls` for those to `https` proxies.
 ///
 /// A clone is cheap. All clones share one configuration, which is made at the first connection, so
 /// that later connections resume sessions.

@@ -1,4 +1,4 @@
-//! permessage-deflate (RFC 7692): the offer, and the parameters that were agreed on.
+//! Offers permessage-deflate (RFC 7692), and checks the parameters that were agreed on.
 
 pub mod compress;
 pub mod extension;

@@ -76,6 +76,21 @@ impl Default for Deflate {
 
 /// Holds the parameters that client and server agreed on (RFC 7692 section 7.1). What the client
 /// asked for does not hold unless the server confirmed it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use landline::Builder;
+/// use landline::deflate::Deflate;
+///
+/// let ws = Builder::new().deflate(Deflate::default()).connect("wss://example.com/feed")?;
+/// match ws.deflate() {
+///     Some(agreed) if agreed.server_no_context_takeover => println!("each message by itself"),
+///     Some(agreed) => println!("a window of 2^{} bytes", agreed.server_max_window_bits),
+///     None => println!("not compressed"),
+/// }
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateParameters {
@@ -105,6 +120,10 @@ pub enum Parameter {
 }
 
 /// Tells why the permessage-deflate in a server's answer does not fit the offer.
+/// [`Mismatch::Deflate`](crate::error::Mismatch::Deflate) holds it.
+///
+/// The connection is not opened, because the two sides would not understand each other's messages.
+/// Change the offer, or do not offer compression to this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeflateMismatch {
@@ -116,7 +135,8 @@ pub enum DeflateMismatch {
     Value(Parameter),
     /// The parameter asks for a larger window than was offered.
     Larger(Parameter),
-    /// The parameter is in the answer, but was not offered.
+    /// The parameter is in the answer, but was not offered. For `client_max_window_bits`, set
+    /// [`offer_client_max_window_bits`](Deflate::offer_client_max_window_bits).
     NotOffered(Parameter),
 }
 

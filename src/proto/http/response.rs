@@ -8,6 +8,18 @@ use crate::proto::date;
 
 /// Holds the header lines of a response, in their order. Repeated lines and the case of names are
 /// kept.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = landline::connect("wss://example.com/feed")?;
+/// let headers = ws.response().headers();
+/// println!("served by {:?}", headers.get("server"));
+/// for cookie in headers.all("Set-Cookie") {
+///     println!("{}", String::from_utf8_lossy(cookie));
+/// }
+/// # Ok::<(), landline::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers(pub(super) Vec<(String, Vec<u8>)>);
 

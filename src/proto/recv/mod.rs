@@ -1,4 +1,4 @@
-//! Receiving: bytes in, messages and control frames out.
+//! Receives: bytes in, messages and control frames out.
 //!
 //! The driver puts bytes into [`Decoder::space`], and says with [`Decoder::filled`] how many. Then
 //! it calls [`Decoder::advance`] until that returns `None`, and takes what was [`Found`] before the
