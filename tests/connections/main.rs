@@ -32,6 +32,8 @@ mod hostile_opening;
 mod hostile_peer;
 mod hostile_pings;
 mod invalid_input;
+#[cfg(unix)]
+mod other_systems;
 mod proxies;
 mod proxy_connect;
 mod proxy_socks;
