@@ -424,7 +424,7 @@ impl Duplex {
         mut call: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
         let done = match wait.timeout(began) {
-            None => self.unblocked(call),
+            None => self.unblocked(&mut call),
             Some(timeout) => match armed.arm(timeout, &arm) {
                 Ok(()) => call().or_else(|error| match error.kind() {
                     io::ErrorKind::WouldBlock if self.block()? => {
@@ -434,19 +434,22 @@ impl Duplex {
                         armed.arm(timeout, &arm)?;
                         call()
                     }
-                    // The process may have been stopped for longer than the wait. The peer may
-                    // have sent, or made room, meanwhile.
-                    io::ErrorKind::Interrupted if wait.is_over() => self.unblocked(&mut call),
                     _ => Err(error),
                 }),
                 // macOS and illumos refuse to set a timeout once the peer is gone, although its
                 // last bytes may still wait to be read. These come before the error.
-                Err(failed) => self.unblocked(call).map_err(|error| match error.kind() {
+                Err(failed) => self.unblocked(&mut call).map_err(|error| match error.kind() {
                     io::ErrorKind::WouldBlock => failed,
                     _ => error,
                 }),
             },
         };
+        let done = done.or_else(|error| match error.kind() {
+            // The process may have been stopped for longer than the wait. The peer may have sent,
+            // or made room, meanwhile.
+            io::ErrorKind::Interrupted if wait.is_over() => self.unblocked(&mut call),
+            _ => Err(error),
+        });
         done.map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => io::ErrorKind::WouldBlock.into(),
             io::ErrorKind::TimedOut if !is_fatal(&error, *armed, sync::now() - began) => {

@@ -1,10 +1,10 @@
 //! Streams that act as sockets do on macOS and the BSDs, where nobody runs these tests. Each test
 //! names the source of its claim. Paths in XNU, FreeBSD and OpenBSD are those of their kernels.
 //!
-//! `stream_faults.rs` has what all systems share, at every call of a connection: errors of networks,
-//! EINTR, EAGAIN (EWOULDBLOCK) of a timeout that came early, TimedOut of a timeout as Windows says
-//! it, and ETIMEDOUT of a connection that the system gives up (tcp(4): `TCP_KEEPINIT`,
-//! `TCP_KEEPALIVE`), which is no timeout of ours.
+//! `stream_faults.rs` has what all systems share, at every call of a connection: errors of
+//! networks, EINTR, EAGAIN (EWOULDBLOCK) of a timeout that came early, TimedOut of a timeout as
+//! Windows says it, and ETIMEDOUT of a connection that the system gives up (tcp(4) of macOS and
+//! FreeBSD), which is no timeout of ours. `stopped.rs` has EINTR that comes after a deadline.
 
 #![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
 
@@ -56,14 +56,13 @@ impl Foreign {
     /// `sosetoptlock` in `bsd/kern/uipc_socket.c`, "the socket has been shutdown, no more
     /// sockopt's". illumos does so too (`so_setsockopt`, `SS_CANTSENDMORE`).
     ///
-    /// A timeout of many seconds was EDOM on older BSDs, because the system counted it in ticks of
-    /// 16 bits: `sosetopt` in `sys/kern/uipc_socket.c` of FreeBSD 7 (`tv_sec > INT_MAX / hz`) and of
-    /// OpenBSD 6.5 (`USHRT_MAX` ticks of 10 ms).
+    /// A timeout of more than 24 days was EDOM on older FreeBSDs, because the system counted it in
+    /// ticks of 1 ms: `sosetopt` in `sys/kern/uipc_socket.c`, `tv_sec > INT_MAX / hz`.
     fn may_set(&self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.unwrap_or_default();
         let mut longest = self.rules.longest_timeout.lock().unwrap();
         *longest = timeout.max(*longest);
-        if timeout > Duration::from_secs(655) {
+        if timeout > Duration::from_millis(i32::MAX as u64) {
             return Err(Errno::DOM.into());
         }
         let (peer_ended, we_ended) = (&self.rules.peer_ended, &self.rules.we_ended);
@@ -125,9 +124,9 @@ impl Stream for Foreign {
     }
 }
 
-/// Fails as `soshutdownlock_final` in `bsd/kern/uipc_socket.c` of XNU does: it looks at the reading
-/// direction first, and leaves the writing one as it is if the reading one has ended. shutdown(2) of
-/// macOS has ENOTCONN for it.
+/// Fails as `soshutdownlock_final` in `bsd/kern/uipc_socket.c` of XNU does. It looks at the reading
+/// direction first. If that one has ended, the error is ENOTCONN, and the writing one stays as it
+/// is.
 fn xnu_shutdown(how: Shutdown, peer_ended: bool) -> io::Result<()> {
     match peer_ended && how != Shutdown::Write {
         true => Err(Errno::NOTCONN.into()),
@@ -308,11 +307,10 @@ fn a_send_to_a_peer_that_is_gone_fails_and_its_last_words_are_still_received() {
     });
 }
 
-/// A write that finds no buffers for its bytes may have taken a part: `sendit` in
-/// `bsd/kern/uipc_syscalls.c` of XNU and in `sys/kern/uipc_syscalls.c` of FreeBSD returns the number
-/// of bytes after EINTR, ERESTART and EWOULDBLOCK only, and after ENOBUFS just the error. The others
-/// come from the interface or the address: send(2) of macOS and FreeBSD, ip_output in
-/// `bsd/netinet/ip_output.c`.
+/// A write that finds no buffers for its bytes may have taken a part: after EINTR, ERESTART and
+/// EWOULDBLOCK `sendit` in `bsd/kern/uipc_syscalls.c` of XNU returns how many bytes were taken, but
+/// after ENOBUFS only the error. The other errors come from the interface or the address: send(2)
+/// of macOS and FreeBSD.
 #[test]
 fn a_write_that_fails_by_the_interface_is_not_made_again_and_ends_recv_too() {
     watchdog(LIMIT, || {
@@ -388,7 +386,7 @@ fn a_reset_that_only_the_first_call_is_told_of_is_what_both_directions_say() {
     });
 }
 
-/// std refuses a timeout of zero, and older BSDs one of many seconds: see [`Foreign::may_set`].
+/// std refuses a timeout of zero, and older FreeBSDs a long one: see [`Foreign::may_set`].
 #[test]
 fn no_timeout_of_a_socket_is_zero_or_long_whatever_the_options_say() {
     watchdog(LIMIT, || {
@@ -426,8 +424,8 @@ fn no_timeout_of_a_socket_is_zero_or_long_whatever_the_options_say() {
     });
 }
 
-/// write(2) and read(2) of macOS and the BSDs: a call that moved a part returns its length, whatever
-/// came then. A call that moved nothing says EINTR or EAGAIN.
+/// A call that moved a part returns its length, if EINTR or EAGAIN came then (`sendit` and `recvit`
+/// of XNU). A call that moved nothing says EINTR or EAGAIN.
 #[test]
 fn short_writes_and_interruptions_in_turn_lose_and_double_nothing() {
     watchdog(LIMIT, || {

@@ -4,7 +4,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
+mod limits;
 mod outbox;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 
