@@ -32,6 +32,8 @@ struct Rules {
     peer_ended: AtomicBool,
     /// This side has ended its direction (XNU: `SS_CANTSENDMORE`).
     we_ended: AtomicBool,
+    /// What was received is discarded (XNU: `sorflush`).
+    discarded: AtomicBool,
     /// The errors of the next writes.
     writes: Mutex<Vec<Errno>>,
     /// The errors of the next reads.
@@ -90,6 +92,9 @@ fn next(errors: &Mutex<Vec<Errno>>) -> io::Result<()> {
 impl Stream for Foreign {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         next(&self.rules.reads)?;
+        if self.rules.discarded.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
         io::Read::read(&mut &self.socket, buf)
     }
 
@@ -120,6 +125,7 @@ impl Stream for Foreign {
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         xnu_shutdown(how, self.rules.peer_ended.load(Ordering::SeqCst))?;
         self.rules.we_ended.store(true, Ordering::SeqCst);
+        self.rules.discarded.fetch_or(how != Shutdown::Write, Ordering::SeqCst);
         self.socket.shutdown(how)
     }
 }
@@ -268,7 +274,6 @@ fn last_words() -> (Server<Vec<Frame>>, WebSocket, Arc<Rules>) {
     while peeked.peek(&mut all).unwrap() < all.len() {
         std::thread::yield_now();
     }
-    rules.peer_ended.store(true, Ordering::SeqCst);
     (server, ws, rules)
 }
 
@@ -284,6 +289,7 @@ fn receives_the_last_words(mut ws: WebSocket) {
 fn what_has_arrived_is_received_although_no_timeout_can_be_set() {
     watchdog(LIMIT, || {
         let (server, ws, rules) = last_words();
+        rules.peer_ended.store(true, Ordering::SeqCst);
         rules.we_ended.store(true, Ordering::SeqCst);
         receives_the_last_words(ws);
         assert_eq!(server.join()[0].close_code(), Some(1008));
