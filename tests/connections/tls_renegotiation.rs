@@ -180,7 +180,7 @@ struct Held {
 
 impl Stream for Held {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = (&self.socket).read(buf);
+        let read = io::Read::read(&mut &self.socket, buf);
         if matches!(read, Ok(1..)) && self.is_held.load(Ordering::SeqCst) {
             let _ = self.has_read.lock().unwrap().send(());
         }
@@ -192,7 +192,7 @@ impl Stream for Held {
             let _ = self.in_write.lock().unwrap().send(());
             let _ = self.go_on.lock().unwrap().recv();
         }
-        (&self.socket).write(buf)
+        io::Write::write(&mut &self.socket, buf)
     }
 
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::fs;
 use std::hash::RandomState;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -202,8 +203,15 @@ fn monotonic_clock_jumps(world: &World) -> Outcome {
 
 /// The system's source of randomness fails, from some call on.
 fn randomness_fails(world: &World) -> Outcome {
-    // A `HashMap` takes random keys once for each thread, and panics if it gets none. rustls has one.
-    let _ = RandomState::new();
+    // A `HashMap` takes random keys once for each thread, and panics if it gets none. rustls has
+    // one.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let keys = panic::catch_unwind(RandomState::new);
+    panic::set_hook(hook);
+    if keys.is_err() {
+        return Ok("a HashMap cannot be made".into());
+    }
     let builder = world.builder()?;
     let said = |what: &str, error: Error| match &error {
         Error::Io(_) | Error::Local(_) if error.is_retryable() => Ok(format!("{what}: {error}")),
