@@ -370,27 +370,6 @@ fn the_history_stays() {
     });
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_history_that_finds_the_disk_full_is_kept_for_this_run() {
-    watchdog(LIMIT, || {
-        let server = upgraded(|peer| {
-            peer.expect(TEXT, b"one");
-            peer.expect(TEXT, b"one");
-            answer_close(peer, 1000);
-        });
-        let mut command = plain(&[server.url()]);
-        command.env("WSDUMP_HISTORY", "/dev/full");
-        let mut session = terminal(command);
-        shows(&mut session, "open> ");
-        types(&mut session, "one");
-        types(&mut session, "\x1b[A");
-        presses(&mut session, 'd');
-        ends(session, 0);
-        server.join();
-    });
-}
-
 #[test]
 fn a_line_survives_a_change_of_the_size() {
     watchdog(LIMIT, || {
