@@ -556,7 +556,7 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
 pub(crate) fn peer_is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset};
     // macOS says so if the connection ends during the write.
-    const EPROTOTYPE: i32 = if cfg!(target_vendor = "apple") { 41 } else { 91 };
+    const EPROTOTYPE: i32 = if cfg!(target_os = "linux") { 91 } else { 41 };
     matches!(error.kind(), BrokenPipe | ConnectionReset) || error.raw_os_error() == Some(EPROTOTYPE)
 }
 

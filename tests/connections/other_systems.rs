@@ -14,7 +14,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -147,7 +147,7 @@ fn an_abort_wakes_a_send_although_shutdown_says_not_connected() {
     struct Full {
         socket: TcpStream,
         is_full: AtomicBool,
-        in_write: Mutex<std::sync::mpsc::Sender<()>>,
+        in_write: Mutex<Sender<()>>,
         we_ended: Mutex<bool>,
         changed: Condvar,
     }

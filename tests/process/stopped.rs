@@ -17,9 +17,9 @@ use support::process::{again, value};
 use support::*;
 
 /// Every timeout of the client.
-const EACH: Duration = Duration::from_millis(100);
+const EACH: Duration = Duration::from_millis(200);
 /// A stop that is longer than all of them together.
-const LONG: Duration = Duration::from_millis(600);
+const LONG: Duration = Duration::from_millis(900);
 
 /// Returns a builder whose timeouts are all [`EACH`].
 fn hasty() -> Builder {
@@ -332,7 +332,7 @@ fn a_network_that_is_stopped_for_too_long_is_noticed_in_time() {
         assert_eq!(ws.recv().unwrap(), Message::from("before"));
         network.process.stop(|| {
             // A ping is sent after `EACH` at most, and waited for as long again.
-            let said = takes(EACH, || error(ws.recv()));
+            let said = takes_at_most(EACH * 2 + PROMPT, || error(ws.recv()));
             assert!(matches!(said, Error::Timeout(Timeout::Pong)), "{said:?}");
             // The system has accepted the connection, and nobody answers.
             let said = takes(EACH, || error(hasty().connect(&network.url)));
