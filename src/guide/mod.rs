@@ -1,21 +1,51 @@
 //! Holds the guides: a page for each question that is larger than one item of the API.
 //!
+//! Coming from another library:
+//!
 //! | to | read |
 //! |---|---|
-//! | send messages that do not fit into memory | [`big_messages`] |
-//! | compress messages, and know the risks | `compression`, with the feature `deflate` |
-//! | decide what to do about an error | [`errors`] |
-//! | drive many connections from one thread, or draw 60 pictures a second | [`event_loops`] |
-//! | send cookies and credentials, and follow redirects | [`http`] |
-//! | know how much memory a connection takes | [`memory`] |
-//! | go through a proxy | [`proxies`] |
-//! | stay connected | [`reconnecting`] |
-//! | know what landline defends against, and what the program must do | [`security`] |
-//! | send without waiting | [`sending`] |
-//! | make a small program | [`small_binaries`] |
+//! | move a program from Python's websocket-client | [`from_websocket_client`] |
+//! | move a client from tungstenite | [`from_tungstenite`] |
+//! | find a short answer | [`faq`] |
+//!
+//! Connections:
+//!
+//! | to | read |
+//! |---|---|
 //! | use several threads, and end a program cleanly | [`threads`] |
 //! | bound the time that anything may take | [`timeouts`] |
+//! | decide what to do about an error | [`errors`] |
+//! | stay connected | [`reconnecting`] |
+//! | send without waiting | [`sending`] |
+//! | drive many connections from one thread, or draw 60 pictures a second | [`event_loops`] |
+//! | send messages that do not fit into memory | [`big_messages`] |
+//! | compress messages, and know the risks | `compression`, with the feature `deflate` |
+//!
+//! Opening:
+//!
+//! | to | read |
+//! |---|---|
 //! | choose whom to trust, and by which cryptography | `tls`, with the feature `tls` |
+//! | go through a proxy | [`proxies`] |
+//! | send cookies and credentials, and follow redirects | [`http`] |
+//! | bring a stream of your own | [`own_stream`] |
+//!
+//! What it costs, and what it withstands:
+//!
+//! | to | read |
+//! |---|---|
+//! | make a small program | [`small_binaries`] |
+//! | know how much memory a connection takes | [`memory`] |
+//! | know what landline defends against, and what the program must do | [`security`] |
+//! | learn what happens without files, threads or memory, and after a stop | [`limits`] |
+//!
+//! Testing, and the core without I/O:
+//!
+//! | to | read |
+//! |---|---|
+//! | test your program | [`testing`] |
+//! | fuzz your program, or this crate | [`fuzzing`] |
+//! | drive the protocol yourself | [`driving_proto`] |
 //!
 //! The modules are empty but for their text.
 
@@ -26,17 +56,38 @@ pub mod big_messages {}
 #[doc = include_str!("compression.md")]
 pub mod compression {}
 
+#[doc = include_str!("driving_proto.md")]
+pub mod driving_proto {}
+
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 
 #[doc = include_str!("event_loops.md")]
 pub mod event_loops {}
 
+#[doc = include_str!("faq.md")]
+pub mod faq {}
+
+#[doc = include_str!("from_tungstenite.md")]
+pub mod from_tungstenite {}
+
+#[doc = include_str!("from_websocket_client.md")]
+pub mod from_websocket_client {}
+
+#[doc = include_str!("fuzzing.md")]
+pub mod fuzzing {}
+
 #[doc = include_str!("http.md")]
 pub mod http {}
 
+#[doc = include_str!("limits.md")]
+pub mod limits {}
+
 #[doc = include_str!("memory.md")]
 pub mod memory {}
+
+#[doc = include_str!("own_stream.md")]
+pub mod own_stream {}
 
 #[doc = include_str!("proxies.md")]
 pub mod proxies {}
@@ -52,6 +103,9 @@ pub mod sending {}
 
 #[doc = include_str!("small_binaries.md")]
 pub mod small_binaries {}
+
+#[doc = include_str!("testing.md")]
+pub mod testing {}
 
 #[doc = include_str!("threads.md")]
 pub mod threads {}

@@ -1,10 +1,9 @@
 //! Aborts a connection from any thread, and wakes the threads that block in it.
 
 use std::fmt;
-use std::net::Shutdown;
 use std::sync::Arc;
 
-use super::stream::Stream;
+use super::stream::{Stream, shut_down};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Ends a connection from any thread. A thread that blocks in connecting, in the handshakes, in
@@ -74,7 +73,7 @@ impl AbortHandle {
         let stream = Arc::downgrade(stream);
         self.wake_with(move || {
             if let Some(stream) = stream.upgrade() {
-                let _ = stream.shutdown(Shutdown::Both);
+                shut_down(&*stream);
             }
         });
     }

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::deadline::{Deadline, Grace};
-use super::stream::Stream;
+use super::stream::{Stream, shut_down};
 use super::tls::{Cipher, Session};
 use crate::sync::{self, AtomicBool, Mutex, yield_now};
 
@@ -408,7 +408,7 @@ impl Duplex {
     /// this.
     pub(crate) fn shutdown(&self) {
         self.stop_writes();
-        let _ = self.stream.shutdown(Shutdown::Both);
+        shut_down(&*self.stream);
     }
 
     /// Makes one system call, which begins now and blocks as long as `wait` allows; `arm` sets the
@@ -424,7 +424,7 @@ impl Duplex {
         mut call: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
         let done = match wait.timeout(began) {
-            None => self.unblocked(call),
+            None => self.unblocked(&mut call),
             Some(timeout) => match armed.arm(timeout, &arm) {
                 Ok(()) => call().or_else(|error| match error.kind() {
                     io::ErrorKind::WouldBlock if self.block()? => {
@@ -438,12 +438,18 @@ impl Duplex {
                 }),
                 // macOS and illumos refuse to set a timeout once the peer is gone, although its
                 // last bytes may still wait to be read. These come before the error.
-                Err(failed) => self.unblocked(call).map_err(|error| match error.kind() {
+                Err(failed) => self.unblocked(&mut call).map_err(|error| match error.kind() {
                     io::ErrorKind::WouldBlock => failed,
                     _ => error,
                 }),
             },
         };
+        let done = done.or_else(|error| match error.kind() {
+            // The process may have been stopped for longer than the wait. The peer may have sent,
+            // or made room, meanwhile.
+            io::ErrorKind::Interrupted if wait.is_over() => self.unblocked(&mut call),
+            _ => Err(error),
+        });
         done.map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => io::ErrorKind::WouldBlock.into(),
             io::ErrorKind::TimedOut if !is_fatal(&error, *armed, sync::now() - began) => {
@@ -543,6 +549,15 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
         io::ErrorKind::TimedOut => error.raw_os_error().is_none(),
         _ => false,
     }
+}
+
+/// Returns whether a write failed because the peer has ended the connection. Its last bytes may
+/// still wait to be read, and the reader sees the end after them.
+pub(crate) fn peer_is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    // macOS says so if the connection ends during the write.
+    const EPROTOTYPE: i32 = if cfg!(target_os = "linux") { 91 } else { 41 };
+    matches!(error.kind(), BrokenPipe | ConnectionReset) || error.raw_os_error() == Some(EPROTOTYPE)
 }
 
 fn would_block(read: &io::Result<usize>) -> bool {

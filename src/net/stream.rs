@@ -139,7 +139,7 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Ends one direction or both, and wakes the threads that block in them.
     ///
     /// # Errors
-    /// Errors are ignored.
+    /// Errors are ignored. If it fails to end both, it is called again to end the writing one.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Returns the address of the other end, if it has one.
@@ -173,6 +173,16 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
         Self: Sized,
     {
         Arc::new(UnlessPanicking(self))
+    }
+}
+
+/// Ends both directions, and wakes the threads that block in them. Errors are ignored.
+///
+/// Once the peer has ended its direction, macOS refuses to end both, and leaves ours as it is. So
+/// that one is then ended by itself.
+pub(crate) fn shut_down(stream: &dyn Stream) {
+    if stream.shutdown(Shutdown::Both).is_err() {
+        let _ = stream.shutdown(Shutdown::Write);
     }
 }
 

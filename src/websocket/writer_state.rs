@@ -13,7 +13,7 @@ use super::wire::{LastPing, OnSent, Wire};
 use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
-use crate::net::duplex::{Duplex, Wait, WriteHalf, is_timeout};
+use crate::net::duplex::{Duplex, Wait, WriteHalf, is_timeout, peer_is_gone};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
 use crate::sync::{self, MutexGuard, now};
@@ -299,10 +299,7 @@ impl WriterGuard<'_> {
         self.wire.close_state.write_failed(&cause);
         self.wire.wake_all();
         let timed_out = matches!(cause, Cause::Timeout(Timeout::Send));
-        use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        let ends_by_itself = matches!(&cause, Cause::Io(error)
-            if matches!(error.kind(), BrokenPipe | ConnectionReset));
-        if !ends_by_itself {
+        if !matches!(&cause, Cause::Io(error) if peer_is_gone(error)) {
             // The peer may stay silent, so shut the socket down to wake a blocked `recv`.
             self.wire.duplex.shutdown();
         }

@@ -32,6 +32,10 @@ mod hostile_opening;
 mod hostile_peer;
 mod hostile_pings;
 mod invalid_input;
+#[cfg(unix)]
+mod level_triggered;
+#[cfg(unix)]
+mod other_systems;
 mod proxies;
 mod proxy_connect;
 mod proxy_socks;
@@ -40,6 +44,7 @@ mod reconnect_storm;
 mod redirects;
 mod repeated_timeouts;
 mod send_reader;
+mod stopped;
 mod stream_faults;
 mod streams;
 mod timeouts;

@@ -775,46 +775,6 @@ fn a_write_that_has_waited_does_not_wait_again_because_the_mode_was_switched_mea
     });
 }
 
-/// macOS and illumos fail every `setsockopt` with EINVAL once the peer has reset the connection,
-/// although its last bytes are still to be read.
-#[test]
-fn what_has_arrived_is_received_although_no_timeout_can_be_set() {
-    watchdog(LIMIT, || {
-        let (told, is_told) = channel();
-        let server = upgraded(move |peer| {
-            peer.expect(TEXT, b"ready");
-            peer.send(&text("the last words"));
-            peer.send(&close(1008, "go away"));
-            told.send(()).unwrap();
-            peer.stall()
-        });
-        let gone = Arc::new(AtomicBool::new(false));
-        let is_gone = gone.clone();
-        let stream = TcpStream::connect(server.addr).unwrap();
-        let peeked = stream.try_clone().unwrap();
-        let judged = Judged::new(stream, usize::MAX, move |_, call| {
-            let sets = matches!(call, Call::SetReadTimeout | Call::SetWriteTimeout);
-            match sets && is_gone.load(Ordering::SeqCst) {
-                true => Err(ErrorKind::InvalidInput.into()),
-                false => Ok(()),
-            }
-        });
-        let mut ws = builder().connect_over("ws://mac/", judged).unwrap();
-        ws.send("ready").unwrap();
-        is_told.recv().unwrap();
-        let mut all = [0; 16 + 11];
-        while peeked.peek(&mut all).unwrap() < all.len() {
-            std::thread::yield_now();
-        }
-        gone.store(true, Ordering::SeqCst);
-        assert_eq!(ws.recv().unwrap(), Message::from("the last words"));
-        let closed = error(ws.recv()).closed().cloned().unwrap();
-        assert_eq!((closed.code().value(), closed.reason()), (1008, "go away"));
-        drop(ws);
-        assert_eq!(server.join()[0].close_code(), Some(1008));
-    });
-}
-
 /// Notes whether a call came from a thread that unwinds, and panics in a read when `armed`.
 #[derive(Debug)]
 struct PanicsInRead {

@@ -240,6 +240,29 @@ fn a_crypto_provider_of_the_caller_is_used() {
 }
 
 #[test]
+fn a_system_without_random_bytes_is_no_fault_of_the_options_and_is_tried_again() {
+    use rustls::crypto::ring::default_provider;
+    use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
+
+    #[derive(Debug)]
+    struct NoRandom;
+
+    impl SecureRandom for NoRandom {
+        fn fill(&self, _: &mut [u8]) -> Result<(), GetRandomFailed> {
+            Err(GetRandomFailed)
+        }
+    }
+
+    watchdog(LIMIT, || {
+        let without = CryptoProvider { secure_random: &NoRandom, ..default_provider() };
+        let builder = builder().tls(trusting().crypto_provider(Arc::new(without)));
+        let said = error(builder.connect("wss://localhost:1/"));
+        assert!(matches!(said, Error::Io(_)), "{said:?}");
+        assert!(said.is_retryable() && said.to_string().contains("random bytes"), "{said}");
+    });
+}
+
+#[test]
 fn a_crypto_provider_without_anything_is_refused_before_connecting() {
     let nothing = rustls::crypto::CryptoProvider {
         cipher_suites: Vec::new(),

@@ -6,11 +6,15 @@
 
 use crate::support;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::sync::mpsc::channel;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use landline::error::Cause;
+use landline::stream::Stream;
 use landline::{Keepalive, Message};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::cipher::{
@@ -159,6 +163,96 @@ fn a_server_whose_request_waited_behind_a_message_is_not_given_up() {
         std::thread::sleep(SHORT * 2); // The caller is busy; nothing is awaited by it.
         assert_eq!(ws.recv().unwrap(), Message::from("alive"));
         drop(ws);
+        server.join();
+    });
+}
+
+/// Is a socket whose writes can be held up, each until it is told to go on.
+#[derive(Debug)]
+struct Held {
+    socket: TcpStream,
+    is_held: Arc<AtomicBool>,
+    in_write: Mutex<Sender<()>>,
+    go_on: Mutex<Receiver<()>>,
+    /// Is told of each read that found something while writes are held up.
+    has_read: Mutex<Sender<()>>,
+}
+
+impl Stream for Held {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = io::Read::read(&mut &self.socket, buf);
+        if matches!(read, Ok(1..)) && self.is_held.load(Ordering::SeqCst) {
+            let _ = self.has_read.lock().unwrap().send(());
+        }
+        read
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        if self.is_held.load(Ordering::SeqCst) {
+            let _ = self.in_write.lock().unwrap().send(());
+            let _ = self.go_on.lock().unwrap().recv();
+        }
+        io::Write::write(&mut &self.socket, buf)
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_write_timeout(timeout)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.socket.set_nonblocking(nonblocking)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+}
+
+#[test]
+fn a_request_for_renegotiation_that_cannot_be_answered_yet_does_not_stop_receiving() {
+    watchdog(LIMIT, || {
+        let (in_write, is_in_write) = channel();
+        let (tell, go_on) = channel::<()>();
+        let (has_read, is_read) = channel();
+        let server = serve_tls(bare_config(&TLS12), move |peer| {
+            let mut bare = Bare::new(peer);
+            is_in_write.recv().unwrap();
+            bare.send(ContentType::Handshake, HELLO_REQUEST);
+            for number in ["one", "two"] {
+                // The receiver has seen the request, and cannot send the answer.
+                is_read.recv().unwrap();
+                bare.send(ContentType::ApplicationData, &text(number));
+            }
+            // The message was encrypted before the alert.
+            assert_eq!(bare.receive().0, 23);
+            assert_eq!(bare.receive(), (21, vec![1, 100]));
+            bare.send(ContentType::ApplicationData, &text("three"));
+            peer.socket().read_to_end(&mut Vec::new()).unwrap();
+        });
+        let is_held = Arc::new(AtomicBool::new(false));
+        let stream = Held {
+            socket: TcpStream::connect(server.addr).unwrap(),
+            is_held: is_held.clone(),
+            in_write: Mutex::new(in_write),
+            go_on: Mutex::new(go_on),
+            has_read: Mutex::new(has_read),
+        };
+        let (mut receiver, sender) =
+            builder().connect_over("wss://localhost/", stream).unwrap().split();
+        is_held.store(true, Ordering::SeqCst);
+        let sending = spawn(move || sender.send("held up").map(|()| sender).unwrap());
+        for number in ["one", "two"] {
+            assert_eq!(receiver.recv().unwrap(), Message::from(number));
+        }
+        is_held.store(false, Ordering::SeqCst);
+        drop(tell);
+        let sender = sending.join();
+        assert_eq!(receiver.recv().unwrap(), Message::from("three"));
+        drop((receiver, sender));
         server.join();
     });
 }

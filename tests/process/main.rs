@@ -1,10 +1,12 @@
-//! Tests of the whole process: it has no free files, no memory, or gets signals; it starts a child
-//! or forks. Most tests run themselves again, in a process of their own.
+//! Tests of the whole process: it has no free files, no threads, no memory, gets signals, or is
+//! stopped; it starts a child or forks. Most tests run themselves again, in a process of their own.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
+mod limits;
 mod outbox;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,10 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use crate::support::*;
 use crate::tool::*;
+
+const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 /// Is a running echo server, which ends with the test.
 pub(crate) struct Echo {
@@ -15,7 +17,11 @@ pub(crate) struct Echo {
 
 impl Echo {
     pub(crate) fn start() -> Self {
-        let mut child = wsdump(&["--listen", "127.0.0.1:0"]).spawn().unwrap();
+        Self::of(&mut wsdump(&LISTEN))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         Self { child, url: url.trim().to_owned() }
@@ -105,5 +111,29 @@ fn an_address_that_is_taken_says_what_to_do() {
         let taken = listener();
         let address = taken.local_addr().unwrap().to_string();
         run(&["--listen", &address]).failed(10, "127.0.0.1:0");
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_without_free_files_waits_and_serves_again_when_some_are_free() {
+    watchdog(LIMIT, || {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 12; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wsdump")]);
+        command.args(LISTEN).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let echo = Echo::of(&mut command);
+        // Each client that is served takes two files. The others wait in the backlog.
+        let clients: Vec<_> = (0..20).map(|_| echo.connect()).collect();
+        let stat = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", echo.child.id())).unwrap();
+            process::cpu(&stat)
+        };
+        let before = stat();
+        // The server could spin for this time. The sleep waits for nothing.
+        std::thread::sleep(SHORT * 4);
+        let spent = stat() - before;
+        assert!(spent < SHORT, "{spent:?} of the processor in {:?}", SHORT * 4);
+        drop(clients);
+        run(&["-1", "-t", "still here", &echo.url]).gave(0, "still here\n");
     });
 }

@@ -184,6 +184,27 @@ fn a_full_disk_is_an_error_of_this_side() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_file_of_cookies_stays_as_it_was_if_the_disk_is_full() {
+    watchdog(LIMIT, || {
+        const OLD: &str = "127.0.0.1\tFALSE\t/\tFALSE\t0\told\t1\n";
+        let jar = std::env::temp_dir().join(format!("wsdump-full-{}", std::process::id()));
+        std::fs::write(&jar, OLD).unwrap();
+        let new = jar.with_extension("new");
+        let _ = std::fs::remove_file(&new);
+        std::os::unix::fs::symlink("/dev/full", &new).unwrap();
+        let server = echoes();
+        let run = run(&["-1", "-t", "x", "-c", jar.to_str().unwrap(), &server.url()]);
+        assert_eq!((run.status, &*run.out), (0, "x\n"));
+        assert!(run.err.contains("cannot write"), "{}", run.err);
+        assert_eq!(std::fs::read_to_string(&jar).unwrap(), OLD);
+        assert!(std::fs::symlink_metadata(&new).is_err(), "a part of the new file is left");
+        std::fs::remove_file(jar).unwrap();
+        server.join();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_slow_reader_slows_the_server_down_and_memory_stays_constant() {
     const MESSAGES: usize = 4096;
     watchdog(LIMIT * 2, || {

@@ -124,6 +124,18 @@ mod tests {
         assert_eq!(history.forward(), None);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_history_that_finds_the_disk_full_is_kept_for_this_run() {
+        let file = Some("/dev/full".into());
+        let mut history = History { file, ..History::default() };
+        for line in ["one", "two"] {
+            history.add(line);
+            assert_eq!(history.file, None, "no further line is written");
+        }
+        assert_eq!(history.lines, ["one", "two"]);
+    }
+
     #[test]
     fn lines_of_the_file_have_several_lines() {
         for line in ["a", "a\nb", "\\n", "\\", "a\\\nb"] {

@@ -19,6 +19,8 @@ use crate::exit::Status;
 use crate::notes::Notes;
 
 const BUFFER: usize = 64 * 1024;
+/// The time until the next client is accepted, if the last one could not be served.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until the program is ended. Says on standard output where.
 pub(crate) fn run(address: &str, notes: &Notes) -> Status {
@@ -44,14 +46,20 @@ pub(crate) fn run(address: &str, notes: &Notes) -> Status {
     }
     notes.info("an echo server for tests: not for the internet. Ctrl-C ends it");
     for stream in listener.incoming() {
-        let notes = notes.clone();
-        thread::spawn(move || {
-            let ended = stream.and_then(|stream| serve(stream, &notes));
-            notes.verbose(&match ended {
-                Ok(()) => "a client has closed".to_owned(),
-                Err(error) => format!("a client is lost: {error}"),
-            });
+        let own = notes.clone();
+        let begun = stream.and_then(|stream| {
+            thread::Builder::new().spawn(move || {
+                own.verbose(&match serve(stream, &own) {
+                    Ok(()) => "a client has closed".to_owned(),
+                    Err(error) => format!("a client is lost: {error}"),
+                });
+            })
         });
+        if let Err(error) = begun {
+            notes.verbose(&format!("a client cannot be served: {error}"));
+            // There are no files left, or no threads. The next attempt would fail at once too.
+            thread::sleep(PAUSE);
+        }
     }
     Status::Clean
 }

@@ -49,6 +49,7 @@ mod session;
 mod show;
 mod summary;
 mod terminal;
+mod threads;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,6 @@
 use std::process;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use landline::backoff::Failure;
@@ -23,6 +22,7 @@ use crate::plan::{Input, Plan};
 use crate::preamble;
 use crate::summary::{Opening, Summary};
 use crate::terminal::Terminal;
+use crate::threads;
 
 /// Does all that the plan says, and returns how it ended.
 pub(crate) fn run(mut plan: Plan, notes: Notes) -> Status {
@@ -50,7 +50,7 @@ pub(crate) fn run(mut plan: Plan, notes: Notes) -> Status {
     let terminal = begin_input(&outgoing, &mut plan);
     if let Some(interval) = plan.ping {
         let outgoing = outgoing.clone();
-        thread::spawn(move || ping::run(&outgoing, interval));
+        threads::start(&notes, move || ping::run(&outgoing, interval));
     }
     let deadline = plan.max_time.map(|time| start + time);
     let mut session = Session { plan, outgoing, deadline, left: 0, met: false };
@@ -93,7 +93,8 @@ fn begin_input(outgoing: &Outgoing, plan: &mut Plan) -> Option<Terminal> {
     }
     let (outgoing, eof_wait) = (outgoing.clone(), plan.eof_wait);
     if let Input::Stream(shape) = plan.input {
-        thread::spawn(move || input::pump(&outgoing, shape, eof_wait));
+        let notes = outgoing.notes.clone();
+        threads::start(&notes, move || input::pump(&outgoing, shape, eof_wait));
     }
     None
 }
@@ -216,7 +217,8 @@ impl Session {
         // The peer may send before it reads, so what is sent first is sent by another thread.
         let (outgoing, first) = (self.outgoing.clone(), self.plan.preamble.clone());
         let (sending, (done, is_done)) = (sender.clone(), sync_channel::<()>(0));
-        thread::spawn(move || {
+        let notes = outgoing.notes.clone();
+        threads::start(&notes, move || {
             send_first(&outgoing, &sending, &first);
             drop(done);
         });

@@ -6,7 +6,6 @@
 use std::io::{self, Read as _, Stdout};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use landline::Message;
@@ -24,6 +23,7 @@ use crate::ping;
 use crate::preamble;
 use crate::screen::{Prompt, Screen};
 use crate::show;
+use crate::threads;
 
 /// Is the prompt while the program runs.
 #[derive(Clone)]
@@ -60,8 +60,8 @@ impl Terminal {
         let (lines, typed) = sync_channel(16);
         let (reading, sending) = (terminal.clone(), outgoing.clone());
         let close = outgoing.close.clone();
-        thread::spawn(move || reading.read(&close, &lines));
-        thread::spawn(move || execute(&sending, &typed, eof_wait));
+        threads::start(&outgoing.notes, move || reading.read(&close, &lines));
+        threads::start(&outgoing.notes, move || execute(&sending, &typed, eof_wait));
         Some(terminal)
     }
 

@@ -26,8 +26,12 @@ pub(crate) struct Prepared {
 
 /// Prepares TLS with `host`. Fails, before any socket is opened, if the options do not work.
 pub(crate) fn prepare(options: &TlsOptions, host: &Host) -> Result<Prepared, Error> {
-    let tls = UnbufferedClientConnection::new(options.config()?, options.name(host)?)
-        .map_err(|error| invalid(&error.to_string()))?;
+    let tls = UnbufferedClientConnection::new(options.config()?, options.name(host)?).map_err(
+        |error| match error {
+            rustls::Error::FailedToGetRandomBytes => no_random(error),
+            error => invalid(&error.to_string()).into(),
+        },
+    )?;
     let trusted = match options.given {
         Some(_) => "the roots of the given `ClientConfig`".into(),
         None => options.describe_roots(),
@@ -55,7 +59,10 @@ impl Prepared {
                 // An alert tells the server why, if the system takes it at once.
                 exchange.shorten(Duration::ZERO);
                 let _ = exchange.flush();
-                return Err(Error::Tls(Box::new(TlsError::new(error).trusting(trusted))));
+                return Err(match error {
+                    rustls::Error::FailedToGetRandomBytes => no_random(error),
+                    error => Error::Tls(Box::new(TlsError::new(error).trusting(trusted))),
+                });
             }
             exchange.flush().map_err(io_failed)?;
             if let Ok(true) = done {
@@ -77,6 +84,11 @@ impl Prepared {
     ) -> Result<Arc<dyn Stream>, Error> {
         Ok(Arc::new(TlsStream::new(self.handshake(stream, opening)?)))
     }
+}
+
+/// Returns the error of a system that gives no random bytes. Later it may give some.
+fn no_random(error: rustls::Error) -> Error {
+    Error::Io(io::Error::other(error))
 }
 
 fn io_failed(error: io::Error) -> Error {

@@ -37,6 +37,8 @@ struct State {
     kept: Cipher,
     /// Output of TLS that the writer has not taken yet.
     out: Vec<u8>,
+    /// The reader was told of the output that the writer has not taken yet.
+    is_told: bool,
     /// The peer has sent close_notify.
     ended: bool,
     /// The first error. rustls is called for its output only after it: any other call would process
@@ -55,7 +57,7 @@ enum Step {
 impl Session {
     pub(crate) fn new(tls: UnbufferedClientConnection) -> Self {
         let (kept, out) = (Cipher::default(), Vec::new());
-        let state = State { tls, kept, out, ended: false, failed: None };
+        let state = State { tls, kept, out, is_told: false, ended: false, failed: None };
         Self(Box::new(Mutex::new(state)))
     }
 
@@ -72,7 +74,8 @@ impl Session {
     }
 
     /// Decrypts what was read into `buf`, as much as fits. Returns `None` if more must be read
-    /// first. Sets `pending` if TLS has output to send.
+    /// first. Sets `pending` if TLS has output to send that the reader was not told of before: the
+    /// writer takes it all at once, but it may be a while until then.
     pub(crate) fn decrypt(
         &self,
         cipher: &mut Cipher,
@@ -101,7 +104,7 @@ impl Session {
                 Err(_) => break,
             }
         }
-        *pending |= state.has_output();
+        *pending |= state.has_output() && !mem::replace(&mut state.is_told, true);
         match &state.failed {
             // The plaintext of the records before the error is still good.
             _ if len > 0 => Ok(Some(len)),
@@ -118,6 +121,7 @@ impl Session {
         let mut state = self.0.lock();
         state.take_output();
         out.append(&mut state.out);
+        state.is_told = false;
         if !plain.is_empty() {
             // All at once: growing again and again would copy what is encrypted. And no more: a
             // buffer of twice the size would not be kept for the next message.

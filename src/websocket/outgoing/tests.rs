@@ -13,6 +13,7 @@ use super::*;
 use crate::error::{Cause, Closed};
 use crate::net::duplex::{Duplex, ReadHalf};
 use crate::net::stream::Stream;
+use crate::proto::close::CloseCode;
 use crate::proto::frame::{Header, encode_close};
 use crate::proto::http::HeadReader;
 use crate::proto::keepalive::{Keepalive, Timer};
@@ -21,6 +22,7 @@ use crate::proto::recv::{Decoder, Limits};
 use crate::proto::send::{MaskKeys, Refused};
 use crate::sync::now;
 use crate::websocket::compression::Deflation;
+use crate::websocket::pending::Control;
 use crate::websocket::receiver::{Options, Receiver};
 use crate::websocket::sender::Sender;
 use crate::websocket::try_send::TrySendError;
@@ -145,6 +147,24 @@ fn a_message_whose_only_frame_is_refused_leaves_the_connection_usable() {
     has_randomness(&wire, true);
     sender.ping(b"still here").unwrap();
     assert_eq!(recorder.frames(), [(true, Opcode::Ping, b"still here".to_vec())]);
+}
+
+#[test]
+fn a_pong_or_a_close_that_cannot_be_masked_ends_the_connection() {
+    for is_close in [false, true] {
+        let (sender, wire, recorder) = connection();
+        has_randomness(&wire, false);
+        if is_close {
+            sender.close(CloseCode::NORMAL).unwrap();
+        } else {
+            wire.note_pong(Control::new(b"x"));
+            wire.flush_pending();
+        }
+        let said = sender.send("x").unwrap_err();
+        let Cause::Io(why) = said.closed().unwrap().cause() else { panic!("{said:?}") };
+        assert_eq!(why.to_string(), Refused::NoRandom.to_string());
+        assert_eq!(recorder.frames(), []);
+    }
 }
 
 #[test]
