@@ -4,6 +4,8 @@
 //! |---|---|
 //! | drive the protocol yourself, without I/O | [`driving_proto`] |
 //! | drive many connections from one thread | [`event_loops`] |
+//! | move a client from tungstenite | [`from_tungstenite`] |
+//! | move a program from Python's websocket-client | [`from_websocket_client`] |
 //! | fuzz your program, or this crate | [`fuzzing`] |
 //! | bring a stream of your own | [`own_stream`] |
 //! | make a small program | [`small_binaries`] |
@@ -16,6 +18,12 @@ pub mod driving_proto {}
 
 #[doc = include_str!("event_loops.md")]
 pub mod event_loops {}
+
+#[doc = include_str!("from_tungstenite.md")]
+pub mod from_tungstenite {}
+
+#[doc = include_str!("from_websocket_client.md")]
+pub mod from_websocket_client {}
 
 #[doc = include_str!("fuzzing.md")]
 pub mod fuzzing {}
