@@ -521,7 +521,7 @@ impl Builder {
     /// Connects through this proxy, or directly if it is `None`, whatever the environment says.
     /// Default: the proxy that the environment names, if it names one.
     ///
-    /// `NO_PROXY` is of no effect on this proxy, which has [exceptions](Proxy::except) of its own.
+    /// `NO_PROXY` is of no effect on this proxy, which has exceptions of its own (`Proxy::except`).
     ///
     /// ```no_run
     /// use landline::Builder;
@@ -544,14 +544,14 @@ impl Builder {
     /// | `wss://` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
     /// | `ws://` | `http_proxy`, `HTTP_PROXY`, `all_proxy`, `ALL_PROXY` |
     ///
-    /// Each holds what [`Proxy::new`] takes. These settings were written for other programs, so
+    /// Each holds what `Proxy::new` takes. These settings were written for other programs, so
     /// they are read forgivingly: blanks around the value and a path after the port do not
     /// matter, and `socks://`, as GNOME writes it, is `socks5h://`.
     ///
-    /// `no_proxy`, or else `NO_PROXY`, lists the [exceptions](Proxy::except), and is looked at
-    /// first. This machine is always an exception, as in Go: `localhost` and the names below it,
-    /// 127.0.0.0/8 and `::1` are connected to directly. An entry that is not understood excepts
-    /// nothing, and the others keep their meaning.
+    /// `no_proxy`, or else `NO_PROXY`, lists the exceptions, as `Proxy::except` takes them, and is
+    /// looked at first. This machine is always an exception, as in Go: `localhost` and the names
+    /// below it, 127.0.0.0/8 and `::1` are connected to directly. An entry that is not understood
+    /// excepts nothing, and the others keep their meaning.
     ///
     /// **A variable that names no proxy is skipped, as if it were not set**: one with another
     /// scheme, without a host, or with a port that is none. If no variable after it names a proxy,
@@ -565,7 +565,7 @@ impl Builder {
     /// `HTTP_PROXY` is passed over where `REQUEST_METHOD` is set, as it is for CGI programs,
     /// because a client can set it by a header there. On Windows `http_proxy` is the same variable.
     /// For an `https` proxy with a certificate of your own authority, give
-    /// [`Proxy::from_environment`] other TLS options, and give its result to this method.
+    /// `Proxy::from_environment` other TLS options, and give its result to this method.
     ///
     /// `connect_over` and `connect_unix` use no proxy. Without the feature `proxy`, which is on by
     /// default, there is none, whatever the environment says.
