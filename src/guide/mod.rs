@@ -4,6 +4,7 @@
 //! |---|---|
 //! | drive the protocol yourself, without I/O | [`driving_proto`] |
 //! | drive many connections from one thread | [`event_loops`] |
+//! | find a short answer | [`faq`] |
 //! | move a client from tungstenite | [`from_tungstenite`] |
 //! | move a program from Python's websocket-client | [`from_websocket_client`] |
 //! | fuzz your program, or this crate | [`fuzzing`] |
@@ -18,6 +19,9 @@ pub mod driving_proto {}
 
 #[doc = include_str!("event_loops.md")]
 pub mod event_loops {}
+
+#[doc = include_str!("faq.md")]
+pub mod faq {}
 
 #[doc = include_str!("from_tungstenite.md")]
 pub mod from_tungstenite {}
