@@ -12,6 +12,10 @@ mod on_or_off {
     use crate::proto::recv::Found;
     use crate::sync::Mutex;
 
+    /// The target of all lines, for filters such as `RUST_LOG=landline=trace`. The name of a module
+    /// would change with the layout.
+    const TARGET: &str = "landline";
+
     /// Logs a head, each line by itself, with control characters escaped. A header that may hold a
     /// secret is logged without its value, and a request without its path, which may be a secret
     /// too.
@@ -20,27 +24,27 @@ mod on_or_off {
             let line = String::from_utf8_lossy(line);
             match (at, line.split_once(" /"), line.split_once(':')) {
                 _ if line.is_empty() => {}
-                (0, Some(("GET", _)), _) => log::debug!("{what}: GET ***"),
+                (0, Some(("GET", _)), _) => log::debug!(target: TARGET, "{what}: GET ***"),
                 (1.., _, Some((name, _))) if is_token(name) && is_secret(name) => {
-                    log::debug!("{what}: {name}: ***");
+                    log::debug!(target: TARGET, "{what}: {name}: ***");
                 }
                 // Any part of a malformed line may be a secret.
                 (1.., _, name) if name.is_none_or(|(name, _)| !is_token(name)) => {
-                    log::debug!("{what}: ***");
+                    log::debug!(target: TARGET, "{what}: ***");
                 }
-                _ => log::debug!("{what}: {}", line.escape_debug()),
+                _ => log::debug!(target: TARGET, "{what}: {}", line.escape_debug()),
             }
         }
     }
 
     /// Logs that a variable of the environment is skipped, because it does not name a proxy.
     pub(crate) fn proxy_skipped(variable: &str) {
-        log::warn!("{variable} is skipped: it names no proxy that is understood");
+        log::warn!(target: TARGET, "{variable} is skipped: it names no proxy that is understood");
     }
 
     /// Logs that the entry number `at` of a list of exceptions, counted from 1, is skipped.
     pub(crate) fn exception_skipped(variable: &str, at: usize) {
-        log::debug!("{variable}: entry {at} is skipped: it is not understood");
+        log::debug!(target: TARGET, "{variable}: entry {at} is skipped: it is not understood");
     }
 
     /// Logs the kind and the length of what was received, and not its content.
@@ -54,7 +58,7 @@ mod on_or_off {
             Found::Pong { len } => (Opcode::Pong, len),
             Found::Close { len } => (Opcode::Close, len),
         };
-        log::trace!("received {opcode:?}, {len} bytes");
+        log::trace!(target: TARGET, "received {opcode:?}, {len} bytes");
     }
 
     /// Keeps the frames that were sent until they can be logged. The logger is the caller's code,
@@ -93,10 +97,10 @@ mod on_or_off {
             }
             let sent = mem::take(&mut *self.0.lock());
             for (opcode, len) in sent.frames {
-                log::trace!("sent {opcode:?}, {len} bytes");
+                log::trace!(target: TARGET, "sent {opcode:?}, {len} bytes");
             }
             if sent.more > 0 {
-                log::trace!("sent {} more frames", sent.more);
+                log::trace!(target: TARGET, "sent {} more frames", sent.more);
             }
         }
     }

@@ -81,36 +81,8 @@ use crate::websocket::WebSocket;
 ///
 /// # From Python's websocket-client
 ///
-/// | `WebSocketApp` | here |
-/// |---|---|
-/// | `on_open` | [`Handler::on_open`] |
-/// | `on_reconnect` | [`Handler::on_open`], with [`Open::reconnected`] |
-/// | `on_message`, `on_data` | [`Handler::on_message`]: text or binary |
-/// | `on_cont_message` | [`Handler::on_fragment`], with [`Builder::fragments`] |
-/// | `on_ping`, `on_pong` | [`Handler::on_ping`], [`Handler::on_pong`] |
-/// | `on_error` | [`Handler::on_error`]: an attempt failed. A lost connection is an `on_close` |
-/// | `on_close(code, reason)` | [`Handler::on_close`], once for each `on_open` |
-/// | `run_forever()` -> `bool` | [`run_forever`](Self::run_forever) -> [`Exit`] |
-/// | `reconnect=5` | `backoff(Fixed(..))`; the default is [`Exponential`] |
-/// | `ping_interval`, `ping_timeout` | [`Builder::keepalive`] |
-/// | `ping_payload` | none: the payload of keepalive pings cannot be chosen |
-/// | `header`, `cookie`, `subprotocols`, `host` | the setters of the [`Builder`] |
-/// | `origin` | [`Builder::origin`]; no Origin is sent by default |
-/// | `header` as a callable | [`Builder::headers_with`], [`connect_with`](Self::connect_with) |
-/// | `http_proxy_host`, `proxy_type`, ... | [`Builder::proxy`] |
-/// | `http_no_proxy` | `Proxy::except` of [`proxy`](crate::proxy) |
-/// | `sslopt`, `sockopt` | `Builder::tls`, [`Builder::on_socket`] |
-/// | `skip_utf8_validation` | [`Builder::unchecked_text`] |
-/// | `socket`, `dispatcher` | [`connect_with`](Self::connect_with), [`spawn`](Self::spawn) |
-/// | `send`, `send_text`, `send_bytes` | [`Handle::send`]; in callbacks also `sender` |
-/// | `sock.ping` | [`Sender::ping`](crate::Sender::ping) |
-/// | `last_pong_tm` | [`Sender::latency`](crate::Sender::latency) |
-/// | `ready()`, `sock.connected` | [`Handle::is_open`] |
-/// | `enableTrace` | the feature `log` |
-/// | `close()`, `keep_running = False` | [`Handle::stop`], [`Handle::abort`] |
-///
-/// [`Exponential`]: crate::backoff::Exponential
-/// [`Open::reconnected`]: crate::app::Open::reconnected
+/// The [guide](crate::guide::from_websocket_client#websocketapp) has each argument, callback and
+/// method of `WebSocketApp`, and what takes its place here.
 pub struct App<H> {
     // The first field, so that it is dropped first: the destructor of the handler finds an App that
     // is over.

@@ -549,8 +549,8 @@ impl Builder {
     /// they are read forgivingly: blanks around the value and a path after the port do not
     /// matter, and `socks://`, as GNOME writes it, is `socks5h://`.
     ///
-    /// `no_proxy`, or else `NO_PROXY`, lists the exceptions, as `Proxy::except` takes them, and
-    /// is looked at first. This machine is always an exception, as in Go: `localhost` and the names
+    /// `no_proxy`, or else `NO_PROXY`, lists the exceptions, as `Proxy::except` takes them, and is
+    /// looked at first. This machine is always an exception, as in Go: `localhost` and the names
     /// below it, 127.0.0.0/8 and `::1` are connected to directly. An entry that is not understood
     /// excepts nothing, and the others keep their meaning.
     ///

@@ -38,6 +38,14 @@ impl Key {
         Self(BASE64.encode(random))
     }
 
+    /// Makes the key that a client has sent, of the value of `Sec-WebSocket-Key`. A server needs it
+    /// for the [`accept`](Self::accept) of its answer, in a test for example. The value is not
+    /// checked.
+    #[must_use]
+    pub fn from_header(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
     /// Returns the value of `Sec-WebSocket-Key`.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -15,6 +15,13 @@ fn sample_key() -> Key {
 
 const SAMPLE_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+#[test]
+fn section_1_3_a_server_answers_the_key_of_a_header() {
+    let key = Key::from_header("dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(key, sample_key());
+    assert_eq!(key.accept(), SAMPLE_ACCEPT);
+}
+
 fn strings(strings: &[&str]) -> Vec<String> {
     strings.iter().map(|string| (*string).to_owned()).collect()
 }

@@ -20,6 +20,7 @@ impl log::Log for Lines {
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        assert!(!record.target().starts_with("landline::"), "{} is internal", record.target());
         let line = record.args().to_string();
         let on_line = ON_LINE.lock().unwrap().take_if(|(awaited, _)| *awaited == line);
         self.0.lock().unwrap().push(line);
