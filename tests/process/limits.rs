@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use landline::app::{Exit, Fate, Outbox};
 use landline::backoff::Fixed;
+#[cfg(feature = "deflate")]
+use landline::error::Violation;
 use landline::{Callbacks, CloseCode, Error, Message};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::set_thread_uid;
@@ -194,4 +196,57 @@ fn an_outbox_whose_thread_cannot_start_keeps_its_messages_and_sends_them_later()
     assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
     assert!(matches!(stopping.join(), Fate::Sent { .. }));
     assert!(has_failed.recv().is_ok(), "the first connection ended");
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_peer_whose_compressed_message_needs_more_than_there_is_memory_gets_1009() {
+    const TEST: &str =
+        "limits::a_peer_whose_compressed_message_needs_more_than_there_is_memory_gets_1009";
+    let Some(url) = value() else {
+        return watchdog(LIMIT * 2, || {
+            for opcode in [TEXT, BINARY] {
+                let server = serve(move |peer| {
+                    peer.read_request();
+                    let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+                    let answer = peer.good_answer(extension);
+                    peer.send(&answer);
+                    let payload = one_mib_compressed();
+                    let mut first = frame(opcode, false, &payload);
+                    first[0] |= 0x40; // RSV1: the message is compressed.
+                    let mut sent = peer.try_send(&first);
+                    while sent.is_ok() {
+                        sent = peer.try_send(&frame(0, false, &payload));
+                    }
+                    // Our Close may be lost by a reset, so the other process checks it.
+                });
+                let child = again(TEST, "ulimit -v 200000", &server.url()).output().unwrap();
+                passed(&child);
+                server.join();
+            }
+        });
+    };
+    let builder = builder().deflate(landline::deflate::Deflate::default()).max_message_size(None);
+    let mut ws = builder.connect(&url).unwrap();
+    let said = error(ws.recv());
+    assert!(matches!(said, Error::Protocol(Violation::OutOfMemory)), "{said:?}");
+    assert_eq!(ws.closed().unwrap().local().unwrap().code, Some(CloseCode::TOO_BIG));
+}
+
+/// Returns 1 MiB of text, as whole blocks of DEFLATE that can be repeated.
+#[cfg(feature = "deflate")]
+fn one_mib_compressed() -> Vec<u8> {
+    use miniz_oxide::MZFlush;
+    use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
+    use miniz_oxide::deflate::stream::deflate;
+
+    const RAW: i32 = -15;
+    let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(6, RAW, 0));
+    let mut payload = vec![0; 64 * 1024];
+    let done = deflate(&mut compressor, &[b'x'; 1 << 20], &mut payload, MZFlush::Sync);
+    done.status.unwrap();
+    assert_eq!(done.bytes_consumed, 1 << 20);
+    payload.truncate(done.bytes_written);
+    assert!(payload.ends_with(&[0, 0, 0xFF, 0xFF]));
+    payload
 }
