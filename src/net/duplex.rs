@@ -342,6 +342,9 @@ impl Duplex {
         if self.polls_writes {
             return self.write_polled(&half.out[half.sent..], wait);
         }
+        if !self.resumes_writes && half.armed.0 != wait.timeout(began) {
+            half.armed = Armed::default(); // A timeout that fires early would be final too.
+        }
         let rest = &half.out[half.sent..];
         let mut timed_out = false;
         let written = self.call(

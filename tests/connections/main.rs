@@ -25,6 +25,7 @@ mod diagnostics;
 #[cfg(unix)]
 mod event_loops;
 mod facts;
+mod final_writes;
 mod full_duplex;
 mod handle_reconnect;
 mod headers_with;
