@@ -9,9 +9,10 @@ use crate::sync::{Mutex, MutexGuard};
 /// Ends a connection from any thread. A thread that blocks in connecting, in the handshakes, in
 /// `recv` or in `send` returns with an error that says that the connection was aborted.
 ///
-/// It returns within 100 ms if the stream's [`shutdown`](crate::stream::Stream::shutdown) wakes it,
-/// as that of a socket on Unix does. If not, a call of the stream that blocks may go on until the
-/// timeout that was set for it. For a write this is `open_timeout` or `write_timeout`.
+/// It returns within 100 ms if the stream is a socket, on Windows too. So it does over a stream
+/// whose [`shutdown`](crate::stream::Stream::shutdown) wakes it. If not, a call of the stream that
+/// blocks may go on until the timeout that was set for it. For a write this is `open_timeout` or
+/// `write_timeout`.
 ///
 /// Code that the caller gave to the builder, such as the hook of
 /// [`headers_with`](crate::Builder::headers_with), is not interrupted. Only a resolver is left

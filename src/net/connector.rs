@@ -15,7 +15,6 @@ pub(crate) fn checked(
     connect: impl Fn(SocketAddr, Option<Instant>) -> io::Result<TcpStream> + Send + Sync + 'static,
 ) -> Connector {
     Arc::new(move |address, deadline| {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let connected = catch_unwind(AssertUnwindSafe(|| connect(address, deadline)));
         let stream =
             connected.unwrap_or_else(|_| Err(io::Error::other("the connector panicked")))?;

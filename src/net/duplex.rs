@@ -13,6 +13,7 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::deadline::{Deadline, Grace};
@@ -57,8 +58,11 @@ impl Wait {
 /// A stream, plain or with TLS over it.
 pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
-    /// See [`Stream::resumes_writes`].
+    /// A write whose wait is over fails with [`io::ErrorKind::WouldBlock`], and the next one goes on
+    /// with what is not written yet. See [`Stream::resumes_writes`].
     pub(crate) resumes_writes: bool,
+    /// A write that waits is made of calls that do not block. See [`Duplex::write_polled`].
+    polls_writes: bool,
     pub(crate) tls: Option<Session>,
     /// The stream is in non-blocking mode. It stays so after a call that must not block, so that a
     /// loop of such calls does not switch twice for each. A call that may block, and fails because
@@ -148,6 +152,10 @@ impl Progress {
 /// The longest time that a read blocks on Windows, where a shutdown of the socket does not wake the
 /// thread that reads it.
 const WINDOWS_POLL: Duration = Duration::from_millis(50);
+/// How long a write on Windows waits before it tries again: first, and after some attempts. A peer
+/// that reads fast gets 64 KiB in each of the first pauses.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(10);
 /// The most attempts of a call that must not block, if signals interrupt it.
 const MAX_INTERRUPTIONS: usize = 8;
 /// The capacity that a write buffer of an idle connection may keep.
@@ -165,9 +173,10 @@ impl Duplex {
     }
 
     pub(crate) fn new(stream: Arc<dyn Stream>, tls: Option<Session>) -> Self {
-        let resumes_writes = stream.resumes_writes();
+        let polls_writes = polls_writes(&*stream);
+        let resumes_writes = polls_writes || stream.resumes_writes();
         let (is_nonblocking, is_shut) = (Mutex::new(false), AtomicBool::new(false));
-        Self { stream, resumes_writes, tls, is_nonblocking, is_shut }
+        Self { stream, resumes_writes, polls_writes, tls, is_nonblocking, is_shut }
     }
 
     pub(crate) fn stream(&self) -> &Arc<dyn Stream> {
@@ -330,6 +339,12 @@ impl Duplex {
         if self.is_shut.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::NotConnected.into());
         }
+        if self.polls_writes {
+            return self.write_polled(&half.out[half.sent..], wait);
+        }
+        if !self.resumes_writes && half.armed.0 != wait.timeout(began) {
+            half.armed = Armed::default(); // A timeout that fires early would be final too.
+        }
         let rest = &half.out[half.sent..];
         let mut timed_out = false;
         let written = self.call(
@@ -347,6 +362,25 @@ impl Duplex {
             io::ErrorKind::WouldBlock if timed_out => io::ErrorKind::TimedOut.into(),
             _ => error,
         })
+    }
+
+    /// Writes some of `rest`, and waits for room by trying again and again. On Windows a shutdown of
+    /// a socket does not wake a thread that is blocked in a write, and nobody knows how much was
+    /// taken by a write that times out. A call that does not block always says what it took.
+    fn write_polled(&self, rest: &[u8], wait: Wait) -> io::Result<usize> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let written = self.unblocked(|| self.stream.write(rest));
+            let left = match wait.timeout(sync::now()) {
+                Some(left) if would_block(&written) => left,
+                _ => return written,
+            };
+            if self.is_shut.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            thread::sleep(left.map_or(pause, |left| left.min(pause)));
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
     }
 
     /// Frees the memory that a message needed, if it is much or the last messages were short.
@@ -484,6 +518,17 @@ impl Duplex {
         }
         Ok(was_nonblocking)
     }
+}
+
+/// Returns whether the stream is a socket of Windows, or a stream of the caller that has one.
+#[cfg(windows)]
+fn polls_writes(stream: &dyn Stream) -> bool {
+    !stream.resumes_writes() && stream.socket().is_some()
+}
+
+#[cfg(not(windows))]
+fn polls_writes(_: &dyn Stream) -> bool {
+    false
 }
 
 impl Drop for Duplex {

@@ -46,7 +46,7 @@ pub(crate) enum ExchangeError {
 }
 
 /// The longest wait without a look at the abort flag. On Unix an abort wakes a thread that blocks
-/// in the stream. Windows does not promise that, nor does a stream that the caller brought.
+/// in the stream. Windows does not do that, nor need a stream that the caller brought.
 const ABORT_POLL: Duration = Duration::from_millis(50);
 
 impl<'a> Exchange<'a> {

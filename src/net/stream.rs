@@ -99,8 +99,8 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when the write timeout has passed and *nothing* of
     /// `buf` was taken: landline writes the same bytes again later. If some were taken, return
-    /// their number instead. A stream that cannot know, such as a socket on Windows, returns
-    /// [`TimedOut`](io::ErrorKind::TimedOut). Then the connection is over, because nothing may be
+    /// their number instead. A stream that cannot know, such as a socket of Windows in blocking mode,
+    /// returns [`TimedOut`](io::ErrorKind::TimedOut). Then the connection is over, because nothing may be
     /// written twice. After [`Interrupted`](io::ErrorKind::Interrupted) landline writes again.
     /// After any other error the connection is over.
     fn write(&self, buf: &[u8]) -> io::Result<usize>;
@@ -123,6 +123,8 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     ///
     /// With `true`, a write that blocks is interrupted from time to time to check whether the
     /// connection should be over. With `false`, one write may block for the whole write timeout.
+    /// On Windows landline writes to a stream that has a `socket` in non-blocking mode only, and
+    /// tries again while there is no room. That has the advantages of `true`.
     fn resumes_writes(&self) -> bool {
         false
     }

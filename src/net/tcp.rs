@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -92,12 +92,8 @@ impl<'a> Dialer<'a> {
             Host::Name(name) => self.stopwatch.time(Step::Lookup, || self.resolve(name, port))?,
         };
         let (mut allowed, mut refused) = (Vec::new(), Vec::new());
-        for address in found {
-            let is_allowed = self.options.filter.as_ref().is_none_or(|filter| {
-                // An IPv4 address that is written as an IPv6 one is the same machine.
-                filter(SocketAddr::new(address.ip().to_canonical(), address.port()))
-            });
-            if is_allowed {
+        for address in found.into_iter().map(unmapped) {
+            if self.options.filter.as_ref().is_none_or(|filter| filter(address)) {
                 allowed.push(address);
             } else if refused.len() < MAX_ADDRESSES {
                 let why = "the address filter does not allow it";
@@ -251,6 +247,15 @@ fn copy(found: &io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
             Some(number) => io::Error::from_raw_os_error(number),
             None => io::Error::new(error.kind(), error.to_string()),
         }),
+    }
+}
+
+/// Returns an IPv4 address that is written as an IPv6 one in its own form. It is the same machine,
+/// but a socket of Windows for IPv6 does not reach it.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address, // With its zone.
     }
 }
 

@@ -177,6 +177,34 @@ fn a_peer_that_does_not_read_is_given_up_at_an_abort() {
 }
 
 #[test]
+fn a_send_that_waits_for_room_is_given_up_at_an_abort() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.hold_open(&hold);
+        });
+        let sender = builder().connect(&server.url()).unwrap().sender();
+        let other = sender.clone();
+        let sending = spawn(move || error(other.send(vec![1; 64 << 20])));
+        // It is blocked when it has sent nothing more for a while.
+        let mut last = 0;
+        loop {
+            let now = sender.counters().sent.bytes;
+            if now == last && now > 64 << 10 {
+                break;
+            }
+            last = now;
+            std::thread::sleep(SHORT); // The time in which a send that is not blocked goes on.
+        }
+        sender.abort();
+        is_aborted(&at_once(|| sending.join()));
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
 fn an_abort_ends_close_too() {
     watchdog(LIMIT, || {
         let (closing, is_closing) = channel();

@@ -237,6 +237,22 @@ fn an_address_that_the_filter_refuses_is_never_connected_to() {
 }
 
 #[test]
+fn an_ipv4_address_in_ipv6_form_is_connected_to_by_ipv4() {
+    watchdog(LIMIT, || {
+        let mapped = |address: SocketAddr| {
+            let mapped = format!("[::ffff:{}]:{}", address.ip(), address.port());
+            mapped.parse::<SocketAddr>().unwrap()
+        };
+        let nobody = closed();
+        let refused = connect_error(error(resolving(&[mapped(nobody)]).connect(URL)));
+        assert_eq!(refused.attempts()[0].0, nobody);
+        let server = upgraded(|peer| peer.expect_end());
+        resolving(&[mapped(server.addr)]).connect(URL).unwrap().abort();
+        server.join();
+    });
+}
+
+#[test]
 fn a_name_that_cannot_be_looked_up_says_why() {
     watchdog(LIMIT, || {
         let builder = builder().resolver(|_, _| Err(io::Error::other("no such name today")));

@@ -340,7 +340,8 @@ fn a_socket_of_another_kind_is_not_used() {
 #[test]
 fn an_ipv4_address_in_ipv6_form_is_the_same_machine() {
     watchdog(LIMIT, || {
-        for as_v6 in [false, true] {
+        // Sockets of Windows for IPv6 speak nothing else, unless they are asked to.
+        for as_v6 in [false, !cfg!(windows)] {
             let server = upgraded(|peer| peer.expect_end());
             let address = server.addr;
             let builder = builder().connector(move |given, deadline| {

@@ -25,6 +25,7 @@ mod diagnostics;
 #[cfg(unix)]
 mod event_loops;
 mod facts;
+mod final_writes;
 mod full_duplex;
 mod handle_reconnect;
 mod headers_with;
@@ -34,6 +35,7 @@ mod hostile_pings;
 mod invalid_input;
 #[cfg(unix)]
 mod level_triggered;
+mod many_connections;
 #[cfg(unix)]
 mod other_systems;
 mod proxies;
@@ -41,9 +43,11 @@ mod proxy_connect;
 mod proxy_socks;
 mod proxy_tls;
 mod reconnect_storm;
+mod recv_accuracy;
 mod redirects;
 mod repeated_timeouts;
 mod send_reader;
+mod slow_peers;
 mod stopped;
 mod stream_faults;
 mod streams;

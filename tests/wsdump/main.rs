@@ -1,16 +1,18 @@
 //! The tests of the command-line tool, as a person or a script uses it: with pipes, in a
-//! pseudo-terminal, and against servers that misbehave. They use what only Unix has: signals,
-//! `yes`, bash.
+//! pseudo-terminal, and against servers that misbehave. What needs signals, a pseudo-terminal or a
+//! shell runs on Unix only.
 
-#![cfg(unix)]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod listen;
 mod options;
 mod output;
 mod pipes;
+#[cfg(unix)]
 mod plain_terminal;
+#[cfg(unix)]
 mod prompt;
+#[cfg(unix)]
 mod recipes;
 mod scripts;
 mod statuses;

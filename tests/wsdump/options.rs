@@ -101,6 +101,7 @@ fn cookies_are_read_and_kept_in_files() {
         assert!(kept.contains("\n127.0.0.1\tFALSE\t/\tFALSE\t0\told\t1\n"), "{kept}");
         assert!(kept.contains("\n#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t"), "{kept}");
         has(&request(&["-c", jar_text], &[]), &["Cookie: old=1; new=2"]);
+        #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(fs::metadata(&jar).unwrap().permissions().mode() & 0o777, 0o600);
@@ -428,6 +429,7 @@ fn connections_leave_by_the_interface() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_unix_socket_is_connected_to() {
     watchdog(LIMIT, || {

@@ -1,8 +1,6 @@
 //! Standard input and output as pipes.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader};
 
 use crate::support::*;
 use crate::tool::*;
@@ -79,8 +77,11 @@ fn a_line_longer_than_any_buffer_is_one_message() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn nothing_is_read_before_the_connection_is_open() {
+    use std::io::{Read as _, Write as _};
+
     watchdog(LIMIT, || {
         let (open, opens) = std::sync::mpsc::channel::<()>();
         let server = serve(move |peer| {
@@ -156,11 +157,13 @@ fn a_reader_that_goes_away_ends_the_tool_quietly() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn an_endless_writer_ends_with_the_tool() {
     watchdog(LIMIT, || {
         let server = echoes();
-        let mut yes = std::process::Command::new("yes").stdout(Stdio::piped()).spawn().unwrap();
+        let mut yes =
+            std::process::Command::new("yes").stdout(std::process::Stdio::piped()).spawn().unwrap();
         let mut command = wsdump(&["--count", "3", &server.url()]);
         let child = command.stdin(yes.stdout.take().unwrap()).spawn().unwrap();
         drop(command);
@@ -175,7 +178,7 @@ fn an_endless_writer_ends_with_the_tool() {
 fn a_full_disk_is_an_error_of_this_side() {
     watchdog(LIMIT, || {
         let server = echoes();
-        let full = File::options().write(true).open("/dev/full").unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let child = wsdump(&["-1", "-t", "x", &server.url()]).stdout(full).spawn().unwrap();
         finished(child).failed(10, "cannot write the output");
         server.join();
@@ -206,6 +209,8 @@ fn a_file_of_cookies_stays_as_it_was_if_the_disk_is_full() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_slow_reader_slows_the_server_down_and_memory_stays_constant() {
+    use std::io::Read as _;
+
     const MESSAGES: usize = 4096;
     watchdog(LIMIT * 2, || {
         let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -247,6 +252,8 @@ fn a_slow_reader_slows_the_server_down_and_memory_stays_constant() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_message_of_any_length_is_written_as_it_comes() {
+    use std::io::Read as _;
+
     const LEN: u64 = 300 << 20;
     watchdog(LIMIT * 3, || {
         let server = upgraded(|peer| {

@@ -1,7 +1,5 @@
 //! Every exit status.
 
-use std::time::Duration;
-
 use crate::support::*;
 use crate::tool::*;
 
@@ -34,7 +32,11 @@ fn nobody_who_listens_is_2() {
     watchdog(LIMIT, || {
         let url = format!("ws://{}/", listener().local_addr().unwrap());
         run(&[url]).failed(2, "cannot connect to");
-        run(&["--unix-socket", "/no/such/socket", "ws://unix/"]).failed(2, "No such file");
+        let by_path = run(&["--unix-socket", "/no/such/socket", "ws://unix/"]);
+        match cfg!(unix) {
+            true => by_path.failed(2, "No such file"),
+            false => by_path.failed(1, "--unix-socket: this system has none"),
+        }
         let server = serve(|peer| {
             peer.read_request();
         });
@@ -249,12 +251,14 @@ fn quiet_says_nothing_at_all() {
     });
 }
 
+#[cfg(unix)]
 fn signal(child: &std::process::Child, signal: &str) {
     let pid = child.id().to_string();
     let killed = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
     assert!(killed.success());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_signal_closes_properly_and_is_130() {
     watchdog(LIMIT, || {
@@ -274,6 +278,7 @@ fn a_signal_closes_properly_and_is_130() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_second_signal_does_not_wait_for_the_server() {
     watchdog(LIMIT, || {
@@ -296,6 +301,7 @@ fn a_second_signal_does_not_wait_for_the_server() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_signal_ends_an_attempt_and_a_wait_between_two() {
     watchdog(LIMIT, || {
@@ -317,6 +323,9 @@ fn a_signal_ends_an_attempt_and_a_wait_between_two() {
         let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
         std::io::BufRead::read_line(&mut stderr, &mut String::new()).unwrap();
         signal(&child, "-INT");
-        assert_eq!(takes_at_most(Duration::from_secs(5), || finished(child)).status, 130);
+        assert_eq!(
+            takes_at_most(std::time::Duration::from_secs(5), || finished(child)).status,
+            130
+        );
     });
 }
