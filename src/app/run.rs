@@ -37,6 +37,8 @@ use crate::websocket::WebSocket;
 /// Each attempt to connect has a thread of its own, on which the hooks of the `Builder` and
 /// [`connect_with`](Self::connect_with) run. What waits in an [`Outbox`] is sent by another thread.
 ///
+/// The guide [`reconnecting`](crate::guide::reconnecting) says what is left to the program.
+///
 /// # Examples
 ///
 /// A whole program. Ctrl-C, a signal or another thread would stop it by a [`Handle`]:

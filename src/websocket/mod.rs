@@ -40,8 +40,9 @@ use writer::MessageWriter;
 /// Sends and receives messages over an open connection: a [`Receiver`] and a [`Sender`] together.
 ///
 /// [`connect`](crate::connect) and [`Builder::connect`](crate::Builder::connect) return it. Pings
-/// are answered, and keepalive runs, only while a method that receives is running. So receive
-/// again and again, or [`split`](Self::split) the connection and receive on a thread of its own.
+/// are answered, and keepalive runs, only while a method that receives is running. So receive again
+/// and again, or [`split`](Self::split) the connection and receive on a thread of its own. The
+/// guide [`threads`](crate::guide::threads) says who may call what.
 ///
 /// Dropping it never blocks. The connection ends when its last [`Sender`] is dropped too: a Close
 /// with 1001 is sent if the system takes it at once. To close properly, call

@@ -20,7 +20,8 @@ use crate::proto::message::{AsMessage, MessageKind, MessageRef};
 /// [`write_timeout`](crate::Builder::write_timeout) (30 s by default) bounds each call, from the
 /// moment no other thread is sending. Waiting for that moment is bounded by the same duration. A
 /// write that fails or times out half-way ends the connection. Then each later call fails, and no
-/// message is lost without an error.
+/// message is lost without an error. The guide [`sending`](crate::guide::sending) tells how to send
+/// without waiting.
 ///
 /// Dropping a `Sender` never blocks. When the receiver and the last sender are dropped, a Close
 /// with 1001 is sent if the system takes it at once.

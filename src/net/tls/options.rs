@@ -22,6 +22,8 @@ use crate::proto::url::Host;
 /// is shown to the server. [`Builder::tls`](crate::Builder::tls) takes it for connections to
 /// servers, and `Proxy::tls` for those to `https` proxies.
 ///
+/// The guide [`tls`](crate::guide::tls) has the questions that programs have, and their answers.
+///
 /// A clone is cheap. All clones share one configuration, which is made at the first connection, so
 /// that later connections resume sessions.
 ///

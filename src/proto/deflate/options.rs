@@ -22,7 +22,8 @@ use core::fmt;
 ///
 /// **Secrets**: an attacker who can place text next to a secret in one connection, and sees how
 /// long the frames are, can learn the secret (CRIME is such an attack). Send such messages with
-/// [`send_uncompressed`](crate::Sender::send_uncompressed).
+/// [`send_uncompressed`](crate::Sender::send_uncompressed). The guide
+/// [`compression`](crate::guide::compression) says more about risks and memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Users write it down, with the fields that they need.
 pub struct Deflate {
