@@ -264,6 +264,7 @@ fn serve(certificate: &str, key: &str) -> Outcome {
 
 fn converse(stream: impl Read + Write) {
     let mut cookies = String::from("no cookie");
+    #[allow(clippy::result_large_err)] // The type is that of tungstenite.
     let sees = |request: &Request, response: Response| {
         if let Some(sent) = request.headers().get("Cookie").and_then(|sent| sent.to_str().ok()) {
             sent.clone_into(&mut cookies);
