@@ -368,7 +368,8 @@ pub struct SendError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendProblem {
-    /// There is no connection now, and no outbox to keep the message.
+    /// There is no connection now, and no outbox to keep the message. A connection counts once its
+    /// [`on_open`](crate::Handler::on_open) has returned; on the App's own thread it counts before.
     NotOpen,
     /// The outbox is full.
     Full,
