@@ -398,7 +398,8 @@ pub struct SendError {
 #[non_exhaustive]
 pub enum SendProblem {
     /// There is no connection now, and no outbox to keep the message. Send it again when there is
-    /// one, or give the App an [`Outbox`].
+    /// one, or give the App an [`Outbox`]. A connection counts once its
+    /// [`on_open`](crate::Handler::on_open) has returned; on the App's own thread it counts before.
     NotOpen,
     /// The outbox is full: the server is away for long, or takes less than is sent. Send less, or
     /// choose another [`WhenFull`](crate::app::WhenFull).
