@@ -1,6 +1,5 @@
 //! Standard input and output as pipes.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
@@ -175,7 +174,7 @@ fn an_endless_writer_ends_with_the_tool() {
 fn a_full_disk_is_an_error_of_this_side() {
     watchdog(LIMIT, || {
         let server = echoes();
-        let full = File::options().write(true).open("/dev/full").unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let child = wsdump(&["-1", "-t", "x", &server.url()]).stdout(full).spawn().unwrap();
         finished(child).failed(10, "cannot write the output");
         server.join();
