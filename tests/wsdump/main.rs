@@ -10,6 +10,7 @@ mod options;
 mod output;
 mod pipes;
 mod plain_terminal;
+#[cfg(any(target_os = "linux", target_os = "macos"))] // The pseudo-terminals of rexpect.
 mod prompt;
 mod recipes;
 mod scripts;
