@@ -5,6 +5,7 @@ use landline::proto::frame::{decode_close, encode_close};
 
 pub fn check(data: &[u8]) {
     let accepted = decode_close(data);
+    super::note(&accepted);
     let valid = match data {
         [] => true,
         [_] => false,

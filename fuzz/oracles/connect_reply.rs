@@ -15,6 +15,7 @@ pub fn check(data: &[u8]) {
     let careful = read(bytes, plan);
     assert_eq!(careful, read(bytes, &[]), "cut by {plan:?}");
     assert_eq!(careful, HeadReader::for_tunnel().advance(bytes), "all at once");
+    super::note(&careful);
     let Ok(Some((response, len))) = careful else { return };
 
     assert!(len <= MAX_HEAD);

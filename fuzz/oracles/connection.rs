@@ -206,6 +206,9 @@ impl Connection {
         line.0.lock().unwrap().most = usize::MAX;
         let ws = Builder::new()
             .keepalive(Keepalive::OFF)
+            // The result must not depend on how fast this machine is.
+            .write_timeout(None)
+            .close_timeout(None)
             .max_message_size(MAX_MESSAGE)
             .max_fragments(16)
             .max_empty_fragments(4)
@@ -361,6 +364,7 @@ impl Connection {
 
     fn received(&mut self, message: Message) {
         assert!(self.ended.is_none(), "a message after the end");
+        super::note(&message);
         assert_eq!(Some(message), self.model.messages.pop_front());
     }
 
@@ -393,6 +397,7 @@ impl Connection {
             }
             (end, error) => panic!("{end:?}, but {error:?}"),
         }
+        super::note(&said);
         self.ended = Some(said);
     }
 
@@ -407,6 +412,7 @@ impl Connection {
             let key = header.mask.expect("clients mask");
             let payload = masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
             let payload: Vec<u8> = payload.collect();
+            super::note(&(header.opcode, header.fin, header.len));
             assert_eq!(header.rsv, 0);
             assert_eq!(self.close, None, "{:?} after the Close", header.opcode);
             self.checked = start + len;
@@ -445,6 +451,7 @@ impl Connection {
         self.line.0.lock().unwrap().full = false;
         let before = self.ws.closed().cloned();
         let closed = self.ws.close(CloseCode::NORMAL).unwrap();
+        super::note(&closed);
         if let Some(before) = before {
             assert_eq!(format!("{before:?}"), format!("{closed:?}"), "the end is final");
         }

@@ -30,6 +30,7 @@ fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     while !input.is_empty() {
         let message = message(input)?;
         let chunks = chunks(&mut compressor, &message, input)?;
+        super::note(&chunks);
         assert_eq!(receive(&mut decoder, &chunks), message, "the decoder");
         stream.extend(chunks.concat());
         stream.extend([0, 0, 0xFF, 0xFF]);

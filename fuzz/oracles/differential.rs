@@ -67,6 +67,7 @@ const LIMIT: usize = 1 << 16;
 
 pub fn check(data: &[u8]) {
     let (ours, violation) = landline(data);
+    super::note(&(&ours, violation));
     let closes_with_1014 = matches!(ours.last(), Some(Event::Close(Some((1014, _)))));
 
     let theirs = by_tungstenite::parse(data);

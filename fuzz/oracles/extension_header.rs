@@ -23,6 +23,7 @@ pub fn check(data: &[u8]) {
     lines.iter().for_each(|line| check_parse(line));
 
     let agreed = deflate::agree(&offer, lines.iter().copied());
+    super::note(&agreed);
     if let Ok(Some(agreed)) = &agreed {
         assert!(agreed.client_no_context_takeover || !offer.client_no_context_takeover);
         assert!((8..=15).contains(&agreed.server_max_window_bits));

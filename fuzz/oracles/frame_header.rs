@@ -5,7 +5,9 @@ use arbitrary::Unstructured;
 use landline::proto::frame::{Header, Opcode};
 
 pub fn check(data: &[u8]) {
-    if let Ok(Some((header, len))) = Header::decode(data) {
+    let decoded = Header::decode(data);
+    super::note(&decoded);
+    if let Ok(Some((header, len))) = decoded {
         let mut out = Vec::new();
         header.encode(&mut out);
         assert_eq!(out, &data[..len], "{header:?} is written as it was read");
@@ -17,6 +19,7 @@ pub fn check(data: &[u8]) {
     let Ok(header) = header(&mut Unstructured::new(data)) else { return };
     let mut out = Vec::new();
     header.encode(&mut out);
+    super::note(&out);
     assert_eq!(Header::decode(&out), Ok(Some((header, out.len()))));
 }
 

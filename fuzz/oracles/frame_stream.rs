@@ -38,6 +38,7 @@ pub fn check(data: &[u8]) {
     };
 
     let whole = reading.run(stream, &[], limits);
+    super::note(&whole);
     assert_eq!(whole, reading.run(stream, &[0], limits), "byte by byte");
     assert_eq!(whole, reading.run(stream, plan, limits), "cut by {plan:?}");
     // It makes no difference when memory is freed, or whether a message is taken or lent.

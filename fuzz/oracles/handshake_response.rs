@@ -12,6 +12,7 @@ use landline::proto::http::{HeadReader, MAX_HEAD, MAX_LINE, MAX_LINES};
 pub fn check(data: &[u8]) {
     let (plan, bytes) = super::split(data);
     let whole = read(bytes, &[]);
+    super::note(&whole);
     assert_eq!(whole, read(bytes, &[0]), "byte by byte");
     assert_eq!(whole, read(bytes, plan), "cut by {plan:?}");
     let Ok(Some((mut response, len))) = whole else { return };
@@ -26,6 +27,7 @@ pub fn check(data: &[u8]) {
     // These calls must not panic, whatever the headers are.
     let key = Key::new([7; 16]);
     let verified = Offer::subprotocols(&["chat".to_owned()]).verify(&response, &key);
+    super::note(&verified);
     if verified.is_ok() {
         assert_eq!(response.status(), 101);
         assert_eq!(response.headers().get("sec-websocket-accept"), Some(&*key.accept()));

@@ -32,6 +32,7 @@ pub fn check(data: &[u8]) {
 
     let framed_by = |plan: &[u8], delivery| run(&framed, plan, limits, &parameters, delivery);
     let whole = framed_by(&[], Delivery::Whole);
+    super::note(&whole);
     for delivery in [Delivery::Whole, Delivery::Fragments] {
         assert_eq!(whole, framed_by(&[], delivery), "{delivery:?}");
         assert_eq!(whole, framed_by(&[0], delivery), "byte by byte, {delivery:?}");

@@ -28,7 +28,9 @@ fn anywhere(base: &str, location: &[u8]) {
     let begins = |text: &[u8], start: &str| {
         text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start.as_bytes()))
     };
-    match resolve(base, location) {
+    let resolved = resolve(base, location);
+    super::note(&resolved);
+    match resolved {
         Ok(url) => {
             let (scheme, rest) = url.split_once("://").unwrap();
             assert!(scheme == "wss" || scheme == "ws", "{url}");

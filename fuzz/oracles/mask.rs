@@ -18,6 +18,7 @@ pub fn check(data: &[u8]) {
     let (first, second) = payload.split_at(usize::from(cut).min(payload.len()));
     mask_into(&mut out, first, key, offset);
     mask_into(&mut out, second, key, offset + first.len() as u64);
+    super::note(&out);
     assert_eq!(out[usize::from(before)..], obvious);
     assert!(out[..usize::from(before)].iter().all(|&byte| byte == 0xAA), "the rest is untouched");
 }

@@ -24,6 +24,7 @@ pub fn check(data: &[u8]) {
 
     let proxy = Proxy::new("proxy.test").unwrap().except(&understood.join(",")).unwrap();
     let through = proxy.is_for(url);
+    super::note(&(&understood, &through));
     let in_environment = |list: &str| {
         let variable = |name: &str| match name {
             "all_proxy" => Some("proxy.test".into()),

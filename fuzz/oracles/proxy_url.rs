@@ -18,7 +18,9 @@ pub fn check(data: &[u8]) {
     // The same URL with a password in it.
     let secret = url.replace('@', &format!(":{CANARY}@"));
     for url in [url, &secret] {
-        match Proxy::new(url) {
+        let proxy = Proxy::new(url);
+        super::note(&proxy);
+        match proxy {
             Ok(proxy) => accepted(url, proxy, user, password),
             Err(error) => refused(&error, url),
         }

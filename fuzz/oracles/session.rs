@@ -149,6 +149,7 @@ impl Session {
             match found {
                 Found::Message { kind, len } => {
                     let message = self.decoder.message()?;
+                    super::note(&message);
                     assert_eq!((message.kind(), message.as_bytes().len()), (kind, len));
                     assert!(len as u64 <= MAX_MESSAGE);
                 }
@@ -235,6 +236,7 @@ impl Session {
                 .zip(key.iter().cycle())
                 .map(|(byte, key)| byte ^ key)
                 .collect();
+            super::note(&(header, &payload));
             assert!(!self.close_sent, "a frame after the Close");
             assert_eq!(header.rsv, 0);
             match header.opcode {

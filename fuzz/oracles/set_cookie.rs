@@ -48,6 +48,7 @@ pub fn check(data: &[u8]) {
             continue;
         };
         let result = jar.set_at(place.0, line, time(now));
+        super::note(&(&result, jar.all()));
         let shown = String::from_utf8_lossy(line);
         assert_eq!(result.is_ok(), taken, "{shown:?} of {}: {result:?}", place.0);
 

@@ -15,6 +15,7 @@ pub fn check(data: &[u8]) {
     let (plan, bytes) = super::split(data);
     let cut = talk(options, bytes, plan);
     assert_eq!(cut, talk(options, bytes, &[0]), "cut by {plan:?}");
+    super::note(&cut);
     let (result, read, said) = talk(options, bytes, &[]);
     assert_eq!(cut, (result, read, said.clone()), "as much as is missing at a time");
 

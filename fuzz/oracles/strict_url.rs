@@ -30,7 +30,9 @@ pub fn check(data: &[u8]) {
 }
 
 fn a_url(text: &str) {
-    let Ok(ours) = strict::parse(text) else { return };
+    let ours = strict::parse(text);
+    super::note(&ours);
+    let Ok(ours) = ours else { return };
     // The URL Standard does not know the schemes of SOCKS proxies, and leaves their host as it is.
     // A proxy has no path. Other schemes are refused by landline.
     let is_known = ["ws", "wss", "http", "https"].contains(&ours.scheme.as_str());

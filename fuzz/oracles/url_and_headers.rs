@@ -75,6 +75,8 @@ pub fn check(data: &[u8]) {
     let recorder = Recorder::default();
     let result = builder.connect_over(url, recorder.clone());
     let written = recorder.0.lock().unwrap().clone();
+    // The error only: the request has a random key.
+    super::note(&result);
     match result {
         Err(Error::InvalidInput(_)) => {
             assert!(written.is_empty(), "something was sent though the input is refused");
@@ -104,6 +106,7 @@ pub fn check(data: &[u8]) {
     let mut sent: Vec<_> =
         request.headers.iter().map(|header| header.name.to_ascii_lowercase()).collect();
     sent.sort_unstable();
+    super::note(&(path, &sent));
     for name in &sent {
         let ours = asked.contains(&name.as_str());
         assert!(ours || *name == name_lower, "{name:?} was injected");

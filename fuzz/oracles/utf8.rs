@@ -35,6 +35,7 @@ pub fn check(data: &[u8]) {
                 }
             }
         }
+        super::note(&(&out, failed));
         assert_eq!(failed, fails_at.is_some());
         if !failed {
             let whole = std::str::from_utf8(text);

@@ -101,7 +101,9 @@ impl<C: Call> Pool<C> {
         phase: Timeout,
     ) -> Result<C::Answer, Error> {
         let mailbox = Mailbox::new(abort);
-        let pool = self.of_process(std::process::id());
+        // Only Unix has `fork`. A system without processes panics when it is asked for one.
+        let process = if cfg!(unix) { std::process::id() } else { 1 };
+        let pool = self.of_process(process);
         pool.submit(call, mailbox.slot()).map_err(Error::Io)?;
         mailbox.wait(deadline, phase)
     }

@@ -7,7 +7,7 @@ use crate::support;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ use support::*;
 #[derive(Debug)]
 struct Counting {
     socket: TcpStream,
-    counts: Arc<[AtomicU64; 2]>,
+    counts: Arc<[AtomicUsize; 2]>,
 }
 
 impl Stream for Counting {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let len = io::Read::read(&mut &self.socket, buf)?;
-        self.counts[0].fetch_add(len as u64, SeqCst);
+        self.counts[0].fetch_add(len, SeqCst);
         Ok(len)
     }
 
     fn write(&self, buf: &[u8]) -> io::Result<usize> {
         let len = io::Write::write(&mut &self.socket, buf)?;
-        self.counts[1].fetch_add(len as u64, SeqCst);
+        self.counts[1].fetch_add(len, SeqCst);
         Ok(len)
     }
 
@@ -77,13 +77,13 @@ fn talk(peer: &mut Peer) {
 
 /// Checks every counter of a connection that does all that can be counted.
 fn counts_all(url: &str, builder: &Builder, socket: TcpStream) {
-    let counts = Arc::<[AtomicU64; 2]>::default();
+    let counts = Arc::<[AtomicUsize; 2]>::default();
     let stream = Counting { socket, counts: counts.clone() };
     let mut ws = builder.connect_over(url, stream).unwrap();
     assert_eq!(ws.counters(), ws.sender().counters());
     let mut expected = ws.counters();
     assert_eq!((expected.connections, expected.sent.bytes, expected.received.bytes), (1, 0, 0));
-    let [before_in, before_out] = [0, 1].map(|way| counts[way].load(SeqCst));
+    let [before_in, before_out] = [0, 1].map(|way| counts[way].load(SeqCst) as u64);
 
     ws.send("hello").unwrap();
     assert_eq!(ws.counters().sent.messages, 1);
@@ -108,7 +108,7 @@ fn counts_all(url: &str, builder: &Builder, socket: TcpStream) {
     assert_eq!(ws.recv().unwrap().len(), 100_000);
     assert!(error(ws.recv()).closed().unwrap().is_clean());
 
-    let [bytes_in, bytes_out] = [0, 1].map(|way| counts[way].load(SeqCst));
+    let [bytes_in, bytes_out] = [0, 1].map(|way| counts[way].load(SeqCst) as u64);
     expected.received.bytes = bytes_in - before_in;
     (expected.received.messages, expected.received.pings, expected.received.pongs) = (3, 1, 1);
     expected.sent.bytes = bytes_out - before_out;

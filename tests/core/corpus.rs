@@ -1,4 +1,5 @@
-//! Gives every file of the fuzzing corpora to the oracle of its target, on stable.
+//! Gives every file of the fuzzing corpora to the oracle of its target, on stable. It prints a
+//! digest of what each file led to, which `tests/targets/run` compares between processors.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -13,9 +14,11 @@ fn every_file_of_the_corpora_satisfies_its_oracle() {
     for (name, oracle) in oracles::ALL {
         let mut files = 0;
         for entry in std::fs::read_dir(corpora.join(name)).unwrap() {
-            let path = entry.unwrap().path();
-            println!("{}", path.display());
-            oracle(&std::fs::read(path).unwrap());
+            let entry = entry.unwrap();
+            let input = format!("{name}/{}", entry.file_name().to_string_lossy());
+            println!("{input}");
+            let digest = oracles::digest(*oracle, &std::fs::read(entry.path()).unwrap());
+            println!("{input} {digest:016x}");
             files += 1;
         }
         assert!(files > 0, "{name} has no corpus");

@@ -10,7 +10,7 @@ mod output;
 mod pipes;
 #[cfg(unix)]
 mod plain_terminal;
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", target_os = "macos"))] // The pseudo-terminals of rexpect.
 mod prompt;
 #[cfg(unix)]
 mod recipes;

@@ -1,8 +1,7 @@
 //! Counts what goes both ways, for `--summary`.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use landline::WebSocket;
@@ -61,37 +60,46 @@ impl Opening {
     }
 }
 
-/// Counts one direction.
+/// Counts one direction. It has a lock, because not every processor has atomics of 64 bits.
 #[derive(Default)]
-pub(crate) struct Count {
-    messages: AtomicU64,
-    bytes: AtomicU64,
-    uncompressed: AtomicU64,
-    compressed: AtomicU64,
+pub(crate) struct Count(Mutex<Counted>);
+
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    messages: u64,
+    bytes: u64,
+    uncompressed: u64,
+    compressed: u64,
 }
 
 impl Count {
     pub(crate) fn add(&self, messages: usize, bytes: usize) {
-        self.messages.fetch_add(messages as u64, Relaxed);
-        self.bytes.fetch_add(bytes as u64, Relaxed);
+        let mut counted = self.lock();
+        counted.messages += messages as u64;
+        counted.bytes += bytes as u64;
     }
 
     /// Takes back what was added, because it was not sent.
     pub(crate) fn take_back(&self, messages: usize, bytes: usize) {
-        self.messages.fetch_sub(messages as u64, Relaxed);
-        self.bytes.fetch_sub(bytes as u64, Relaxed);
+        let mut counted = self.lock();
+        counted.messages -= messages as u64;
+        counted.bytes -= bytes as u64;
     }
 
     /// Adds the bytes of compressed messages that went over one connection.
     pub(crate) fn add_compression(&self, traffic: &Traffic) {
-        self.uncompressed.fetch_add(traffic.uncompressed, Relaxed);
-        self.compressed.fetch_add(traffic.compressed, Relaxed);
+        let mut counted = self.lock();
+        counted.uncompressed += traffic.uncompressed;
+        counted.compressed += traffic.compressed;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show(&self) -> String {
-        let (messages, bytes) = (self.messages.load(Relaxed), self.bytes.load(Relaxed));
+        let Counted { messages, bytes, uncompressed: before, compressed: after } = *self.lock();
         let mut text = format!("{messages} messages, {}", duration::size(bytes));
-        let [before, after] = [&self.uncompressed, &self.compressed].map(|n| n.load(Relaxed));
         if let Some(percent) = (u128::from(after) * 100).checked_div(before.into()) {
             let (before, after) = (duration::size(before), duration::size(after));
             let _ = write!(text, "; {before} compressed to {after} ({percent} %)");
