@@ -177,7 +177,7 @@ impl Peer {
             }
             match self.read_more() {
                 Ok(1..) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) if TIMED_OUT.contains(&error.kind()) => {
                     panic!("the client sends nothing; so far: {:?}", self.frames)
                 }
                 Ok(0) | Err(_) => return None,
@@ -264,6 +264,9 @@ impl Peer {
         socket.set_recv_buffer_size(4096).unwrap();
     }
 }
+
+/// How a read fails whose timeout has passed: on Unix, and on Windows.
+const TIMED_OUT: [io::ErrorKind; 2] = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
 
 /// Carries the peer's bytes: a plain socket or TLS.
 pub trait Io: Read + Write + Send {

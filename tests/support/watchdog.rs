@@ -6,12 +6,15 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The limit of the time of a test, after which it counts as hanging.
-pub const LIMIT: Duration = Duration::from_secs(20);
+/// The limit of the time of a test, after which it counts as hanging. Under Wine a thread, a
+/// process and a socket take much longer than elsewhere.
+pub const LIMIT: Duration = Duration::from_secs(if cfg!(windows) { 60 } else { 20 });
 /// The limit for what should take no time, on a machine that is busy with other things.
-pub const PROMPT: Duration = Duration::from_secs(2);
+pub const PROMPT: Duration = Duration::from_secs(if cfg!(windows) { 5 } else { 2 });
 /// A timeout that is meant to pass.
 pub const SHORT: Duration = Duration::from_millis(150);
+/// A timeout of opening that is meant to pass in its last phase, in many threads at once.
+pub const SHORT_OPENING: Duration = Duration::from_millis(if cfg!(windows) { 2000 } else { 300 });
 
 /// Runs `body`, and panics with the name of the test if `body` does not end within `limit`.
 pub fn watchdog<T: Send + 'static>(
