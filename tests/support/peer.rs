@@ -61,6 +61,9 @@ impl<T> Server<T> {
     }
 }
 
+/// How long a peer waits for the client.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 30 } else { 8 });
+
 /// Is the server's end of a connection.
 pub struct Peer {
     io: Box<dyn Io>,
@@ -73,7 +76,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(io: impl Io + 'static) -> Self {
-        io.socket().set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+        io.socket().set_read_timeout(Some(PATIENCE)).unwrap();
         io.socket().set_nodelay(true).unwrap();
         let (received, request, frames) = <_>::default();
         Self { io: Box::new(io), received, request, frames }
