@@ -77,10 +77,15 @@ fn serve(listener: &TcpListener) -> Result<(), Box<dyn Error + Send + Sync>> {
         client.send(Message::text(number.to_string()))?;
         // The client sends nothing but its Close, which `read` answers.
         match client.read() {
-            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(tungstenite::Error::Io(error)) if has_timed_out(&error) => {}
             Err(error) => return Err(error.into()),
             Ok(_) => while client.read().is_ok() {},
         }
     }
     Ok(())
+}
+
+/// Returns whether the timeout of a read has passed. Unix and Windows have different errors for it.
+fn has_timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -92,11 +92,15 @@ fn serve(stream: &TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
         while Instant::now() < next {
             match server.read() {
                 Ok(_) => {}
-                Err(tungstenite::Error::Io(error))
-                    if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(tungstenite::Error::Io(error)) if has_timed_out(&error) => {}
                 Err(error) => return Err(error.into()), // The client has closed.
             }
         }
     }
     Ok(())
+}
+
+/// Returns whether the timeout of a read has passed. Unix and Windows have different errors for it.
+fn has_timed_out(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }

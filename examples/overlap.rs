@@ -9,7 +9,7 @@
 //! connection after a second. The App connects again at an age of 400 ms, first with
 //! `App::overlap`, and then without it, to show the difference.
 
-use std::io::ErrorKind;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -117,9 +117,9 @@ fn serve_one(
     start: Instant,
     orders: &Mutex<Vec<usize>>,
 ) -> Result<(), BoxError> {
-    stream.set_read_timeout(Some(Duration::from_millis(2)))?;
     let born = Instant::now();
-    let mut client = loop_accept(stream)?;
+    let mut client = tungstenite::accept(stream).map_err(|error| error.to_string())?;
+    client.get_ref().set_read_timeout(Some(Duration::from_millis(2)))?;
     let mut next = None;
     while born.elapsed() < SERVER_AGE {
         match client.read() {
@@ -132,7 +132,7 @@ fn serve_one(
                 orders.lock().unwrap_or_else(PoisonError::into_inner).push(number);
             }
             Ok(_) => {}
-            Err(ServerError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(ServerError::Io(error)) if has_timed_out(&error) => {}
             Err(error) => return Err(error.into()), // The client has closed.
         }
         if let Some(next) = &mut next {
@@ -146,14 +146,7 @@ fn serve_one(
     Ok(())
 }
 
-/// Does the opening handshake, whose reads may time out.
-fn loop_accept(stream: TcpStream) -> Result<tungstenite::WebSocket<TcpStream>, BoxError> {
-    let mut handshake = tungstenite::accept(stream);
-    loop {
-        match handshake {
-            Ok(client) => return Ok(client),
-            Err(tungstenite::HandshakeError::Interrupted(go_on)) => handshake = go_on.handshake(),
-            Err(error) => return Err(error.to_string().into()),
-        }
-    }
+/// Returns whether the timeout of a read has passed. Unix and Windows have different errors for it.
+fn has_timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -13,7 +13,6 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::deadline::{Deadline, Grace};
@@ -58,8 +57,8 @@ impl Wait {
 /// A stream, plain or with TLS over it.
 pub(crate) struct Duplex {
     stream: Arc<dyn Stream>,
-    /// A write whose wait is over fails with [`io::ErrorKind::WouldBlock`], and the next one goes on
-    /// with what is not written yet. See [`Stream::resumes_writes`].
+    /// A write whose wait is over fails with [`io::ErrorKind::WouldBlock`], and the next one goes
+    /// on with what is not written yet. See [`Stream::resumes_writes`].
     pub(crate) resumes_writes: bool,
     /// A write that waits is made of calls that do not block. See [`Duplex::write_polled`].
     polls_writes: bool,
@@ -364,8 +363,8 @@ impl Duplex {
         })
     }
 
-    /// Writes some of `rest`, and waits for room by trying again and again. On Windows a shutdown of
-    /// a socket does not wake a thread that is blocked in a write, and nobody knows how much was
+    /// Writes some of `rest`, and waits for room by trying again and again. On Windows a shutdown
+    /// of a socket does not wake a thread that is blocked in a write, and nobody knows how much was
     /// taken by a write that times out. A call that does not block always says what it took.
     fn write_polled(&self, rest: &[u8], wait: Wait) -> io::Result<usize> {
         let mut pause = FIRST_PAUSE;
@@ -378,7 +377,7 @@ impl Duplex {
             if self.is_shut.load(Ordering::SeqCst) {
                 return Err(io::ErrorKind::NotConnected.into());
             }
-            thread::sleep(left.map_or(pause, |left| left.min(pause)));
+            sync::sleep(left.map_or(pause, |left| left.min(pause)));
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }

@@ -99,10 +99,10 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when the write timeout has passed and *nothing* of
     /// `buf` was taken: landline writes the same bytes again later. If some were taken, return
-    /// their number instead. A stream that cannot know, such as a socket of Windows in blocking mode,
-    /// returns [`TimedOut`](io::ErrorKind::TimedOut). Then the connection is over, because nothing may be
-    /// written twice. After [`Interrupted`](io::ErrorKind::Interrupted) landline writes again.
-    /// After any other error the connection is over.
+    /// their number instead. A stream that cannot know, such as a socket of Windows in blocking
+    /// mode, returns [`TimedOut`](io::ErrorKind::TimedOut). Then the connection is over, because
+    /// nothing may be written twice. After [`Interrupted`](io::ErrorKind::Interrupted) landline
+    /// writes again. After any other error the connection is over.
     fn write(&self, buf: &[u8]) -> io::Result<usize>;
 
     /// Sets how long a read may block; `None` is without limit.

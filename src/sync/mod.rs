@@ -11,7 +11,7 @@ use model as imp;
 #[cfg(not(all(test, any(loom, shuttle))))]
 use real as imp;
 
-pub(crate) use imp::{AtomicBool, AtomicUsize, OnceLock, now, panicking, yield_now};
+pub(crate) use imp::{AtomicBool, AtomicUsize, OnceLock, now, panicking, sleep, yield_now};
 /// A mutex that is poisoned by a thread that panics while it holds the lock.
 pub(crate) use imp::{Mutex as PoisonMutex, MutexGuard};
 pub(crate) use mutex::{Condvar, Mutex};
@@ -21,7 +21,7 @@ pub(crate) use numbers::Numbers;
 mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
-    pub(crate) use std::thread::{panicking, yield_now};
+    pub(crate) use std::thread::{panicking, sleep, yield_now};
 
     use std::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 pub(crate) use std::thread::panicking;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[cfg(loom)]
 pub(crate) use loom::{
@@ -21,6 +21,11 @@ pub(crate) use shuttle::{
 pub(crate) fn now() -> Instant {
     static NOW: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     *NOW.get_or_init(Instant::now)
+}
+
+/// Lets the other threads run.
+pub(crate) fn sleep(_: Duration) {
+    yield_now();
 }
 
 /// Works as that of `std`. The model checker sees when the value is set.

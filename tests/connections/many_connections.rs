@@ -38,7 +38,7 @@ fn many_connections_at_once_each_get_what_is_theirs() {
             let url = url.clone();
             spawn(move || {
                 let mut ws = builder.connect(&url).unwrap();
-                ws.send(&number.to_le_bytes()).unwrap();
+                ws.send(number.to_le_bytes()).unwrap();
                 assert_eq!(ws.recv().unwrap(), Message::from(&number.to_le_bytes()[..]));
                 assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
             })

@@ -372,8 +372,8 @@ fn a_proxy_that_hangs_anywhere_in_its_answer_is_given_up_at_the_open_timeout() {
                         peer.send(&whole[..cut]);
                         peer.expect_end();
                     });
-                    let builder = through(&proxy).open_timeout(SHORT);
-                    let timeout = takes(SHORT, || error(builder.connect(URL)));
+                    let builder = through(&proxy).open_timeout(SHORT_OPENING);
+                    let timeout = takes(SHORT_OPENING, || error(builder.connect(URL)));
                     let expected = matches!(timeout, Error::Timeout(Timeout::Proxy));
                     assert!(expected, "cut at {cut}: {timeout:?}");
                     assert!(timeout.is_retryable());
@@ -394,8 +394,8 @@ fn a_proxy_that_drips_headers_cannot_stretch_the_open_timeout() {
             let drip = b"A: b\r\n".repeat(1000);
             peer.drip(&drip, Duration::from_millis(10));
         });
-        let builder = through(&proxy).open_timeout(SHORT * 2);
-        let timeout = takes(SHORT * 2, || error(builder.connect(URL)));
+        let builder = through(&proxy).open_timeout(SHORT_OPENING);
+        let timeout = takes(SHORT_OPENING, || error(builder.connect(URL)));
         assert!(matches!(timeout, Error::Timeout(Timeout::Proxy)), "{timeout:?}");
         proxy.join();
     });

@@ -214,7 +214,7 @@ fn a_proxy_that_resets_anywhere_is_not_taken_for_a_refusal() {
 fn a_proxy_that_hangs_anywhere_is_given_up_at_the_open_timeout() {
     watchdog(LIMIT, || {
         at_each_byte(Peer::expect_end, |talk, proxy| {
-            let timeout = SHORT * 2;
+            let timeout = SHORT_OPENING;
             let builder = builder_for(talk.scheme, talk.user, proxy).open_timeout(timeout);
             let timeout = takes(timeout, || error(builder.connect(URL)));
             assert!(matches!(timeout, Error::Timeout(Timeout::Proxy)), "{timeout:?}");

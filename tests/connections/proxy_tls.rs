@@ -414,8 +414,9 @@ fn an_https_proxy_that_hangs_anywhere_is_given_up_at_the_open_timeout_and_at_an_
                 let proxy = Proxy::new(&format!("https://{front}")).unwrap().tls(tls::trusting());
                 let builder = tls::builder().proxy(proxy);
                 spawn(move || {
-                    let timeout = builder.clone().open_timeout(SHORT * 2);
-                    let timeout = takes(SHORT * 2, || error(timeout.connect("ws://server.test/")));
+                    let timeout = builder.clone().open_timeout(SHORT_OPENING);
+                    let timeout =
+                        takes(SHORT_OPENING, || error(timeout.connect("ws://server.test/")));
                     let expected = matches!(timeout, Error::Timeout(Timeout::Proxy));
                     assert!(expected, "{after}: {timeout:?}");
                     pumping.join();

@@ -61,6 +61,9 @@ impl<T> Server<T> {
     }
 }
 
+/// How long a peer waits for the client.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 30 } else { 8 });
+
 /// Is the server's end of a connection.
 pub struct Peer {
     io: Box<dyn Io>,
@@ -73,7 +76,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(io: impl Io + 'static) -> Self {
-        io.socket().set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+        io.socket().set_read_timeout(Some(PATIENCE)).unwrap();
         io.socket().set_nodelay(true).unwrap();
         let (received, request, frames) = <_>::default();
         Self { io: Box::new(io), received, request, frames }
@@ -177,7 +180,7 @@ impl Peer {
             }
             match self.read_more() {
                 Ok(1..) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) if TIMED_OUT.contains(&error.kind()) => {
                     panic!("the client sends nothing; so far: {:?}", self.frames)
                 }
                 Ok(0) | Err(_) => return None,
@@ -264,6 +267,9 @@ impl Peer {
         socket.set_recv_buffer_size(4096).unwrap();
     }
 }
+
+/// How a read fails whose timeout has passed: on Unix, and on Windows.
+const TIMED_OUT: [io::ErrorKind; 2] = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
 
 /// Carries the peer's bytes: a plain socket or TLS.
 pub trait Io: Read + Write + Send {

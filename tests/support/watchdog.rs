@@ -6,14 +6,21 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How many times as long as usual anything may take. An emulated processor is slow.
-pub const PATIENCE: u32 = if option_env!("LANDLINE_TESTS_EMULATED").is_some() { 5 } else { 1 };
+/// How many times as long as usual anything may take. An emulated processor is slow, and under Wine
+/// a thread, a process and a socket take much longer than elsewhere.
+pub const PATIENCE: u32 = match option_env!("LANDLINE_TESTS_EMULATED") {
+    Some(_) => 5,
+    None if cfg!(windows) => 3,
+    None => 1,
+};
 /// The limit of the time of a test, after which it counts as hanging.
 pub const LIMIT: Duration = Duration::from_secs(20 * PATIENCE as u64);
 /// The limit for what should take no time, on a machine that is busy with other things.
 pub const PROMPT: Duration = Duration::from_secs(2 * PATIENCE as u64);
 /// A timeout that is meant to pass.
 pub const SHORT: Duration = Duration::from_millis(150);
+/// A timeout of opening that is meant to pass in its last phase, in many threads at once.
+pub const SHORT_OPENING: Duration = Duration::from_millis(if cfg!(windows) { 2000 } else { 300 });
 
 /// Runs `body`, and panics with the name of the test if `body` does not end within `limit`.
 pub fn watchdog<T: Send + 'static>(
