@@ -9,8 +9,9 @@ mod listen;
 mod options;
 mod output;
 mod pipes;
-mod plain_terminal;
 #[cfg(any(target_os = "linux", target_os = "macos"))] // The pseudo-terminals of rexpect.
+mod plain_terminal;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 mod prompt;
 mod recipes;
 mod scripts;
