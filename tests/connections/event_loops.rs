@@ -83,11 +83,11 @@ fn buffers(mut ws: WebSocket) {
 
     ws.try_send("half").unwrap();
     poll.until_readable();
-    while ws.has_more() || ws.counters().received.bytes == 0 {
-        assert_eq!(ws.try_recv().unwrap(), None);
-    }
     assert_eq!(ws.try_recv().unwrap(), None);
-    assert!(!ws.has_more(), "only a part of a message is there");
+    // On a slow machine, a call may end before it finds that nothing is left.
+    while ws.has_more() {
+        assert_eq!(ws.try_recv().unwrap(), None, "only a part of a message is there");
+    }
     ws.try_send("rest").unwrap();
     assert_eq!(poll.next(&mut ws).unwrap(), Message::from("three"));
 

@@ -8,9 +8,9 @@ mod listen;
 mod options;
 mod output;
 mod pipes;
-#[cfg(unix)]
-mod plain_terminal;
 #[cfg(any(target_os = "linux", target_os = "macos"))] // The pseudo-terminals of rexpect.
+mod plain_terminal;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 mod prompt;
 #[cfg(unix)]
 mod recipes;
