@@ -1,5 +1,5 @@
-//! Talks to a server in memory where there are neither sockets nor threads, and sees that connecting
-//! by TCP fails with an error.
+//! Talks to a server in memory where there are neither sockets nor threads, and sees that
+//! connecting by TCP fails with an error.
 
 use std::collections::VecDeque;
 use std::io;
