@@ -239,7 +239,8 @@ fn decode_chunks(mut raw: &[u8]) -> (Vec<u8>, bool) {
         let size = raw[..end].split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         let hex = !size.is_empty() && size.iter().all(u8::is_ascii_hexdigit);
         let size = std::str::from_utf8(size).ok();
-        let size = size.and_then(|text| usize::from_str_radix(text, 16).ok());
+        let size = size.and_then(|text| u64::from_str_radix(text, 16).ok());
+        let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
         let Some(size @ 1..) = size.filter(|_| hex) else { return (body, true) };
         raw = &raw[end + 2..];
         body.extend_from_slice(&raw[..size.min(raw.len())]);
