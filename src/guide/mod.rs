@@ -25,7 +25,7 @@
 //!
 //! | to | read |
 //! |---|---|
-//! | choose whom to trust, and by which cryptography | `tls`, with the feature `tls` |
+//! | choose whom to trust, and by which cryptography | `tls`, with the feature `tls-core` |
 //! | go through a proxy | [`proxies`] |
 //! | send cookies and credentials, and follow redirects | [`http`] |
 //! | bring a stream of your own | [`own_stream`] |

@@ -32,7 +32,7 @@ fn check(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
     })?;
     // The zone of an IPv6 address may come from the socket, for example from its interface.
     let is_right = peer.port() == address.port()
-        && is_same_machine(peer.ip().to_canonical(), address.ip(), stream.local_addr()?.ip());
+        && is_same_machine(peer.ip(), address.ip(), stream.local_addr()?.ip());
     if is_right {
         return Ok(());
     }
@@ -42,7 +42,7 @@ fn check(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
 
 /// Returns whether a socket at `local` that was to connect to `asked` may be connected to `peer`.
 fn is_same_machine(peer: IpAddr, asked: IpAddr, local: IpAddr) -> bool {
+    let (peer, asked, local) = (peer.to_canonical(), asked.to_canonical(), local.to_canonical());
     // A connect to 0.0.0.0 or :: reaches this machine, by one of its addresses.
-    peer == asked
-        || (asked.is_unspecified() && (peer.is_loopback() || peer == local.to_canonical()))
+    peer == asked || (asked.is_unspecified() && (peer.is_loopback() || peer == local))
 }

@@ -40,7 +40,7 @@ impl Key {
 
     /// Makes the key that a client has sent, of the value of `Sec-WebSocket-Key`. A server needs it
     /// for the [`accept`](Self::accept) of its answer, in a test for example. The value is not
-    /// checked.
+    /// checked, so do not send it in a request.
     #[must_use]
     pub fn from_header(value: impl Into<String>) -> Self {
         Self(value.into())

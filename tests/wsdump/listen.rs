@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use crate::support::*;
 use crate::tool::*;
@@ -117,6 +117,8 @@ fn an_address_that_is_taken_says_what_to_do() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_without_free_files_waits_and_serves_again_when_some_are_free() {
+    use std::process::Stdio;
+
     watchdog(LIMIT, || {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 12; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wsdump")]);

@@ -72,7 +72,9 @@ pub(crate) fn write(path: &Path, jar: &CookieJar) -> io::Result<()> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(new).and_then(|mut file| file.write_all(text.as_bytes()));
+    let mut file = options.open(new)?;
+    let written = file.write_all(text.as_bytes());
+    drop(file); // Windows renames no file that is open.
     written.and_then(|()| fs::rename(new, path)).inspect_err(|_| {
         // A part of it would only take room on a disk that is full.
         let _ = fs::remove_file(new);
