@@ -123,6 +123,11 @@ impl landline::stream::Stream for Memory {
         Ok(())
     }
 
+    /// As for a socket.
+    fn resumes_writes(&self) -> bool {
+        true
+    }
+
     fn set_nonblocking(&self, _: bool) -> io::Result<()> {
         Ok(())
     }
