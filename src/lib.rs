@@ -170,8 +170,8 @@
 //!
 //! # Platforms
 //!
-//! Rust 1.85 or later. `README.md` has the table of systems and processors that the tests run on, and
-//! of those that the crate and its tests are compiled for.
+//! Rust 1.85 or later. `README.md` has the table of systems and processors that the tests run on,
+//! and of those that the crate and its tests are compiled for.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What only proxies use is found dead by the builds that have them.

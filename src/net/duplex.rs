@@ -599,8 +599,8 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
 /// still wait to be read, and the reader sees the end after them.
 pub(crate) fn peer_is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset};
-    // macOS says so if the connection ends during the write. Linux never does; it has another number
-    // for it, which a test uses.
+    // macOS says so if the connection ends during the write. Linux never does; it has another
+    // number for it, which a test uses.
     const EPROTOTYPE: i32 = if cfg!(target_os = "linux") { 91 } else { 41 };
     matches!(error.kind(), BrokenPipe | ConnectionReset) || error.raw_os_error() == Some(EPROTOTYPE)
 }

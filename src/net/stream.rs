@@ -123,8 +123,8 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     ///
     /// With `true`, a write that blocks is interrupted from time to time to check whether the
     /// connection should be over. With `false`, one write may block for the whole write timeout.
-    /// With `false`, landline writes on Windows to a stream that has a `socket` in non-blocking mode
-    /// only, and tries again while there is no room. That has the advantages of `true`.
+    /// With `false`, landline writes on Windows to a stream that has a `socket` in non-blocking
+    /// mode only, and tries again while there is no room. That has the advantages of `true`.
     fn resumes_writes(&self) -> bool {
         false
     }
@@ -132,8 +132,9 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Switches to reads and writes that never block, or back. One that would block fails with
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) instead. landline switches back only when a call
     /// is to block. If the stream blocks all the same, so do
-    /// [`try_recv`](crate::Receiver::try_recv) and [`try_send`](crate::Sender::try_send), a call that
-    /// a signal interrupts at its deadline, and on Windows each write to a stream with a `socket`.
+    /// [`try_recv`](crate::Receiver::try_recv) and [`try_send`](crate::Sender::try_send), a call
+    /// that a signal interrupts at its deadline, and on Windows each write to a stream with a
+    /// `socket`.
     ///
     /// # Errors
     /// After an error the connection is over.
