@@ -64,8 +64,9 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 /// Sends this process the signal that Ctrl-C sends.
 fn press() -> io::Result<()> {
     thread::sleep(Duration::from_secs(1));
-    let process = std::process::id().to_string();
-    std::process::Command::new("kill").args(["-INT", &process]).status().map(drop)
+    // `kill` is part of each shell, and not everywhere a program.
+    let kill = format!("kill -INT {}", std::process::id());
+    std::process::Command::new("sh").args(["-c", &kill]).status().map(drop)
 }
 
 /// Counts aloud until the client closes.
