@@ -30,7 +30,7 @@
 //! | send cookies and credentials, and follow redirects | [`http`] |
 //! | bring a stream of your own | [`own_stream`] |
 //!
-//! What it costs, and what it withstands:
+//! Its costs, and what it withstands:
 //!
 //! | to | read |
 //! |---|---|

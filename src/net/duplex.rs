@@ -151,7 +151,7 @@ impl Progress {
 /// The longest time that a read blocks on Windows, where a shutdown of the socket does not wake the
 /// thread that reads it.
 const WINDOWS_POLL: Duration = Duration::from_millis(50);
-/// How long a write on Windows waits before it tries again: first, and after some attempts. A peer
+/// The pause of a write on Windows before it tries again: first, and after some attempts. A peer
 /// that reads fast gets 64 KiB in each of the first pauses.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(10);

@@ -123,7 +123,7 @@ impl landline::stream::Stream for Memory {
         Ok(())
     }
 
-    /// As for a socket.
+    /// Says what a socket says on Unix.
     fn resumes_writes(&self) -> bool {
         true
     }
