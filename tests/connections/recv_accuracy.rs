@@ -1,5 +1,5 @@
-//! Measures how exact `recv_timeout` is. It never ends early. It ends late by what the system needs,
-//! which is printed.
+//! Measures how exact `recv_timeout` is. It never ends early. It ends late by what the system
+//! needs, which is printed.
 //!
 //! What is known of the timeouts of sockets on Windows:
 //! * They are whole milliseconds (`SO_RCVTIMEO` in
