@@ -61,7 +61,7 @@ impl<T> Server<T> {
     }
 }
 
-/// How long a peer waits for the client.
+/// The time that a peer waits for the client.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 30 } else { 8 });
 
 /// Is the server's end of a connection.
@@ -268,7 +268,7 @@ impl Peer {
     }
 }
 
-/// How a read fails whose timeout has passed: on Unix, and on Windows.
+/// The kinds of error of a read whose timeout has passed: on Unix, and on Windows.
 const TIMED_OUT: [io::ErrorKind; 2] = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
 
 /// Carries the peer's bytes: a plain socket or TLS.
