@@ -369,6 +369,8 @@ fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_even_if_sigpipe_kill
             for _ in 0..2 {
                 let (mut stream, _) = listener.accept().unwrap();
                 streams::upgrade(&mut stream);
+                // To drop it is not enough: a process that another test just starts has a copy.
+                stream.shutdown(std::net::Shutdown::Both).unwrap();
                 drop(stream);
                 // The end of this second connection tells the client that the first is closed.
                 drop(listener.accept().unwrap());
