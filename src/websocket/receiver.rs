@@ -29,6 +29,8 @@ use crate::sync;
 const RETRY: Duration = Duration::from_millis(10);
 /// The limit of the wait for the end of the stream after the closing handshake.
 const LINGER: Duration = Duration::from_secs(2);
+/// The most bytes that a call that does not wait reads at once. They take the kernel about 0.1 ms.
+const TRY_READ: usize = 256 * 1024;
 /// The number of bytes that are discarded, without waiting, when a receiver is dropped.
 const DISCARD: usize = 1 << 20;
 
@@ -611,7 +613,10 @@ impl Receiver {
         }
         // A peer is dead only if nothing has arrived that is still unread.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
-        let mut read = self.wire.read(&mut self.half, self.decoder.space(), wait);
+        let may_wait = deadline.moment().is_none_or(|at| at > now);
+        let space = self.decoder.space();
+        let most = if may_wait { space.len() } else { space.len().min(TRY_READ) };
+        let mut read = self.wire.read(&mut self.half, &mut space[..most], wait);
         if self.half.tls_pending && matches!(&read, Err(error) if is_timeout(error)) {
             // The read returned early because TLS has output. It may not have read the socket, so
             // read once more, without waiting.

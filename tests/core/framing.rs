@@ -687,6 +687,7 @@ mod space_for_the_next_read {
 
     const SMALL: usize = 4_096;
     const LARGE: usize = 65_536;
+    const MOST: usize = 4 << 20;
 
     /// Reads `len` times `byte`, into all or a part of the space.
     fn read(decoder: &mut Decoder, byte: u8, len: usize) {
@@ -981,13 +982,27 @@ mod space_for_the_next_read {
 
     #[test]
     fn a_little_that_is_left_is_read_with_the_next_header_when_there_is_room_for_a_part_too() {
-        let mut decoder = roomy(2 * LARGE);
-        let first = [frame(0x02, &vec![1; LARGE - 2_000]), announce(0x80, (LARGE + SMALL) as u64)];
-        feed_parts(&mut decoder, &first.concat());
+        let mut decoder = roomy(MOST + 2_000);
+        feed_parts(&mut decoder, &announce(0x82, (MOST + SMALL) as u64));
         assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
-        read(&mut decoder, 2, LARGE);
+        read(&mut decoder, 2, MOST);
         assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
         assert_eq!(decoder.space().len(), SMALL);
+    }
+
+    #[test]
+    fn the_memory_of_the_last_message_is_filled_at_once_up_to_4_mib() {
+        for (room, len, expected) in [
+            (2 * LARGE, 2 * LARGE, 2 * LARGE),
+            (1_000_000, 3_000_000, 1_000_000),
+            (3_000_000, 1_000_000, 1_000_000),
+            (MOST + 1, MOST + 1, MOST),
+        ] {
+            let mut decoder = roomy(room);
+            feed_parts(&mut decoder, &announce(0x82, len as u64));
+            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.space().len(), expected);
+        }
     }
 
     /// The message has two fragments, and is gathered in the memory of one of 128 KiB.

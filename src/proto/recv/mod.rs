@@ -28,8 +28,11 @@ const SMALL_BUFFER: usize = 4 * 1024;
 /// The size of the buffer of a busy connection, in bytes, and the most memory that is reserved
 /// ahead of the bytes that arrive.
 const LARGE_BUFFER: usize = 64 * 1024;
-/// The most bytes of a big message that are read at once.
-const MAX_READ: usize = 256 * 1024;
+/// The most bytes of a big message that are read at once into new memory.
+const MAX_NEW: usize = 256 * 1024;
+/// The most bytes of a big message that are read at once into the memory of the last message: about
+/// as many as a socket holds.
+const MAX_READ: usize = 4 * 1024 * 1024;
 /// Payloads of at least this size, in bytes, are read directly into their message.
 const BULK: usize = 16 * 1024;
 
@@ -450,7 +453,7 @@ impl Decoder {
             return;
         }
         let data = self.gathered_len();
-        let most = data.clamp(LARGE_BUFFER, MAX_READ);
+        let most = data.clamp(LARGE_BUFFER, MAX_NEW).max(self.space.min(MAX_READ));
         let most = usize::try_from(frame.left).map_or(most, |left| left.min(most));
         // Space that a short read left over is used, so that nothing is zeroed twice. But too
         // little space is not worth a system call.
