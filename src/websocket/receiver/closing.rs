@@ -1,0 +1,82 @@
+//! How a receiver ends: the closing handshake, the end of the stream, dropping.
+
+use std::time::Duration;
+
+use super::main_loop::RETRY;
+use super::{Delivery, Receiver};
+use crate::error::{Cause, Closed, Error};
+use crate::net::deadline::Deadline;
+use crate::net::duplex::{Wait, is_timeout};
+use crate::websocket::pending::Flushed;
+use crate::websocket::recv_deadline::RecvDeadline;
+use crate::websocket::wire::ReceiverIs;
+
+/// The limit of the wait for the end of the stream after the closing handshake.
+const LINGER: Duration = Duration::from_secs(2);
+/// The number of bytes that are discarded, without waiting, when a receiver is dropped.
+const DISCARD: usize = 1 << 20;
+
+impl Receiver {
+    /// Completes a closing handshake that has begun: discards what still arrives, waits for the
+    /// peer's Close until `close_timeout`, and then for at most [`LINGER`] for the end of the
+    /// stream.
+    pub(super) fn finish(&mut self) -> Closed {
+        self.discard();
+        let closed = self.wire.close_state.so_far();
+        // Bytes that arrive after the socket is closed would reset the connection, and the peer
+        // might not get our Close.
+        if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
+            self.linger();
+        }
+        self.wire.duplex.shutdown();
+        self.wire.log_sent();
+        closed
+    }
+
+    /// Discards what still arrives until the connection is over, and returns how it ended. Call it
+    /// on a connection that this side has closed or aborted.
+    pub(crate) fn discard(&mut self) -> Error {
+        self.pending = true;
+        self.decoder.stop_gathering();
+        loop {
+            if let Err(error) = self.next(Delivery::Fragments, &mut RecvDeadline::endless()) {
+                return error;
+            }
+        }
+    }
+
+    /// Waits for the end of the stream. Discards what arrives, and flushes a Close that the peer
+    /// did not take before.
+    fn linger(&mut self) {
+        let deadline = Deadline::after(Some(LINGER));
+        let mut buffer = [0; 4 * 1024];
+        // A peer that goes on sending does not extend the wait.
+        while !self.wire.close_state.is_aborted() && !deadline.is_past() {
+            let mut until = deadline;
+            if self.wire.flush_pending() == Flushed::Blocked {
+                until = until.min(Deadline::after(Some(RETRY)));
+            }
+            match self.wire.read(&mut self.half, &mut buffer, Wait::Until(until)) {
+                Err(error) if is_timeout(&error) => {}
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Receiver {
+    /// Discards what has arrived, without waiting. Closing a socket with unread bytes would reset
+    /// the connection, and the peer might not get a Close that is on its way.
+    fn drop(&mut self) {
+        self.wire.note_receiver(ReceiverIs::Gone);
+        let mut buffer = [0; 4 * 1024];
+        let mut len = 0;
+        while len < DISCARD && !self.wire.close_state.is_aborted() {
+            match self.wire.read(&mut self.half, &mut buffer, Wait::Not) {
+                Ok(read @ 1..) => len += read,
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+}

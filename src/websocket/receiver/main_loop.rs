@@ -1,0 +1,277 @@
+//! The main loop of a receiver: it finds what comes next, and reads more. While it runs, pings are
+//! answered, keepalive pings are sent, and what is pending is flushed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Delivery, Receiver};
+use crate::error::{Cause, Error, Timeout};
+use crate::log;
+use crate::net::deadline::Deadline;
+use crate::net::duplex::{Wait, is_timeout};
+use crate::net::tls;
+use crate::proto::keepalive::Due;
+use crate::proto::recv::Found;
+use crate::sync;
+use crate::websocket::counters::{Compression, Traffic};
+use crate::websocket::pending::{Control, Flushed};
+use crate::websocket::recv_deadline::RecvDeadline;
+use crate::websocket::wire::{LastPing, ReceiverIs};
+
+/// The pause before a Pong is tried again that the peer did not take, because it is not reading.
+pub(super) const RETRY: Duration = Duration::from_millis(10);
+/// The most bytes that a call that does not wait reads at once. They take the kernel about 0.1 ms.
+const TRY_READ: usize = 256 * 1024;
+
+impl Receiver {
+    /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
+    /// while nothing is to be flushed. `None` leaves it to [`next`](Self::next).
+    #[inline]
+    pub(super) fn buffered(&mut self, delivery: Delivery) -> Option<Found> {
+        let is_over = self.wire.close_state.outcome().is_some();
+        if is_over || self.pending || self.half.tls_pending {
+            return None;
+        }
+        let found = self.decoder.short_message(delivery)?;
+        self.frames.messages += 1;
+        log::received(found);
+        Some(found)
+    }
+
+    /// Runs the main loop: asks the decoder what comes next, deals with control frames, flushes
+    /// what is pending, reads more. The caller takes a message or a fragment from the decoder. The
+    /// payload of a Ping or a Pong is in `control`. A Close is an error.
+    pub(in crate::websocket) fn next(
+        &mut self,
+        delivery: Delivery,
+        deadline: &mut RecvDeadline,
+    ) -> Result<Found, Error> {
+        self.find(delivery, deadline).inspect_err(|_| self.publish())
+    }
+
+    fn find(&mut self, delivery: Delivery, deadline: &mut RecvDeadline) -> Result<Found, Error> {
+        if let Some(closed) = self.wire.close_state.outcome() {
+            if matches!(closed.cause(), Cause::Handshake) {
+                // The call that saw the end may have had no time to write our Close.
+                let _ = self.wire.flush_pending_until(deadline.until);
+            }
+            return Err(closed.clone().into());
+        }
+        loop {
+            let found = match self.decoder.advance(delivery) {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    self.flush_pending();
+                    deadline.check()?;
+                    self.read(deadline.until)?;
+                    continue;
+                }
+                Err(violation) => return Err(self.wire.violated(violation)),
+            };
+            log::received(found);
+            self.count(found);
+            match found {
+                Found::Message { .. } | Found::Fragment { .. } => self.flush_pending(),
+                // Pongs are collected until all that has arrived is taken.
+                Found::Ping { .. } => self.answer_ping(),
+                Found::Pong { .. } => {
+                    self.receive_pong();
+                    self.flush_pending();
+                }
+                Found::Close { .. } => {
+                    return Err(self.wire.peer_closed(self.decoder.close(), deadline.until));
+                }
+            }
+            return Ok(found);
+        }
+    }
+
+    fn count(&mut self, found: Found) {
+        match found {
+            Found::Message { .. } => self.frames.messages += 1,
+            Found::Fragment { last, .. } => self.frames.messages += u64::from(last),
+            Found::Ping { .. } => self.frames.pings += 1,
+            Found::Pong { .. } => self.frames.pongs += 1,
+            Found::Close { .. } => {}
+        }
+    }
+
+    /// Lets other threads see what was received so far.
+    fn publish(&self) {
+        self.wire.counters.received.set(self.received());
+    }
+
+    /// Returns what was received so far.
+    pub(in crate::websocket) fn received(&self) -> Traffic {
+        let (compressed, uncompressed) = self.decoder.inflated();
+        let compression = Compression { uncompressed, compressed };
+        Traffic::new(self.half.bytes, self.frames, compression)
+    }
+
+    fn answer_ping(&mut self) {
+        self.control = Control::new(self.decoder.control());
+        if self.options.auto_pong {
+            self.wire.note_pong(self.control);
+            self.pending = true;
+        }
+    }
+
+    fn receive_pong(&mut self) {
+        self.control = Control::new(self.decoder.control());
+        let now = sync::now();
+        self.update_timer(now);
+        self.timer.pong(self.control.as_bytes(), now);
+        if let Some(latency) = self.timer.latency() {
+            self.wire.set_latency(latency);
+        }
+        if !self.timer.is_waiting() {
+            self.wire.ping_answered();
+        }
+    }
+
+    /// Tells the timer whether the keepalive ping was written, and when the peer last read
+    /// something of ours. The pong timeout begins when the ping is written. A peer that reads is
+    /// alive.
+    fn update_timer(&mut self, now: Instant) {
+        if !self.timer.is_waiting() {
+            return;
+        }
+        match self.wire.take_ping() {
+            LastPing::None => {}
+            LastPing::Queued => self.timer.postpone(now),
+            LastPing::Written(at, position) => self.timer.sent(at, position),
+        }
+        if let Some(at) = self.wire.take_peer_read() {
+            self.timer.heard(at);
+        }
+    }
+
+    /// Flushes what is pending, as far as possible without waiting.
+    pub(super) fn flush_pending(&mut self) {
+        if std::mem::take(&mut self.half.tls_pending) {
+            self.wire.note_tls();
+            self.pending = true;
+        }
+        if self.pending {
+            self.pending = self.wire.flush_pending() == Flushed::Blocked;
+        }
+        self.wire.log_sent();
+    }
+
+    /// Reads once, by the earliest deadline. Sends a keepalive ping if one is due.
+    fn read(&mut self, deadline: Deadline) -> Result<(), Error> {
+        // This comes before the close state is read. A thread that notes a Close from now on sees
+        // that it must write the Close itself.
+        self.publish();
+        self.wire.note_receiver(ReceiverIs::Reading);
+        let received = self.read_once(deadline);
+        self.wire.note_receiver(ReceiverIs::Away);
+        received
+    }
+
+    fn read_once(&mut self, deadline: Deadline) -> Result<(), Error> {
+        let now = sync::now();
+        let (is_open, close_at) = self.wire.close_state.is_open_and_close_at();
+        // The peer's Close may have arrived in time, and still be unread.
+        self.closing.until = close_at;
+        if self.closing.check().is_err() {
+            return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
+        }
+        let left = self.wire.left();
+        if !self.pending && left.blocked_since.is_some() {
+            self.pending = true; // A rest of `try_send`.
+            self.flush_pending();
+        }
+        if !is_open {
+            // Another thread may have asked for the Close, and not been able to write it. The
+            // thread that has the writer now may be one that does not wait until there is room.
+            self.pending = self.wire.flush_pending() != Flushed::Done;
+        }
+        let poll = left.poll_interval(self.wire.poll_interval);
+        let mut until = deadline.min(close_at).min(Deadline::at(now.checked_add(poll)));
+        let mut dying = false;
+        // The closing handshake has a limit of its own, and no ping may follow our Close.
+        if close_at == Deadline::NEVER {
+            self.update_timer(now);
+            match self.timer.due(now) {
+                Due::Nothing => {}
+                Due::Ping(payload) => {
+                    self.wire.note_ping(payload);
+                    self.pending = true;
+                    self.flush_pending();
+                }
+                Due::Dead => dying = true,
+            }
+            until = until.min(Deadline::at(self.timer.deadline()));
+        }
+        if self.pending {
+            until = until.min(Deadline::at(now + RETRY));
+        }
+        // A peer is dead only if nothing has arrived that is still unread.
+        let wait = if dying { Wait::Not } else { Wait::Until(until) };
+        let may_wait = deadline.moment().is_none_or(|at| at > now);
+        let space = self.decoder.space();
+        let most = if may_wait { space.len() } else { space.len().min(TRY_READ) };
+        let mut read = self.wire.read(&mut self.half, &mut space[..most], wait);
+        if self.half.tls_pending && matches!(&read, Err(error) if is_timeout(error)) {
+            // The read returned early because TLS has output. It may not have read the socket, so
+            // read once more, without waiting.
+            self.flush_pending();
+            read = self.wire.read(&mut self.half, self.decoder.space(), Wait::Not);
+        }
+        if std::mem::take(&mut self.half.has_received) && self.timer.is_waiting() {
+            self.timer.heard(sync::now());
+            dying = false;
+        }
+        if self.wire.close_state.is_aborted() {
+            return Err(self.wire.lost(Cause::Aborted));
+        }
+        match read {
+            Ok(0) => Err(self.lost(Cause::Eof)),
+            Ok(len) => {
+                self.decoder.filled(len);
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => {
+                // A sender may have timed out before it wrote what is pending.
+                self.pending = true;
+                self.decoder.shrink();
+                if !deadline.is_past() {
+                    self.wire.release_memory();
+                }
+                if let Some(deflation) = &self.wire.deflation {
+                    deflation.shrink();
+                }
+                if dying {
+                    Err(self.lost(Cause::Timeout(Timeout::Pong)))
+                } else if close_at.is_past() {
+                    Err(self.wire.lost(Cause::Timeout(Timeout::Close)))
+                } else if deadline.is_past() {
+                    Err(Error::Timeout(Timeout::Recv))
+                } else {
+                    Ok(())
+                }
+            }
+            Err(error) => {
+                self.flush_pending(); // An alert tells the peer why TLS failed.
+                Err(self.lost(transport_failed(error)))
+            }
+        }
+    }
+
+    /// Ends a connection that is lost. If the peer has never answered a ping, the outcome says so.
+    fn lost(&self, cause: Cause) -> Error {
+        if self.timer.is_waiting() && self.timer.latency().is_none() {
+            self.wire.close_state.never_answered();
+        }
+        self.wire.lost(cause)
+    }
+}
+
+fn transport_failed(error: io::Error) -> Cause {
+    match tls::error_within(error) {
+        Ok(error) => Cause::Tls(Arc::new(error)),
+        Err(error) => Cause::Io(Arc::new(error)),
+    }
+}
