@@ -17,7 +17,7 @@ impl Sender {
     /// Sends a message of `len` bytes in one frame, and reads it from `reader` meanwhile. Returns
     /// when the system has taken all of it.
     ///
-    /// The message is read and written in pieces of 64 KiB. So it takes memory for two pieces, and
+    /// The message is read and written in chunks of 64 KiB. So it takes memory for two chunks, and
     /// over TLS for a few more, however long it is. It is not compressed. What `reader` has beyond
     /// `len` bytes is not read.
     ///
@@ -34,7 +34,7 @@ impl Sender {
     /// [`writer`](Self::writer) has none of these limits, and needs no `len`: it sends a message in
     /// fragments, and control frames may go between them.
     ///
-    /// `write_timeout` bounds the writing of each piece. It does not bound `reader`, which may
+    /// `write_timeout` bounds the writing of each chunk. It does not bound `reader`, which may
     /// block as long as it likes. [`abort`](Self::abort) ends the connection, but cannot interrupt
     /// `reader`. Code in `reader` must not send on the same connection: it would wait for
     /// `write_timeout`, and then fail.
@@ -68,7 +68,7 @@ impl Sender {
     /// * [`InvalidInput::MessageTooLong`]: `len` is 2^63 or more. Nothing was read or sent.
     /// * The same errors as those of [`send`](Self::send). The connection goes on only after
     ///   [`Timeout::Busy`](crate::Timeout::Busy) and [`Error::Local`]. Then nothing was sent, but
-    ///   the first piece was read from `reader`.
+    ///   the first chunk was read from `reader`.
     /// * [`Error::Closed`] if one of the three above happened later. A part of the frame was sent
     ///   and the rest cannot follow, so the connection is over. The text says why, and the kind is
     ///   that of the error that `reader` returned.
@@ -93,17 +93,17 @@ fn send(wire: &Wire, kind: MessageKind, len: u64, reader: &mut dyn Read) -> io::
     if !wire.close_state.is_open() {
         return Err(Error::Closed(wire.close_state.so_far()).into()); // Nothing is read in vain.
     }
-    let mut pieces = Pieces::new(kind, len, reader);
-    pieces.read_next()?;
+    let mut chunks = Chunks::new(kind, len, reader);
+    chunks.read_next()?;
     let _log = wire.logs_sent();
     let _lock = wire.lock_message()?;
     let mut limit = wire.write_limit();
     let mut out = wire.begin(&mut limit)?;
     let mut body = out.begin_message(kind, len)?;
-    out.write_piece(&mut body, &pieces.piece)?;
-    while pieces.left > 0 {
-        match catch_unwind(AssertUnwindSafe(|| pieces.read_next())) {
-            Ok(Ok(())) => out.write_piece(&mut body, &pieces.piece)?,
+    out.write_chunk(&mut body, &chunks.chunk)?;
+    while chunks.left > 0 {
+        match catch_unwind(AssertUnwindSafe(|| chunks.read_next())) {
+            Ok(Ok(())) => out.write_chunk(&mut body, &chunks.chunk)?,
             Ok(Err(error)) => return Err(out.break_off(unfinished(&error)).into()),
             Err(panic) => {
                 out.break_off(unfinished(&io::Error::other("the reader panicked")));
@@ -121,27 +121,27 @@ fn unfinished(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), why)
 }
 
-/// Reads a message in pieces of a chunk. The last one may be shorter.
-struct Pieces<'a> {
+/// Reads a message in chunks. The last one may be shorter.
+struct Chunks<'a> {
     reader: &'a mut dyn Read,
     /// The number of bytes that are not read yet.
     left: u64,
     /// What was read last.
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     /// `None` for a binary message.
     utf8: Option<Utf8>,
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> Chunks<'a> {
     fn new(kind: MessageKind, len: u64, reader: &'a mut dyn Read) -> Self {
         let utf8 = (kind == MessageKind::Text).then(Utf8::default);
-        Self { reader, left: len, piece: Vec::new(), utf8 }
+        Self { reader, left: len, chunk: Vec::new(), utf8 }
     }
 
     fn read_next(&mut self) -> io::Result<()> {
         let len = usize::try_from(self.left).map_or(CHUNK, |left| left.min(CHUNK));
-        self.piece.resize(len, 0);
-        let mut rest = &mut self.piece[..];
+        self.chunk.resize(len, 0);
+        let mut rest = &mut self.chunk[..];
         while !rest.is_empty() {
             let read = match self.reader.read(rest) {
                 Ok(0) => return Err(ended_early(self.left - (len - rest.len()) as u64)),
@@ -156,7 +156,7 @@ impl<'a> Pieces<'a> {
         }
         self.left -= len as u64;
         if let Some(utf8) = &mut self.utf8 {
-            let checked = utf8.check(&self.piece);
+            let checked = utf8.check(&self.chunk);
             let ended = if self.left == 0 { utf8.finish() } else { Ok(()) };
             checked.and(ended).map_err(|_| not_utf8())?;
         }

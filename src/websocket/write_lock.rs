@@ -182,17 +182,17 @@ impl WriteGuard<'_> {
     }
 
     /// Encodes the header of a whole message of `len` bytes, which is not compressed. Then write
-    /// all of its payload with [`write_piece`](Self::write_piece), or
+    /// all of its payload with [`write_chunk`](Self::write_chunk), or
     /// [`break_off`](Self::break_off) the connection.
     pub(super) fn begin_message(&mut self, kind: MessageKind, len: u64) -> Result<Body, Error> {
         self.begin_frame(kind.into(), true, false, len, CHUNK)
     }
 
     /// Encodes and writes the next bytes of a frame, at most a chunk. Writing them must be over
-    /// within `write_timeout`, which begins again for each piece.
-    pub(super) fn write_piece(&mut self, body: &mut Body, piece: &[u8]) -> Result<(), Error> {
+    /// within `write_timeout`, which begins again for each chunk.
+    pub(super) fn write_chunk(&mut self, body: &mut Body, chunk: &[u8]) -> Result<(), Error> {
         *self.after.limit = self.after.wire.write_limit();
-        self.append(body, piece, CHUNK)?;
+        self.append(body, chunk, CHUNK)?;
         self.writer.flush_chunk(self.after.limit)
     }
 

@@ -14,7 +14,7 @@ use landline::{Builder, CloseCode, Error, Event, MessageKind, Timeout, WebSocket
 use support::*;
 
 /// The number of bytes that are read and written at a time.
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// The ways to connect.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,7 @@ fn held(error: io::Error) -> Error {
     error.downcast().unwrap_or_else(|error| panic!("{error:?} holds no Error"))
 }
 
-/// Returns `len` bytes of text with characters of several bytes, which the pieces cut.
+/// Returns `len` bytes of text with characters of several bytes, which the chunks cut.
 fn long_text(len: usize) -> Vec<u8> {
     let mut text = "\u{20AC}uro, ".repeat(len / 8).into_bytes();
     text.resize(len, b'.');
@@ -90,7 +90,7 @@ fn long_text(len: usize) -> Vec<u8> {
 fn a_message_of_any_length_arrives_in_one_frame_without_compression() {
     watchdog(LIMIT * 2, || {
         const LENGTHS: [usize; 9] =
-            [0, 1, 125, 126, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 1 << 20];
+            [0, 1, 125, 126, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 1 << 20];
         for over in ALL {
             let (ws, server) = over.connect(
                 |builder| builder,
@@ -132,17 +132,17 @@ fn the_reader_is_not_read_beyond_the_message() {
             |builder| builder,
             |peer| {
                 for _ in 0..2 {
-                    peer.expect(BINARY, &vec![b'x'; PIECE + 5]);
+                    peer.expect(BINARY, &vec![b'x'; CHUNK + 5]);
                 }
                 peer.expect(BINARY, b"");
                 peer.expect_close(1001);
             },
         );
-        let mut reader = io::repeat(b'x').take(3 * PIECE as u64);
+        let mut reader = io::repeat(b'x').take(3 * CHUNK as u64);
         for _ in 0..2 {
-            ws.send_reader(MessageKind::Binary, PIECE as u64 + 5, &mut reader).unwrap();
+            ws.send_reader(MessageKind::Binary, CHUNK as u64 + 5, &mut reader).unwrap();
         }
-        assert_eq!(reader.limit(), PIECE as u64 - 10);
+        assert_eq!(reader.limit(), CHUNK as u64 - 10);
         ws.send_reader(MessageKind::Binary, 0, unread()).unwrap();
         drop(ws);
         server.join();
@@ -184,7 +184,7 @@ fn the_longest_frame_is_begun() {
             },
         );
         let longest = u64::MAX >> 1;
-        let reader = io::repeat(b'x').take(PIECE as u64);
+        let reader = io::repeat(b'x').take(CHUNK as u64);
         let ended = ws.send_reader(MessageKind::Binary, longest, reader).unwrap_err();
         assert!(held(ended).is_fatal());
         let header = server.join();
@@ -208,7 +208,7 @@ fn breaks() -> io::Result<usize> {
 /// A way in which a message fails after good bytes.
 type Failure = (&'static str, ErrorKind, fn(&[u8]) -> Box<dyn Read + '_>);
 
-/// What can go wrong with a text of `3 * PIECE` bytes after good bytes.
+/// What can go wrong with a text of `3 * CHUNK` bytes after good bytes.
 const FAILURES: [Failure; 5] = [
     // `BrokenPipe` must not be taken for the end of the connection's own stream.
     ("the source is gone", ErrorKind::BrokenPipe, |good| then(good, |_| breaks())),
@@ -221,7 +221,7 @@ const FAILURES: [Failure; 5] = [
 ];
 
 #[test]
-fn a_reader_that_fails_within_the_first_piece_sends_nothing() {
+fn a_reader_that_fails_within_the_first_chunk_sends_nothing() {
     watchdog(LIMIT, || {
         for over in ALL {
             let (ws, server) = over.connect(
@@ -231,10 +231,10 @@ fn a_reader_that_fails_within_the_first_piece_sends_nothing() {
                     peer.expect_close(1001);
                 },
             );
-            for good in [0, 1, PIECE - 1] {
+            for good in [0, 1, CHUNK - 1] {
                 let good = vec![b'x'; good];
                 for (why, kind, fails) in FAILURES {
-                    let len = 3 * PIECE as u64;
+                    let len = 3 * CHUNK as u64;
                     let failed = ws.send_reader(MessageKind::Text, len, fails(&good)).unwrap_err();
                     assert_eq!(failed.kind(), kind, "{failed:?}");
                     assert!(failed.to_string().contains(why), "{failed}");
@@ -254,7 +254,7 @@ fn a_reader_that_fails_within_the_first_piece_sends_nothing() {
     });
 }
 
-/// Sends the first piece of a text of `3 * PIECE` bytes, and fails then, while one thread receives
+/// Sends the first chunk of a text of `3 * CHUNK` bytes, and fails then, while one thread receives
 /// and another one waits to send. Returns the error of the call, if it did not panic.
 fn fails_later(over: Over, fails: impl FnOnce(&[u8]) -> Box<dyn Read + '_>) -> Option<io::Error> {
     let (has_begun, begun) = channel();
@@ -277,12 +277,12 @@ fn fails_later(over: Over, fails: impl FnOnce(&[u8]) -> Box<dyn Read + '_>) -> O
         began.recv().unwrap();
         error(other.send("too late"))
     });
-    let good = vec![b'x'; PIECE];
+    let good = vec![b'x'; CHUNK];
     let first = good.chain(By(|_: &mut [u8]| {
         let _ = begin.send(()); // The other thread waits, or will.
         Ok(0)
     }));
-    let len = 3 * PIECE as u64;
+    let len = 3 * CHUNK as u64;
     let call = || sender.send_reader(MessageKind::Text, len, first.chain(fails(b"")));
     let failed = promptly(|| catch_unwind(AssertUnwindSafe(call))).ok().map(Result::unwrap_err);
     assert!(!sender.is_open());
@@ -295,7 +295,7 @@ fn fails_later(over: Over, fails: impl FnOnce(&[u8]) -> Box<dyn Read + '_>) -> O
     }
     // A part of one frame was sent, and no Close in the middle of it.
     let sent = server.join();
-    assert_eq!(sent.len(), 14 + PIECE, "{over:?}");
+    assert_eq!(sent.len(), 14 + CHUNK, "{over:?}");
     assert_eq!((sent[0], sent[1]), (0x81, 0xFF));
     failed
 }
@@ -317,15 +317,15 @@ fn a_reader_that_fails_later_ends_the_connection_and_wakes_all_threads() {
 }
 
 #[test]
-fn a_text_whose_last_piece_ends_within_a_character_ends_the_connection() {
+fn a_text_whose_last_chunk_ends_within_a_character_ends_the_connection() {
     watchdog(LIMIT, || {
         let (ws, server) = Over::Plain.connect(|builder| builder, Peer::read_to_end);
-        let mut cut = vec![b'x'; PIECE + 10];
+        let mut cut = vec![b'x'; CHUNK + 10];
         cut.extend(&"\u{20AC}".as_bytes()[..2]);
         let failed = ws.send_reader(MessageKind::Text, cut.len() as u64, &cut[..]).unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::InvalidData);
         assert!(held(failed).is_fatal() && !ws.is_open());
-        assert_eq!(server.join().len(), 14 + PIECE);
+        assert_eq!(server.join().len(), 14 + CHUNK);
     });
 }
 
@@ -356,8 +356,8 @@ fn a_reader_may_take_longer_than_write_timeout_and_all_else_waits_for_it() {
                 move |peer| {
                     is_pinged.recv().unwrap();
                     peer.send(&ping(b"within"));
-                    peer.expect(BINARY, &vec![b'x'; 2 * PIECE]);
-                    // It could not go between the pieces.
+                    peer.expect(BINARY, &vec![b'x'; 2 * CHUNK]);
+                    // It could not go between the chunks.
                     peer.expect(PONG, b"within");
                     peer.expect(TEXT, b"after it");
                 },
@@ -383,8 +383,8 @@ fn a_reader_may_take_longer_than_write_timeout_and_all_else_waits_for_it() {
                 buf.fill(b'x');
                 Ok(buf.len())
             });
-            let reader = io::repeat(b'x').take(PIECE as u64).chain(slow);
-            sender.send_reader(MessageKind::Binary, 2 * PIECE as u64, reader).unwrap();
+            let reader = io::repeat(b'x').take(CHUNK as u64).chain(slow);
+            sender.send_reader(MessageKind::Binary, 2 * CHUNK as u64, reader).unwrap();
             sender.send("after it").unwrap();
             server.join();
         }
@@ -392,7 +392,7 @@ fn a_reader_may_take_longer_than_write_timeout_and_all_else_waits_for_it() {
 }
 
 #[test]
-fn a_peer_that_takes_no_piece_within_write_timeout_ends_the_connection() {
+fn a_peer_that_takes_no_chunk_within_write_timeout_ends_the_connection() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = serve_on(small_listener(), move |peer| {
@@ -417,7 +417,7 @@ fn a_close_of_another_thread_is_sent_after_the_message() {
             let (mut ws, server) = over.connect(
                 |builder| builder,
                 |peer| {
-                    peer.expect(BINARY, &vec![b'x'; 3 * PIECE]);
+                    peer.expect(BINARY, &vec![b'x'; 3 * CHUNK]);
                     peer.expect_close(1000);
                     peer.send(&close(1000, ""));
                     peer.expect_end();
@@ -429,16 +429,16 @@ fn a_close_of_another_thread_is_sent_after_the_message() {
                 spawn(move || closer.close(CloseCode::NORMAL)).join().unwrap();
                 Ok(0)
             });
-            let begun = io::repeat(b'x').take(PIECE as u64);
+            let begun = io::repeat(b'x').take(CHUNK as u64);
             let reader = begun.chain(closes).chain(io::repeat(b'x'));
-            sender.send_reader(MessageKind::Binary, 3 * PIECE as u64, reader).unwrap();
+            sender.send_reader(MessageKind::Binary, 3 * CHUNK as u64, reader).unwrap();
             assert!(error(ws.recv()).closed().unwrap().is_clean());
             server.join();
         }
     });
 }
 
-/// Sends a message of two pieces. Between them `end` ends the connection, and the receiver must
+/// Sends a message of two chunks. Between them `end` ends the connection, and the receiver must
 /// learn of it while the reader still waits. Returns the errors of both.
 fn ended_within(end: fn(&landline::Sender)) -> (Error, Error) {
     let (ws, server) =
@@ -450,11 +450,11 @@ fn ended_within(end: fn(&landline::Sender)) -> (Error, Error) {
         received = Some(takes_at_most(SHORT + PROMPT, || error(receiver.recv())));
         Ok(0)
     });
-    let reader = io::repeat(b'x').take(PIECE as u64).chain(waits).chain(io::repeat(b'x'));
+    let reader = io::repeat(b'x').take(CHUNK as u64).chain(waits).chain(io::repeat(b'x'));
     let sent = takes_at_most(SHORT + PROMPT, || {
-        sender.send_reader(MessageKind::Binary, 2 * PIECE as u64, reader)
+        sender.send_reader(MessageKind::Binary, 2 * CHUNK as u64, reader)
     });
-    assert_eq!(server.join().len(), 14 + PIECE);
+    assert_eq!(server.join().len(), 14 + CHUNK);
     (held(sent.unwrap_err()), received.unwrap())
 }
 
@@ -491,7 +491,7 @@ fn a_close_ends_an_endless_message_after_close_timeout() {
             ws.sender().close(CloseCode::NORMAL).unwrap();
             Ok(0)
         });
-        let begun = io::repeat(b'x').take(PIECE as u64);
+        let begun = io::repeat(b'x').take(CHUNK as u64);
         let reader = begun.chain(closes).chain(io::repeat(b'x'));
         let sent = takes(SHORT, || ws.send_reader(MessageKind::Binary, 1 << 60, reader));
         let ended = held(sent.unwrap_err());
@@ -507,16 +507,16 @@ fn a_reader_can_be_sent_while_the_thread_unwinds() {
         struct AtLast<'a>(&'a WebSocket);
         impl Drop for AtLast<'_> {
             fn drop(&mut self) {
-                let len = 2 * PIECE as u64;
+                let len = 2 * CHUNK as u64;
                 self.0.send_reader(MessageKind::Binary, len, io::repeat(b'x')).unwrap();
-                let ended = self.0.send_reader(MessageKind::Binary, len, &[b'x'; PIECE][..]);
+                let ended = self.0.send_reader(MessageKind::Binary, len, &[b'x'; CHUNK][..]);
                 assert!(ended.is_err_and(|error| held(error).is_fatal()));
             }
         }
         let (ws, server) = Over::Plain.connect(
             |builder| builder,
             |peer| {
-                peer.expect(BINARY, &vec![b'x'; 2 * PIECE]);
+                peer.expect(BINARY, &vec![b'x'; 2 * CHUNK]);
                 peer.read_to_end()
             },
         );
