@@ -1,10 +1,12 @@
 //! Checks UTF-8 as it arrives (RFC 6455 section 8.1).
 
 #[cfg(not(feature = "simdutf8"))]
-pub(super) use std::str::from_utf8;
+pub(super) use core::str::from_utf8;
 
 #[cfg(feature = "simdutf8")]
-pub(super) use simdutf8::compat::from_utf8;
+pub(super) use simdutf8::basic::from_utf8;
+
+use core::str;
 
 use super::error::Violation;
 
@@ -42,7 +44,7 @@ impl Utf8 {
             bytes = rest;
             self.tail[self.len] = byte;
             self.len += 1;
-            match from_utf8(&self.tail[..self.len]) {
+            match str::from_utf8(&self.tail[..self.len]) {
                 Ok(complete) => {
                     take(complete);
                     self.len = 0;
@@ -64,7 +66,7 @@ impl Utf8 {
     #[cold]
     fn keep(&mut self, tail: &[u8]) -> Result<(), Violation> {
         // `error_len` is `None` only if the bytes could still become a code point.
-        if from_utf8(tail).is_err_and(|error| error.error_len().is_some()) {
+        if str::from_utf8(tail).is_err_and(|error| error.error_len().is_some()) {
             return Err(Violation::InvalidUtf8);
         }
         self.tail[..tail.len()].copy_from_slice(tail);
