@@ -211,15 +211,7 @@ impl Receiver {
         // A peer is dead only if nothing has arrived that is still unread.
         let wait = if dying { Wait::Not } else { Wait::Until(until) };
         let may_wait = deadline.moment().is_none_or(|at| at > now);
-        let space = self.decoder.space();
-        let most = if may_wait { space.len() } else { space.len().min(TRY_READ) };
-        let mut read = self.wire.read(&mut self.half, &mut space[..most], wait);
-        if self.half.tls_pending && matches!(&read, Err(error) if is_timeout(error)) {
-            // The read returned early because TLS has output. It may not have read the socket, so
-            // read once more, without waiting.
-            self.flush_pending();
-            read = self.wire.read(&mut self.half, self.decoder.space(), Wait::Not);
-        }
+        let read = self.read_stream(wait, if may_wait { usize::MAX } else { TRY_READ });
         if std::mem::take(&mut self.half.has_received) && self.timer.is_waiting() {
             self.timer.heard(sync::now());
             dying = false;
@@ -236,13 +228,7 @@ impl Receiver {
             Err(error) if is_timeout(&error) => {
                 // A sender may have timed out before it wrote what is pending.
                 self.pending = true;
-                self.decoder.shrink();
-                if !deadline.is_past() {
-                    self.wire.release_memory();
-                }
-                if let Some(deflation) = &self.wire.deflation {
-                    deflation.shrink();
-                }
+                self.release_memory(deadline);
                 if dying {
                     Err(self.lost(Cause::Timeout(Timeout::Pong)))
                 } else if close_at.is_past() {
@@ -257,6 +243,32 @@ impl Receiver {
                 self.flush_pending(); // An alert tells the peer why TLS failed.
                 Err(self.lost(transport_failed(error)))
             }
+        }
+    }
+
+    /// Reads at most `most` bytes into the decoder's space.
+    fn read_stream(&mut self, wait: Wait, most: usize) -> io::Result<usize> {
+        let space = self.decoder.space();
+        let len = space.len().min(most);
+        let read = self.wire.read(&mut self.half, &mut space[..len], wait);
+        if !self.half.tls_pending || !matches!(&read, Err(error) if is_timeout(error)) {
+            return read;
+        }
+        // The read returned early because TLS has output. It may not have read the socket, so read
+        // once more, without waiting.
+        self.flush_pending();
+        self.wire.read(&mut self.half, &mut self.decoder.space()[..len], Wait::Not)
+    }
+
+    /// Frees the memory that an idle connection does not need.
+    fn release_memory(&mut self, deadline: Deadline) {
+        self.decoder.shrink();
+        // A call whose time is over may come between two sends, which need their buffer again.
+        if !deadline.is_past() {
+            self.wire.release_memory();
+        }
+        if let Some(deflation) = &self.wire.deflation {
+            deflation.shrink();
         }
     }
 
