@@ -13,7 +13,10 @@ use std::sync::mpsc::{Sender as End, channel};
 
 use landline::app::{AppThread, Exit, Fate, Outbox, SendProblem};
 use landline::backoff::Never;
-use landline::{Callbacks, CloseCode, Error, Keepalive, MessageKind, Timeout, WebSocket};
+use landline::error::InvalidInput;
+use landline::{
+    App, Callbacks, CloseCode, Error, Handle, Keepalive, MessageKind, Timeout, WebSocket,
+};
 use support::apps::app_at;
 use support::streams::{Call, Judged};
 use support::*;
@@ -164,6 +167,52 @@ fn dropping_a_writer_waits_for_nothing_if_no_thread_receives() {
         promptly(|| drop(writer));
         promptly(|| drop(ws));
         server.join();
+    });
+}
+
+#[test]
+fn a_close_waits_for_close_timeout_at_most_if_another_thread_receives() {
+    watchdog(LIMIT, || {
+        let (reads, has_read) = channel();
+        let builder = builder().close_timeout(SHORT);
+        let (ws, full, server) = connect_over_a_stream(&builder, reads);
+        let (mut receiver, sender) = ws.split();
+        full.store(true, Ordering::SeqCst);
+        while has_read.try_recv().is_ok() {} // The reads of the opening handshake.
+        let receiving = spawn(move || error(receiver.recv()));
+        has_read.recv().unwrap();
+        takes(SHORT, || sender.close(CloseCode::NORMAL).unwrap());
+        promptly(|| receiving.join());
+        drop(sender);
+        server.join();
+    });
+}
+
+/// Asks an App, whose thread receives over a stream that takes nothing, to end its connection.
+fn ask_an_app(ask: impl Fn(&Handle)) {
+    let (reads, has_read) = channel();
+    let builder = builder().close_timeout(SHORT);
+    let (ws, full, server) = connect_over_a_stream(&builder, reads);
+    full.store(true, Ordering::SeqCst);
+    while has_read.try_recv().is_ok() {} // The reads of the opening handshake.
+    let mut ws = Some(ws);
+    let app = App::new("ws://full/", Callbacks::new())
+        .connect_with(move |_| ws.take().ok_or_else(|| InvalidInput::Close.into()))
+        .backoff(Never)
+        .spawn()
+        .unwrap();
+    has_read.recv().unwrap();
+    ask(&app.handle());
+    let _ = promptly(|| app.join());
+    server.join();
+}
+
+#[test]
+fn a_handle_waits_for_close_timeout_at_most_until_the_peer_takes_the_close() {
+    watchdog(LIMIT, || {
+        ask_an_app(|handle| takes(SHORT, || handle.stop(CloseCode::NORMAL).unwrap()));
+        ask_an_app(|handle| takes(SHORT, || handle.reconnect(CloseCode::NORMAL).unwrap()));
+        ask_an_app(|handle| promptly(|| handle.abort()));
     });
 }
 
