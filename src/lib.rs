@@ -14,6 +14,25 @@
 //! # Ok::<(), landline::Error>(())
 //! ```
 //!
+//! Try a server by its tool, `cargo install landline --features cli`; `wsdump --listen` is an echo
+//! server to begin with:
+//!
+//! ```text
+//! $ wsdump --reconnect --deflate -t '{"op":"subscribe"}' wss://feed.example/
+//! connected to wss://feed.example/ at 192.0.2.7:443 in 41 ms, compressed; /help lists the
+//! commands, Ctrl-D closes
+//! {
+//!   "price": 101.5,
+//!   "symbol": "ABC"
+//! }
+//! open> /ping
+//! pong after 12 ms
+//! the peer ended the connection without a Close; attempt 2 in 640 ms
+//! connected to wss://feed.example/ at 192.0.2.7:443 in 38 ms, compressed
+//! open> /close 4000 enough
+//! closed here, the peer answered: 4000 "enough"
+//! ```
+//!
 //! **Keep receiving.** landline starts no thread for a connection. Pings are answered and sent, and
 //! a lost peer or a closing handshake is noticed, only while some thread is inside
 //! [`recv`](WebSocket::recv) or another method that receives. An [`App`] always is, except while a

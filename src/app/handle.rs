@@ -164,8 +164,10 @@ impl Handle {
     /// discarded, and only [`on_close`](crate::Handler::on_close) is called. A loop over
     /// [`connections`](crate::App::connections) still receives them.
     ///
-    /// This method does not wait: [`join`](crate::app::AppThread::join) waits until the App has
-    /// stopped.
+    /// This method does not wait until the App has stopped:
+    /// [`join`](crate::app::AppThread::join) does. On another thread it waits until the peer takes
+    /// the Close, as [`Sender::close`](crate::Sender::close) does, for at most `close_timeout`. In
+    /// a callback it does not wait.
     ///
     /// # Errors
     /// [`InvalidInput::Close`] for a code or reason that must not be sent. The App goes on then.
@@ -203,7 +205,8 @@ impl Handle {
     /// before the App runs, and when it is stopping or over: a [`stop`](Self::stop) always wins.
     ///
     /// It returns before there is another connection, and
-    /// [`is_open`](Self::is_open) says `false` until then.
+    /// [`is_open`](Self::is_open) says `false` until then. Like [`stop`](Self::stop), it may wait
+    /// until the peer takes the Close, for at most `close_timeout`.
     ///
     /// With [`App::overlap`](crate::App::overlap) the open connection is used until the next one is
     /// open, and closed then. Nothing is discarded, and [`is_open`](Self::is_open) says `true` all

@@ -16,6 +16,7 @@ mod app_pace;
 mod app_queue;
 mod app_reconnect;
 mod app_stop;
+mod bounds;
 mod closing;
 mod connector;
 mod cookies;

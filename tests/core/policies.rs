@@ -1,4 +1,5 @@
-//! The table of bounds in SECURITY.md: each row names tests, and these tests exist.
+//! The table of bounds in SECURITY.md: each row names tests, these tests exist, and each public
+//! call that could wait has a row.
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +20,119 @@ fn each_bound_names_tests_that_exist() {
         count += tests.len();
     }
     assert!(count > 50, "only {count} tests were found");
+}
+
+/// Types and modules whose calls cannot wait for a peer or a thread: values, options, and what the
+/// program itself implements or gives.
+const CANNOT_WAIT: [&str; 25] = [
+    "AsMessage",
+    "Callbacks",
+    "CloseFrame",
+    "Closed",
+    "Error",
+    "Event",
+    "Handler",
+    "Keepalive",
+    "Message",
+    "MessageRef",
+    "TrySendError",
+    "app::CallbackResult",
+    "app::Fate",
+    "app::Outbox",
+    "app::SendError",
+    "backoff",
+    "cookie",
+    "counters",
+    "deflate",
+    "error",
+    "http",
+    "proto",
+    "proxy",
+    "stream",
+    "tls",
+];
+
+/// Methods of the traits of std that only look at a value, or that `Drop` and `From` have in the
+/// words of the table.
+const OF_STD: [&str; 11] = [
+    "clone",
+    "cmp",
+    "default",
+    "deref",
+    "deref_mut",
+    "drop",
+    "eq",
+    "fmt",
+    "from",
+    "hash",
+    "partial_cmp",
+];
+
+#[test]
+fn each_public_call_that_could_wait_has_a_bound_of_time() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let policy = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let api = fs::read_to_string(root.join(".ci/public-api.txt")).unwrap();
+    let calls: Vec<_> = api.lines().filter_map(call).collect();
+    assert!(calls.len() > 100, "only {} calls were found", calls.len());
+    let named = bounded_calls(&policy);
+    let without: Vec<_> = calls.iter().filter(|call| !has_row(&named, call)).collect();
+    assert!(without.is_empty(), "no row of the table *Time* in SECURITY.md names {without:?}");
+}
+
+/// Returns `module::Type::method` for a line of the public API, if that call could wait.
+fn call(line: &str) -> Option<String> {
+    let path = line.strip_prefix("pub fn landline::")?;
+    let (path, rest) = path.split_once('(')?;
+    let mut call = String::new();
+    let mut depth = 0;
+    for char in path.chars() {
+        depth += i32::from(char == '<');
+        if depth == 0 {
+            call.push(char);
+        }
+        depth -= i32::from(char == '>');
+    }
+    let cannot = CANNOT_WAIT
+        .iter()
+        .any(|name| call.strip_prefix(name).is_some_and(|rest| rest.starts_with("::")));
+    let (_, method) = call.rsplit_once("::").unwrap_or(("", &call));
+    let is_of_std = OF_STD.contains(&method);
+    let is_setter = rest.ends_with("-> Self") || rest.contains("-> Self where ");
+    (!cannot && !is_setter && !is_of_std).then_some(call)
+}
+
+/// Returns what stands as code in the first column of the table of bounds of time.
+fn bounded_calls(policy: &str) -> Vec<&str> {
+    let (_, time) = policy.split_once("\n### Time\n").unwrap();
+    let (time, _) = time.split_once("\n### ").unwrap();
+    let rows = time.lines().filter(|line| line.starts_with("| ") && !is_head(line));
+    rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
+/// Tells whether a row names the call. The calls of a connection and of its halves have one row for
+/// all, which names the method alone.
+fn has_row(named: &[&str], call: &str) -> bool {
+    let call = call.rsplit_once("app::").map_or(call, |(_, call)| call);
+    let shared = ["WebSocket::", "Receiver::", "Sender::"];
+    let alone = shared.iter().find_map(|name| call.strip_prefix(name));
+    named.iter().any(|name| *name == call || Some(*name) == alone)
+}
+
+#[test]
+fn a_call_without_a_row_is_found_out() {
+    let line = "pub fn landline::Receiver::wait<'a>(&mut self) -> core::result::Result<(), ()>";
+    assert_eq!(call(line).unwrap(), "Receiver::wait");
+    assert_eq!(call("pub fn landline::app::Ticket<'a>::x(&self)").unwrap(), "app::Ticket::x");
+    assert_eq!(call("pub fn landline::Builder::wait(self, bool) -> Self"), None);
+    assert_eq!(call("pub fn landline::tls::TlsInfo::version(&self) -> u16"), None);
+    assert!(has_row(&["wait"], "Receiver::wait"));
+    assert!(has_row(&["Ticket::wait"], "app::Ticket::wait"));
+    for named in ["wait", "Handle::wait", "Ticket::waits"] {
+        assert!(!has_row(&[named], "app::Ticket::wait"), "{named}");
+    }
+    let policy = "\n### Time\n| call | held by |\n| `a`, `b` | `c` |\n\n### Memory\n| `d` | |\n";
+    assert_eq!(bounded_calls(policy), ["a", "b"]);
 }
 
 fn is_head(row: &str) -> bool {
