@@ -4,10 +4,17 @@
 
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
+use std::sync::{Arc, Barrier};
+
 use crate::support;
 
 use landline::{CloseCode, Message};
 use support::*;
+
+/// The most connections that are opened, or wait for a message, at the same time. A listener of
+/// Windows holds 128 connections that are not accepted yet. And a thread that waits there wakes 20
+/// times a second: Wine carries 7,000 such wakes a second, which are 350 threads.
+const WAVE: usize = 100;
 
 #[test]
 fn many_connections_at_once_each_get_what_is_theirs() {
@@ -16,35 +23,52 @@ fn many_connections_at_once_each_get_what_is_theirs() {
         let listener = listener();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let server = spawn(move || {
-            let mut peers: Vec<_> = (0..count)
-                .map(|_| {
-                    let mut peer = Peer::new(listener.accept().unwrap().0);
-                    peer.upgrade();
-                    peer
-                })
-                .collect();
+            let open = |_| {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.upgrade();
+                peer
+            };
+            let mut peers: Vec<_> = (0..count).map(open).collect();
             // All are open. None is answered before.
-            for peer in &mut peers {
-                let number = peer.next_frame().unwrap().payload;
-                peer.send(&binary(&number));
-            }
-            for peer in &mut peers {
-                peer.expect_close(1000);
-                peer.send(&close(1000, ""));
+            while !peers.is_empty() {
+                let mut wave: Vec<_> = peers.drain(..WAVE.min(peers.len())).collect();
+                for peer in &mut wave {
+                    let number = peer.next_frame().unwrap().payload;
+                    peer.send(&binary(&number));
+                }
+                for mut peer in wave {
+                    peer.expect_close(1000);
+                    peer.send(&close(1000, ""));
+                }
             }
         });
-        let clients = (0..count).map(|number| {
-            let builder = builder().open_timeout(LIMIT * 2).close_timeout(LIMIT);
-            let url = url.clone();
-            spawn(move || {
-                let mut ws = builder.connect(&url).unwrap();
-                ws.send(number.to_le_bytes()).unwrap();
-                assert_eq!(ws.recv().unwrap(), Message::from(&number.to_le_bytes()[..]));
-                assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
-            })
-        });
-        clients.collect::<Vec<_>>().into_iter().for_each(Joined::join);
+
+        let open = |first: usize| {
+            let numbers = first..count.min(first + WAVE);
+            // The test waits here too: until all of the wave are open, and to let them go on.
+            let barrier = Arc::new(Barrier::new(numbers.len() + 1));
+            let client = |number: usize| {
+                let builder = builder().open_timeout(LIMIT * 2).close_timeout(LIMIT);
+                let (url, barrier) = (url.clone(), barrier.clone());
+                spawn(move || {
+                    let mut ws = builder.connect(&url).unwrap();
+                    barrier.wait();
+                    barrier.wait();
+                    ws.send(number.to_le_bytes()).unwrap();
+                    assert_eq!(ws.recv().unwrap(), Message::from(&number.to_le_bytes()[..]));
+                    assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+                })
+            };
+            let clients: Vec<_> = numbers.map(client).collect();
+            barrier.wait();
+            (barrier, clients)
+        };
+        let waves: Vec<_> = (0..count).step_by(WAVE).map(open).collect();
+        println!("{count} connections are open at once");
+        for (barrier, clients) in waves {
+            barrier.wait();
+            clients.into_iter().for_each(Joined::join);
+        }
         server.join();
-        println!("{count} connections at once");
     });
 }

@@ -245,7 +245,10 @@ fn redirects_share_one_open_timeout() {
                     return;
                 }
                 let mut peer = Peer::new(stream);
-                peer.read_request();
+                // The timeout may pass between connecting and the request.
+                if peer.try_read_request().is_err() {
+                    continue;
+                }
                 // Each redirect takes a tenth of the timeout, so one alone is never too slow.
                 peer.drip(b"HTTP/1.1 ", SHORT / 25);
                 let _ = peer.try_send(b"302 x\r\nLocation: /\r\n\r\n");
@@ -256,7 +259,8 @@ fn redirects_share_one_open_timeout() {
         // If each had a timeout of its own, there would be too many redirects.
         assert!(said.is_timeout(), "{said:?}");
         over.store(true, Ordering::SeqCst);
-        drop(std::net::TcpStream::connect(addr).unwrap());
+        // Wakes the server, unless the client's last connection has ended it already.
+        let _ = std::net::TcpStream::connect(addr);
         server.join();
     });
 }

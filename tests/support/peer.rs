@@ -94,16 +94,21 @@ impl Peer {
 
     /// Reads the head of the request.
     pub fn read_request(&mut self) -> &str {
+        self.try_read_request().unwrap()
+    }
+
+    /// Reads the head of the request of a client that may give up before.
+    pub fn try_read_request(&mut self) -> io::Result<&str> {
         loop {
             if let Some(end) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
                 let head = self.received.drain(..end + 4).collect();
                 self.request = String::from_utf8(head).unwrap();
-                return &self.request;
+                return Ok(&self.request);
             }
-            assert!(
-                self.read_more().unwrap() > 0,
-                "the client ended the stream within its request"
-            );
+            if self.read_more()? == 0 {
+                let problem = "the client ended the stream within its request";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, problem));
+            }
         }
     }
 
