@@ -1,10 +1,10 @@
 //! Checks UTF-8 as it arrives (RFC 6455 section 8.1).
 
 #[cfg(not(feature = "simdutf8"))]
-pub(super) use core::str::from_utf8;
+pub(super) use core::str::from_utf8 as valid_text;
 
 #[cfg(feature = "simdutf8")]
-pub(super) use simdutf8::basic::from_utf8;
+pub(super) use simdutf8::basic::from_utf8 as valid_text;
 
 use core::str;
 
@@ -58,7 +58,7 @@ impl Utf8 {
         }
         // Cut before the check, so that no byte is checked twice.
         let (complete, tail) = bytes.split_at(bytes.len() - incomplete_at_end(bytes));
-        take(from_utf8(complete).map_err(|_| Violation::InvalidUtf8)?);
+        take(valid_text(complete).map_err(|_| Violation::InvalidUtf8)?);
         if tail.is_empty() { Ok(()) } else { self.keep(tail) }
     }
 

@@ -19,7 +19,7 @@ use super::close::CloseFrame;
 use super::error::Violation;
 use super::frame::{MAX_CONTROL_PAYLOAD, MAX_HEADER};
 use super::message::{Fragment, Message, MessageKind, MessageRef};
-use super::utf8::{Utf8, from_utf8};
+use super::utf8::{Utf8, valid_text};
 use buffer::RecvBuffer;
 use frames::{OpenFrame, OpenMessage, reserve};
 
@@ -245,7 +245,7 @@ impl Decoder {
         if !is_checked {
             return Ok(MessageRef::Binary(payload));
         }
-        match from_utf8(payload) {
+        match valid_text(payload) {
             Ok(text) => Ok(MessageRef::Text(text)),
             Err(_) => {
                 self.is_between = false;
