@@ -53,8 +53,8 @@ struct Queue {
     /// The lock belongs to the next waiting thread that wakes up, and to no other.
     handed_over: bool,
     waiting: usize,
-    /// The time when the waiting threads began to wait, or of the last hand-over. `None` if no
-    /// thread waits.
+    /// The time when threads began to wait, or of the last hand-over. It stays for a thread that
+    /// wakes up and does not get the lock. `None` if no thread waits.
     since: Option<Instant>,
 }
 
@@ -114,6 +114,7 @@ impl FairLock {
             }
         };
         if queue.waiting == 0 {
+            queue.since = None;
             self.state.fetch_and(!QUEUED, Ordering::AcqRel);
         }
         taken
@@ -136,9 +137,6 @@ impl FairLock {
         let remaining = deadline.remaining(now).unwrap_or(Duration::MAX);
         let mut queue = self.next.wait_timeout(queue, remaining);
         queue.waiting -= 1;
-        if queue.waiting == 0 {
-            queue.since = None;
-        }
         queue
     }
 

@@ -42,6 +42,31 @@ fn a_lock_is_handed_to_a_thread_that_has_waited_longer_than_the_interval() {
 }
 
 #[test]
+fn a_thread_that_wakes_up_and_does_not_get_the_lock_has_waited_since_it_began() {
+    let lock = Arc::new(FairLock::default());
+    let guard = lock.lock(|| Deadline::NEVER, || true).unwrap();
+    let (looked, looks) = channel();
+    let waits = lock.clone();
+    let thread = thread::spawn(move || {
+        // The lock asks this each time before it waits, while it holds the mutex of the queue.
+        let is_open = || looked.send(()).is_ok();
+        drop(waits.lock(|| Deadline::NEVER, is_open).expect("the lock"));
+    });
+    looks.recv().unwrap();
+    let since = lock.queue.lock().since;
+    assert!(since.is_some());
+    for _ in 0..3 {
+        lock.wake_all();
+        looks.recv().unwrap();
+        assert_eq!(lock.queue.lock().since, since);
+    }
+    drop(guard);
+    thread.join().unwrap();
+    assert_eq!(lock.queue.lock().since, None);
+    assert_eq!(lock.state.load(Ordering::SeqCst), FREE);
+}
+
+#[test]
 fn a_lock_is_taken_by_another_thread_when_the_first_one_gives_up() {
     let lock = Arc::new(FairLock::default());
     let guard = lock.lock(|| Deadline::NEVER, || true).unwrap();
