@@ -89,8 +89,10 @@ impl RecvBuffer {
 
     /// Frees the memory that an idle connection does not need. Received bytes stay.
     pub(super) fn shrink(&mut self) {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+        let len = self.end - self.start;
+        if len < SMALL_BUFFER {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, len);
             self.bytes.truncate(SMALL_BUFFER);
             self.bytes.shrink_to_fit();
         }

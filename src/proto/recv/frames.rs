@@ -159,6 +159,14 @@ impl Decoder {
             return Err(Violation::TooManyEmptyFragments);
         }
         let gathers_bytes = message.kind == MessageKind::Binary || self.unchecked_text;
+        if self.message.is_none() && !message.compressed {
+            // The memory of a big message is kept for the next big one of its kind.
+            if !gathers_bytes && self.binary.capacity() > LARGE_BUFFER {
+                self.drop_binary();
+            } else if gathers_bytes && self.text.capacity() > LARGE_BUFFER {
+                self.text = String::new();
+            }
+        }
         let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
         self.buffer.set_bulk(straight && header.len >= BULK as u64);
         self.frame = Some(OpenFrame { fin: header.fin, left: header.len });
@@ -200,7 +208,7 @@ impl Decoder {
             self.space -= fits;
             if !rest.is_empty() {
                 let data = self.binary.len();
-                reserve(&mut self.binary, data, LARGE_BUFFER, frame.left - fits as u64)?;
+                reserve(&mut self.binary, data, LARGE_BUFFER, frame.left - fits as u64, frame.fin)?;
                 self.binary.extend_from_slice(rest);
             }
         }
@@ -258,12 +266,14 @@ impl Decoder {
 /// Makes room in `bytes` for at least the next `least` bytes of a frame, after `data` bytes that
 /// are there already. If there is too little room, `data` more bytes are reserved: at least
 /// [`LARGE_BUFFER`], at most `left`, what the frame still has. So memory follows the bytes that
-/// came, and never the length that the peer claimed.
+/// came, and never the length that the peer claimed. After a frame that is not the last one (`fin`)
+/// more follow, so twice the room may be reserved for it.
 pub(super) fn reserve(
     bytes: &mut Vec<u8>,
     data: usize,
     least: usize,
     left: u64,
+    fin: bool,
 ) -> Result<(), Violation> {
     if bytes.capacity() - data >= least {
         return Ok(());
@@ -272,5 +282,6 @@ pub(super) fn reserve(
     let more = left.min(data.max(LARGE_BUFFER));
     // Some of `bytes` may be space, which counts as room.
     let more = more - (bytes.len() - data).min(more);
-    bytes.try_reserve(more).map_err(|_| Violation::OutOfMemory)
+    let reserved = if fin { bytes.try_reserve_exact(more) } else { bytes.try_reserve(more) };
+    reserved.map_err(|_| Violation::OutOfMemory)
 }

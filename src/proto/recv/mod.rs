@@ -25,8 +25,8 @@ use frames::{OpenFrame, OpenMessage, reserve};
 
 /// The size of the buffer of an idle connection, in bytes.
 const SMALL_BUFFER: usize = 4 * 1024;
-/// The size of the buffer of a busy connection, in bytes, and the most memory that is reserved
-/// ahead of the bytes that arrive.
+/// The size of the buffer of a busy connection, in bytes, and the least memory that is reserved for
+/// the bytes of a long message.
 const LARGE_BUFFER: usize = 64 * 1024;
 /// The most bytes of a big message that are read at once into new memory.
 const MAX_NEW: usize = 256 * 1024;
@@ -166,8 +166,9 @@ impl Decoder {
         self.unchecked_text = true;
     }
 
-    /// Returns the space for the next bytes, which is never empty. The call may move what is
-    /// buffered, but loses nothing: a find that was not taken stays.
+    /// Returns the space for the next bytes. The call may move what is buffered, but loses nothing:
+    /// a find that was not taken stays. The space is never empty once [`advance`](Self::advance)
+    /// has returned `None`.
     pub fn space(&mut self) -> &mut [u8] {
         self.release();
         self.reserve_in_message();
@@ -407,22 +408,39 @@ impl Decoder {
     pub fn shrink(&mut self) {
         self.release();
         self.buffer.shrink();
-        if self.message.is_none() && self.found.is_none() {
+        if self.found.is_some() {
+            return;
+        }
+        if self.message.is_none() {
             self.text = String::new();
             self.drop_binary();
             if let Some(inflater) = &mut self.inflater {
                 inflater.shrink();
             }
+            return;
         }
+        // The memory may be that of a big message before.
+        self.drop_space();
+        self.text.shrink_to(room_for(self.text.len()));
+        self.binary.shrink_to(room_for(self.binary.len()));
     }
 
-    /// Drops what was lent out.
+    /// Drops what was lent out. The memory of a big message stays for the next one, but a small one
+    /// that was gathered there shows that the next one may be small too.
     fn release(&mut self) {
         self.buffer.release();
-        if self.message.is_none() && self.found.is_none() {
-            self.text.clear();
-            self.space = self.binary.len();
+        if self.message.is_some() || self.found.is_some() {
+            return;
         }
+        let is_small = |len, room| len > 0 && room > room_for(len) + LARGE_BUFFER;
+        if is_small(self.text.len(), self.text.capacity()) {
+            self.text = String::new();
+        }
+        if is_small(self.gathered_len(), self.binary.capacity()) {
+            self.drop_binary();
+        }
+        self.text.clear();
+        self.space = self.binary.len();
     }
 
     /// Returns the number of bytes of `binary` that are data.
@@ -460,7 +478,7 @@ impl Decoder {
         let least = most.div_ceil(4);
         if self.space < least {
             // Room that `binary` has already is used before more is reserved.
-            if reserve(&mut self.binary, data, least, frame.left).is_err() {
+            if reserve(&mut self.binary, data, least, frame.left, frame.fin).is_err() {
                 return; // `gather` fails with it when the bytes are there.
             }
             self.space = most.min(self.binary.capacity() - data);
@@ -468,4 +486,9 @@ impl Decoder {
         }
         self.reading = self.space.min(most);
     }
+}
+
+/// Returns the most memory that is kept for a message of which `len` bytes have arrived.
+fn room_for(len: usize) -> usize {
+    (2 * len).max(LARGE_BUFFER)
 }

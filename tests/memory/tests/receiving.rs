@@ -87,6 +87,68 @@ fn a_tls_peer_that_announces_the_longest_message_and_sends_nothing_costs_one_buf
     });
 }
 
+/// Receives a message of 16 MiB, and returns the connection and the memory that was alive before.
+fn after_a_big_message(opcode: u8, next: &[u8]) -> (WebSocket, isize) {
+    let first = [frame(opcode, true, &vec![b'x'; 16 * MIB]), next.to_vec()].concat();
+    let mut ws = in_memory(&builder(), &first, b"");
+    drop(first);
+    let before = live();
+    ws.next_event().unwrap();
+    (ws, before)
+}
+
+#[test]
+fn the_memory_of_a_big_message_is_freed_although_the_next_one_has_begun() {
+    watchdog(LIMIT, || {
+        for (opcode, next) in [
+            (TEXT, announced(TEXT, 32 << 20)),
+            (BINARY, announced(BINARY, 32 << 20)),
+            (TEXT, frame(TEXT, false, b"begin")),
+            (BINARY, frame(BINARY, false, b"begin")),
+        ] {
+            let (mut ws, before) = after_a_big_message(opcode, &next);
+            silence(&mut ws, Duration::ZERO);
+            let left = live() - before;
+            assert!(left <= 2 * BUFFER as isize, "{left} bytes after {:?}", &next[..2]);
+        }
+    });
+}
+
+#[test]
+fn the_memory_of_a_big_message_is_freed_after_a_small_one_in_fragments() {
+    watchdog(LIMIT, || {
+        for opcode in [TEXT, BINARY] {
+            let small = [frame(opcode, false, b"one "), frame(0, true, b"two")].concat();
+            let (mut ws, before) = after_a_big_message(opcode, &small.repeat(2));
+            ws.next_event().unwrap();
+            ws.next_event().unwrap();
+            let left = live() - before;
+            assert!(left <= 2 * BUFFER as isize, "{left} bytes");
+        }
+    });
+}
+
+#[test]
+fn the_memory_of_a_big_text_is_freed_when_binary_messages_follow() {
+    watchdog(LIMIT, || {
+        let next = binary(&vec![7; 16 * MIB]);
+        let (mut ws, before) = after_a_big_message(TEXT, &next);
+        ws.next_event().unwrap();
+        let left = live() - before;
+        assert!(left <= (16 * MIB + 2 * BUFFER) as isize, "{left} bytes");
+    });
+}
+
+#[test]
+fn a_message_that_comes_in_one_frame_has_no_room_left_over() {
+    watchdog(LIMIT, || {
+        let len = 4 * MIB + 1;
+        let mut ws = in_memory(&builder(), &binary(&vec![7; len]), b"");
+        let Message::Binary(bytes) = ws.recv().unwrap() else { panic!("it is binary") };
+        assert_eq!((bytes.len(), bytes.capacity()), (len, len));
+    });
+}
+
 #[test]
 fn a_thousand_peers_that_announce_as_much_as_is_allowed_cost_a_buffer_each() {
     watchdog(LIMIT, || {
