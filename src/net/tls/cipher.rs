@@ -29,15 +29,19 @@ impl Cipher {
         let len = self.buffer.len();
         // If the last read filled all the space, the next one gets more.
         let is_full = self.end == len;
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.whole -= self.start;
-        self.end -= self.start;
-        self.start = 0;
+        self.move_to_front();
         if is_full {
             let least = self.end + SMALL;
             self.buffer.resize((4 * len).clamp(least, LARGE.max(least)), 0);
         }
         &mut self.buffer[self.end..]
+    }
+
+    fn move_to_front(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.whole -= self.start;
+        self.end -= self.start;
+        self.start = 0;
     }
 
     /// Says that bytes were read into the first `len` bytes of the last [`space`](Self::space).
@@ -54,11 +58,9 @@ impl Cipher {
 
     /// Frees the memory that an idle connection does not need.
     pub(crate) fn shrink(&mut self) {
-        if self.start == self.end {
-            (self.start, self.whole, self.end) = (0, 0, 0);
-            self.buffer.truncate(SMALL);
-            self.buffer.shrink_to_fit();
-        }
+        self.move_to_front();
+        self.buffer.truncate(self.end.max(SMALL));
+        self.buffer.shrink_to_fit();
         if self.plain.is_empty() {
             self.plain = Vec::new();
         }
