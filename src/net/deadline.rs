@@ -96,15 +96,16 @@ pub(crate) struct Grace {
     length: Duration,
 }
 
-impl Default for Grace {
-    fn default() -> Self {
-        Self::of(Duration::from_millis(20))
-    }
-}
-
 impl Grace {
-    pub(crate) fn of(length: Duration) -> Self {
-        Self { since: None, length }
+    /// Returns the grace of a call that waits.
+    pub(crate) fn after_wait() -> Self {
+        Self { since: None, length: Duration::from_millis(20) }
+    }
+
+    /// Returns the grace of a call that does not wait. A loop that draws 60 pictures a second is
+    /// not to miss one.
+    pub(crate) fn of_try() -> Self {
+        Self { since: None, length: Duration::from_micros(500) }
     }
 
     /// Returns whether the time is over. It begins with the first call.

@@ -211,7 +211,7 @@ impl Duplex {
         wait: Wait,
     ) -> io::Result<usize> {
         let was_pending = half.tls_pending;
-        let mut grace = Grace::default();
+        let mut grace = None;
         loop {
             let decrypted = tls.decrypt(&mut half.cipher, &mut half.tls_pending, buf)?;
             if let Some(len) = decrypted {
@@ -222,7 +222,12 @@ impl Duplex {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             // Records without plaintext do not prolong the wait.
-            if wait.is_over() && grace.is_over() {
+            let is_over = wait.is_over();
+            let grace = grace.get_or_insert_with(|| match is_over {
+                true => Grace::of_try(), // It was over when the call began.
+                false => Grace::after_wait(),
+            });
+            if is_over && grace.is_over() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let read = self.read_socket(&mut half.armed, half.cipher.space(), wait);

@@ -1,14 +1,8 @@
 //! The deadline of a call that receives.
 
-use std::time::Duration;
-
 use crate::error::{Error, Timeout};
 use crate::net::deadline::{Deadline, Grace};
 use crate::sync::now;
-
-/// The time in which a call that does not wait takes bytes that go on arriving. A loop that draws
-/// 60 pictures a second is not to miss one.
-const TRY: Duration = Duration::from_micros(500);
 
 /// Holds the deadline of one call. After the deadline, bytes that have arrived are still taken, but
 /// only for a short time, so that a peer that never stops sending cannot extend the call.
@@ -19,12 +13,12 @@ pub(super) struct RecvDeadline {
 
 impl RecvDeadline {
     pub(super) fn until(until: Deadline) -> Self {
-        Self { until, grace: Grace::default() }
+        Self { until, grace: Grace::after_wait() }
     }
 
     /// Returns the deadline of a call that does not wait.
     pub(super) fn now() -> Self {
-        Self { until: Deadline::at(now()), grace: Grace::of(TRY) }
+        Self { until: Deadline::at(now()), grace: Grace::of_try() }
     }
 
     pub(super) fn endless() -> Self {
