@@ -108,9 +108,11 @@ impl Wire {
     pub(super) fn flush_within(&self, wait: Wait) -> Flushed {
         loop {
             let Some(mut writer) = self.try_lock_writer() else { return Flushed::Busy };
-            let is_needed = writer.is_blocked() || writer.stage_pending();
-            let flushed = if is_needed { writer.try_flush(wait) } else { Flushed::Done };
-            writer.shrink(); // It may have been the rest of a big message.
+            let mut flushed = Flushed::Done;
+            if writer.is_blocked() || writer.stage_pending() {
+                flushed = writer.try_flush(wait);
+                writer.shrink(); // It may have been the rest of a big message.
+            }
             drop(writer);
             if flushed == Flushed::Blocked || self.pending.is_empty() {
                 return flushed;

@@ -7,7 +7,7 @@ mod main_loop;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use super::reader::{MessageReader, Messages};
 
@@ -63,6 +63,9 @@ pub struct Receiver {
     /// The payload of the last Ping or Pong, which `next_event` lends.
     control: Control,
     frames: Frames,
+    /// The beginning of the first read that found nothing, since the memory of the senders was
+    /// freed.
+    empty_since: Option<Instant>,
 }
 
 /// The options of [`Builder`](crate::Builder) that a receiver needs.
@@ -90,6 +93,7 @@ impl Receiver {
             closing: RecvDeadline::endless(),
             control: Control::new(&[]),
             frames: Frames::default(),
+            empty_since: None,
         }
     }
 
@@ -119,7 +123,9 @@ impl Receiver {
     ///
     /// When the time passes, nothing is lost, not even in the middle of a frame: call again. With a
     /// timeout of zero, the call takes what has arrived and does not wait. While a peer sends
-    /// without a pause, the call may take up to 20 ms longer than `timeout`.
+    /// without a pause, the call may take up to 20 ms longer than `timeout`. Compressed data may
+    /// take longer: all that one read brought is inflated, up to
+    /// [`max_message_size`](crate::Builder::max_message_size).
     ///
     /// # Errors
     /// [`Timeout::Recv`] when no whole message came in time, after which the connection goes on;
@@ -132,7 +138,8 @@ impl Receiver {
     /// and costs one system call if nothing has arrived.
     ///
     /// While a big message arrives, a call takes bytes for at most about 0.5 ms. A later call goes
-    /// on with the message, so a loop that draws pictures is not held up.
+    /// on with the message, so a loop that draws pictures is not held up. Compressed data may take
+    /// longer, as with [`recv_timeout`](Self::recv_timeout).
     ///
     /// # Errors
     /// The same as [`recv`](Self::recv).

@@ -33,7 +33,8 @@ pub(super) struct WriterState {
     pub(super) ends: bool,
     /// The sending side of the stream is closed.
     pub(super) ended: bool,
-    /// The time since which the receiver cannot flush, because the peer does not read.
+    /// The time since which the system has not taken all that is staged, because the peer does not
+    /// read.
     pub(super) blocked_since: Option<Instant>,
     /// The number of bytes before a keepalive ping that is staged.
     pub(super) ping_staged: Option<u64>,

@@ -23,6 +23,10 @@ use crate::websocket::wire::{LastPing, ReceiverIs};
 pub(super) const RETRY: Duration = Duration::from_millis(10);
 /// The most bytes that a call that does not wait reads at once. They take the kernel about 0.1 ms.
 const TRY_READ: usize = 256 * 1024;
+/// The interval at which the memory of the senders is freed while reads find nothing. Zero in the
+/// models, where time stands still.
+const RELEASE_INTERVAL: Duration =
+    if cfg!(any(loom, shuttle)) { Duration::ZERO } else { Duration::from_secs(1) };
 
 impl Receiver {
     /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
@@ -228,7 +232,7 @@ impl Receiver {
             Err(error) if is_timeout(&error) => {
                 // A sender may have timed out before it wrote what is pending.
                 self.pending = true;
-                self.release_memory(deadline);
+                self.release_memory(now);
                 if dying {
                     Err(self.lost(Cause::Timeout(Timeout::Pong)))
                 } else if close_at.is_past() {
@@ -260,13 +264,17 @@ impl Receiver {
         self.wire.read(&mut self.half, &mut self.decoder.space()[..len], Wait::Not)
     }
 
-    /// Frees the memory that an idle connection does not need.
-    fn release_memory(&mut self, deadline: Deadline) {
+    /// Frees the memory that an idle connection does not need, after a read that began at `began`
+    /// and found nothing. The memory of the senders is freed once a second at most: a loop that
+    /// does not wait may send between two such reads.
+    fn release_memory(&mut self, began: Instant) {
         self.decoder.shrink();
-        // A call whose time is over may come between two sends, which need their buffer again.
-        if !deadline.is_past() {
-            self.wire.release_memory();
+        let since = *self.empty_since.get_or_insert(began);
+        if sync::now().saturating_duration_since(since) < RELEASE_INTERVAL {
+            return;
         }
+        self.empty_since = None;
+        self.wire.release_memory();
         if let Some(deflation) = &self.wire.deflation {
             deflation.shrink();
         }

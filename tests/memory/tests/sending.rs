@@ -57,6 +57,22 @@ fn a_message_of_64_mib_is_sent_over_tls_with_512_kib() {
 }
 
 #[test]
+fn a_loop_that_never_waits_frees_the_memory_of_a_message_within_seconds() {
+    watchdog(LIMIT, || {
+        let server = upgraded(reads);
+        let mut ws = builder().connect(&server.url()).unwrap();
+        let start = live();
+        ws.send(&vec![7; 64 * KIB]).unwrap();
+        assert!(live() - start > 32 << 10, "the next message may need it");
+        while live() - start > 4 << 10 {
+            assert!(ws.try_recv().unwrap().is_none());
+        }
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
 fn a_message_that_is_written_in_fragments_takes_few_chunks() {
     watchdog(LIMIT, || {
         let server = upgraded(reads);
