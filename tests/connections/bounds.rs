@@ -5,7 +5,7 @@
 
 use crate::support;
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use landline::{
     App, Callbacks, CloseCode, Error, Handle, Keepalive, MessageKind, Timeout, WebSocket,
 };
 use support::apps::app_at;
-use support::streams::{Call, Judged};
+use support::streams::{Call, Endless, Judged};
 use support::*;
 
 /// More bytes than the buffers of two sockets hold.
@@ -53,8 +53,12 @@ fn a_stream_whose_other_end_is_silent_is_given_up_at_the_open_timeout() {
 fn reads_the_rest(mut ws: WebSocket) -> Error {
     let mut reader = ws.reader().unwrap();
     reader.read_exact(&mut [0; 5]).unwrap();
-    let failed = reader.read(&mut [0]).unwrap_err();
-    *failed.into_inner().unwrap().downcast::<Error>().unwrap()
+    failed(reader.read(&mut [0]))
+}
+
+/// Returns the error of landline in that of a read.
+fn failed(read: io::Result<usize>) -> Error {
+    *read.unwrap_err().into_inner().unwrap().downcast::<Error>().unwrap()
 }
 
 /// Sends the first fragment of a message, and nothing after it.
@@ -78,12 +82,43 @@ fn a_reader_gives_up_a_silent_peer_by_keepalive() {
 fn a_reader_is_woken_by_an_abort() {
     watchdog(LIMIT, || {
         let server = upgraded(begins_a_message);
-        let ws = builder().connect(&server.url()).unwrap();
+        let begun = Arc::new(AtomicBool::new(false));
+        let (reads, is_reading) = channel();
+        let has_begun = begun.clone();
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let judged = Judged::new(stream, usize::MAX, move |_, call| {
+            if call == Call::Read && has_begun.load(Ordering::SeqCst) {
+                let _ = reads.send(()); // The test may have seen enough.
+            }
+            Ok(())
+        });
+        let mut ws = builder().connect_over("ws://reader/", judged).unwrap();
         let sender = ws.sender();
-        let reading = spawn(move || reads_the_rest(ws));
+        let reading = spawn(move || {
+            let mut reader = ws.reader().unwrap();
+            reader.read_exact(&mut [0; 5]).unwrap();
+            begun.store(true, Ordering::SeqCst);
+            failed(reader.read(&mut [0]))
+        });
+        is_reading.recv().unwrap();
         sender.abort();
         assert!(promptly(|| reading.join()).closed().is_some());
         server.join();
+    });
+}
+
+#[test]
+fn only_a_call_that_does_not_wait_limits_its_reads_to_256_kib() {
+    watchdog(LIMIT, || {
+        let big = binary(&vec![7; 4 << 20]);
+        let stream = Endless::new(&big.repeat(3), b"");
+        let longest = stream.longest_read();
+        let mut ws = builder().connect_over("ws://memory/", stream).unwrap();
+        ws.next_event().unwrap(); // Its memory stays for the next one.
+        ws.next_event().unwrap();
+        assert!(longest.swap(0, Ordering::SeqCst) > 1 << 20);
+        while ws.try_recv().unwrap().is_none() {}
+        assert_eq!(longest.load(Ordering::SeqCst), 256 << 10);
     });
 }
 

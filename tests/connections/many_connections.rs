@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
-use std::sync::{Arc, Barrier};
+use std::sync::mpsc::channel;
 
 use crate::support;
 
@@ -44,30 +44,38 @@ fn many_connections_at_once_each_get_what_is_theirs() {
         });
 
         let open = |first: usize| {
-            let numbers = first..count.min(first + WAVE);
-            // The test waits here too: until all of the wave are open, and to let them go on.
-            let barrier = Arc::new(Barrier::new(numbers.len() + 1));
             let client = |number: usize| {
                 let builder = builder().open_timeout(LIMIT * 2).close_timeout(LIMIT);
-                let (url, barrier) = (url.clone(), barrier.clone());
-                spawn(move || {
+                let url = url.clone();
+                let ((opened, is_open), (go_on, goes_on)) = (channel(), channel());
+                let client = spawn(move || {
                     let mut ws = builder.connect(&url).unwrap();
-                    barrier.wait();
-                    barrier.wait();
+                    opened.send(()).unwrap();
+                    goes_on.recv().unwrap();
                     ws.send(number.to_le_bytes()).unwrap();
                     assert_eq!(ws.recv().unwrap(), Message::from(&number.to_le_bytes()[..]));
                     assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
-                })
+                });
+                (is_open, go_on, client)
             };
-            let clients: Vec<_> = numbers.map(client).collect();
-            barrier.wait();
-            (barrier, clients)
+            let wave: Vec<_> = (first..count.min(first + WAVE)).map(client).collect();
+            wave.into_iter()
+                .map(|(is_open, go_on, client)| match is_open.recv() {
+                    Ok(()) => (go_on, client),
+                    Err(_) => {
+                        client.join(); // It panicked, and so does this.
+                        unreachable!("a client that is not open has failed")
+                    }
+                })
+                .collect::<Vec<_>>()
         };
         let waves: Vec<_> = (0..count).step_by(WAVE).map(open).collect();
         println!("{count} connections are open at once");
-        for (barrier, clients) in waves {
-            barrier.wait();
-            clients.into_iter().for_each(Joined::join);
+        for wave in waves {
+            for (go_on, _) in &wave {
+                go_on.send(()).unwrap();
+            }
+            wave.into_iter().for_each(|(_, client)| client.join());
         }
         server.join();
     });

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use landline::stream::Stream;
@@ -134,6 +135,7 @@ pub struct Endless {
     first: Vec<u8>,
     again: Vec<u8>,
     state: Mutex<State>,
+    longest_read: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -154,12 +156,19 @@ impl Endless {
     pub fn new(first: &[u8], again: &[u8]) -> Self {
         let again =
             if again.is_empty() { Vec::new() } else { again.repeat(4096 / again.len() + 1) };
-        Self { first: first.to_vec(), again, state: Mutex::default() }
+        let (state, longest_read) = (Mutex::default(), Arc::default());
+        Self { first: first.to_vec(), again, state, longest_read }
+    }
+
+    /// Returns the number of bytes that the longest read has asked for, which the test may reset.
+    pub fn longest_read(&self) -> Arc<AtomicUsize> {
+        self.longest_read.clone()
     }
 }
 
 impl Stream for Endless {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.longest_read.fetch_max(buf.len(), Ordering::SeqCst);
         let mut state = self.state.lock().unwrap();
         if state.over {
             return Ok(0);
