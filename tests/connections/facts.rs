@@ -96,6 +96,8 @@ fn the_tls_handshake_has_a_time_of_its_own() {
         let addr = listener.local_addr().unwrap();
         let server = spawn(move || {
             let (stream, _) = listener.accept().unwrap();
+            // The handshake has begun, and not only the connection.
+            stream.peek(&mut [0]).unwrap();
             sleep(STEP);
             let mut peer = Peer::new(tls::accept(tls::localhost(), stream));
             peer.upgrade();
@@ -146,6 +148,7 @@ fn tls_with_an_https_proxy_counts_for_the_proxy() {
         let proxy = Proxy::new(&url).unwrap().tls(tls::trusting());
         let server = spawn(move || {
             let (stream, _) = listener.accept().unwrap();
+            stream.peek(&mut [0]).unwrap(); // The handshake has begun.
             sleep(STEP);
             lead_and_serve(Peer::new(tls::accept(tls::localhost(), stream)));
         });
