@@ -193,7 +193,7 @@
 //! and of those that the crate and its tests are compiled for.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What only proxies use is found dead by the builds that have them.
+// Without proxies, the code that only they use is dead. Builds with them find other dead code.
 #![cfg_attr(not(feature = "proxy"), allow(dead_code))]
 
 pub mod app;

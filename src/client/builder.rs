@@ -610,7 +610,7 @@ impl Builder {
     /// # Errors
     /// [`Error::InvalidInput`], before a socket is opened. [`Error::Connect`], [`Error::Proxy`],
     /// [`Error::Tls`], [`Error::Handshake`] and [`Error::Io`], which say what failed.
-    /// [`Error::Timeout`], with the phase in which `open_timeout` passed. [`Error::Closed`], if the
+    /// [`Error::Timeout`], with the step in which `open_timeout` passed. [`Error::Closed`], if the
     /// attempt was aborted.
     pub fn connect(&self, url: &str) -> Result<WebSocket, Error> {
         dial::connect(&self.config, url)

@@ -15,8 +15,9 @@ use crate::sync::{Mutex, MutexGuard};
 /// `write_timeout`.
 ///
 /// Code that the caller gave to the builder, such as the hook of
-/// [`headers_with`](crate::Builder::headers_with), is not interrupted. Only a resolver is left
-/// behind.
+/// [`headers_with`](crate::Builder::headers_with), is not interrupted. A
+/// [`resolver`](crate::Builder::resolver) and a [`connector`](crate::Builder::connector) that block
+/// are left behind in a thread.
 ///
 /// Give the handle to [`Builder::abort_handle`](crate::Builder::abort_handle) before connecting. It
 /// serves one connection at a time, the latest.

@@ -1,7 +1,7 @@
 //! System calls that never return: lookups, and connects to Unix sockets. These tests have a
 //! process of their own, because a whole process shares the threads that make the calls.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 #[path = "../support/mod.rs"]
 mod support;

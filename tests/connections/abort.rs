@@ -1,6 +1,6 @@
 //! An abort wakes the thread that blocks, in any call, and the error says that it was an abort.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

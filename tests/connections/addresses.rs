@@ -1,6 +1,6 @@
 //! Name lookup, and the race of a name's addresses (RFC 8305).
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

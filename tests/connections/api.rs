@@ -1,6 +1,6 @@
 //! The shape of the public interface, and what its smaller parts do.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

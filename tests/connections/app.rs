@@ -1,6 +1,6 @@
 //! App: which methods of the handler are called, in which order, for every way a connection ends.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

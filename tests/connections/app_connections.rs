@@ -1,6 +1,6 @@
 //! `App::connections`: a loop over the connections of an App, without callbacks.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

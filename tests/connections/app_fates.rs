@@ -1,6 +1,6 @@
 //! The fate of a message that a handle sent.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

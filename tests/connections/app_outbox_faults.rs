@@ -1,6 +1,6 @@
 //! The outbox of an App whose connections break, whether it always queues or not.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! `App::overlap` and `App::max_age`: the next connection is opened before the old one is closed.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -4,7 +4,7 @@
 //! A message cannot arrive before it was sent. So these tests check when messages arrive at the
 //! earliest, which holds on a busy machine too.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

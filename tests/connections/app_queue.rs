@@ -1,6 +1,6 @@
 //! An outbox that always queues: `Handle::send` never waits for the network.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! App: stopping it in every state, and handlers that fail or panic in every callback.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,7 +1,7 @@
 //! Bounds of time in SECURITY.md that belong to no other file: each call here meets a peer that is
 //! silent, or that takes nothing.
 
-#![allow(clippy::unwrap_used)] // clippy.toml allows it in tests, not in what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

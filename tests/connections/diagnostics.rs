@@ -1,7 +1,7 @@
 //! `Display` and `Debug` of errors and values. They show no secret, and nothing that could harm a
 //! terminal or a log.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! `Handle::reconnect`, in every state of an App, together with a stop, and from every thread.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! Servers whose answer to the opening handshake is wrong or missing.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

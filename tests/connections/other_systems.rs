@@ -6,7 +6,7 @@
 //! Windows says it, and ETIMEDOUT of a connection that the system gives up (tcp(4) of macOS and
 //! FreeBSD), which is no timeout of ours. `stopped.rs` has EINTR that comes after a deadline.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

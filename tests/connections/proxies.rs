@@ -1,7 +1,7 @@
 //! Connecting through proxies that do their work, every kind of them.
 
 #![cfg(feature = "proxy")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

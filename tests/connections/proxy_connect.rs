@@ -1,7 +1,7 @@
 //! CONNECT (RFC 9110 section 9.3.6), and proxies that answer it badly.
 
 #![cfg(feature = "proxy")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,7 +1,7 @@
 //! SOCKS 4, 4a and 5 (RFC 1928, RFC 1929) byte by byte, and proxies that answer badly.
 
 #![cfg(feature = "proxy")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -2,7 +2,7 @@
 //! which carries the other.
 
 #![cfg(all(feature = "proxy", feature = "tls"))]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

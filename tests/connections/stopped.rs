@@ -3,7 +3,7 @@
 //! functions by stop signals"), and the deadline has passed. What happened meanwhile counts. The
 //! stop is a sleep in the stream, before EINTR; `tests/process` stops whole processes.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! Streams that misbehave: they fail at any call, return wrong lengths, panic, or are interrupted.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! Unix sockets, sockets that the user prepared, and streams that are slow.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,7 +1,7 @@
 //! `wss://`: servers that are trusted, servers that are refused, and the end of a TLS connection.
 
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

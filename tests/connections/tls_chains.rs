@@ -1,7 +1,7 @@
 //! Certificate chains that should not be accepted, or that cost much time.
 
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -3,7 +3,7 @@
 //! OpenSSL computed the pins of the files in `trust/`, as the documentation says.
 
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 use crate::trust::{Shown, verdict};

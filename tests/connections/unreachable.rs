@@ -1,6 +1,6 @@
 //! Addresses that cannot be connected to, and a port that connects to itself.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
 

@@ -1,6 +1,6 @@
 //! RFC 6455 section 7: close codes, reasons, and the end of the connection.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod section_7_4_status_codes {
     use landline::error::Violation;

@@ -1,6 +1,6 @@
 //! RFC 6455 section 5.5: Close, Ping and Pong.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod section_5_5_control_frames {
     use landline::error::Violation;

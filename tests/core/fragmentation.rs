@@ -1,6 +1,6 @@
 //! RFC 6455 section 5.4: messages in several frames, and the two ways of delivering them.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod section_5_4_order_of_fragments {
     use landline::error::Violation;

@@ -1,6 +1,6 @@
 //! RFC 6455 section 5.5.2: pings that show whether the peer is alive. Time is virtual.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use std::time::{Duration, Instant};
 

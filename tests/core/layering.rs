@@ -1,7 +1,7 @@
 //! The rules of ARCHITECTURE.md about which file may use which, and the width of lines. The tests
 //! read the sources as text.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Tests without sockets and clock: of the protocol core, and of the rules for the sources. They
 //! are one program, so that it is linked once.
 
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod closing;
 mod control_frames;

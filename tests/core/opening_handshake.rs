@@ -1,6 +1,6 @@
 //! RFC 6455 section 4: the opening handshake, and the HTTP that it needs.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use landline::error::{HeadError, Mismatch};
 use landline::http::Response;

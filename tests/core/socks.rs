@@ -1,6 +1,6 @@
 //! SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): the core, byte by byte.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

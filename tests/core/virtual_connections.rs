@@ -1,7 +1,7 @@
 //! The core and a scripted server are connected in memory, in virtual time. Nothing is lost, the
 //! order is kept, and each side sends one Close.
 
-#![allow(clippy::unwrap_used)] // A test may panic.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::proto_support;
 

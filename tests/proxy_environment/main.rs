@@ -4,7 +4,7 @@
 //! process.
 
 #![cfg(feature = "proxy")]
-#![allow(clippy::unwrap_used)] // The clippy.toml lets tests, but not what they call.
+#![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 #[path = "../support/mod.rs"]
 mod support;
