@@ -233,7 +233,7 @@ impl Duplex {
             let read = self.read_socket(&mut half.armed, half.cipher.space(), wait);
             half.is_drained = would_block(&read);
             if half.is_drained {
-                half.cipher.shrink();
+                tls.shrink(&mut half.cipher);
             }
             let len = read?;
             half.cipher.filled(len);

@@ -116,6 +116,12 @@ impl Session {
         }
     }
 
+    /// Frees the memory that an idle connection does not need.
+    pub(crate) fn shrink(&self, cipher: &mut Cipher) {
+        cipher.shrink();
+        self.0.lock().kept.shrink();
+    }
+
     /// Appends the pending output of TLS to `out`, and then all of `plain`, encrypted.
     pub(crate) fn encrypt(&self, plain: &mut Vec<u8>, out: &mut Vec<u8>) -> io::Result<()> {
         let mut state = self.0.lock();

@@ -159,12 +159,16 @@ impl Decoder {
             return Err(Violation::TooManyEmptyFragments);
         }
         let gathers_bytes = message.kind == MessageKind::Binary || self.unchecked_text;
-        if self.message.is_none() && !message.compressed {
-            // The memory of a big message is kept for the next big one of its kind.
-            if !gathers_bytes && self.binary.capacity() > LARGE_BUFFER {
-                self.drop_binary();
-            } else if gathers_bytes && self.text.capacity() > LARGE_BUFFER {
+        if self.message.is_none() {
+            // The memory of a big message is kept for the next big one that is gathered there.
+            let gathers = message.delivery == Delivery::Whole;
+            let keeps_text = gathers && (message.compressed || !gathers_bytes);
+            let keeps_binary = gathers && (message.compressed || gathers_bytes);
+            if !keeps_text && self.text.capacity() > LARGE_BUFFER {
                 self.text = String::new();
+            }
+            if !keeps_binary && self.binary.capacity() > LARGE_BUFFER {
+                self.drop_binary();
             }
         }
         let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;

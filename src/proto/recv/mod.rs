@@ -420,9 +420,11 @@ impl Decoder {
             return;
         }
         // The memory may be that of a big message before.
-        self.drop_space();
         self.text.shrink_to(room_for(self.text.len()));
-        self.binary.shrink_to(room_for(self.binary.len()));
+        if self.binary.capacity() > room_for(self.gathered_len()) {
+            self.drop_space();
+            self.binary.shrink_to(room_for(self.binary.len()));
+        }
     }
 
     /// Drops what was lent out. The memory of a big message stays for the next one, but a small one
@@ -432,7 +434,7 @@ impl Decoder {
         if self.message.is_some() || self.found.is_some() {
             return;
         }
-        let is_small = |len, room| len > 0 && room > room_for(len) + LARGE_BUFFER;
+        let is_small = |len, room| len > 0 && room > room_for(len).saturating_add(LARGE_BUFFER);
         if is_small(self.text.len(), self.text.capacity()) {
             self.text = String::new();
         }
@@ -490,5 +492,5 @@ impl Decoder {
 
 /// Returns the most memory that is kept for a message of which `len` bytes have arrived.
 fn room_for(len: usize) -> usize {
-    (2 * len).max(LARGE_BUFFER)
+    if len == 0 { 0 } else { len.saturating_mul(2).max(LARGE_BUFFER) }
 }
