@@ -62,7 +62,7 @@ fn a_loop_that_never_waits_frees_the_memory_of_a_message_within_seconds() {
         let server = upgraded(reads);
         let mut ws = builder().connect(&server.url()).unwrap();
         let start = live();
-        ws.send(&vec![7; 64 * KIB]).unwrap();
+        ws.send(vec![7; 64 * KIB]).unwrap();
         assert!(live() - start > 32 << 10, "the next message may need it");
         while live() - start > 4 << 10 {
             assert!(ws.try_recv().unwrap().is_none());
