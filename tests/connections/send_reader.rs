@@ -208,7 +208,7 @@ fn breaks() -> io::Result<usize> {
 /// A way in which a message fails after good bytes.
 type Failure = (&'static str, ErrorKind, fn(&[u8]) -> Box<dyn Read + '_>);
 
-/// What can go wrong with a text of `3 * CHUNK` bytes after good bytes.
+/// The faults of a text of `3 * CHUNK` bytes after good bytes.
 const FAILURES: [Failure; 5] = [
     // `BrokenPipe` must not be taken for the end of the connection's own stream.
     ("the source is gone", ErrorKind::BrokenPipe, |good| then(good, |_| breaks())),

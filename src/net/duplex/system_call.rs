@@ -1,5 +1,4 @@
-//! How a [`Duplex`] makes one system call. The call waits for the timeout of the socket, or not at
-//! all.
+//! One system call of a [`Duplex`]. The call waits for the timeout of the socket, or not at all.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! How a receiver ends: the closing handshake, the end of the stream, dropping.
+//! The end of a receiver: the closing handshake, the end of the stream, dropping.
 
 use std::time::Duration;
 
