@@ -10,7 +10,7 @@ mod on_or_off {
     use crate::proto::frame::Opcode;
     use crate::proto::http::{is_secret, is_token};
     use crate::proto::recv::Found;
-    use crate::sync::Mutex;
+    use crate::sync::{Mutex, panicking};
 
     /// The target of all lines, for filters such as `RUST_LOG=landline=trace`. The name of a module
     /// would change with the layout.
@@ -90,6 +90,12 @@ mod on_or_off {
             }
         }
 
+        /// Returns a guard that logs the frames when it is dropped. Create it before any lock is
+        /// taken, so that all locks are released before that.
+        pub(crate) fn guard(&self) -> SentLogGuard<'_> {
+            SentLogGuard(self)
+        }
+
         /// Logs the frames that were noted. The caller must not hold a lock.
         pub(crate) fn write(&self) {
             if log::max_level() < log::LevelFilter::Trace {
@@ -104,10 +110,24 @@ mod on_or_off {
             }
         }
     }
+
+    #[derive(Debug)]
+    pub(crate) struct SentLogGuard<'a>(&'a SentLog);
+
+    impl Drop for SentLogGuard<'_> {
+        #[inline]
+        fn drop(&mut self) {
+            if !panicking() {
+                self.0.write();
+            }
+        }
+    }
 }
 
 #[cfg(not(feature = "log"))]
 mod on_or_off {
+    use std::marker::PhantomData;
+
     use crate::proto::frame::Opcode;
     use crate::proto::recv::Found;
 
@@ -127,5 +147,12 @@ mod on_or_off {
         pub(crate) fn note(&self, _: Opcode, _: u64) {}
 
         pub(crate) fn write(&self) {}
+
+        pub(crate) fn guard(&self) -> SentLogGuard<'_> {
+            SentLogGuard(PhantomData)
+        }
     }
+
+    #[derive(Debug)]
+    pub(crate) struct SentLogGuard<'a>(PhantomData<&'a SentLog>);
 }

@@ -8,7 +8,9 @@
 //! The TLS lock is never held during a system call. The caller keeps the writers apart by a lock of
 //! its own, which is taken before the TLS lock.
 
-mod system_call;
+mod memory;
+mod nonblocking;
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -17,11 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::deadline::{Deadline, Grace};
+use super::deadline::Deadline;
 use super::stream::{Stream, shut_down};
 use super::tls::{Cipher, Session};
-use crate::sync::{self, AtomicBool, Mutex};
-use system_call::Armed;
+use crate::sync::{self, AtomicBool, Mutex, yield_now};
 
 /// The time that a system call may wait.
 #[derive(Clone, Copy, Debug)]
@@ -154,26 +155,13 @@ impl Progress {
 /// The longest time that a read blocks on Windows, where a shutdown of the socket does not wake the
 /// thread that reads it.
 const WINDOWS_POLL: Duration = Duration::from_millis(50);
-/// The pause of a write on Windows before it tries again: first, and after some attempts. A peer
-/// that reads fast gets 64 KiB in each of the first pauses.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LAST_PAUSE: Duration = Duration::from_millis(10);
-/// The capacity that a write buffer of an idle connection may keep.
-const SMALL_BUFFER: usize = 2 * 1024;
-/// The capacity that a write buffer may keep between two messages: a chunk of 64 KiB with the
-/// overhead of TLS. The C library would give freed memory of this size back to the system, and each
-/// message would pay for getting it again, page by page.
-const KEPT_BUFFER: usize = 80 * 1024;
-/// The number of short messages after which a write buffer for longer ones is freed.
-const SHORT_MESSAGES: u8 = 8;
-
 impl Duplex {
     pub(crate) fn plain(stream: Arc<dyn Stream>) -> Self {
         Self::new(stream, None)
     }
 
     pub(crate) fn new(stream: Arc<dyn Stream>, tls: Option<Session>) -> Self {
-        let polls_writes = polls_writes(&*stream);
+        let polls_writes = nonblocking::polls_writes(&*stream);
         let resumes_writes = polls_writes || stream.resumes_writes();
         let (is_nonblocking, is_shut) = (Mutex::new(false), AtomicBool::new(false));
         Self { stream, resumes_writes, polls_writes, tls, is_nonblocking, is_shut }
@@ -203,48 +191,6 @@ impl Duplex {
         Ok(len)
     }
 
-    fn read_tls(
-        &self,
-        tls: &Session,
-        half: &mut ReadHalf,
-        buf: &mut [u8],
-        wait: Wait,
-    ) -> io::Result<usize> {
-        let was_pending = half.tls_pending;
-        let mut grace = None;
-        loop {
-            let decrypted = tls.decrypt(&mut half.cipher, &mut half.tls_pending, buf)?;
-            if let Some(len) = decrypted {
-                return Ok(len);
-            }
-            if half.tls_pending && !was_pending {
-                // The caller flushes before it waits for more: the peer may wait for this output.
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            // Records without plaintext do not prolong the wait.
-            let is_over = wait.is_over();
-            let grace = grace.get_or_insert_with(|| match is_over {
-                true => Grace::of_try(), // It was over when the call began.
-                false => Grace::after_wait(),
-            });
-            if is_over && grace.is_over() {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            let read = self.read_socket(&mut half.armed, half.cipher.space(), wait);
-            half.is_drained = would_block(&read);
-            if half.is_drained {
-                tls.shrink(&mut half.cipher);
-            }
-            let len = read?;
-            half.cipher.filled(len);
-            if len == 0 {
-                return Ok(0);
-            }
-            half.has_received = true;
-            half.bytes += len as u64;
-        }
-    }
-
     fn read_socket(&self, armed: &mut Armed, buf: &mut [u8], wait: Wait) -> io::Result<usize> {
         let capacity = buf.len();
         let wait = match wait {
@@ -261,6 +207,56 @@ impl Duplex {
             || self.stream.read(buf),
         )?;
         checked(len, capacity)
+    }
+
+    /// Makes one system call, which begins now and blocks as long as `wait` allows; `arm` sets the
+    /// timeout of the socket. Fails with [`io::ErrorKind::WouldBlock`] when the wait is over, or a
+    /// little earlier: the caller looks at the clock, and at whether the connection should be over.
+    #[inline]
+    fn call(
+        &self,
+        began: Instant,
+        wait: Wait,
+        armed: &mut Armed,
+        arm: impl Fn(Option<Duration>) -> io::Result<()>,
+        mut call: impl FnMut() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let done = match wait.timeout(began) {
+            None => self.unblocked(&mut call),
+            Some(timeout) => match armed.arm(timeout, &arm) {
+                Ok(()) => call().or_else(|error| match error.kind() {
+                    io::ErrorKind::WouldBlock if self.block()? => {
+                        if !self.polls_writes {
+                            yield_now(); // A polled write would switch the mode meanwhile.
+                        }
+                        // It may have waited all the same, and the mode was switched meanwhile.
+                        let Some(timeout) = wait.timeout(sync::now()) else { return Err(error) };
+                        armed.arm(timeout, &arm)?;
+                        call()
+                    }
+                    _ => Err(error),
+                }),
+                // macOS and illumos refuse to set a timeout once the peer is gone, although its
+                // last bytes may still wait to be read. These come before the error.
+                Err(failed) => self.unblocked(&mut call).map_err(|error| match error.kind() {
+                    io::ErrorKind::WouldBlock => failed,
+                    _ => error,
+                }),
+            },
+        };
+        let done = done.or_else(|error| match error.kind() {
+            // The process may have been stopped for longer than the wait. The peer may have sent,
+            // or made room, meanwhile.
+            io::ErrorKind::Interrupted if wait.is_over() => self.unblocked(&mut call),
+            _ => Err(error),
+        });
+        done.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => io::ErrorKind::WouldBlock.into(),
+            io::ErrorKind::TimedOut if !is_fatal(&error, *armed, sync::now() - began) => {
+                io::ErrorKind::WouldBlock.into()
+            }
+            _ => error,
+        })
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -369,57 +365,6 @@ impl Duplex {
         })
     }
 
-    /// Writes some of `rest`, and waits for room by trying again and again. On Windows a shutdown
-    /// of a socket does not wake a thread that is blocked in a write, and nobody knows how much was
-    /// taken by a write that times out. A call that does not block always says what it took.
-    fn write_polled(&self, rest: &[u8], wait: Wait) -> io::Result<usize> {
-        let mut pause = FIRST_PAUSE;
-        while !self.is_shut.load(Ordering::SeqCst) {
-            let written = self.unblocked(|| self.stream.write(rest));
-            let left = match wait.timeout(sync::now()) {
-                Some(left) if would_block(&written) => left,
-                _ => return written,
-            };
-            sync::sleep(left.map_or(pause, |left| left.min(pause)));
-            pause = (pause * 2).min(LAST_PAUSE);
-        }
-        Err(io::ErrorKind::NotConnected.into())
-    }
-
-    /// Frees the memory that a message needed, if it is much or the last messages were short.
-    /// Otherwise the next message is likely to need it too, and [`release`](Self::release) frees
-    /// it.
-    #[inline]
-    pub(crate) fn shrink(&self, half: &mut WriteHalf) {
-        let used = std::mem::take(&mut half.used);
-        let capacity = half.out.capacity().max(half.plain.capacity());
-        if capacity > SMALL_BUFFER {
-            Self::shrink_after(half, used, capacity);
-        }
-    }
-
-    #[cold]
-    fn shrink_after(half: &mut WriteHalf, used: usize, capacity: usize) {
-        half.short_messages = if used <= SMALL_BUFFER { half.short_messages + 1 } else { 0 };
-        if half.short_messages == SHORT_MESSAGES || capacity > KEPT_BUFFER {
-            Self::release(half);
-        }
-    }
-
-    /// Frees the memory that messages needed. Call it when the connection is idle.
-    pub(crate) fn release(half: &mut WriteHalf) {
-        half.short_messages = 0;
-        // A freed buffer stays with the allocator for the next big message. What is cut off from a
-        // buffer may go back to the system each time.
-        let free = |buffer: &mut Vec<u8>| {
-            if buffer.is_empty() && buffer.capacity() > SMALL_BUFFER {
-                *buffer = Vec::new();
-            }
-        };
-        free(&mut half.out);
-        free(&mut half.plain);
-    }
-
     /// Ends the writing direction by `close_notify` and FIN. Of what is staged it writes as much as
     /// the system takes at once.
     pub(crate) fn finish(&self, half: &mut WriteHalf) {
@@ -427,13 +372,6 @@ impl Duplex {
         // The peer may be gone, which does not matter any more.
         let _ = self.flush(half, Wait::Not, sync::now());
         let _ = self.stream.shutdown(Shutdown::Write);
-    }
-
-    /// Makes the next flush send `close_notify`, if there is TLS.
-    pub(crate) fn send_close_notify(&self) {
-        if let Some(tls) = &self.tls {
-            tls.send_close_notify();
-        }
     }
 
     /// Makes every later write fail. A write that has begun goes on.
@@ -449,17 +387,6 @@ impl Duplex {
     }
 }
 
-/// Returns whether the stream is a socket of Windows, or a stream of the caller that has one.
-#[cfg(windows)]
-fn polls_writes(stream: &dyn Stream) -> bool {
-    !stream.resumes_writes() && stream.socket().is_some()
-}
-
-#[cfg(not(windows))]
-fn polls_writes(_: &dyn Stream) -> bool {
-    false
-}
-
 impl Drop for Duplex {
     /// Leaves the stream in blocking mode, for the next one who uses it.
     fn drop(&mut self) {
@@ -471,6 +398,48 @@ impl fmt::Debug for Duplex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stream.fmt(f)
     }
+}
+
+/// The timeout that is set on the socket; `None` if it is not known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Armed(Option<Option<Duration>>);
+
+impl Armed {
+    /// Sets the timeout of the socket, but only if the present one would fire too late or much too
+    /// early: that saves a system call for most reads.
+    #[inline]
+    fn arm(
+        &mut self,
+        timeout: Option<Duration>,
+        set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.0 == Some(timeout) {
+            return Ok(());
+        }
+        let fits = match (self.0, timeout) {
+            // If it fires early, the caller looks at the clock and calls again.
+            (Some(Some(armed)), Some(timeout)) => armed <= timeout + SLACK && armed >= timeout / 2,
+            _ => false,
+        };
+        if !fits {
+            self.0 = None;
+            set(timeout)?;
+            self.0 = Some(timeout);
+        }
+        Ok(())
+    }
+}
+
+/// A timeout may be this much longer than asked for: sockets are no more exact anyway.
+const SLACK: Duration = Duration::from_millis(1);
+
+/// Returns whether `error`, of kind `TimedOut`, says that the system has given up the connection,
+/// and not that the socket's timeout has passed. Unix has different numbers for the two (ETIMEDOUT
+/// and EAGAIN). Windows has one (WSAETIMEDOUT): there the connection is given up if the error comes
+/// too early for the timeout.
+fn is_fatal(error: &io::Error, armed: Armed, took: Duration) -> bool {
+    let early = || !matches!(armed.0, Some(Some(armed)) if took >= armed / 2);
+    error.raw_os_error().is_some() && (cfg!(unix) || early())
 }
 
 /// Returns whether a read or a flush of a [`Duplex`] failed because its wait is over. After a flush

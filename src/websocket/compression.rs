@@ -93,9 +93,8 @@ impl Sender {
     /// The same as [`send`](Self::send).
     pub fn send_uncompressed(&self, message: impl AsMessage) -> Result<(), Error> {
         let message = message.as_message();
-        let _log = self.wire.logs_sent();
-        let _lock = self.wire.lock_message()?;
-        self.write(message)
+        let _log = self.wire.sent_log.guard();
+        self.wire.write_message(message)
     }
 
     /// Returns what was agreed on with the server about compression; `None` if messages are not

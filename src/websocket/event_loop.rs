@@ -95,7 +95,7 @@ impl Receiver {
     /// Close. Call [`try_recv`](Self::try_recv) or `try_send` then, which writes it.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.wire.left().blocked_since.is_some()
+        self.wire.left.lock().blocked_since.is_some()
     }
 
     /// Returns the latest time for the next [`try_recv`](Self::try_recv), even if nothing arrives:
@@ -114,7 +114,7 @@ impl Receiver {
         } else {
             close_at
         };
-        if let Some(since) = self.wire.left().blocked_since {
+        if let Some(since) = self.wire.left.lock().blocked_since {
             by = by.min(Deadline::from(since, self.wire.timeouts.write));
         }
         by.moment()

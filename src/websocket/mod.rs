@@ -12,7 +12,6 @@ mod outgoing;
 mod pending;
 mod reader;
 pub(crate) mod receiver;
-mod recv_deadline;
 mod send_reader;
 pub(crate) mod sender;
 #[cfg(feature = "tls-core")]

@@ -109,7 +109,7 @@ impl Wire {
         loop {
             let Some(mut writer) = self.try_lock_writer() else { return Flushed::Busy };
             let mut flushed = Flushed::Done;
-            if writer.is_blocked() || writer.stage_pending() {
+            if writer.is_blocked() || writer.stage_pending() || writer.needs_flush() {
                 flushed = writer.try_flush(wait);
                 writer.shrink(); // It may have been the rest of a big message.
             }
@@ -122,11 +122,11 @@ impl Wire {
 }
 
 impl WriterGuard<'_> {
-    /// Encodes what is pending. Returns `true` if there is anything to write.
+    /// Encodes what is pending. Returns whether TLS has output too.
     #[inline]
     pub(super) fn stage_pending(&mut self) -> bool {
         match self.wire.pending.take() {
-            None => self.needs_flush(),
+            None => false,
             Some(items) => self.stage(&items),
         }
     }
@@ -170,7 +170,7 @@ impl WriterGuard<'_> {
             return false;
         }
         state.ends |= pending.end;
-        pending.tls || self.needs_flush()
+        pending.tls
     }
 
     /// Returns whether anything is staged, or the stream is to be ended.

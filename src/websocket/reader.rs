@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::receiver::Receiver;
-use super::recv_deadline::RecvDeadline;
+use super::receiver::RecvDeadline;
 use crate::error::{Cause, Closed, Error, Side};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Message, MessageKind};

@@ -95,7 +95,7 @@ fn send(wire: &Wire, kind: MessageKind, len: u64, reader: &mut dyn Read) -> io::
     }
     let mut chunks = Chunks::new(kind, len, reader);
     chunks.read_next()?;
-    let _log = wire.logs_sent();
+    let _log = wire.sent_log.guard();
     let _lock = wire.lock_message()?;
     let mut limit = wire.write_limit();
     let mut out = wire.begin(&mut limit)?;

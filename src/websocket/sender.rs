@@ -12,7 +12,7 @@ use crate::net::stopwatch::Timings;
 use crate::proto::close::CloseFrame;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::proto::http::Response;
-use crate::proto::message::{AsMessage, MessageKind, MessageRef};
+use crate::proto::message::{AsMessage, MessageKind};
 
 /// Sends messages: the sending half of a connection. Clone it, and send from any thread, also while
 /// another thread receives. Messages are sent whole, one after the other.
@@ -69,23 +69,14 @@ impl Sender {
     ///   closed with 1011 instead, and the error is [`Error::Closed`].
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         let message = message.as_message();
-        let _log = self.wire.logs_sent();
-        let _lock = self.wire.lock_message()?;
+        let _log = self.wire.sent_log.guard();
         if self.wire.deflation.is_some() {
+            let _lock = self.wire.lock_message()?;
             let bytes = message.as_bytes();
             let mut outgoing = Outgoing::new(&self.wire, message.kind(), Some(bytes.len()));
             return outgoing.write(bytes, Flush::Finish);
         }
-        self.write(message)
-    }
-
-    /// Sends a message as it is, in one frame. The caller holds the message lock.
-    #[inline]
-    pub(super) fn write(&self, message: MessageRef<'_>) -> Result<(), Error> {
-        let mut limit = self.wire.write_limit();
-        let mut out = self.wire.begin(&mut limit)?;
-        out.put_message(message)?;
-        out.finish()
+        self.wire.write_message(message)
     }
 
     /// Sends many messages with one system call, or a few TLS records, for each 64 KiB of them. No
@@ -108,7 +99,7 @@ impl Sender {
         // The iterator is the caller's: it must not run while a lock is held.
         let messages: Vec<_> = messages.into_iter().collect();
         let messages: Vec<_> = messages.iter().map(AsMessage::as_message).collect();
-        let _log = self.wire.logs_sent();
+        let _log = self.wire.sent_log.guard();
         let _lock = self.wire.lock_message()?;
         outgoing::batch(&self.wire, &messages)
     }
@@ -167,7 +158,7 @@ impl Sender {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(InvalidInput::ControlTooLong.into());
         }
-        let _log = self.wire.logs_sent();
+        let _log = self.wire.sent_log.guard();
         self.wire.write_control(opcode, payload)
     }
 
@@ -183,7 +174,8 @@ impl Sender {
     /// While no thread is in `recv`, this call does not wait for the peer, because the caller may
     /// be the thread that receives. If the peer does not take the Close at once, the next `recv`
     /// sends it. Otherwise this call waits until the peer takes the Close, for at most
-    /// `close_timeout` or `write_timeout`, whichever is shorter.
+    /// `close_timeout` or `write_timeout`, whichever is shorter. But while another thread is inside
+    /// a call that sends, it is that thread which sends the Close.
     ///
     /// Nothing can be sent after the Close. The messages that the peer sends before its own Close
     /// are still received, by [`recv`](crate::Receiver::recv) and the other methods that receive.
@@ -195,7 +187,7 @@ impl Sender {
     ///
     /// A Close that cannot be written is no error here: `recv` returns why.
     pub fn close(&self, close: impl Into<CloseFrame>) -> Result<(), Error> {
-        let _log = self.wire.logs_sent();
+        let _log = self.wire.sent_log.guard();
         self.wire.close(close.into())
     }
 

@@ -75,7 +75,7 @@ impl Sender {
     /// * [`Failed`](TrySendError::Failed): the same errors as those of [`send`](Self::send),
     ///   without the timeouts.
     pub fn try_send<M: AsMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
-        let _log = self.wire.logs_sent();
+        let _log = self.wire.sent_log.guard();
         match self.wire.try_send(message.as_message()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(TrySendError::WouldBlock(message)),

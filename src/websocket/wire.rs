@@ -35,9 +35,6 @@
 //! `model/` runs all of this in every order of the threads.
 
 use std::fmt;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::close_state::{CloseReason, CloseState};
@@ -49,22 +46,19 @@ use super::write_lock::WriteLock;
 use crate::error::{Cause, Error, InvalidInput, Timeout};
 use crate::log::SentLog;
 use crate::net::deadline::Deadline;
-use crate::net::duplex::{Duplex, ReadHalf, Wait};
+use crate::net::duplex::Duplex;
 use crate::net::stopwatch::Spent;
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::http::Response;
 use crate::proto::send::{MaskKeys, Refused};
-use crate::sync::{AtomicBool, Mutex, MutexGuard, OnceLock, panicking, yield_now};
+use crate::sync::{AtomicBool, Mutex, OnceLock, yield_now};
 
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
 /// thread, even if `close_timeout` is shorter.
 const MIN_POLL: Duration = Duration::from_millis(20);
 /// The longest such interval, and the one if there is no `close_timeout`.
 const IDLE_POLL: Duration = Duration::from_secs(5);
-
-/// The interval at which a thread in `recv` looks for a rest of `try_send`.
-const REST_POLL: Duration = Duration::from_secs(1);
 
 /// Holds the timeouts of an open connection. `None` is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -141,13 +135,6 @@ pub(super) struct Left {
     pub(super) tries: usize,
 }
 
-impl Left {
-    /// Returns how long the receiver may wait before it looks again, `otherwise` at most.
-    pub(super) fn poll_interval(self, otherwise: Duration) -> Duration {
-        if self.has_tried { otherwise.min(REST_POLL) } else { otherwise }
-    }
-}
-
 /// Says where the last keepalive ping is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum LastPing {
@@ -192,11 +179,6 @@ impl Wire {
         }
     }
 
-    /// Returns what senders have left to the receiver.
-    pub(super) fn left(&self) -> Left {
-        *self.left.lock()
-    }
-
     pub(crate) fn latency(&self) -> Option<Duration> {
         *self.latency.lock()
     }
@@ -205,45 +187,10 @@ impl Wire {
         *self.latency.lock() = Some(latency);
     }
 
-    /// Returns a guard. When the guard is dropped, it logs what was sent. Create it before any lock
-    /// is taken.
-    pub(crate) fn logs_sent(&self) -> LogsSent<'_> {
-        LogsSent(self)
-    }
-
-    /// Logs what was sent. The caller holds no lock.
-    pub(crate) fn log_sent(&self) {
-        self.sent_log.write();
-    }
-
-    pub(crate) fn note_receiver(&self, receiver: ReceiverIs) {
-        *self.lock_receiver() = receiver;
-    }
-
     /// Returns whether the receiver will still look for a Close that another thread noted. It looks
     /// before each wait for the peer.
     fn receiver_will_look(&self) -> bool {
-        *self.lock_receiver() == ReceiverIs::Away
-    }
-
-    fn lock_receiver(&self) -> MutexGuard<'_, ReceiverIs> {
-        self.receiver.lock()
-    }
-
-    /// Reads from the stream. A panic of a stream that the user brought ends the connection,
-    /// because the bytes that the stream had taken are lost.
-    pub(crate) fn read(
-        &self,
-        half: &mut ReadHalf,
-        buf: &mut [u8],
-        wait: Wait,
-    ) -> io::Result<usize> {
-        let read = catch_unwind(AssertUnwindSafe(|| self.duplex.read(half, buf, wait)));
-        read.unwrap_or_else(|panic| {
-            let error = io::Error::other("the stream panicked in a read");
-            self.lost(Cause::Io(Arc::new(error)));
-            resume_unwind(panic)
-        })
+        *self.receiver.lock() == ReceiverIs::Away
     }
 }
 
@@ -273,7 +220,7 @@ impl Wire {
     fn flush_behind_tries(&self) {
         let until = self.close_state.close_at().min(self.write_deadline());
         loop {
-            let is_trying = self.left().tries > 0;
+            let is_trying = self.left.lock().tries > 0;
             self.flush_pending_until(until);
             if !is_trying || until.is_past() {
                 return;
@@ -403,18 +350,5 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.leave();
-    }
-}
-
-/// Logs what was sent, when the guard is dropped. All locks must be released before that.
-#[derive(Debug)]
-pub(crate) struct LogsSent<'a>(&'a Wire);
-
-impl Drop for LogsSent<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if !panicking() {
-            self.0.log_sent();
-        }
     }
 }

@@ -61,6 +61,16 @@ impl Wire {
         self.lock(&self.message_lock, || self.write_deadline())
     }
 
+    /// Writes a message as it is, in one frame.
+    #[inline]
+    pub(super) fn write_message(&self, message: MessageRef<'_>) -> Result<(), Error> {
+        let _lock = self.lock_message()?;
+        let mut limit = self.write_limit();
+        let mut out = self.begin(&mut limit)?;
+        out.put_message(message)?;
+        out.finish()
+    }
+
     /// Takes the write lock to send frames of a message, and encodes what is pending. The caller
     /// holds the message lock. Waiting for the lock and writing must be over within `limit`.
     #[inline]
@@ -258,9 +268,7 @@ impl WriteGuard<'_> {
     /// Writes all that was put. Waits until the system has taken it.
     #[inline]
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        self.writer.flush(self.after.limit)?;
-        self.writer.note_sent();
-        Ok(())
+        self.writer.flush_message(self.after.limit)
     }
 }
 

@@ -5,9 +5,10 @@ use std::io;
 
 use super::fair_lock::FairGuard;
 use super::outgoing::{Flush, Outgoing};
-use super::wire::{LogsSent, Wire};
+use super::wire::Wire;
 use super::write_lock::CHUNK;
 use crate::error::{Error, InvalidInput};
+use crate::log::SentLogGuard;
 use crate::proto::message::MessageKind;
 use crate::proto::utf8::Utf8;
 
@@ -60,14 +61,14 @@ pub struct MessageWriter<'a> {
     utf8: Utf8,
     buffer: Vec<u8>,
     /// Dropped after the lock.
-    _log: LogsSent<'a>,
+    _log: SentLogGuard<'a>,
 }
 
 impl<'a> MessageWriter<'a> {
     pub(super) fn new(wire: &'a Wire, kind: MessageKind) -> Result<Self, Error> {
         let lock = wire.lock_message()?;
         let outgoing = Outgoing::new(wire, kind, None);
-        let (utf8, buffer, log) = (Utf8::default(), Vec::new(), wire.logs_sent());
+        let (utf8, buffer, log) = (Utf8::default(), Vec::new(), wire.sent_log.guard());
         Ok(Self { outgoing, _lock: lock, kind, utf8, buffer, _log: log })
     }
 

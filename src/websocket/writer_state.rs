@@ -178,6 +178,14 @@ impl WriterGuard<'_> {
         }
     }
 
+    /// Writes all that is staged, which ends with a whole message.
+    #[inline]
+    pub(super) fn flush_message(&mut self, limit: &mut Countdown) -> Result<(), Error> {
+        self.flush(limit)?;
+        self.note_sent();
+        Ok(())
+    }
+
     /// Writes all that is staged, and waits until the system has taken it.
     #[inline]
     pub(super) fn flush(&mut self, limit: &mut Countdown) -> Result<(), Error> {
@@ -286,7 +294,7 @@ impl WriterGuard<'_> {
 
     /// Notes that all messages that were begun are written to their end.
     #[inline]
-    pub(super) fn note_sent(&self) {
+    fn note_sent(&self) {
         if let Some(OnSent(call)) = self.wire.on_sent.get() {
             call(self.state.encoder.written());
         }

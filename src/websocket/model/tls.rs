@@ -41,7 +41,7 @@ fn output_of_tls_is_sent_although_a_sender_holds_the_write_lock() {
         });
         let receiving = spawn(move || {
             let mut half = ReadHalf::default();
-            wire.read(&mut half, &mut [0], Wait::Not).unwrap_err();
+            wire.duplex.read(&mut half, &mut [0], Wait::Not).unwrap_err();
             assert!(half.tls_pending, "there is an alert to send");
             wire.note_tls();
             wire.flush_pending();

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::main_loop::RETRY;
+use super::main_loop::{RETRY, RecvDeadline, read_from};
 use super::{Delivery, Receiver};
 use crate::error::{Cause, Closed, Error};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Wait, is_timeout};
 use crate::websocket::pending::Flushed;
-use crate::websocket::recv_deadline::RecvDeadline;
 use crate::websocket::wire::ReceiverIs;
 
 /// The limit of the wait for the end of the stream after the closing handshake.
@@ -29,7 +28,7 @@ impl Receiver {
             self.linger();
         }
         self.wire.duplex.shutdown();
-        self.wire.log_sent();
+        self.wire.sent_log.write();
         closed
     }
 
@@ -56,7 +55,7 @@ impl Receiver {
             if self.wire.flush_pending() == Flushed::Blocked {
                 until = until.min(Deadline::after(Some(RETRY)));
             }
-            match self.wire.read(&mut self.half, &mut buffer, Wait::Until(until)) {
+            match read_from(&self.wire, &mut self.half, &mut buffer, Wait::Until(until)) {
                 Err(error) if is_timeout(&error) => {}
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
@@ -69,11 +68,11 @@ impl Drop for Receiver {
     /// Discards what has arrived, without waiting. Closing a socket with unread bytes would reset
     /// the connection, and the peer might not get a Close that is on its way.
     fn drop(&mut self) {
-        self.wire.note_receiver(ReceiverIs::Gone);
+        *self.wire.receiver.lock() = ReceiverIs::Gone;
         let mut buffer = [0; 4 * 1024];
         let mut len = 0;
         while len < DISCARD && !self.wire.close_state.is_aborted() {
-            match self.wire.read(&mut self.half, &mut buffer, Wait::Not) {
+            match read_from(&self.wire, &mut self.half, &mut buffer, Wait::Not) {
                 Ok(read @ 1..) => len += read,
                 Ok(0) | Err(_) => return,
             }

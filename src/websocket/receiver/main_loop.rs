@@ -2,25 +2,28 @@
 //! answered, keepalive pings are sent, and what is pending is flushed.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Delivery, Receiver};
 use crate::error::{Cause, Error, Timeout};
 use crate::log;
-use crate::net::deadline::Deadline;
-use crate::net::duplex::{Wait, is_timeout};
+use crate::net::deadline::{Deadline, Grace};
+use crate::net::duplex::{ReadHalf, Wait, is_timeout};
 use crate::net::tls;
 use crate::proto::keepalive::Due;
+use crate::proto::message::Message;
 use crate::proto::recv::Found;
 use crate::sync;
 use crate::websocket::counters::{Compression, Traffic};
 use crate::websocket::pending::{Control, Flushed};
-use crate::websocket::recv_deadline::RecvDeadline;
-use crate::websocket::wire::{LastPing, ReceiverIs};
+use crate::websocket::wire::{LastPing, ReceiverIs, Wire};
 
 /// The pause before a Pong is tried again that the peer did not take, because it is not reading.
 pub(super) const RETRY: Duration = Duration::from_millis(10);
+/// The interval at which a thread in `recv` looks for a rest of `try_send`.
+const REST_POLL: Duration = Duration::from_secs(1);
 /// The most bytes that a call that does not wait reads at once. They take the kernel about 0.1 ms.
 const TRY_READ: usize = 256 * 1024;
 /// The interval at which the memory of the senders is freed while reads find nothing. Zero in the
@@ -29,6 +32,28 @@ const RELEASE_INTERVAL: Duration =
     if cfg!(any(loom, shuttle)) { Duration::ZERO } else { Duration::from_secs(1) };
 
 impl Receiver {
+    /// Waits for the next message until the deadline, and returns it whole.
+    #[inline]
+    pub(super) fn recv_until(&mut self, deadline: Deadline) -> Result<Message, Error> {
+        self.recv_by(RecvDeadline::until(deadline))
+    }
+
+    #[inline]
+    pub(super) fn recv_by(&mut self, deadline: RecvDeadline) -> Result<Message, Error> {
+        if self.buffered(Delivery::Whole).is_none() {
+            self.wait_for_message(deadline)?;
+        }
+        self.decoder.take_message().map_err(|violation| self.wire.violated(violation))
+    }
+
+    /// Waits until a message is found.
+    #[inline(never)] // So that the short way stays short.
+    fn wait_for_message(&mut self, mut deadline: RecvDeadline) -> Result<(), Error> {
+        // Anything else is a control frame, or the rest of a message that was begun in fragments.
+        while !matches!(self.next(Delivery::Whole, &mut deadline)?, Found::Message { .. }) {}
+        Ok(())
+    }
+
     /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
     /// while nothing is to be flushed. `None` leaves it to [`next`](Self::next).
     #[inline]
@@ -159,8 +184,8 @@ impl Receiver {
         }
         if self.pending {
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
+            self.wire.sent_log.write();
         }
-        self.wire.log_sent();
     }
 
     /// Reads once, by the earliest deadline. Sends a keepalive ping if one is due.
@@ -168,9 +193,9 @@ impl Receiver {
         // This comes before the close state is read. A thread that notes a Close from now on sees
         // that it must write the Close itself.
         self.publish();
-        self.wire.note_receiver(ReceiverIs::Reading);
+        *self.wire.receiver.lock() = ReceiverIs::Reading;
         let received = self.read_once(deadline);
-        self.wire.note_receiver(ReceiverIs::Away);
+        *self.wire.receiver.lock() = ReceiverIs::Away;
         received
     }
 
@@ -182,7 +207,7 @@ impl Receiver {
         if self.closing.check().is_err() {
             return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
         }
-        let left = self.wire.left();
+        let left = *self.wire.left.lock();
         if !self.pending && left.blocked_since.is_some() {
             self.pending = true; // A rest of `try_send`.
             self.flush_pending();
@@ -191,8 +216,10 @@ impl Receiver {
             // Another thread may have asked for the Close, and not been able to write it. The
             // thread that has the writer now may be one that does not wait until there is room.
             self.pending = self.wire.flush_pending() != Flushed::Done;
+            self.wire.sent_log.write();
         }
-        let poll = left.poll_interval(self.wire.poll_interval);
+        let poll = self.wire.poll_interval;
+        let poll = if left.has_tried { poll.min(REST_POLL) } else { poll };
         let mut until = deadline.min(close_at).min(Deadline::at(now.checked_add(poll)));
         let mut dying = false;
         // The closing handshake has a limit of its own, and no ping may follow our Close.
@@ -254,14 +281,14 @@ impl Receiver {
     fn read_stream(&mut self, wait: Wait, most: usize) -> io::Result<usize> {
         let space = self.decoder.space();
         let len = space.len().min(most);
-        let read = self.wire.read(&mut self.half, &mut space[..len], wait);
+        let read = read_from(&self.wire, &mut self.half, &mut space[..len], wait);
         if !self.half.tls_pending || !matches!(&read, Err(error) if is_timeout(error)) {
             return read;
         }
         // The read returned early because TLS has output. It may not have read the socket, so read
         // once more, without waiting.
         self.flush_pending();
-        self.wire.read(&mut self.half, &mut self.decoder.space()[..len], Wait::Not)
+        read_from(&self.wire, &mut self.half, &mut self.decoder.space()[..len], Wait::Not)
     }
 
     /// Frees the memory that an idle connection does not need, after a read that began at `began`
@@ -286,6 +313,52 @@ impl Receiver {
             self.wire.close_state.never_answered();
         }
         self.wire.lost(cause)
+    }
+}
+
+/// Reads from the stream. A panic of a stream that the user brought ends the connection, because
+/// the bytes that the stream had taken are lost.
+pub(super) fn read_from(
+    wire: &Wire,
+    half: &mut ReadHalf,
+    buf: &mut [u8],
+    wait: Wait,
+) -> io::Result<usize> {
+    let read = catch_unwind(AssertUnwindSafe(|| wire.duplex.read(half, buf, wait)));
+    read.unwrap_or_else(|panic| {
+        let error = io::Error::other("the stream panicked in a read");
+        wire.lost(Cause::Io(Arc::new(error)));
+        resume_unwind(panic)
+    })
+}
+
+/// Holds the deadline of one call. After the deadline, bytes that have arrived are still taken, but
+/// only for a short time, so that a peer that never stops sending cannot extend the call.
+pub(in crate::websocket) struct RecvDeadline {
+    pub(super) until: Deadline,
+    grace: Grace,
+}
+
+impl RecvDeadline {
+    pub(super) fn until(until: Deadline) -> Self {
+        Self { until, grace: Grace::after_wait() }
+    }
+
+    /// Returns the deadline of a call that does not wait.
+    pub(super) fn now() -> Self {
+        Self { until: Deadline::at(sync::now()), grace: Grace::of_try() }
+    }
+
+    pub(in crate::websocket) fn endless() -> Self {
+        Self::until(Deadline::NEVER)
+    }
+
+    /// Fails if the deadline and the grace after it are over.
+    fn check(&mut self) -> Result<(), Error> {
+        if self.until.is_past() && self.grace.is_over() {
+            return Err(Error::Timeout(Timeout::Recv));
+        }
+        Ok(())
     }
 }
 
