@@ -308,7 +308,8 @@ impl Duplex {
         mut now: Instant,
     ) -> io::Result<()> {
         if let Some(tls) = &self.tls {
-            tls.encrypt(&mut half.plain, &mut half.out)?;
+            let encrypted = tls.encrypt(&mut half.plain, &mut half.out);
+            encrypted.inspect_err(|_| self.write_alert(half))?;
         }
         half.used = half.used.max(half.out.len());
         while half.sent < half.out.len() {

@@ -568,6 +568,36 @@ fn a_server_whose_record_is_damaged_is_dead_but_what_came_before_is_delivered() 
 }
 
 #[test]
+fn a_server_whose_record_is_damaged_is_told_so_although_a_pong_is_due() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            let socket = peer.socket().try_clone().unwrap();
+            let mut inner = Peer::new(accept(localhost(), peer.socket().try_clone().unwrap()));
+            inner.upgrade();
+            // A Ping in a valid record, and a damaged record, in the same segment.
+            inner.with_tls(|tls| {
+                let mut records = Vec::new();
+                for payload in [ping(b"due"), text("damaged")] {
+                    tls.conn.writer().write_all(&payload).unwrap();
+                    tls.conn.write_tls(&mut records).unwrap();
+                }
+                *records.last_mut().unwrap() ^= 1;
+                tls.sock.write_all(&records).unwrap();
+                let alert = tls.read(&mut [0; 64]).unwrap_err();
+                assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
+            });
+            let _ = std::io::copy(&mut &socket, &mut std::io::sink());
+        });
+        let url = format!("wss://localhost:{}/", server.addr.port());
+        let mut ws = tls::builder().connect(&url).unwrap();
+        let closed = promptly(|| error(ws.recv())).closed().cloned().unwrap();
+        assert!(matches!(closed.cause(), Cause::Tls(_)), "{closed:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
 fn a_server_that_closes_properly_and_cuts_tls_was_clean() {
     watchdog(LIMIT, || {
         let server = tls::upgraded_tls(|peer| {

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use super::{Duplex, ReadHalf, Wait, would_block};
+use super::{Duplex, ReadHalf, Wait, WriteHalf, would_block};
 use crate::net::deadline::Grace;
 use crate::net::tls::Session;
+use crate::sync;
 
 impl Duplex {
     pub(super) fn read_tls(
@@ -46,6 +47,15 @@ impl Duplex {
             }
             half.has_received = true;
             half.bytes += len as u64;
+        }
+    }
+
+    /// Writes the output of TLS, as much as the system takes at once: an alert may tell the peer
+    /// why nothing can be encrypted any more.
+    #[cold]
+    pub(super) fn write_alert(&self, half: &mut WriteHalf) {
+        if half.sent < half.out.len() {
+            let _ = self.write_rest(half, Wait::Not, sync::now()); // It ends anyway.
         }
     }
 
