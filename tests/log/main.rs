@@ -87,6 +87,25 @@ fn heads_and_frames_are_logged_without_secrets() {
 }
 
 #[test]
+fn the_answer_to_a_close_is_logged_by_a_program_that_only_receives() {
+    let _ = log::set_logger(&LINES);
+    log::set_max_level(log::LevelFilter::Trace);
+    let server = serve(|peer| {
+        peer.upgrade();
+        peer.send(&support::frame(CLOSE, true, b"")); // No other test has an empty Close.
+        peer.stall();
+    });
+    let mut ws = Builder::new().connect(&server.url()).unwrap();
+    ws.recv().unwrap_err();
+    let lines = LINES.0.lock().unwrap().join("\n");
+    for expected in ["received Close, 0 bytes", "sent Close, 0 bytes"] {
+        assert!(lines.contains(expected), "{expected:?} is missing in\n{lines}");
+    }
+    drop(ws);
+    server.join();
+}
+
+#[test]
 #[cfg(feature = "proxy")]
 fn settings_that_are_skipped_are_logged_without_their_values() {
     let _ = log::set_logger(&LINES);

@@ -76,7 +76,10 @@ impl Receiver {
         delivery: Delivery,
         deadline: &mut RecvDeadline,
     ) -> Result<Found, Error> {
-        self.find(delivery, deadline).inspect_err(|_| self.publish())
+        self.find(delivery, deadline).inspect_err(|_| {
+            self.publish();
+            self.wire.sent_log.write(); // A Close, for example.
+        })
     }
 
     fn find(&mut self, delivery: Delivery, deadline: &mut RecvDeadline) -> Result<Found, Error> {
