@@ -193,7 +193,9 @@ pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Erro
         return compression::batch(wire, deflation, messages);
     }
     let mut limit = wire.write_limit();
-    let bytes = messages.iter().map(|message| message.len() + MAX_HEADER).sum();
+    let bytes = messages.iter().map(|message| message.len() + MAX_HEADER);
+    // On 32 bits, the same big slice many times may be more than there is memory.
+    let bytes = bytes.fold(0, usize::saturating_add);
     let mut rest = messages;
     loop {
         let mut out = wire.begin(&mut limit)?;

@@ -1,5 +1,6 @@
 //! Reads frames from the buffer, and makes messages of them.
 
+use super::room::reserve;
 use super::{BULK, Decoder, Delivery, Found, LARGE_BUFFER};
 use crate::proto::error::Violation;
 use crate::proto::frame::{Header, Opcode, decode_close};
@@ -265,27 +266,4 @@ impl Decoder {
         let buffered = self.buffer.received().len();
         usize::try_from(frame.left).map_or(buffered, |left| left.min(buffered))
     }
-}
-
-/// Makes room in `bytes` for at least the next `least` bytes of a frame, after `data` bytes that
-/// are there already. If there is too little room, `data` more bytes are reserved: at least
-/// [`LARGE_BUFFER`], at most `left`, what the frame still has. So memory follows the bytes that
-/// came, and never the length that the peer claimed. After a frame that is not the last one (`fin`)
-/// more follow, so twice the room may be reserved for it.
-pub(super) fn reserve(
-    bytes: &mut Vec<u8>,
-    data: usize,
-    least: usize,
-    left: u64,
-    fin: bool,
-) -> Result<(), Violation> {
-    if bytes.capacity() - data >= least {
-        return Ok(());
-    }
-    let left = usize::try_from(left).unwrap_or(usize::MAX);
-    let more = left.min(data.max(LARGE_BUFFER));
-    // Some of `bytes` may be space, which counts as room.
-    let more = more - (bytes.len() - data).min(more);
-    let reserved = if fin { bytes.try_reserve_exact(more) } else { bytes.try_reserve(more) };
-    reserved.map_err(|_| Violation::OutOfMemory)
 }

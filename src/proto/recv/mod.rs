@@ -12,6 +12,7 @@ mod found;
 mod frames;
 #[cfg_attr(not(feature = "deflate"), path = "inflate/off.rs")]
 mod inflate;
+mod room;
 
 pub use found::{Delivery, Found};
 
@@ -21,7 +22,8 @@ use super::frame::{MAX_CONTROL_PAYLOAD, MAX_HEADER};
 use super::message::{Fragment, Message, MessageKind, MessageRef};
 use super::utf8::{Utf8, valid_text};
 use buffer::RecvBuffer;
-use frames::{OpenFrame, OpenMessage, reserve};
+use frames::{OpenFrame, OpenMessage};
+use room::{reserve, room_for, take_bytes, take_text};
 
 /// The size of the buffer of an idle connection, in bytes.
 const SMALL_BUFFER: usize = 4 * 1024;
@@ -263,26 +265,20 @@ impl Decoder {
     #[inline]
     pub fn take_message(&mut self) -> Result<Message, Violation> {
         match self.found {
-            Some(Found::Message { kind, len }) if self.gathered => {
+            Some(Found::Message { kind, .. }) if self.gathered => {
                 self.found = None;
-                Ok(self.take_gathered(kind, len))
+                Ok(self.take_gathered(kind))
             }
             _ => self.message().map(Message::from),
         }
     }
 
-    fn take_gathered(&mut self, kind: MessageKind, len: usize) -> Message {
+    fn take_gathered(&mut self, kind: MessageKind) -> Message {
         self.drop_space();
-        // A small message is copied. Its memory stays for the next message, and may be large: it
-        // may be that of a big message before.
-        let is_small = |room| len <= SMALL_BUFFER || room > 4 * len + LARGE_BUFFER;
-        let (text, binary) = (&mut self.text, &mut self.binary);
         if kind == MessageKind::Text && !self.unchecked_text {
-            let small = is_small(text.capacity());
-            Message::Text(if small { text.clone() } else { core::mem::take(text) })
+            Message::Text(take_text(&mut self.text))
         } else {
-            let small = is_small(binary.capacity());
-            Message::Binary(if small { binary.clone() } else { core::mem::take(binary) })
+            Message::Binary(take_bytes(&mut self.binary))
         }
     }
 
@@ -322,6 +318,9 @@ impl Decoder {
             self.skip();
         }
         self.release();
+        if self.is_between && self.buffer.received().is_empty() {
+            return Ok(None);
+        }
         self.is_between = false;
         self.found = self.scan(delivery).inspect_err(|&violation| self.failed = Some(violation))?;
         self.is_between = self.may_find_short_message();
@@ -488,9 +487,4 @@ impl Decoder {
         }
         self.reading = self.space.min(most);
     }
-}
-
-/// Returns the most memory that is kept for a message of which `len` bytes have arrived.
-fn room_for(len: usize) -> usize {
-    if len == 0 { 0 } else { len.saturating_mul(2).max(LARGE_BUFFER) }
 }
