@@ -4,6 +4,7 @@
 //! ```sh
 //! cargo run --example chat                              # with a bot that it starts itself
 //! cargo run --example chat -- wss://example.com/room    # with that server
+//! cargo run --example chat -- bot                       # the bot alone, for `wsdump URL`
 //! ```
 //!
 //! Ctrl-D ends it. Without a terminal it talks to the bot from a script.
@@ -21,6 +22,11 @@ use tungstenite::Message;
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = std::env::args().nth(1);
+    if url.as_deref() == Some("bot") {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        println!("ws://{}/", listener.local_addr()?);
+        return serve(&listener);
+    }
     let scripted = url.is_none() && !io::stdin().is_terminal();
     let mut builder = Builder::new();
     let url = match url {
