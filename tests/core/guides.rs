@@ -33,13 +33,10 @@ fn file_at_the_end(page: &str) -> Option<String> {
 
 /// Returns the lines of mod.rs for a page.
 fn documented(name: &str, file: Option<&str>) -> String {
-    let mut lines = format!("#[doc = include_str!(\"{name}.md\")]\n");
-    if let Some(file) = file {
-        lines += "#[doc = \"```\"]\n";
-        lines += &format!("#[doc = include_str!(\"../../{file}\")]\n");
-        lines += "#[doc = \"```\"]\n";
-    }
-    lines + &format!("pub mod {name} {{}}\n")
+    let file = file.map_or_else(String::new, |file| {
+        format!("#[doc = \"```\"]\n#[doc = include_str!(\"../../{file}\")]\n#[doc = \"```\"]\n")
+    });
+    format!("#[doc = include_str!(\"{name}.md\")]\n{file}pub mod {name} {{}}\n")
 }
 
 #[test]
