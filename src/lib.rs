@@ -33,15 +33,15 @@
 //! closed here, the peer answered: 4000 "enough"
 //! ```
 //!
-//! **Keep receiving.** landline starts no thread for a connection. Pings are answered and sent, and
-//! a lost peer or a closing handshake is noticed, only while some thread is inside
+//! **Keep receiving.** landline starts no thread for an open connection. Pings are answered and
+//! sent, and a lost peer or a closing handshake is noticed, only while some thread is inside
 //! [`recv`](WebSocket::recv) or another method that receives. An [`App`] always is, except while a
 //! callback runs.
 //!
 //! # What it does
 //!
-//! Most of this is left to the program by other clients: `README.md` compares them, row by row.
-//! Each row has an example with a server of its own, `cargo run --example NAME`.
+//! Other clients leave most of this to the program; `README.md` compares them. Each row of this
+//! table has an example with a server of its own, `cargo run --example NAME`.
 //!
 //! | what | by | example |
 //! |---|---|---|
@@ -59,10 +59,11 @@
 //!
 //! # What it does not do
 //!
-//! It is no server, and runs on no async runtime. Of proxies it does not speak Digest and NTLM
-//! authentication, automatic configuration (PAC) and a chain of several. Revocation of certificates
-//! is not checked. Cookies are kept only if there is a [store](Builder::cookie_store) for them, and
-//! its jar has no public suffix list.
+//! * landline is not a server, and needs no async runtime.
+//! * Proxies: no Digest or NTLM authentication, no automatic configuration (PAC), no chains.
+//! * TLS: the revocation of certificates is not checked.
+//! * Cookies: none are kept without a [store](Builder::cookie_store) for them, and the
+//!   [jar](cookie::CookieJar) has no public suffix list.
 //!
 //! # Where to look
 //!
@@ -86,7 +87,7 @@
 //! | send to an App, stop it | [`Handle`], [`Outbox`](app::Outbox), [`guide::sending`] |
 //! | choose when to connect again | [`backoff`] |
 //! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
-//! | trust other certificates | `tls`, with the feature `tls` |
+//! | trust other certificates | `tls`, with the feature `tls-core`, a part of `tls` |
 //! | accept only a server with a certain key | `tls::TlsOptions::pin_public_key` |
 //! | learn how long opening took, and what was agreed on in TLS | [`facts`], `tls::TlsInfo` |
 //! | keep cookies | [`cookie`] |
@@ -176,9 +177,11 @@
 //! * `proxy` (default): proxies. Without it servers are connected to directly, **also if the
 //!   environment names a proxy**, and no [`Proxy`](proxy::Proxy) can be made.
 //! * `tls` (default): `wss://` by rustls. It is the sum of `mozilla-roots`, `ring` and `tls12`;
-//!   [`guide::small_binaries`] tells how to do without them.
+//!   [`guide::small_binaries`] tells how to do without them. Each of these brings `tls-core`:
+//!   rustls alone, which needs a crypto provider of the program, and trusts nobody by itself.
 //! * `url` (default): host names of all languages, and all else that the URL Standard allows.
 //!   [`Builder::connect`] has the table of what is refused without it.
+//! * `cli`: the tool `wsdump`. It adds nothing for a library.
 //! * `native-roots`: adds `TlsOptions::native_roots` and `add_native_roots`, which trust what the
 //!   operating system trusts. The feature alone changes nothing.
 //! * `deflate`: permessage-deflate (RFC 7692), if `Builder::deflate` asks for it.

@@ -561,7 +561,7 @@ impl Builder {
     ///
     /// A proxy that is understood is never bypassed: if it cannot be reached, the attempt fails. It
     /// also fails, with [`InvalidInput::Proxy`](crate::error::InvalidInput::Proxy), if the proxy
-    /// cannot be given its user and password, or needs the feature `tls`.
+    /// cannot be given its user and password, or needs the feature `tls-core`.
     ///
     /// `HTTP_PROXY` is passed over where `REQUEST_METHOD` is set, as it is for CGI programs,
     /// because a client can set it by a header there. On Windows `http_proxy` is the same variable.

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "tls-core")]
 mod explain;
-/// Stands for the module without the feature `tls`: there are no errors of TLS then.
+/// Stands for the module without the feature `tls-core`: there are no errors of TLS then.
 #[cfg(not(feature = "tls-core"))]
 mod explain {
     use super::{Explained, StdError, TlsProblem, fmt};

@@ -87,6 +87,9 @@ pub mod limits {}
 pub mod memory {}
 
 #[doc = include_str!("own_stream.md")]
+#[doc = "```"]
+#[doc = include_str!("../../examples/in_memory/pipe.rs")]
+#[doc = "```"]
 pub mod own_stream {}
 
 #[doc = include_str!("proxies.md")]
@@ -105,6 +108,9 @@ pub mod sending {}
 pub mod small_binaries {}
 
 #[doc = include_str!("testing.md")]
+#[doc = "```"]
+#[doc = include_str!("../../examples/in_memory/peer.rs")]
+#[doc = "```"]
 pub mod testing {}
 
 #[doc = include_str!("threads.md")]

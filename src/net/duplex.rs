@@ -105,8 +105,7 @@ pub(crate) struct WriteHalf {
     /// The number of short messages since the last long one, up to [`SHORT_MESSAGES`].
     short_messages: u8,
     progress: Progress,
-    /// How long each write takes is measured, to notice that the peer makes room. The caller sets
-    /// this.
+    /// Each write is timed, to notice that the peer makes room. The caller sets this.
     pub(crate) is_timed: bool,
 }
 

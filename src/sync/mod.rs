@@ -1,5 +1,5 @@
 //! Locks, atomics and the clock for all that threads share: those of `std`, or those of a model
-//! checker, which runs the threads in every order (`src/websocket/model/`).
+//! checker, which runs the threads in many orders (`src/websocket/model/`).
 
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;

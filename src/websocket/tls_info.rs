@@ -4,7 +4,7 @@ use super::WebSocket;
 use super::sender::Sender;
 use crate::net::tls::{Session, TlsInfo};
 
-/// With the feature `tls`.
+/// With the feature `tls-core`.
 impl WebSocket {
     /// Returns what is known of TLS with the server: version, cipher suite, ALPN, certificates.
     /// `None` without TLS, and for a [stream](crate::stream::Stream) that has TLS of its own. TLS
@@ -24,7 +24,7 @@ impl WebSocket {
     }
 }
 
-/// With the feature `tls`.
+/// With the feature `tls-core`.
 impl Sender {
     /// Returns what is known of TLS with the server; see
     /// [`WebSocket::tls_info`](crate::WebSocket::tls_info).

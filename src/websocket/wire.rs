@@ -32,7 +32,7 @@
 //!   learns that the connection closes. A thread that waits for one of the first two locks checks
 //!   the close state inside the lock's own queue.
 //!
-//! `model/` runs all of this in every order of the threads.
+//! `model/` runs all of this in many orders of the threads.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -15,7 +15,7 @@ struct Source {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
-    for path in rust_files(&root) {
+    for path in files(&root, "rs") {
         let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
         // These have only unit tests, or are a program of its own, which sees only the public API.
         let is_other = ["websocket/model/", "bin/"].iter().any(|folder| name.starts_with(folder));
@@ -28,8 +28,9 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// Returns the paths of the Rust files below `folder`, without those that Cargo has built.
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// Returns the paths of the files below `folder` with this extension, without those that Cargo has
+/// built.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -37,12 +38,16 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if has_extension(&path, extension) {
                 files.push(path);
             }
         }
     }
     files
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|own| own == extension)
 }
 
 /// Returns the lines of code with their numbers. A `use` of several lines becomes one line.
@@ -315,7 +320,7 @@ fn no_file_has_a_name_that_says_nothing() {
     const NOTHING: [&str; 7] =
         ["util", "utils", "common", "types", "helpers", "connection", "misc"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for path in rust_files(&root) {
+    for path in files(&root, "rs") {
         let name = path.strip_prefix(&root).unwrap().with_extension("");
         for part in &name {
             assert!(!NOTHING.contains(&part.to_str().unwrap()), "src/{}", name.display());
@@ -323,26 +328,61 @@ fn no_file_has_a_name_that_says_nothing() {
     }
 }
 
-/// rustfmt leaves comments and long strings as they are.
+/// rustfmt leaves comments and long strings as they are, and does not read Markdown.
 #[test]
 fn no_line_is_longer_than_100_characters() {
-    const FOLDERS: [&str; 4] = ["src", "tests", "examples", "fuzz/oracles"];
+    const FOLDERS: [(&str, &str); 6] = [
+        ("src", "rs"),
+        ("tests", "rs"),
+        ("examples", "rs"),
+        ("fuzz/oracles", "rs"),
+        ("src", "md"),
+        (".github", "md"),
+    ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = entries.filter(|path| has_extension(path, "md")).collect();
+    assert!(!paths.is_empty(), "no pages in the root");
+    for (folder, extension) in FOLDERS {
+        let files = files(&root.join(folder), extension);
+        assert!(!files.is_empty(), "no {extension} files in {folder}");
+        paths.extend(files);
+    }
     let mut long = Vec::new();
-    for folder in FOLDERS {
-        let files = rust_files(&root.join(folder));
-        assert!(!files.is_empty(), "no Rust files in {folder}");
-        for path in files {
-            let name = path.strip_prefix(root).unwrap().display();
-            for (at, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
-                let width = line.chars().count();
-                if width > 100 {
-                    long.push(format!("{name}:{}: {width} characters", at + 1));
-                }
-            }
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root).unwrap().display();
+        for (number, width) in long_lines(&text, has_extension(&path, "md")) {
+            long.push(format!("{name}:{number}: {width} characters"));
         }
     }
     assert!(long.is_empty(), "longer than 100 characters:\n{}", long.join("\n"));
+}
+
+/// Returns the numbers and widths of the lines that are too long. In Markdown tables, code and
+/// images may be wider.
+fn long_lines(text: &str, is_markdown: bool) -> Vec<(usize, usize)> {
+    let mut is_code = false;
+    let mut long = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        is_code ^= is_markdown && line.trim_start().starts_with("```");
+        let may_be_wide =
+            is_markdown && (is_code || line.starts_with('|') || line.starts_with("!["));
+        let width = line.chars().count();
+        if width > 100 && !may_be_wide {
+            long.push((at + 1, width));
+        }
+    }
+    long
+}
+
+#[test]
+fn only_tables_code_and_images_may_be_wide() {
+    let wide = "x".repeat(101);
+    let page = format!("{wide}\n```sh\n{wide}\n```\n{wide}\n| {wide} |\n![{wide}](x)\n");
+    assert_eq!(long_lines(&page, true), [(1, 101), (5, 101)]);
+    assert_eq!(long_lines(&page, false).len(), 5);
+    assert!(long_lines(&"ä".repeat(100), true).is_empty());
 }
 
 #[test]

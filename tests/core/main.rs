@@ -9,6 +9,7 @@ mod corpus;
 mod deflate;
 mod fragmentation;
 mod framing;
+mod guides;
 mod http_dates;
 mod keepalive;
 mod layering;

@@ -1,4 +1,4 @@
-//! How messages are shown to people: escaped, indented, in colour.
+//! Shows messages to people: escaped, indented, in colour.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

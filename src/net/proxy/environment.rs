@@ -19,7 +19,7 @@ impl Proxy {
     /// # Errors
     /// [`InvalidInput::Url`], as when connecting. [`InvalidInput::Proxy`] if the proxy that a
     /// variable names cannot be used: its credentials cannot be sent by its protocol, or its scheme
-    /// is `https` and the feature `tls` is off. landline does not connect directly then.
+    /// is `https` and the feature `tls-core` is off. landline does not connect directly then.
     pub fn from_environment(url: &str) -> Result<Option<Self>, Error> {
         Ok(proxy_for(&ServerUrl::parse(url)?)?)
     }

@@ -104,7 +104,7 @@ impl Proxy {
     /// # Errors
     /// [`InvalidInput::Proxy`] for any other scheme, a host or port that makes no sense, anything
     /// after the port, and credentials that a proxy of this scheme cannot be given; `https` needs
-    /// the feature `tls`.
+    /// the feature `tls-core`.
     pub fn new(url: &str) -> Result<Self, Error> {
         Ok(Self::parse(url.trim())?)
     }

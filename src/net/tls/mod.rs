@@ -1,5 +1,5 @@
 //! TLS by rustls. The crypto provider is passed explicitly; no process-wide default is installed or
-//! needed. Without the feature `tls`, `off.rs` takes the place of this module.
+//! needed. Without the feature `tls-core`, `off.rs` takes the place of this module.
 
 #![cfg(feature = "tls-core")] // So that the documentation names the feature.
 

@@ -1,4 +1,4 @@
-//! Stands for TLS without the feature `tls`. The types of a connection have no value, so the
+//! Stands for TLS without the feature `tls-core`. The types of a connection have no value, so the
 //! compiler leaves out the code that would use one.
 
 #![allow(clippy::needless_pass_by_ref_mut)] // The signatures are those of the feature.

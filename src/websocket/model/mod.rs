@@ -1,4 +1,4 @@
-//! Runs the halves of a connection under model checkers, which run the threads in every order:
+//! Runs the halves of a connection under model checkers, which run the threads in many orders:
 //!
 //! ```text
 //! RUSTFLAGS='--cfg loom' cargo test --release --lib --target-dir target/loom model

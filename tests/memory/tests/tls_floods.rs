@@ -71,6 +71,30 @@ fn a_server_that_sends_nothing_but_new_keys_is_given_up() {
     });
 }
 
+/// Over plain TCP the same takes 128 KiB. TLS adds ciphertext, and two records.
+#[test]
+fn a_server_that_floods_with_pings_over_tls_costs_160_kib_more() {
+    watchdog(LIMIT * 3, || {
+        let (done, hold) = channel();
+        let server = tls::upgraded_tls(move |peer| {
+            let pings = ping(&[b'p'; 125]).repeat(1000);
+            for _ in 0..500 {
+                peer.send(&pings);
+            }
+            peer.send(&text("all pinged"));
+            peer.hold_open(&hold);
+        });
+        let mut ws = tls::builder().connect(&server.url()).unwrap();
+        let (message, used) = measure(|| ws.recv().unwrap());
+        println!("500,000 pings over TLS: {used:?}");
+        assert_eq!(message, Message::from("all pinged"));
+        assert!(used.peak <= (128 + 160) * KIB, "{used:?}");
+        drop(done);
+        drop(ws);
+        server.join();
+    });
+}
+
 fn gives_tickets(count: usize) -> rustls::ServerConfig {
     let mut config = tls::localhost();
     config.send_tls13_tickets = count;
