@@ -9,7 +9,7 @@ use crate::proto::error::Violation;
 /// are there already. If there is too little room, `data` more bytes are reserved: at least
 /// [`LARGE_BUFFER`], at most `left`, what the frame still has. So memory follows the bytes that
 /// came, and never the length that the peer claimed. After a frame that is not the last one (`fin`)
-/// more follow, so `data` more bytes are reserved even if the frame has less.
+/// more follow: if its bytes have no room, `data` more bytes are reserved even if it has less.
 pub(super) fn reserve(
     bytes: &mut Vec<u8>,
     data: usize,
@@ -22,6 +22,9 @@ pub(super) fn reserve(
     }
     let left = usize::try_from(left).unwrap_or(usize::MAX);
     let of_frame = left.min(data.max(LARGE_BUFFER));
+    if bytes.capacity() - data >= of_frame {
+        return Ok(());
+    }
     let more = if fin { of_frame } else { of_frame.max(data) };
     // Some of `bytes` may be space, which counts as room.
     let more = more - (bytes.len() - data).min(more);
@@ -77,6 +80,10 @@ mod tests {
     fn a_short_fragment_doubles_the_room() {
         let mut bytes = vec![0; 100_000];
         reserve(&mut bytes, 100_000, 1, 1, false).unwrap();
+        assert_eq!(bytes.capacity(), 200_000);
+        // The next ones find room, although not `least` bytes of it.
+        bytes.resize(199_999, 0);
+        reserve(&mut bytes, 199_999, LARGE_BUFFER, 1, false).unwrap();
         assert_eq!(bytes.capacity(), 200_000);
         let mut bytes = vec![0; 100_000];
         reserve(&mut bytes, 100_000, 1, 1, true).unwrap();
