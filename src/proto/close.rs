@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use super::error::Violation;
 use super::frame::MAX_CONTROL_PAYLOAD;
 
 /// Tells by a number why a connection is closed (RFC 6455 section 7.4, and IANA's registry).
@@ -70,22 +69,6 @@ impl CloseCode {
     #[must_use]
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
-    }
-}
-
-impl Violation {
-    /// Returns the code of the Close frame that answers the violation: 1002, 1007, 1008 or 1009
-    /// (section 7.4.1).
-    #[must_use]
-    pub fn close_code(self) -> CloseCode {
-        match self {
-            Self::InvalidUtf8 | Self::InvalidDeflate | Self::CloseReason => {
-                CloseCode::INVALID_PAYLOAD
-            }
-            Self::FrameTooBig | Self::MessageTooBig | Self::OutOfMemory => CloseCode::TOO_BIG,
-            Self::TooManyFragments | Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
-            _ => CloseCode::PROTOCOL_ERROR,
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::close::CloseCode;
+
 /// Names an act of the peer that breaks RFC 6455, or exceeds one of our limits.
 ///
 /// Each violation has a [close code](Self::close_code), which is sent before the connection is
@@ -81,6 +83,20 @@ impl Violation {
                 | Self::TooManyEmptyFragments
                 | Self::OutOfMemory
         )
+    }
+
+    /// Returns the code of the Close frame that answers the violation: 1002, 1007, 1008 or 1009
+    /// (RFC 6455 section 7.4.1).
+    #[must_use]
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            Self::InvalidUtf8 | Self::InvalidDeflate | Self::CloseReason => {
+                CloseCode::INVALID_PAYLOAD
+            }
+            Self::FrameTooBig | Self::MessageTooBig | Self::OutOfMemory => CloseCode::TOO_BIG,
+            Self::TooManyFragments | Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
+            _ => CloseCode::PROTOCOL_ERROR,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl RecvBuffer {
         if self.bytes.is_empty() {
             self.bytes = vec![0; SMALL_BUFFER];
         } else if full && self.bytes.len() < LARGE_BUFFER {
-            self.bytes.resize(self.bytes.len() * 4, 0);
+            self.bytes.resize((self.bytes.len() * 4).min(LARGE_BUFFER), 0);
         }
         let most = if self.bulk { self.end + SMALL_BUFFER } else { usize::MAX };
         let most = most.min(self.bytes.len());
