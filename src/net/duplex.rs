@@ -102,7 +102,7 @@ pub(crate) struct WriteHalf {
     sent: usize,
     /// The most bytes that were in `out` since the last [`Duplex::shrink`].
     used: usize,
-    /// The number of short messages since the last long one, up to [`SHORT_MESSAGES`].
+    /// The number of short messages since the last long one; see `memory.rs`.
     short_messages: u8,
     progress: Progress,
     /// Each write is timed, to notice that the peer makes room. The caller sets this.
@@ -154,6 +154,7 @@ impl Progress {
 /// The longest time that a read blocks on Windows, where a shutdown of the socket does not wake the
 /// thread that reads it.
 const WINDOWS_POLL: Duration = Duration::from_millis(50);
+
 impl Duplex {
     pub(crate) fn plain(stream: Arc<dyn Stream>) -> Self {
         Self::new(stream, None)

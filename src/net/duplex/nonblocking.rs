@@ -14,6 +14,7 @@ const MAX_INTERRUPTIONS: usize = 8;
 /// that reads fast gets 64 KiB in each of the first pauses.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(10);
+
 impl Duplex {
     /// Makes one call that does not block.
     #[cold]

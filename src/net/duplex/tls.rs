@@ -50,12 +50,17 @@ impl Duplex {
         }
     }
 
-    /// Writes the output of TLS, as much as the system takes at once: an alert may tell the peer
-    /// why nothing can be encrypted any more.
+    /// Writes what was encrypted, as much as the system takes at once: an alert at its end may tell
+    /// the peer why nothing can be encrypted any more.
     #[cold]
     pub(super) fn write_alert(&self, half: &mut WriteHalf) {
-        if half.sent < half.out.len() {
-            let _ = self.write_rest(half, Wait::Not, sync::now()); // It ends anyway.
+        let rest = half.out.len() - half.sent;
+        if rest > 0 {
+            let written = self.write_rest(half, Wait::Not, sync::now());
+            // Another error tells nothing new: the connection ends.
+            let len = written.map_or(0, |len| len.min(rest));
+            half.sent += len;
+            half.progress.bytes += len as u64;
         }
     }
 
