@@ -90,8 +90,7 @@ mod on_or_off {
             }
         }
 
-        /// Returns a guard that logs the frames when it is dropped. Create it before any lock is
-        /// taken, so that all locks are released before that.
+        /// Returns a guard that logs the frames when it is dropped, which must be after all locks.
         pub(crate) fn guard(&self) -> SentLogGuard<'_> {
             SentLogGuard(self)
         }

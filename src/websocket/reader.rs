@@ -3,8 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::receiver::Receiver;
-use super::receiver::RecvDeadline;
+use super::receiver::{Receiver, RecvDeadline};
 use crate::error::{Cause, Closed, Error, Side};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Message, MessageKind};

@@ -257,9 +257,9 @@ impl Receiver {
 
     /// Waits for the beginning of the next message, and returns a reader for it. A long message is
     /// read in constant memory; [`max_message_size`](crate::Builder::max_message_size) still limits
-    /// it (64 MiB by default). But if [`recv_timeout`](Self::recv_timeout) or
-    /// [`try_recv`](Self::try_recv) has received a part of the message already, this call waits for
-    /// the whole message, and keeps it in memory.
+    /// it (64 MiB by default). But if a call that timed out, or [`try_recv`](Self::try_recv), has
+    /// received a part of the message already, this call waits for the whole message, and keeps it
+    /// in memory.
     ///
     /// # Examples
     /// ```no_run

@@ -212,6 +212,7 @@ impl Sender {
 
     /// Closes the connection with 1011 and this reason.
     pub(crate) fn give_up(&self, why: &str) {
+        let _log = self.wire.sent_log.guard();
         self.wire.give_up(why);
     }
 

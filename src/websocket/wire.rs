@@ -113,7 +113,7 @@ impl fmt::Debug for OnSent {
 
 /// Says where the receiver is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ReceiverIs {
+pub(super) enum ReceiverIs {
     /// Not in a read.
     #[default]
     Away,
@@ -333,6 +333,7 @@ impl Wire {
     }
 
     /// Sets the outcome, and ends the stream: after our Close if one is to be sent, else at once.
+    /// The caller holds no lock.
     fn end(&self, cause: Cause) -> Error {
         let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
         let closed = self.close_state.finish(cause).clone();
@@ -343,6 +344,7 @@ impl Wire {
         } else {
             self.duplex.shutdown();
         }
+        self.sent_log.write();
         closed.into()
     }
 }

@@ -268,7 +268,7 @@ impl WriteGuard<'_> {
     /// Writes all that was put. Waits until the system has taken it.
     #[inline]
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        self.writer.flush_message(self.after.limit)
+        self.writer.flush_frames(self.after.limit)
     }
 }
 

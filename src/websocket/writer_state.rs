@@ -178,9 +178,9 @@ impl WriterGuard<'_> {
         }
     }
 
-    /// Writes all that is staged, which ends with a whole message.
+    /// Writes all that is staged, which ends with a whole frame.
     #[inline]
-    pub(super) fn flush_message(&mut self, limit: &mut Countdown) -> Result<(), Error> {
+    pub(super) fn flush_frames(&mut self, limit: &mut Countdown) -> Result<(), Error> {
         self.flush(limit)?;
         self.note_sent();
         Ok(())

@@ -106,6 +106,25 @@ fn the_answer_to_a_close_is_logged_by_a_program_that_only_receives() {
 }
 
 #[test]
+fn the_close_after_text_that_is_not_utf_8_is_logged() {
+    let _ = log::set_logger(&LINES);
+    log::set_max_level(log::LevelFilter::Trace);
+    let server = serve(|peer| {
+        peer.upgrade();
+        peer.send(&support::frame(TEXT, true, &[0xFF; 83])); // No other test has this length.
+        peer.stall();
+    });
+    let mut ws = Builder::new().connect(&server.url()).unwrap();
+    ws.recv().unwrap_err();
+    let lines = LINES.0.lock().unwrap();
+    let after = lines.iter().skip_while(|line| *line != "received Text, 83 bytes");
+    let closes = after.filter(|line| *line == "sent Close, 2 bytes").count();
+    assert!(closes > 0, "no Close is logged in\n{}", lines.join("\n"));
+    drop((lines, ws));
+    server.join();
+}
+
+#[test]
 #[cfg(feature = "proxy")]
 fn settings_that_are_skipped_are_logged_without_their_values() {
     let _ = log::set_logger(&LINES);

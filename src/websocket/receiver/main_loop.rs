@@ -76,10 +76,7 @@ impl Receiver {
         delivery: Delivery,
         deadline: &mut RecvDeadline,
     ) -> Result<Found, Error> {
-        self.find(delivery, deadline).inspect_err(|_| {
-            self.publish();
-            self.wire.sent_log.write(); // A Close, for example.
-        })
+        self.find(delivery, deadline).inspect_err(|_| self.publish())
     }
 
     fn find(&mut self, delivery: Delivery, deadline: &mut RecvDeadline) -> Result<Found, Error> {
@@ -187,8 +184,8 @@ impl Receiver {
         }
         if self.pending {
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
-            self.wire.sent_log.write();
         }
+        self.wire.sent_log.write();
     }
 
     /// Reads once, by the earliest deadline. Sends a keepalive ping if one is due.
@@ -219,7 +216,6 @@ impl Receiver {
             // Another thread may have asked for the Close, and not been able to write it. The
             // thread that has the writer now may be one that does not wait until there is room.
             self.pending = self.wire.flush_pending() != Flushed::Done;
-            self.wire.sent_log.write();
         }
         let poll = self.wire.poll_interval;
         let poll = if left.has_tried { poll.min(REST_POLL) } else { poll };
@@ -338,7 +334,7 @@ pub(super) fn read_from(
 /// Holds the deadline of one call. After the deadline, bytes that have arrived are still taken, but
 /// only for a short time, so that a peer that never stops sending cannot extend the call.
 pub(in crate::websocket) struct RecvDeadline {
-    pub(super) until: Deadline,
+    until: Deadline,
     grace: Grace,
 }
 
