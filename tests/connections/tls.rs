@@ -526,6 +526,22 @@ fn a_server_that_is_cut_off_ends_uncleanly_and_delivers_no_part() {
     });
 }
 
+/// Sends a frame in a valid record, and another in a damaged one, in the same segment. The client
+/// must tell the reason in an alert.
+fn sends_a_damaged_record_after(peer: &mut Peer, frame: &[u8]) {
+    peer.with_tls(|tls| {
+        let mut records = Vec::new();
+        for payload in [frame, &text("damaged")] {
+            tls.conn.writer().write_all(payload).unwrap();
+            tls.conn.write_tls(&mut records).unwrap();
+        }
+        *records.last_mut().unwrap() ^= 1;
+        tls.sock.write_all(&records).unwrap();
+        let alert = tls.read(&mut [0; 64]).unwrap_err();
+        assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
+    });
+}
+
 #[test]
 fn a_server_whose_record_is_damaged_is_dead_but_what_came_before_is_delivered() {
     watchdog(LIMIT, || {
@@ -534,19 +550,7 @@ fn a_server_whose_record_is_damaged_is_dead_but_what_came_before_is_delivered() 
             let mut inner = Peer::new(accept(localhost(), peer.socket().try_clone().unwrap()));
             inner.upgrade();
             inner.expect(TEXT, b"ready");
-            // A valid record, and a damaged one, in the same segment.
-            inner.with_tls(|tls| {
-                let mut records = Vec::new();
-                for payload in ["hello", "damaged"] {
-                    tls.conn.writer().write_all(&text(payload)).unwrap();
-                    tls.conn.write_tls(&mut records).unwrap();
-                }
-                *records.last_mut().unwrap() ^= 1;
-                tls.sock.write_all(&records).unwrap();
-                // The client tells the reason in an alert.
-                let alert = tls.read(&mut [0; 64]).unwrap_err();
-                assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
-            });
+            sends_a_damaged_record_after(&mut inner, &text("hello"));
             let _ = std::io::copy(&mut &socket, &mut std::io::sink());
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
@@ -574,18 +578,7 @@ fn a_server_whose_record_is_damaged_is_told_so_although_a_pong_is_due() {
             let socket = peer.socket().try_clone().unwrap();
             let mut inner = Peer::new(accept(localhost(), peer.socket().try_clone().unwrap()));
             inner.upgrade();
-            // A Ping in a valid record, and a damaged record, in the same segment.
-            inner.with_tls(|tls| {
-                let mut records = Vec::new();
-                for payload in [ping(b"due"), text("damaged")] {
-                    tls.conn.writer().write_all(&payload).unwrap();
-                    tls.conn.write_tls(&mut records).unwrap();
-                }
-                *records.last_mut().unwrap() ^= 1;
-                tls.sock.write_all(&records).unwrap();
-                let alert = tls.read(&mut [0; 64]).unwrap_err();
-                assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
-            });
+            sends_a_damaged_record_after(&mut inner, &ping(b"due"));
             let _ = std::io::copy(&mut &socket, &mut std::io::sink());
         });
         let url = format!("wss://localhost:{}/", server.addr.port());

@@ -1,4 +1,4 @@
-//! How much memory is taken and kept for a message that is gathered.
+//! Takes memory for a message that is gathered, and decides how much of it is kept.
 
 use core::mem;
 
