@@ -97,15 +97,17 @@ impl Options {
     }
 }
 
-/// Starts this program again, with a C library that keeps neither freed memory nor the stacks of
-/// threads that have ended. So memory that grows is memory that leaks. The C library takes these
-/// settings only when a program starts.
+/// Starts this program again, with a C library that keeps no freed memory. So memory that grows is
+/// memory that leaks. It keeps the stacks of threads that have ended: the soak drops the handles of
+/// its threads, and glibc (2.36) crashes if a thread ends at that moment and its stack is gone. The
+/// C library takes these settings only when a program starts.
 #[cfg(target_env = "gnu")]
 fn with_plain_memory() -> io::Result<()> {
     use std::os::unix::process::CommandExt as _;
     const NAME: &str = "GLIBC_TUNABLES";
     const TUNING: &str = "glibc.malloc.arena_max=2:glibc.malloc.trim_threshold=131072:\
-                          glibc.malloc.mmap_threshold=131072:glibc.pthread.stack_cache_size=0";
+                          glibc.malloc.mmap_threshold=131072:\
+                          glibc.pthread.stack_cache_size=0x100000000";
     if std::env::var_os(NAME).is_some_and(|value| value == TUNING) {
         return Ok(());
     }

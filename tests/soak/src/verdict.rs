@@ -1,7 +1,7 @@
 //! Says which end of a connection a fault explains.
 
 use landline::error::{Cause, HandshakeProblem, Side};
-use landline::{CloseCode, Error, Timeout};
+use landline::{CloseCode, Closed, Error, Timeout};
 
 use crate::plan::Fault;
 use crate::server::Manner;
@@ -57,9 +57,16 @@ fn is_cut(error: &Error) -> bool {
         Error::Connect(_) | Error::Io(_) => true,
         Error::Tls(_) => error.is_retryable(),
         Error::Handshake(handshake) => handshake.problem() == HandshakeProblem::Eof,
-        Error::Closed(closed) => matches!(closed.cause(), Cause::Eof | Cause::Io(_)),
+        Error::Closed(closed) => {
+            matches!(closed.cause(), Cause::Eof | Cause::Io(_)) || is_half_closed(closed)
+        }
         _ => false,
     }
+}
+
+/// Returns whether the peer sent a Close, and was gone before ours.
+fn is_half_closed(closed: &Closed) -> bool {
+    matches!(closed.cause(), Cause::Handshake) && !closed.is_clean()
 }
 
 fn is_silence(error: &Error) -> bool {
