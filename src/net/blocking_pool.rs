@@ -7,7 +7,7 @@
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -215,7 +215,7 @@ impl<C: Call> Pool<C> {
 
     /// Locks the groups. No code under this lock can panic and leave them half-changed.
     fn lock(&self) -> MutexGuard<'_, Vec<Group<C>>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.groups)
     }
 }
 
@@ -274,6 +274,10 @@ impl<C: Call> Unused<C> {
 }
 
 /// Starts a thread, which nobody waits for. If no size is given, its stack is that of `std`.
+///
+/// The thread drops its handle itself, as the last thing that it does. When another thread drops it,
+/// glibc (2.36) reads the memory of the thread after it may have ended and taken that memory along,
+/// and the process crashes. Programs with many connections would meet that.
 pub(super) fn spawn(
     name: &str,
     stack: Option<usize>,
@@ -283,7 +287,19 @@ pub(super) fn spawn(
     if let Some(stack) = stack {
         thread = thread.stack_size(stack);
     }
-    thread.spawn(job).map(drop)
+    let handle = Arc::new(Mutex::new(None));
+    let own_handle = handle.clone();
+    // The thread waits for this lock, if it ends before its handle is there.
+    let mut handle = lock(&handle);
+    *handle = Some(thread.spawn(move || {
+        job();
+        drop(lock(&own_handle).take());
+    })?);
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

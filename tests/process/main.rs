@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
+#[cfg(target_env = "gnu")]
+mod detach;
 mod limits;
 mod outbox;
 mod stopped;
