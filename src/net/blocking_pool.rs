@@ -275,9 +275,9 @@ impl<C: Call> Unused<C> {
 
 /// Starts a thread, which nobody waits for. If no size is given, its stack is that of `std`.
 ///
-/// The thread drops its handle itself, as the last thing that it does. When another thread drops it,
-/// glibc (2.36) reads the memory of the thread after it may have ended and taken that memory along,
-/// and the process crashes. Programs with many connections would meet that.
+/// The thread drops its handle itself, as the last thing that it does. When another thread drops
+/// it, glibc (2.36) reads the memory of the thread. If the thread has ended just then, and taken
+/// that memory along, the process crashes. Programs with many connections would meet that.
 pub(super) fn spawn(
     name: &str,
     stack: Option<usize>,
