@@ -105,7 +105,7 @@ fn gives_tickets(count: usize) -> rustls::ServerConfig {
 fn only_a_few_of_500_tickets_of_a_server_are_kept() {
     watchdog(LIMIT * 2, || {
         let builder = tls::builder();
-        let (mut left, mut peak) = (0, 0);
+        let (mut left, mut peak) = (Vec::new(), 0);
         for _ in 0..50 {
             let server = tls::serve_tls(gives_tickets(500), |peer| {
                 peer.upgrade();
@@ -116,13 +116,16 @@ fn only_a_few_of_500_tickets_of_a_server_are_kept() {
                 let mut ws = builder.connect(&server.url()).unwrap();
                 assert_eq!(ws.recv().unwrap(), Message::from("hello"));
             });
-            left += used.left;
+            left.push(used.left);
             peak = peak.max(used.peak);
             server.join();
         }
-        println!("25,000 tickets: {left} bytes stay, at most {peak} at once");
+        let (first, later) = (left[0], left[1..].iter().max().unwrap());
+        println!("500 tickets: {first} bytes stay, then {later} more; at most {peak} at once");
         assert!(peak <= 256 * KIB, "{peak}");
-        assert!(left <= 64 << 10, "{left}");
+        assert!(first <= 64 << 10, "{first}");
+        // The thread that connects frees some bytes of this one. A ticket has more.
+        assert!(*later <= 2 << 10, "{left:?}");
     });
 }
 
