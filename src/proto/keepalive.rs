@@ -22,6 +22,9 @@ pub const PACE: u64 = 64 * 1024;
 /// hold 10 MiB (4 to send, 6 to receive) unless they are told to hold more.
 const MOST_AHEAD: u64 = 16 << 20;
 
+/// The number of pings whose times are kept. Without a timeout, more of them may be under way.
+const KEPT: usize = 8;
+
 /// Instructs the driver of a [`Timer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
@@ -41,6 +44,10 @@ pub struct Timer {
     config: Keepalive,
     /// The payload of the last ping; before the first one, the seed.
     payload: u64,
+    /// The payload of the last ping that was answered; before the first answer, the seed.
+    answered: u64,
+    /// When the last pings were sent, each at its payload modulo [`KEPT`].
+    times: [Instant; KEPT],
     /// When the last ping was sent; before the first one, when the connection opened.
     last: Instant,
     /// When the peer was last heard, or when the ping was sent if that was later. `None` if no ping
@@ -72,6 +79,8 @@ impl Timer {
         Self {
             config,
             payload: seed,
+            answered: seed,
+            times: [now; KEPT],
             last: now,
             silent_since: None,
             reached: now,
@@ -98,7 +107,7 @@ impl Timer {
             return Due::Dead;
         }
         self.payload = self.payload.wrapping_add(1);
-        self.last = now;
+        self.set_last(now);
         self.reached = now;
         self.silent_since = Some(now);
         Due::Ping(self.payload.to_be_bytes())
@@ -107,7 +116,7 @@ impl Timer {
     /// Says that the ping that was due is not sent before `until`, because it waits behind a big
     /// message. The pong timeout runs from then.
     pub fn postpone(&mut self, until: Instant) {
-        self.last = self.last.max(until);
+        self.set_last(self.last.max(until));
         self.heard(until);
     }
 
@@ -135,10 +144,19 @@ impl Timer {
         }
     }
 
-    /// Says that a Pong arrived. If it answers the last ping, it gives the round-trip time.
+    /// Says that a Pong arrived. If it answers a ping, it gives the round-trip time. A peer may
+    /// leave out the answers to all but the latest ping (RFC 6455 section 5.5.3).
     pub fn pong(&mut self, payload: &[u8], now: Instant) {
-        if self.silent_since.is_some() && payload == self.payload.to_be_bytes() {
-            self.latency = Some(now.saturating_duration_since(self.last));
+        let Ok(payload) = payload.try_into().map(u64::from_be_bytes) else { return };
+        let later = self.payload.wrapping_sub(payload);
+        if later >= self.payload.wrapping_sub(self.answered) {
+            return; // It answers no ping that waits.
+        }
+        self.answered = payload;
+        // The time of a ping that was sent long ago is not kept: it was sent before this one.
+        let kept = self.payload.wrapping_sub(later.min(KEPT as u64 - 1));
+        self.latency = Some(now.saturating_duration_since(self.times[Self::slot(kept)]));
+        if later == 0 {
             self.silent_since = None;
             self.read = self.position;
         }
@@ -148,6 +166,15 @@ impl Timer {
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.latency
+    }
+
+    fn set_last(&mut self, at: Instant) {
+        self.last = at;
+        self.times[Self::slot(self.payload)] = at;
+    }
+
+    fn slot(payload: u64) -> usize {
+        usize::from(payload.to_be_bytes()[7]) % KEPT
     }
 
     /// Returns when the silence after a ping will have lasted too long.

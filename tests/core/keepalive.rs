@@ -251,6 +251,42 @@ mod when_to_give_up {
     }
 
     #[test]
+    fn a_pong_that_comes_after_the_next_ping_is_an_answer_too() {
+        // A ping every second. The first is sent after one second.
+        for round_trip in [1_500, 2_500, 7_900] {
+            let open = Instant::now();
+            let round_trip = Duration::from_millis(round_trip);
+            let mut timer = Timer::new(config(Some(1), None), open, SEED);
+            let mut on_the_way = Vec::new();
+            for round in 1..=50 {
+                let now = open + seconds(round);
+                while on_the_way.first().is_some_and(|&(_, at)| at + round_trip < now) {
+                    let (payload, at): ([u8; 8], Instant) = on_the_way.remove(0);
+                    timer.pong(&payload, at + round_trip);
+                    assert_eq!(timer.latency(), Some(round_trip));
+                    assert!(timer.is_waiting(), "for the last ping");
+                    timer.pong(&payload, now);
+                    assert_eq!(timer.latency(), Some(round_trip), "it was answered before");
+                }
+                on_the_way.push((ping(&mut timer, now), now));
+            }
+        }
+    }
+
+    #[test]
+    fn the_latency_of_a_peer_that_is_slower_than_eight_pings_is_that_of_the_eighth() {
+        let open = Instant::now();
+        let mut timer = Timer::new(config(Some(1), None), open, SEED);
+        let first = ping(&mut timer, open + seconds(1));
+        for round in 2..=20 {
+            ping(&mut timer, open + seconds(round));
+        }
+        timer.pong(&first, open + seconds(20));
+        assert_eq!(timer.latency(), Some(seconds(7)));
+        assert!(timer.is_waiting());
+    }
+
+    #[test]
     fn without_a_timeout_the_peer_is_never_dead_and_pings_go_on() {
         let open = Instant::now();
         let mut timer = Timer::new(config(Some(20), None), open, SEED);
