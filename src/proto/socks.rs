@@ -71,6 +71,9 @@ pub enum RequestError {
     FieldLength,
     /// The destination is an IPv6 address, which SOCKS 4 does not have.
     Ipv6,
+    /// The destination is one of the addresses 0.0.0.1 to 0.0.0.255, which say in SOCKS 4a that a
+    /// name follows.
+    NameMarker,
     /// There is a password, which SOCKS 4 does not have.
     Password,
     /// A user or a name has a zero byte, which ends them in SOCKS 4.
@@ -84,6 +87,7 @@ impl fmt::Display for RequestError {
                 "SOCKS needs a user and a host of 1 to 255 bytes, and a password of at most 255"
             }
             Self::Ipv6 => "SOCKS 4 cannot reach an IPv6 address",
+            Self::NameMarker => "SOCKS 4 cannot reach the addresses 0.0.0.1 to 0.0.0.255",
             Self::Password => "SOCKS 4 has no password",
             Self::Zero => "SOCKS 4 cannot send a zero byte",
         })
@@ -231,8 +235,12 @@ impl fmt::Debug for Handshake<'_> {
 fn check_destination(version: Version, to: &Destination<'_>) -> Result<(), RequestError> {
     match to {
         Destination::Name(name) => check_field(version, name),
-        Destination::Address(IpAddr::V6(_)) if version == Version::V4 => Err(RequestError::Ipv6),
-        Destination::Address(_) => Ok(()),
+        Destination::Address(_) if version == Version::V5 => Ok(()),
+        Destination::Address(IpAddr::V6(_)) => Err(RequestError::Ipv6),
+        Destination::Address(IpAddr::V4(address)) => match address.octets() {
+            [0, 0, 0, 1..=255] => Err(RequestError::NameMarker),
+            _ => Ok(()),
+        },
     }
 }
 

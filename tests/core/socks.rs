@@ -151,7 +151,7 @@ mod requests {
 }
 
 mod requests_that_cannot_be_made {
-    use landline::proto::socks::RequestError::{FieldLength, Ipv6, Password, Zero};
+    use landline::proto::socks::RequestError::{FieldLength, Ipv6, NameMarker, Password, Zero};
     use landline::proto::socks::{MAX_FIELD, RequestError};
 
     use super::*;
@@ -212,10 +212,25 @@ mod requests_that_cannot_be_made {
         for (error, text) in [
             (FieldLength, "1 to 255 bytes"),
             (Ipv6, "SOCKS 4 cannot reach an IPv6 address"),
+            (NameMarker, "0.0.0.1 to 0.0.0.255"),
             (Password, "SOCKS 4 has no password"),
             (Zero, "zero byte"),
         ] {
             assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn socks_4_takes_no_address_that_says_that_a_name_follows() {
+        for (octets, expected) in [
+            ([0, 0, 0, 0], None),
+            ([0, 0, 0, 1], Some(NameMarker)),
+            ([0, 0, 0, 255], Some(NameMarker)),
+            ([0, 0, 1, 1], None),
+        ] {
+            let to = Address(IpAddr::from(octets));
+            assert_eq!(refused(V4, to, None), expected, "{octets:?}");
+            assert_eq!(refused(V5, to, None), None, "{octets:?}");
         }
     }
 
