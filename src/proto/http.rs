@@ -83,7 +83,8 @@ impl HeadReader {
     pub fn missing(&self, bytes: &[u8]) -> usize {
         const SHORTEST: usize = b"HTTP/1.1 400\n\n".len();
         // Only a refusal may have bare LFs.
-        let opens = matches!(bytes.get(b"HTTP/1.1 ".len()), Some(b'1' | b'2'));
+        let class = bytes.get(b"HTTP/1.1 ".len());
+        let opens = matches!(class, Some(b'1')) || self.tunnel && matches!(class, Some(b'2'));
         let tail = match bytes {
             [.., b'\r' | b'\n'] if !opens => 1,
             _ if !opens => 2,
@@ -134,7 +135,7 @@ impl HeadReader {
                 None if forgiving => continue,
                 None => {
                     let refuses = |found| self.is_refusal(&found);
-                    if self.response.is_some() || !status_line(line).is_ok_and(refuses) {
+                    if self.response.is_some() || !self.status_line(line).is_ok_and(refuses) {
                         return Err(HeadError::BadLineEnd);
                     }
                     self.bare_lf = true;
@@ -143,7 +144,7 @@ impl HeadReader {
             };
             self.line = self.seen;
             match &mut self.response {
-                None => self.response = Some(status_line(line)?),
+                None => self.response = Some(self.status_line(line)?),
                 Some(_) if line.is_empty() => {
                     return Ok(self.response.take().map(|response| (response, self.seen)));
                 }
@@ -171,31 +172,35 @@ impl HeadReader {
         Ok(None)
     }
 
+    /// Reads a status line, such as `HTTP/1.1 101 Switching Protocols` (RFC 9112 section 4).
+    fn status_line(&self, line: &[u8]) -> Result<Response, HeadError> {
+        let rest = line.strip_prefix(b"HTTP/1.").ok_or(HeadError::BadStatusLine)?;
+        let [minor @ (b'0' | b'1'), b' ', rest @ ..] = rest else {
+            return Err(HeadError::BadStatusLine);
+        };
+        let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = rest else {
+            return Err(HeadError::BadStatusLine);
+        };
+        let digit = |byte: &u8| u16::from(byte - b'0');
+        let status = digit(a) * 100 + digit(b) * 10 + digit(c);
+        let reason = match rest {
+            [] => rest,
+            [b' ', reason @ ..] if reason.iter().all(|&byte| is_text(byte)) => reason,
+            // The status of a refusal is kept although the reason is malformed.
+            [b' ', ..] if self.refuses(status) => &[],
+            _ => return Err(HeadError::BadStatusLine),
+        };
+        Ok(Response::new(minor - b'0', status, String::from_utf8_lossy(reason).into_owned()))
+    }
+
     /// Returns whether the response opens neither a connection nor a tunnel.
     fn is_refusal(&self, response: &Response) -> bool {
-        response.status >= if self.tunnel { 300 } else { 200 }
+        self.refuses(response.status)
     }
-}
 
-/// Reads a status line, such as `HTTP/1.1 101 Switching Protocols` (RFC 9112 section 4).
-fn status_line(line: &[u8]) -> Result<Response, HeadError> {
-    let rest = line.strip_prefix(b"HTTP/1.").ok_or(HeadError::BadStatusLine)?;
-    let [minor @ (b'0' | b'1'), b' ', rest @ ..] = rest else {
-        return Err(HeadError::BadStatusLine);
-    };
-    let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = rest else {
-        return Err(HeadError::BadStatusLine);
-    };
-    let reason = match rest {
-        [] => rest,
-        [b' ', reason @ ..] if reason.iter().all(|&byte| is_text(byte)) => reason,
-        // The status of a refusal is kept although the reason is malformed.
-        [b' ', ..] if *a >= b'3' => &[],
-        _ => return Err(HeadError::BadStatusLine),
-    };
-    let digit = |byte: &u8| u16::from(byte - b'0');
-    let status = digit(a) * 100 + digit(b) * 10 + digit(c);
-    Ok(Response::new(minor - b'0', status, String::from_utf8_lossy(reason).into_owned()))
+    fn refuses(&self, status: u16) -> bool {
+        status >= if self.tunnel { 300 } else { 200 }
+    }
 }
 
 /// Reads a header line: a name, directly followed by a colon, and a value, from which the white

@@ -466,8 +466,10 @@ mod rfc_9112_response_heads {
         assert_eq!(response.headers().get("Retry-After"), Some("5"));
         assert_eq!(response.headers().get("A"), Some("a"));
         // The reason may be malformed too.
-        let response = self::response("HTTP/1.1 503 \x1b[2J\r\n\r\n");
-        assert_eq!((response.status(), response.reason()), (503, ""));
+        for status in [503, 200] {
+            let response = self::response(&format!("HTTP/1.1 {status} \x1b[2J\r\n\r\n"));
+            assert_eq!((response.status(), response.reason()), (status, ""));
+        }
     }
 
     /// A head that opens a tunnel is read strictly: the next byte after it is the server's.
@@ -571,15 +573,17 @@ mod rfc_9112_response_heads {
 
     #[test]
     fn reading_only_what_is_missing_takes_nothing_of_what_follows_the_head() {
-        for head in [
-            "HTTP/1.1 200 OK\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
-            "HTTP/1.1 407 No\r\nA: b\r\n\r\n",
-            "HTTP/1.1 407 No\nA: b\n\n",
-            "HTTP/1.1 400\n\n",
+        for (head, mut reader) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", HeadReader::for_tunnel()),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n\r\n", HeadReader::for_tunnel()),
+            ("HTTP/1.1 407 No\r\nA: b\r\n\r\n", HeadReader::for_tunnel()),
+            ("HTTP/1.1 407 No\nA: b\n\n", HeadReader::for_tunnel()),
+            ("HTTP/1.1 400\n\n", HeadReader::for_tunnel()),
+            ("HTTP/1.1 101 OK\r\nA: b\r\n\r\n", HeadReader::default()),
+            ("HTTP/1.1 200 No\n\n", HeadReader::default()),
+            ("HTTP/1.1 200 No\r\nA: b\r\n\r\n", HeadReader::default()),
         ] {
             let bytes = [head.as_bytes(), &[b'\n'; 20]].concat();
-            let mut reader = HeadReader::for_tunnel();
             let mut read = 0;
             let len = loop {
                 if let Some((_, len)) = reader.advance(&bytes[..read]).unwrap() {
@@ -769,6 +773,25 @@ mod rfc_9112_section_6_body_of_a_refusal {
             let expected = (body.as_bytes().to_vec(), complete);
             assert_eq!(kept(CHUNKED, raw.as_bytes()), expected, "{raw:?}");
         }
+    }
+
+    /// RFC 9112 sections 6.1 and 6.3: only the last coding tells the length, and HTTP/1.0 has none.
+    #[test]
+    fn the_peer_names_codings_that_do_not_end_with_chunks_and_the_body_goes_on_to_the_end() {
+        let raw = b"5\r\nHello\r\n0\r\n\r\n";
+        for codings in [
+            "Transfer-Encoding: chunked, gzip\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n",
+            "Transfer-Encoding: gzip\r\n",
+            "Transfer-Encoding: chunked,\r\n",
+        ] {
+            assert_eq!(kept(codings, raw), (raw.to_vec(), false), "{codings:?}");
+        }
+        for codings in ["Transfer-Encoding: gzip, Chunked \r\n", CHUNKED] {
+            assert_eq!(kept(codings, raw), (b"Hello".to_vec(), true), "{codings:?}");
+        }
+        let old = response(&format!("HTTP/1.0 403 No\r\n{CHUNKED}\r\n"));
+        assert!(!http::is_body_complete(&old, raw));
     }
 
     #[test]

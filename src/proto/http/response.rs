@@ -160,11 +160,11 @@ impl Response {
         if self.status < 200 || self.status == 204 || self.status == 304 {
             return Framing::None;
         }
-        if self.headers.has_token("Transfer-Encoding", "chunked") {
-            return Framing::Chunked;
-        }
-        if self.headers.all("Transfer-Encoding").next().is_some() {
-            return Framing::UntilEnd;
+        if let Some(codings) = self.headers.all("Transfer-Encoding").last() {
+            let last = codings.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+            // HTTP/1.0 has no codings (section 6.1): somebody did not understand the header.
+            let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked") && self.minor > 0;
+            return if chunked { Framing::Chunked } else { Framing::UntilEnd };
         }
         let mut lengths = self.headers.all("Content-Length");
         let Some(first) = lengths.next() else { return Framing::UntilEnd };
