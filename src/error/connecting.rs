@@ -239,7 +239,7 @@ pub enum HandshakeProblem {
     /// [`Error::status`](crate::Error::status) and [`Error::response`](crate::Error::response) give
     /// the answer.
     Refused,
-    /// The status is 101, but the answer fails a check of RFC 6455 section 4.2.2. The server is
+    /// The status is 101, but the answer fails a check of RFC 6455 section 4.1. The server is
     /// broken, or something between it and this machine changes answers.
     Mismatch(Mismatch),
     /// The server redirected once more than [`max_redirects`](crate::Builder::max_redirects)

@@ -130,7 +130,7 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-/// Names the check of RFC 6455 section 4.2.2 that a server's 101 failed.
+/// Names the check of RFC 6455 section 4.1 that a server's 101 failed.
 ///
 /// The server, or something between it and this machine, is broken. No connection is opened,
 /// because both sides could understand the bytes in different ways.

@@ -124,7 +124,7 @@ impl<'a> Offer<'a> {
         Self { subprotocols, ..Self::default() }
     }
 
-    /// Checks the server's answer (section 4.2.2), and returns what it accepted.
+    /// Checks the server's answer (section 4.1, its last list), and returns what it accepted.
     ///
     /// # Errors
     /// [`NotOpened::Refused`] if the status is not 101, else the first check that fails.
