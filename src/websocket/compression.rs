@@ -4,7 +4,7 @@
 #![cfg(feature = "deflate")] // The documentation takes from this line what needs the feature.
 
 use super::WebSocket;
-use super::outgoing::{Flush, Outgoing};
+use super::outgoing::{Flush, Outgoing, State};
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::wire::Wire;
@@ -107,7 +107,10 @@ impl Sender {
 
 /// With the feature `deflate`.
 impl MessageWriter<'_> {
-    /// Switches compression off for this message. Call it before anything is written.
+    /// Switches compression off for this message. Call it before anything is written: once bytes
+    /// were compressed, it gives the message up, and each later call fails with
+    /// [`InvalidInput::GivenUp`](crate::error::InvalidInput::GivenUp), or with
+    /// [`Error::Closed`] if a part of the message was sent.
     ///
     /// # Examples
     /// ```no_run
@@ -118,7 +121,12 @@ impl MessageWriter<'_> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn uncompressed(mut self) -> Self {
-        self.outgoing.compressor = None;
+        let outgoing = &mut self.outgoing;
+        if outgoing.state != State::New || outgoing.uncompressed > 0 {
+            // The peer would take the rest for compressed bytes.
+            outgoing.abandon("compression was switched off within a message");
+        }
+        outgoing.compressor = None;
         self
     }
 }

@@ -92,7 +92,8 @@ impl Receiver {
 
     /// Returns whether something waits until the socket is writable, because the system did not
     /// take all of it: the rest of a message of [`try_send`](crate::Sender::try_send), a Pong, a
-    /// Close. Call [`try_recv`](Self::try_recv) or `try_send` then, which writes it.
+    /// Close. Call [`try_recv`](Self::try_recv) then, until it finds nothing, or `try_send`: they
+    /// write it.
     #[must_use]
     pub fn wants_write(&self) -> bool {
         self.wire.left.lock().blocked_since.is_some()
@@ -107,13 +108,11 @@ impl Receiver {
         if self.closed().is_some() {
             return None;
         }
-        let close_at = self.wire.close_state.close_at();
-        // Once the connection closes, there are no more pings.
-        let mut by = if self.wire.close_state.is_open() {
-            Deadline::at(self.timer.deadline())
-        } else {
-            close_at
-        };
+        let mut by = self.wire.close_state.close_at();
+        // The closing handshake has a limit of its own, and no ping may follow our Close.
+        if by == Deadline::NEVER {
+            by = Deadline::at(self.timer.deadline());
+        }
         if let Some(since) = self.wire.left.lock().blocked_since {
             by = by.min(Deadline::from(since, self.wire.timeouts.write));
         }

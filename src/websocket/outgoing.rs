@@ -36,14 +36,14 @@ pub(crate) struct Outgoing<'a> {
     kind: MessageKind,
     /// `None` if the message is sent without compression.
     pub(super) compressor: Option<&'a Mutex<Compressor>>,
-    state: State,
+    pub(super) state: State,
     /// The number of bytes that were compressed, and that no frame counts yet.
-    uncompressed: usize,
+    pub(super) uncompressed: usize,
 }
 
 /// Says how much of a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// No frame is written.
     New,
     /// A frame is written, and not the last one.

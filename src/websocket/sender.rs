@@ -173,9 +173,10 @@ impl Sender {
     ///
     /// While no thread is in `recv`, this call does not wait for the peer, because the caller may
     /// be the thread that receives. If the peer does not take the Close at once, the next `recv`
-    /// sends it. Otherwise this call waits until the peer takes the Close, for at most
-    /// `close_timeout` or `write_timeout`, whichever is shorter. But while another thread is inside
-    /// a call that sends, it is that thread which sends the Close.
+    /// sends it. If a thread is in `recv`, or the receiver was dropped, this call waits until the
+    /// peer takes the Close, for at most `close_timeout` or `write_timeout`, whichever is shorter.
+    /// But while another thread is inside a call that sends, it is that thread which sends the
+    /// Close.
     ///
     /// Nothing can be sent after the Close. The messages that the peer sends before its own Close
     /// are still received, by [`recv`](crate::Receiver::recv) and the other methods that receive.

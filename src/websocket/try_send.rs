@@ -23,16 +23,18 @@ impl Sender {
     ///
     /// The message is accepted whole or not at all. Of an accepted message, the bytes that the
     /// system does not take at once are kept. This rest is written before anything else, by the
-    /// next call that sends or receives. Until the system has taken all of it, `try_send` accepts
-    /// no other message. So at most one message is kept, in memory that is freed afterwards.
+    /// next call that sends, or that looks for bytes in the socket. Until the system has taken all
+    /// of it, `try_send` accepts no other message. So at most one message is kept, in memory that
+    /// is freed afterwards.
     ///
     /// An accepted message arrives whole, or the connection fails:
     ///
     /// * [`write_timeout`](crate::Builder::write_timeout) (30 s by default) is the limit for the
-    ///   rest. The first call that sends or receives later than that ends the connection. `recv`
-    ///   fails with `Error::Timeout`([`Timeout::Send`](crate::Timeout::Send)) then, and a call that
-    ///   sends with [`Error::Closed`], whose cause is the same timeout. With `None` there is no
-    ///   limit: if the peer stops reading, `try_send` returns `WouldBlock` for ever.
+    ///   rest. The first call that writes it later than that ends the connection. `recv` fails with
+    ///   `Error::Timeout`([`Timeout::Send`](crate::Timeout::Send)) then, and a call that sends with
+    ///   [`Error::Closed`], whose cause is the same timeout. If a call waits to send behind the
+    ///   rest, the limit of that call holds for both. With `None` there is no limit: if the peer
+    ///   stops reading, `try_send` returns `WouldBlock` for ever.
     /// * A Close goes after the rest. [`WebSocket::close`](crate::WebSocket::close) waits for both,
     ///   for at most `close_timeout`.
     /// * Dropping the last half of the connection writes what the system takes at once. The rest

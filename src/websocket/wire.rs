@@ -52,13 +52,15 @@ use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::http::Response;
 use crate::proto::send::{MaskKeys, Refused};
-use crate::sync::{AtomicBool, Mutex, OnceLock, yield_now};
+use crate::sync::{AtomicBool, Mutex, OnceLock, sleep};
 
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
 /// thread, even if `close_timeout` is shorter.
 const MIN_POLL: Duration = Duration::from_millis(20);
 /// The longest such interval, and the one if there is no `close_timeout`.
 const IDLE_POLL: Duration = Duration::from_secs(5);
+/// The pause before a thread looks again whether another one is still in `try_send`.
+const TRY_AGAIN: Duration = Duration::from_millis(1);
 
 /// Holds the timeouts of an open connection. `None` is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -210,22 +212,24 @@ impl Wire {
             let _ = writer.flush(&mut self.write_limit());
         }
         // Other threads may have noted something meanwhile.
-        self.flush_behind_tries();
+        self.flush_behind_tries(Deadline::NEVER);
         Ok(())
     }
 
-    /// Flushes what is pending, and waits for the peer as long as that may take. A thread that
-    /// sends flushes it when it is done, but one in `try_send` does not wait for the peer: so this
-    /// waits until that thread is done.
-    fn flush_behind_tries(&self) {
-        let until = self.close_state.close_at().min(self.write_deadline());
+    /// Flushes what is pending, and waits for the peer as [`flush_pending_until`] does. A thread
+    /// that sends flushes it when it is done, but one in `try_send` does not wait for the peer: so
+    /// this waits until that thread has released `writer`.
+    ///
+    /// [`flush_pending_until`]: Self::flush_pending_until
+    fn flush_behind_tries(&self, deadline: Deadline) -> Flushed {
+        let until = deadline.min(self.close_state.close_at()).min(self.write_deadline());
         loop {
             let is_trying = self.left.lock().tries > 0;
-            self.flush_pending_until(until);
-            if !is_trying || until.is_past() {
-                return;
+            let flushed = self.flush_pending_until(until);
+            if flushed == Flushed::Done || !is_trying || until.is_past() {
+                return flushed;
             }
-            yield_now();
+            sleep(TRY_AGAIN);
         }
     }
 
@@ -251,7 +255,7 @@ impl Wire {
         self.request_close(reply, CloseReason::Reply);
         self.close_state.peer_closed(close);
         self.pending.note_end();
-        if self.flush_pending_until(deadline) == Flushed::Blocked {
+        if self.flush_behind_tries(deadline) == Flushed::Blocked {
             self.close_state.close_not_taken();
         }
         self.end(Cause::Handshake)
@@ -273,7 +277,7 @@ impl Wire {
             if self.receiver_will_look() {
                 self.flush_pending();
             } else {
-                self.flush_behind_tries();
+                self.flush_behind_tries(Deadline::NEVER);
             }
         }
     }

@@ -26,6 +26,7 @@ const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
@@ -546,6 +547,42 @@ mod sending {
             assert_eq!(inflate(&all), b"one, two");
             assert_eq!((plain[0].first, &plain[0].payload[..]), (FIN | BINARY, &b"as it is"[..]));
             assert_eq!(inflate(&empty), b"");
+        });
+    }
+
+    #[test]
+    fn a_writer_that_has_compressed_bytes_cannot_leave_the_rest_uncompressed() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| peer.next());
+            let ws = server.connect(all());
+            let sender = ws.sender();
+            let mut writer = sender.writer(MessageKind::Text).unwrap();
+            writer.write_all(&[b'x'; 65_536]).unwrap(); // Nothing is sent yet.
+            let mut writer = writer.uncompressed();
+            writer.write_all(b"end").unwrap();
+            let error = writer.finish().unwrap_err();
+            assert!(matches!(error, Error::InvalidInput(InvalidInput::GivenUp)), "{error:?}");
+            // The next message has nothing of it.
+            ws.send("Hello").unwrap();
+            assert_eq!(server.join().payload, HELLO);
+        });
+    }
+
+    #[test]
+    fn a_writer_that_has_sent_compressed_bytes_cannot_leave_the_rest_uncompressed() {
+        watchdog(|| {
+            let server = Server::start(Some("permessage-deflate"), |peer| {
+                peer.next();
+                peer.next()
+            });
+            let ws = server.connect(all());
+            let mut writer = ws.writer(MessageKind::Text).unwrap();
+            writer.write_all(b"begun").unwrap();
+            writer.flush().unwrap();
+            let error = writer.uncompressed().finish().unwrap_err();
+            let local = error.closed().unwrap().local().cloned().unwrap();
+            assert_eq!(local.code, Some(CloseCode::INTERNAL_ERROR));
+            assert_eq!(server.join().first, FIN | CLOSE);
         });
     }
 

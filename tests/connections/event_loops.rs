@@ -234,6 +234,22 @@ fn a_loop_that_calls_in_time_gives_up_a_peer_that_does_not_answer_its_close() {
 }
 
 #[test]
+fn a_loop_without_a_close_timeout_gives_up_a_dead_peer_by_keepalive() {
+    watchdog(LIMIT, || {
+        let server = upgraded(Peer::stall);
+        let ping = Duration::from_millis(20);
+        let builder = builder().close_timeout(None).keepalive(Keepalive::new(ping, ping));
+        let mut ws = builder.connect(&server.url()).unwrap();
+        ws.sender().close(CloseCode::NORMAL).unwrap();
+        assert!(ws.call_by().is_some());
+        let error = Loop::new(&ws).next(&mut ws).unwrap_err();
+        assert!(matches!(error, Error::Timeout(Timeout::Pong)), "{error:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
 fn a_connection_that_is_over_keeps_its_descriptor_until_it_is_dropped() {
     watchdog(LIMIT, || {
         type End = (fn(&mut Peer), fn(&WebSocket));

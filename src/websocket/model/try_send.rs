@@ -93,6 +93,24 @@ fn a_rest_that_is_left_while_a_thread_receives_is_written_when_the_thread_looks(
 }
 
 #[test]
+fn the_answer_to_a_close_goes_after_the_rest() {
+    explore(2, || {
+        let (mut receiver, sender, mut peer) = connection(8, PLENTY);
+        peer.close(1000);
+        let receiving = spawn(move || (receiver.recv().unwrap_err(), receiver));
+        let trying = spawn(move || (sender.try_send("longer than that").is_ok(), sender));
+        // The peer waits for the end of the stream.
+        let frames = peer.frames();
+        let (accepted, sender) = trying.join().unwrap();
+        assert_eq!(payloads(&frames, Opcode::Text).len(), usize::from(accepted));
+        assert_eq!(payloads(&frames, Opcode::Close).len(), 1);
+        let (error, receiver) = receiving.join().unwrap();
+        assert!(error.closed().unwrap().is_clean());
+        drop((sender, receiver));
+    });
+}
+
+#[test]
 fn a_close_from_another_thread_goes_after_the_rest() {
     explore(1, || {
         let (mut receiver, sender, mut peer) = connection(8, PLENTY);

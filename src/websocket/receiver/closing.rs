@@ -52,7 +52,7 @@ impl Receiver {
         // A peer that goes on sending does not extend the wait.
         while !self.wire.close_state.is_aborted() && !deadline.is_past() {
             let mut until = deadline;
-            if self.wire.flush_pending() == Flushed::Blocked {
+            if self.wire.flush_pending() != Flushed::Done {
                 until = until.min(Deadline::after(Some(RETRY)));
             }
             match read_from(&self.wire, &mut self.half, &mut buffer, Wait::Until(until)) {

@@ -149,7 +149,13 @@ impl Receiver {
     fn receive_pong(&mut self) {
         self.control = Control::new(self.decoder.control());
         let now = sync::now();
-        self.update_timer(now);
+        // A ping that is answered was written, even if the thread that wrote it has not yet said
+        // so.
+        if self.timer.is_waiting() {
+            if let LastPing::Written(at, position) = self.wire.take_ping() {
+                self.timer.sent(at, position);
+            }
+        }
         self.timer.pong(self.control.as_bytes(), now);
         if let Some(latency) = self.timer.latency() {
             self.wire.set_latency(latency);
