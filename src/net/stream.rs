@@ -28,6 +28,8 @@ use std::time::Duration;
 /// methods: that call could wait for ever.
 ///
 /// A method that panics ends the connection; the panic goes on to the code that called landline.
+/// No method of a stream of your own is called while a thread unwinds, so a message that a
+/// destructor sends then fails, and the connection is over.
 /// None of the methods is called while a thread unwinds.
 ///
 /// # Examples
@@ -191,7 +193,7 @@ pub(crate) fn shut_down(stream: &dyn Stream) {
 }
 
 macro_rules! socket {
-    ($socket:ty, |$this:ident| $peer_addr:expr, $local_addr:expr, $($into_shared:item)?) => {
+    ($socket:ty, $peer_addr:expr, $local_addr:expr, $shared:expr) => {
         impl Stream for $socket {
             fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
                 io::Read::read(&mut &*self, buf)
@@ -222,13 +224,11 @@ macro_rules! socket {
             }
 
             fn peer_addr(&self) -> Option<SocketAddr> {
-                let $this = self;
-                $peer_addr
+                $peer_addr(self)
             }
 
             fn local_addr(&self) -> Option<SocketAddr> {
-                let $this = self;
-                $local_addr
+                $local_addr(self)
             }
 
             #[cfg(unix)]
@@ -241,21 +241,22 @@ macro_rules! socket {
                 Some(std::os::windows::io::AsSocket::as_socket(self))
             }
 
-            $($into_shared)?
+            /// Calls into the system do not panic, so they are made while a thread unwinds too.
+            fn into_shared(self) -> Arc<dyn Stream> {
+                Arc::new($shared(self))
+            }
         }
     };
 }
 
-socket!(TcpStream, |this| Self::peer_addr(this).ok(), Self::local_addr(this).ok(),);
-#[cfg(unix)]
 socket!(
-    std::os::unix::net::UnixStream,
-    |_this| None,
-    None,
-    fn into_shared(self) -> Arc<dyn Stream> {
-        Arc::new(UnlessPanicking(without_sigpipe(self)))
-    }
+    TcpStream,
+    |this| TcpStream::peer_addr(this).ok(),
+    |this| TcpStream::local_addr(this).ok(),
+    std::convert::identity
 );
+#[cfg(unix)]
+socket!(std::os::unix::net::UnixStream, |_| None, |_| None, without_sigpipe);
 
 /// Returns the same socket in a type whose writes fail once the peer is gone. Before Rust 1.90 a
 /// `UnixStream` of `std` writes by `write(2)`, which raises SIGPIPE. A `TcpStream` has always

@@ -37,6 +37,7 @@ mod unix {
     use std::io::ErrorKind;
     use std::net::{Shutdown, SocketAddr};
     use std::os::unix::net::{UnixListener, UnixStream};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use landline::error::Cause;
 
@@ -81,6 +82,37 @@ mod unix {
             std::fs::remove_file(&path).unwrap();
             let missing = error(builder().connect_unix(&path, "ws://localhost/"));
             assert!(matches!(&missing, Error::Io(error) if error.kind() == ErrorKind::NotFound));
+        });
+    }
+
+    #[test]
+    fn a_destructor_sends_over_a_socket_while_the_thread_unwinds() {
+        watchdog(LIMIT, || {
+            struct AtLast<'a>(&'a landline::WebSocket);
+            impl Drop for AtLast<'_> {
+                fn drop(&mut self) {
+                    self.0.send("over it").unwrap();
+                }
+            }
+            let tcp = echoes_once();
+            let unix = echoes_once();
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            pump(theirs, unix.addr);
+            let stream = TcpStream::connect(tcp.addr).unwrap();
+            for mut ws in [
+                builder().connect_over("ws://tcp/", stream).unwrap(),
+                builder().connect_over("ws://pair/", ours).unwrap(),
+            ] {
+                let panicked = catch_unwind(AssertUnwindSafe(|| {
+                    let _at_last = AtLast(&ws);
+                    panic!("on purpose");
+                }));
+                assert!(panicked.is_err());
+                assert_eq!(ws.recv().unwrap(), Message::from("over it"));
+                assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+            }
+            tcp.join();
+            unix.join();
         });
     }
 
