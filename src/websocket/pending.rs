@@ -111,7 +111,7 @@ impl Wire {
             let mut flushed = Flushed::Done;
             if writer.is_blocked() || writer.stage_pending() || writer.needs_flush() {
                 flushed = writer.try_flush(wait);
-                writer.shrink(); // It may have been the rest of a big message.
+                writer.state.half.shrink(); // It may have been the rest of a big message.
             }
             drop(writer);
             if flushed == Flushed::Blocked || self.pending.is_empty() {

@@ -185,7 +185,7 @@ impl Wire {
                 writer.try_flush(Wait::Not); // What was pending.
             }
         }
-        writer.shrink();
+        writer.state.half.shrink();
         written.map(|()| true)
     }
 

@@ -8,7 +8,7 @@
 //! Dropping the guard releases the lock, and flushes what became pending while it was held.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, TryLockError};
 
 use super::fair_lock::{FairGuard, FairLock, LockError};
 use super::wire::Wire;
@@ -19,7 +19,7 @@ use crate::net::duplex::Wait;
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::message::{MessageKind, MessageRef};
 use crate::proto::send::{Body, MaskKeys, Refused};
-use crate::sync::{PoisonMutex, panicking};
+use crate::sync::{MutexGuard, PoisonMutex, panicking};
 
 /// The number of bytes that are encoded and written at a time. A chunk is small enough for the
 /// cache.
@@ -35,7 +35,7 @@ const SHORT: usize = CHUNK / 4;
 pub(super) struct WriteLock {
     /// Senders wait here in turn. The receiver never waits: it uses `try_lock` on `writer`.
     queue: FairLock,
-    pub(super) writer: PoisonMutex<WriterState>,
+    writer: PoisonMutex<WriterState>,
 }
 
 impl WriteLock {
@@ -114,6 +114,24 @@ impl Wire {
         let after = FlushAfter { wire: self, limit, was_panicking };
         let guard = WriteGuard { writer, after, _queue: queue };
         is_open.map(|()| guard)
+    }
+
+    /// Waits until no other thread uses the writer's state. The caller holds the write lock, so the
+    /// other thread is never a sender.
+    #[inline]
+    pub(super) fn lock_writer(&self) -> WriterGuard<'_> {
+        WriterGuard { wire: self, state: self.write_lock.writer.lock().unwrap_or_else(after_panic) }
+    }
+
+    /// Returns the writer's state if no thread uses it. The caller must look at what is pending
+    /// after dropping the guard: another thread may have noted something meanwhile.
+    pub(super) fn try_lock_writer(&self) -> Option<WriterGuard<'_>> {
+        let state = match self.write_lock.writer.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => after_panic(poisoned),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(WriterGuard { wire: self, state })
     }
 
     #[inline]
@@ -283,8 +301,17 @@ impl Drop for WriteGuard<'_> {
             let wait = self.after.wait();
             self.writer.try_flush(wait);
         }
-        self.writer.shrink();
+        self.writer.state.half.shrink();
     }
+}
+
+/// Marks the writer's state as broken. A stream that the user brought panicked in a write, so half
+/// a frame may be written.
+fn after_panic(poisoned: PoisonError<MutexGuard<'_, WriterState>>) -> MutexGuard<'_, WriterState> {
+    let mut state = poisoned.into_inner();
+    state.broken = true;
+    state.blocked_since = None; // What is pending is dropped, and not tried again.
+    state
 }
 
 /// A frame to send.

@@ -3,8 +3,8 @@
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::counters::{Compression, Frames, Traffic};
@@ -13,7 +13,7 @@ use super::wire::{LastPing, OnSent, Wire};
 use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
-use crate::net::duplex::{Duplex, Wait, WriteHalf, is_timeout, peer_is_gone};
+use crate::net::duplex::{Wait, WriteHalf, is_timeout, peer_is_gone};
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
 use crate::sync::{self, MutexGuard, now};
@@ -68,28 +68,10 @@ impl WriterState {
 }
 
 impl Wire {
-    /// Waits until no other thread uses the writer's state. The caller holds the write lock, so the
-    /// other thread is never a sender.
-    #[inline]
-    pub(super) fn lock_writer(&self) -> WriterGuard<'_> {
-        WriterGuard { wire: self, state: self.write_lock.writer.lock().unwrap_or_else(after_panic) }
-    }
-
-    /// Returns the writer's state if no thread uses it. The caller must look at what is pending
-    /// after dropping the guard: another thread may have noted something meanwhile.
-    pub(super) fn try_lock_writer(&self) -> Option<WriterGuard<'_>> {
-        let state = match self.write_lock.writer.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(poisoned)) => after_panic(poisoned),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        Some(WriterGuard { wire: self, state })
-    }
-
     /// Frees the memory of the writer that messages needed, unless a thread is sending.
     pub(super) fn release_memory(&self) {
         if let Some(mut writer) = self.try_lock_writer() {
-            Duplex::release(&mut writer.state.half);
+            writer.state.half.release();
             drop(writer);
             // Another thread may have noted something that it could not flush meanwhile.
             self.flush_pending();
@@ -101,15 +83,6 @@ impl Wire {
     pub(super) fn set_mask_keys(&self, keys: MaskKeys) {
         self.lock_writer().state.encoder = Encoder::new(keys);
     }
-}
-
-/// Marks the writer's state as broken. A stream that the user brought panicked in a write, so half
-/// a frame may be written.
-fn after_panic(poisoned: PoisonError<MutexGuard<'_, WriterState>>) -> MutexGuard<'_, WriterState> {
-    let mut state = poisoned.into_inner();
-    state.broken = true;
-    state.blocked_since = None; // What is pending is dropped, and not tried again.
-    state
 }
 
 /// Holds the writer's state, while no other thread can use it.
@@ -349,11 +322,5 @@ impl WriterGuard<'_> {
             }
         }
         Flushed::Done
-    }
-
-    /// Frees the memory that a message needed, unless the next one is likely to need it too.
-    #[inline]
-    pub(super) fn shrink(&mut self) {
-        self.wire.duplex.shrink(&mut self.state.half);
     }
 }

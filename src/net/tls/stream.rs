@@ -77,7 +77,7 @@ impl TlsStream {
             stage.extend_from_slice(&bytes[..writing.begun]);
         }
         self.duplex.flush(&mut writing.half, wait, now())?;
-        self.duplex.shrink(&mut writing.half);
+        writing.half.shrink();
         Ok(mem::take(&mut writing.begun))
     }
 }
