@@ -15,6 +15,8 @@ mod prompt;
 #[cfg(unix)]
 mod recipes;
 mod scripts;
+#[cfg(unix)]
+mod special_files;
 mod statuses;
 mod tool;
 mod usage;

@@ -58,20 +58,31 @@ fn add(line: &str, jar: &CookieJar, now: SystemTime) -> Option<()> {
     jar.set_at(&format!("{scheme}://{host}{path}"), set_cookie.as_bytes(), now).ok()
 }
 
-/// Writes all cookies of the jar to the file. Nobody else may read a file that is made.
+/// Writes all cookies of the jar to the file. Nobody else may read a file that is made. A link
+/// stays a link, and a device or a pipe stays what it is.
 pub(crate) fn write(path: &Path, jar: &CookieJar) -> io::Result<()> {
     let mut text = String::from("# Netscape HTTP Cookie File\n# Written by wsdump.\n\n");
     for cookie in jar.all() {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}", line(&cookie));
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = Path::new(&name);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = fs::canonicalize(path).ok().filter(|path| path.is_file());
+    if file.is_none() && fs::symlink_metadata(path).is_ok() {
+        // This is a device, a pipe, or a link to a file that does not exist yet.
+        return options.open(path)?.write_all(text.as_bytes());
+    }
+    replace(file.as_deref().unwrap_or(path), &options, &text)
+}
+
+/// Writes a file anew. The old one stays until the new one is complete.
+fn replace(path: &Path, options: &OpenOptions, text: &str) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
     let mut file = options.open(new)?;
     let written = file.write_all(text.as_bytes());
     drop(file); // Windows renames no file that is open.
