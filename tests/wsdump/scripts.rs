@@ -231,6 +231,37 @@ fn a_line_whose_connection_is_lost_is_sent_over_the_next_one() {
 }
 
 #[test]
+fn a_long_record_that_is_lost_with_its_connection_does_not_end_the_input() {
+    watchdog(LIMIT, || {
+        let long = vec![b'x'; 16 << 20];
+        for (option, last, more) in [("--raw", "next", &b"\nnext\n"[..]), ("--binary", "", b"")] {
+            let listener = listener();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let server = spawn(move || {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.upgrade();
+                assert!(!peer.next_frame().unwrap().fin);
+                peer.rst();
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.upgrade();
+                if !last.is_empty() {
+                    peer.expect(TEXT, last.as_bytes());
+                }
+                answer_close(&mut peer, 1000);
+            });
+            let args = ["--reconnect", "--retry-delay", "0", "--eof-wait", "0", "-w", option, &url];
+            let run = run_with(&args, &[&long, more].concat());
+            server.join();
+            assert_eq!((run.status, &*run.out), (0, ""), "{}", run.err);
+            assert!(run.err.contains("wsdump: a long message was not sent: "), "{}", run.err);
+            let (messages, bytes) = if last.is_empty() { (0, 0) } else { (1, 4) };
+            let sent = format!("sent      {messages} messages, {bytes} bytes\n");
+            assert!(run.err.contains(&sent), "{}", run.err);
+        }
+    });
+}
+
+#[test]
 fn giving_up_after_a_number_of_failures_has_the_status_of_the_last_one() {
     watchdog(LIMIT, || {
         let url = format!("ws://{}/", listener().local_addr().unwrap());

@@ -146,36 +146,53 @@ impl<R: io::Read> Reader<'_, R> {
         Ok(false)
     }
 
-    /// Sends a long record while it is read.
+    /// Sends a long record while it is read. So it cannot be sent again when its connection is
+    /// lost: the rest of it is left out then, and the next record goes over the next connection.
     fn stream(&mut self, mut part: Vec<u8>) -> Result<(), Ended> {
         let kind = match self.shape.coding {
             Coding::Text => MessageKind::Text,
             _ => MessageKind::Binary,
         };
         let sender = self.outgoing.control.sender().ok_or(Ended::Over)?;
-        let mut writer = sender.writer(kind).map_err(|_| Ended::Over)?;
-        let mut complete = false;
+        let mut writer = self.unless_lost(sender.writer(kind).map_err(Into::into))?;
+        let (mut len, mut complete) = (0, false);
         loop {
-            if let Err(error) = writer.write_all(&part) {
-                if error.kind() == io::ErrorKind::InvalidData {
-                    return Err(not_text());
+            if let Some(open) = &mut writer {
+                let written = open.write_all(&part);
+                if self.unless_lost(written)?.is_none() {
+                    writer = None;
                 }
-                self.outgoing.notes.error(&format!("a long message was not sent: {error}"));
-                return Err(Ended::Over);
             }
-            self.outgoing.summary.sent.add(0, part.len());
+            len += part.len();
             if complete {
                 break;
             }
             part.clear();
             complete = self.read_part(&mut part, BUFFER)?;
         }
-        writer.finish().map_err(|error| match error {
-            Error::InvalidInput(_) => not_text(),
-            _ => Ended::Over,
-        })?;
-        self.outgoing.summary.sent.add(1, 0);
-        Ok(())
+        let Some(writer) = writer else { return Ok(()) };
+        // It is counted before its end, because the program may end when the answer comes.
+        self.outgoing.summary.sent.add(1, len);
+        let finished = self.unless_lost(writer.finish().map_err(Into::into));
+        if !matches!(finished, Ok(Some(()))) {
+            self.outgoing.summary.sent.take_back(1, len);
+        }
+        finished.map(drop)
+    }
+
+    /// Returns `None` if the connection of a long record is lost, and another one follows.
+    fn unless_lost<T>(&self, done: io::Result<T>) -> Result<Option<T>, Ended> {
+        let error = match done.map_err(io::Error::downcast::<Error>) {
+            Ok(value) => return Ok(Some(value)),
+            Err(Ok(error)) => error,
+            Err(Err(_)) => return Err(not_text()),
+        };
+        let why = format!("a long message was not sent: {error}");
+        if !error.is_fatal() {
+            return Err(Ended::Failed(why));
+        }
+        self.outgoing.notes.error(&why);
+        if self.outgoing.reconnects { Ok(None) } else { Err(Ended::Over) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use landline::{Message, MessageKind, Sender};
+use landline::{Error, Message, MessageKind, Sender};
 
 use crate::args::Preamble;
 use crate::input::{Ended, Outgoing};
@@ -54,21 +54,26 @@ pub(crate) fn file(
     let mut writer = sender.writer(kind).map_err(|_| Ended::Over)?;
     let mut progress = Progress::new(&outgoing.notes, "sent", len);
     let mut buffer = vec![0; 64 * 1024];
+    let mut sent = 0;
     loop {
         let part = file.read(&mut buffer).map_err(unreadable)?;
         if part == 0 {
             break;
         }
-        writer.write_all(&buffer[..part]).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData => not_text(),
-            _ => Ended::Over,
+        // An error of the connection has an `Error` within.
+        writer.write_all(&buffer[..part]).map_err(|error| match error.downcast::<Error>() {
+            Ok(_) => Ended::Over,
+            Err(_) => not_text(),
         })?;
-        outgoing.summary.sent.add(0, part);
+        sent += part;
         progress.advance(part);
     }
-    writer.finish().map_err(|error| if error.is_fatal() { Ended::Over } else { not_text() })?;
-    outgoing.summary.sent.add(1, 0);
-    Ok(())
+    // It is counted before its end, because the program may end when the answer comes.
+    outgoing.summary.sent.add(1, sent);
+    writer.finish().map_err(|error| {
+        outgoing.summary.sent.take_back(1, sent);
+        if error.is_fatal() { Ended::Over } else { not_text() }
+    })
 }
 
 pub(crate) fn not_text(path: &Path) -> String {
