@@ -261,6 +261,55 @@ fn a_long_record_that_is_lost_with_its_connection_does_not_end_the_input() {
     });
 }
 
+/// The connections are Unix sockets, because those hold less than the lines of this test.
+#[cfg(unix)]
+#[test]
+fn no_line_is_sent_twice() {
+    watchdog(LIMIT, || {
+        let (socket, lines) = (temporary("twice.sock"), temporary("twice.lines"));
+        // The tool reads these lines at once, and its frames take 384 KiB.
+        fs::write(&lines, ["first\n", &"\n".repeat((64 << 10) - 6), "last\n"].concat()).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let server = spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            streams::upgrade(&mut stream);
+            let next = |stream: &mut std::os::unix::net::UnixStream, bytes: &mut Vec<u8>| {
+                let mut part = [0; 4096];
+                loop {
+                    if let Some(frame) = take_frame(bytes) {
+                        return frame;
+                    }
+                    let len = std::io::Read::read(stream, &mut part).unwrap();
+                    assert!(len > 0, "the client is gone");
+                    bytes.extend(&part[..len]);
+                }
+            };
+            assert_eq!(next(&mut stream, &mut Vec::new()).payload, b"first");
+            drop(stream);
+            let (mut stream, _) = listener.accept().unwrap();
+            streams::upgrade(&mut stream);
+            let mut bytes = Vec::new();
+            loop {
+                let frame = next(&mut stream, &mut bytes);
+                assert_ne!(frame.payload, b"first");
+                if frame.payload == b"last" {
+                    break;
+                }
+            }
+            std::io::Write::write_all(&mut stream, &close(1000, "")).unwrap();
+            std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+        });
+        let path = socket.to_str().unwrap();
+        let args = ["--reconnect", "--retry-delay", "0", "--unix-socket", path, "ws://localhost/"];
+        let child = wsdump(&args).stdin(fs::File::open(&lines).unwrap()).spawn().unwrap();
+        let run = finished(child);
+        server.join();
+        assert_eq!((run.status, &*run.out), (0, ""), "{}", run.err);
+        fs::remove_file(socket).unwrap();
+        fs::remove_file(lines).unwrap();
+    });
+}
+
 #[test]
 fn giving_up_after_a_number_of_failures_has_the_status_of_the_last_one() {
     watchdog(LIMIT, || {

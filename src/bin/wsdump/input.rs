@@ -234,10 +234,16 @@ fn decode(coding: Coding, record: &[u8]) -> Result<Message, Ended> {
 impl Outgoing {
     /// Sends messages, over the next connection if the present one is lost.
     pub(crate) fn send(&self, messages: &[Message]) -> Result<(), Ended> {
+        // A batch that fails may be sent in part. So it must not be sent again.
+        let most = if self.reconnects { 1 } else { messages.len().max(1) };
+        messages.chunks(most).try_for_each(|batch| self.send_batch(batch))
+    }
+
+    fn send_batch(&self, batch: &[Message]) -> Result<(), Ended> {
         loop {
             let sender = self.control.sender().ok_or(Ended::Over)?;
-            match self.send_over(&sender, messages) {
-                Err(Error::Timeout(Timeout::Busy)) => {}
+            match self.send_over(&sender, batch) {
+                Err(Error::Timeout(Timeout::Busy)) if batch.len() == 1 => {}
                 Err(error) if error.is_fatal() => {
                     if !self.reconnects {
                         return Err(Ended::Over); // Who receives says why.
