@@ -196,6 +196,79 @@ fn commands_do_what_they_say() {
     });
 }
 
+/// Types lines until one is refused because the server reads nothing.
+fn fill(session: &mut PtySession, file: &std::path::Path) {
+    types(session, &format!("/file {}", file.display()));
+    for number in 0..17 {
+        types(session, &format!("line {number}"));
+    }
+    shows(session, "not sent: 16 lines wait to be sent already");
+}
+
+#[test]
+fn what_ends_the_connection_works_while_the_server_takes_nothing() {
+    watchdog(LIMIT, || {
+        let path = temporary("never-taken");
+        std::fs::write(&path, vec![b'x'; 16 << 20]).unwrap();
+        for (line, key, status) in [("", 'c', 130), ("", 'd', 0), ("/close 4000 enough", 'j', 0)] {
+            let (over, is_over) = std::sync::mpsc::channel();
+            let server = upgraded(move |peer| peer.hold_open(&is_over));
+            let mut session = opened(&["--close-timeout", "0.1", &server.url()]);
+            fill(&mut session, &path);
+            types(&mut session, "/help");
+            shows(&mut session, "close, and connect again");
+            session.send(line).unwrap();
+            presses(&mut session, key);
+            ends(session, status);
+            drop(over);
+            server.join();
+        }
+        std::fs::remove_file(path).unwrap();
+    });
+}
+
+#[test]
+fn lines_that_a_server_does_not_take_go_over_the_next_connection() {
+    watchdog(LIMIT, || {
+        let path = temporary("taken-later");
+        std::fs::write(&path, vec![b'x'; 16 << 20]).unwrap();
+        let listener = listener();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = spawn(move || {
+            let mut first = Peer::new(listener.accept().unwrap().0);
+            first.upgrade();
+            let mut second = Peer::new(listener.accept().unwrap().0);
+            second.upgrade();
+            // The tool may have been slow to begin with the file, which takes a place then.
+            for number in 0..15 {
+                second.expect(TEXT, format!("line {number}").as_bytes());
+            }
+            while second.next_frame().unwrap().opcode != CLOSE {}
+            second.send(&close(1000, ""));
+        });
+        let mut session = opened(&["--close-timeout", "0.1", &url]);
+        fill(&mut session, &path);
+        types(&mut session, "/reconnect");
+        shows(&mut session, "connected to ");
+        presses(&mut session, 'd');
+        ends(session, 0);
+        server.join();
+        std::fs::remove_file(path).unwrap();
+    });
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_that_follows_ctrl_d() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| answer_close(peer, 1000));
+        let mut session = opened(&["--eof-wait", "1h", &server.url()]);
+        presses(&mut session, 'd');
+        presses(&mut session, 'c');
+        ends(session, 130);
+        server.join();
+    });
+}
+
 #[test]
 fn a_tab_completes_commands_and_paths() {
     watchdog(LIMIT, || {

@@ -7,7 +7,7 @@ use landline::{CloseCode, CloseFrame, MessageKind};
 use crate::show;
 
 /// Is what a person has typed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Send this text.
     Text(String),

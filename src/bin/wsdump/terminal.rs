@@ -1,11 +1,13 @@
 //! A person at a terminal: the prompt, and what arrives above it.
 //!
-//! One thread reads keys. It gives the lines to another one, which sends them, so that keys are
-//! read also while the server takes nothing.
+//! One thread reads keys. It gives the lines to another one, which sends them, and never waits for
+//! it. So keys work also while the server takes nothing.
 
 use std::io::{self, Read as _, Stdout};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use landline::Message;
@@ -33,6 +35,11 @@ pub(crate) struct Terminal {
     edited: Arc<Mutex<Edited>>,
 }
 
+/// The most lines that wait to be sent.
+const MOST: usize = 16;
+/// A server that takes nothing for this long does not hold up what ends its connection.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Holds the line and the screen that it is drawn on.
 struct Edited {
     line: Line,
@@ -57,11 +64,10 @@ impl Terminal {
         drop(output);
         outgoing.notes.show_above_prompt(Box::new(move |line| noted.print(line)));
         terminal.change(|_| ());
-        let (lines, typed) = sync_channel(16);
-        let (reading, sending) = (terminal.clone(), outgoing.clone());
-        let close = outgoing.close.clone();
-        threads::start(&outgoing.notes, move || reading.read(&close, &lines));
-        threads::start(&outgoing.notes, move || execute(&sending, &typed, eof_wait));
+        let (lines, typed) = sync_channel(MOST);
+        let (reading, typing, sending) = (terminal.clone(), outgoing.clone(), outgoing.clone());
+        threads::start(&outgoing.notes, move || reading.read(&typing, &lines, eof_wait));
+        threads::start(&outgoing.notes, move || execute(&sending, &typed));
         Some(terminal)
     }
 
@@ -93,32 +99,32 @@ impl Terminal {
         value
     }
 
-    /// Reads keys until Ctrl-D.
-    fn read(&self, close: &landline::CloseFrame, lines: &SyncSender<Result<Command, String>>) {
+    /// Reads keys until the terminal is gone.
+    fn read(&self, outgoing: &Outgoing, lines: &SyncSender<Typed>, eof_wait: Duration) {
+        let pass_on = |command| pass_on(outgoing, lines, command, eof_wait);
         let (mut decoder, mut history) = (Decoder::default(), History::load());
         let mut buffer = [0; 4096];
         loop {
             while let Some(key) = decoder.next() {
-                let line = match self.press(key, &mut history) {
-                    Pressed::Nothing => continue,
-                    Pressed::Line(line) => Command::parse(&line, close),
-                    Pressed::End => return drop(lines.send(Ok(Command::End))),
+                match self.press(key, &mut history) {
+                    Pressed::Nothing => {}
+                    Pressed::Line(line) => match Command::parse(&line, &outgoing.close) {
+                        Ok(command) => pass_on(command),
+                        Err(wrong) => outgoing.notes.error(&wrong),
+                    },
+                    Pressed::End => pass_on(Command::End),
                     Pressed::Interrupt => {
-                        if self.control.interrupt(close) {
+                        if self.control.interrupt(&outgoing.close) {
                             self.end();
                             std::process::exit(Status::Interrupted as i32);
                         }
-                        continue;
                     }
-                };
-                if lines.send(line).is_err() {
-                    return;
                 }
             }
             match io::stdin().read(&mut buffer) {
                 Ok(len @ 1..) => decoder.feed(&buffer[..len]),
                 // The terminal is gone.
-                Ok(0) | Err(_) => return drop(lines.send(Ok(Command::End))),
+                Ok(0) | Err(_) => return pass_on(Command::End),
             }
         }
     }
@@ -240,17 +246,71 @@ fn edit(line: &mut Line, key: &Key) {
     }
 }
 
-/// Does what the lines say.
-fn execute(outgoing: &Outgoing, typed: &Receiver<Result<Command, String>>, eof_wait: Duration) {
-    for command in typed {
-        let done = match command {
-            Ok(Command::End) => {
-                outgoing.control.pause(eof_wait);
+/// Is what the thread that sends is given.
+enum Typed {
+    Sending(Command),
+    /// Ends the connection, unless that was done already.
+    Ending(Ending),
+}
+
+/// Ends the connection after what was typed before is sent, or when that takes too long.
+#[derive(Clone)]
+struct Ending {
+    command: Command,
+    eof_wait: Duration,
+    is_done: Arc<AtomicBool>,
+}
+
+impl Ending {
+    fn carry_out(&self, outgoing: &Outgoing) {
+        if self.is_done.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match &self.command {
+            Command::Close(frame) => outgoing.control.stop(Stop::Finished, frame),
+            Command::Reconnect => outgoing.control.restart(&outgoing.close),
+            _ => {
+                outgoing.control.pause(self.eof_wait);
                 outgoing.control.stop(Stop::Finished, &outgoing.close);
+            }
+        }
+    }
+}
+
+/// Gives a command to the thread that sends. Does not wait for it.
+fn pass_on(outgoing: &Outgoing, lines: &SyncSender<Typed>, command: Command, eof_wait: Duration) {
+    match command {
+        Command::Help => outgoing.notes.info(&commands::help()),
+        Command::End | Command::Close(_) | Command::Reconnect => {
+            let ending = Ending { command, eof_wait, is_done: Arc::default() };
+            let has_turn = lines.try_send(Typed::Ending(ending.clone())).is_ok();
+            let outgoing = outgoing.clone();
+            threads::start(&outgoing.notes.clone(), move || {
+                if has_turn {
+                    thread::sleep(PATIENCE);
+                }
+                ending.carry_out(&outgoing);
+            });
+        }
+        command => {
+            if let Err(TrySendError::Full(_)) = lines.try_send(Typed::Sending(command)) {
+                outgoing.notes.error(&format!(
+                    "not sent: {MOST} lines wait to be sent already; the key Up brings this one back"
+                ));
+            }
+        }
+    }
+}
+
+/// Does what the lines say.
+fn execute(outgoing: &Outgoing, typed: &Receiver<Typed>) {
+    for typed in typed {
+        let done = match typed {
+            Typed::Sending(command) => send(outgoing, command),
+            Typed::Ending(ending) => {
+                ending.carry_out(outgoing);
                 Ok(())
             }
-            Ok(command) => carry_out(outgoing, command),
-            Err(wrong) => Err(Ended::Failed(wrong)),
         };
         match done {
             Err(Ended::Failed(why)) => outgoing.notes.error(&why),
@@ -260,7 +320,7 @@ fn execute(outgoing: &Outgoing, typed: &Receiver<Result<Command, String>>, eof_w
     }
 }
 
-fn carry_out(outgoing: &Outgoing, command: Command) -> Result<(), Ended> {
+fn send(outgoing: &Outgoing, command: Command) -> Result<(), Ended> {
     let sender = || outgoing.control.sender().ok_or(Ended::Over);
     let over = |_| Ended::Over;
     match command {
@@ -272,18 +332,7 @@ fn carry_out(outgoing: &Outgoing, command: Command) -> Result<(), Ended> {
         }
         Command::Ping(payload) => sender()?.ping(&payload).map_err(over),
         Command::Pong(payload) => sender()?.pong(&payload).map_err(over),
-        Command::Close(frame) => {
-            outgoing.control.stop(Stop::Finished, &frame);
-            Ok(())
-        }
-        Command::Reconnect => {
-            outgoing.control.restart(&outgoing.close);
-            Ok(())
-        }
-        Command::Help => {
-            outgoing.notes.info(&commands::help());
-            Ok(())
-        }
-        Command::End => Ok(()),
+        // These send nothing.
+        Command::Close(_) | Command::Reconnect | Command::Help | Command::End => Ok(()),
     }
 }
