@@ -166,6 +166,22 @@ fn json_tells_all_that_happens() {
 }
 
 #[test]
+fn json_tells_of_a_retry_before_the_wait() {
+    watchdog(LIMIT, || {
+        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        let delay = ["--retry-delay", "1h", "--retry-max-delay", "1h"];
+        let args = [&["--json", "--reconnect"], &delay[..], &[&url]].concat();
+        let mut child = wsdump(&args).spawn().unwrap();
+        let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        assert_eq!(lines(&line)[0]["kind"], "retry");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+}
+
+#[test]
 fn what_is_sent_first_is_sent_again_after_a_reconnect() {
     watchdog(LIMIT, || {
         let listener = listener();

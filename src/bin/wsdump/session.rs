@@ -197,13 +197,15 @@ impl Session {
     fn wait(&self, delay: Duration, error: &Error, failures: u32) {
         let notes = &self.outgoing.notes;
         notes.info(&format!("{error}; attempt {} in {}", failures + 1, duration::time(delay)));
-        let told = self.output().event("retry", |line| {
+        let mut output = self.output();
+        let told = output.event("retry", |line| {
             line.text("error", &error.to_string());
             line.number("attempt", u64::from(failures) + 1);
             line.seconds("wait", delay);
         });
         // If it cannot be written, the next message cannot either, which says so.
-        drop(told);
+        drop(told.and_then(|()| output.flush()));
+        drop(output);
         self.outgoing.control.pause(delay);
     }
 
