@@ -40,6 +40,31 @@ fn a_message_that_matches_is_enough() {
 }
 
 #[test]
+fn the_message_that_is_enough_is_shown_before_the_server_answers_the_close() {
+    watchdog(LIMIT, || {
+        for option in [&["-1"][..], &["--count", "1"], &["--until", "x"]] {
+            let (shown, is_shown) = std::sync::mpsc::channel();
+            let server = upgraded(move |peer| {
+                peer.send(&text("x"));
+                peer.expect_close(1000);
+                peer.hold_open(&is_shown);
+                peer.send(&close(1000, ""));
+            });
+            let url = server.url();
+            let args = [&["--close-timeout", "1h"], option, &[&url]].concat();
+            let mut child = wsdump(&args).spawn().unwrap();
+            let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+            assert_eq!(line, "x\n");
+            drop(shown);
+            finished(child).gave(0, "");
+            server.join();
+        }
+    });
+}
+
+#[test]
 fn what_is_sent_first_keeps_its_order() {
     watchdog(LIMIT, || {
         let (words, bytes) = (temporary("text"), temporary("binary"));

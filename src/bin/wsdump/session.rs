@@ -275,7 +275,10 @@ impl Session {
                     return End::Lost(error);
                 }
             };
-            if let Err(error) = handled {
+            // The last message must not wait for the server's answer to our Close.
+            let written =
+                if self.met { handled.and_then(|()| self.output().flush()) } else { handled };
+            if let Err(error) = written {
                 // Nothing more can be written, so the server's answer is not waited for.
                 drop(sender.close(self.plan.close.clone()));
                 return self.unwritable(&error);
@@ -286,10 +289,7 @@ impl Session {
             }
             if self.met {
                 self.close(receiver);
-                return match self.output().flush() {
-                    Ok(()) => End::Done(Status::Clean),
-                    Err(error) => self.unwritable(&error),
-                };
+                return End::Done(Status::Clean);
             }
         }
     }
