@@ -327,3 +327,22 @@ fn input_that_is_no_text_is_refused_and_says_what_to_do() {
         }
     });
 }
+
+#[test]
+fn lines_before_one_that_is_wrong_are_sent() {
+    watchdog(LIMIT, || {
+        let cases: [(&str, u8, &[u8], &[u8]); 3] = [
+            ("--raw", TEXT, b"right\n\xFF\nlater\n", b"right"),
+            ("--hex", BINARY, b"00\n0\n01\n", b"\x00"),
+            ("--base64", BINARY, b"AA==\n?\nAA==\n", b"\x00"),
+        ];
+        for (option, opcode, input, sent) in cases {
+            let server = upgraded(move |peer| {
+                peer.expect(opcode, sent);
+                answer_close(peer, 1000);
+            });
+            run_with(&[option, &server.url()], input).failed(10, "not ");
+            server.join();
+        }
+    });
+}

@@ -97,18 +97,25 @@ impl<R: io::Read> Reader<'_, R> {
         Err(Ended::Over)
     }
 
-    /// Sends all records that the buffer holds completely, with one call. Returns `false` if it
-    /// holds none.
+    /// Sends all records that the buffer holds completely, with one call. If one is wrong, those
+    /// before it are sent. Returns `false` if the buffer holds none.
     fn whole_records(&mut self) -> Result<bool, Ended> {
         let Some(end) = self.shape.end else { return Ok(false) };
         let buffer = self.input.fill_buf().map_err(unreadable)?;
         let Some(last) = buffer.iter().rposition(|&byte| byte == end) else { return Ok(false) };
-        let records = buffer[..last].split(|&byte| byte == end);
-        let messages: Vec<_> =
-            records.map(|record| decode(self.shape.coding, record)).collect::<Result<_, _>>()?;
+        let (mut messages, mut decoded) = (Vec::new(), Ok(true));
+        for record in buffer[..last].split(|&byte| byte == end) {
+            match decode(self.shape.coding, record) {
+                Ok(message) => messages.push(message),
+                Err(error) => {
+                    decoded = Err(error);
+                    break;
+                }
+            }
+        }
         self.outgoing.send(&messages)?;
         self.input.consume(last + 1);
-        Ok(true)
+        decoded
     }
 
     /// Sends one record that is longer than the buffer, or the last one. Returns `false` at the end
