@@ -162,11 +162,17 @@ fn a_time_that_is_over_is_7() {
 #[test]
 fn the_time_is_over_also_while_the_server_sends_without_a_pause() {
     watchdog(LIMIT, || {
-        let server = upgraded(|peer| while peer.try_send(&text("tick")).is_ok() {});
-        let mut command = wsdump(&["-m", "0.3", &server.url()]);
-        let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-        finished(child).failed(7, "(--max-time)");
-        server.join();
+        let (message, ping) = (text("tick"), ping(b""));
+        for (option, frame) in
+            [("--max-time", &message), ("--max-time", &ping), ("--timeout", &ping)]
+        {
+            let frames = frame.repeat(100);
+            let server = upgraded(move |peer| while peer.try_send(&frames).is_ok() {});
+            let mut command = wsdump(&[option, "0.3", &server.url()]);
+            let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+            finished(child).failed(7, option);
+            server.join();
+        }
     });
 }
 

@@ -250,11 +250,12 @@ impl Session {
                 Some(limit) => receiver.next_event_timeout(limit),
                 None => receiver.next_event(),
             };
+            let now = Instant::now();
             let handled = match event {
                 Ok(event) => {
                     waits = false;
                     if !matches!(event, Event::Ping(_) | Event::Pong(_)) {
-                        heard = Instant::now();
+                        heard = now;
                     }
                     self.handle(event)
                 }
@@ -262,13 +263,7 @@ impl Session {
                     waits = true;
                     self.output().flush()
                 }
-                Err(Error::Timeout(Timeout::Recv)) => {
-                    // A time that is not over yet is waited for again.
-                    if self.time_left(heard).is_some_and(|left| left.is_zero()) {
-                        return self.timed_out(sender, heard);
-                    }
-                    Ok(())
-                }
+                Err(Error::Timeout(Timeout::Recv)) => Ok(()),
                 Err(error) => {
                     // Another thread may still have to send our answer to the server's Close.
                     self.close(receiver);
@@ -283,22 +278,25 @@ impl Session {
                 drop(sender.close(self.plan.close.clone()));
                 return self.unwritable(&error);
             }
-            // A server that sends without a pause never lets the wait above pass.
-            if !waits && !self.met && self.deadline.is_some_and(|deadline| heard >= deadline) {
-                return self.timed_out(sender, heard);
-            }
             if self.met {
                 self.close(receiver);
                 return End::Done(Status::Clean);
             }
+            // A server that sends without a pause, pings for example, is noticed here too.
+            if self.end(heard).is_some_and(|end| now >= end) {
+                return self.timed_out(sender, heard);
+            }
         }
     }
 
-    /// Returns how long the next message may take; `None` if there is no limit.
-    fn time_left(&self, heard: Instant) -> Option<Duration> {
+    /// Returns when the next message must have come; `None` if there is no limit.
+    fn end(&self, heard: Instant) -> Option<Instant> {
         let idle = self.plan.timeout.map(|timeout| heard + timeout);
-        let end = [idle, self.deadline].into_iter().flatten().min()?;
-        Some(end.saturating_duration_since(Instant::now()))
+        [idle, self.deadline].into_iter().flatten().min()
+    }
+
+    fn time_left(&self, heard: Instant) -> Option<Duration> {
+        Some(self.end(heard)?.saturating_duration_since(Instant::now()))
     }
 
     /// Ends because the server is too slow, so its answer to the Close is not waited for.
