@@ -60,3 +60,22 @@ fn cookies_are_written_to_a_pipe_that_stays_one() {
         fs::remove_file(path).unwrap();
     });
 }
+
+#[test]
+fn a_named_pipe_is_sent_like_a_file() {
+    watchdog(LIMIT, || {
+        for (option, opcode) in [("--send-file", TEXT), ("--send-binary", BINARY)] {
+            let path = named_pipe("sent-pipe");
+            let other_end = path.clone();
+            let writer = spawn(move || fs::write(other_end, "from a pipe").unwrap());
+            let server = upgraded(move |peer| {
+                peer.expect(opcode, b"from a pipe");
+                peer.send(&close(1000, ""));
+            });
+            run(&[option, path.to_str().unwrap(), &server.url()]).gave(0, "");
+            writer.join();
+            server.join();
+            fs::remove_file(path).unwrap();
+        }
+    });
+}

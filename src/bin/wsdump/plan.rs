@@ -1,8 +1,8 @@
 //! The options after all checks, before a socket is opened.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use landline::backoff::{Backoff as _, Exponential, Failure};
@@ -192,32 +192,23 @@ fn input(message: &args::Message, output: &args::Output, goal: &Goal, format: &F
 
 /// Checks that a file can be read, and that one that is sent as text is text.
 fn check_file(message: &Preamble) -> Result<(), String> {
-    match message {
-        Preamble::Text(_) => Ok(()),
-        Preamble::BinaryFile(path) => open(path).map(drop),
-        Preamble::TextFile(path) => {
-            let mut file = open(path)?;
-            // A pipe can be read only once.
-            if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-                return Ok(());
-            }
-            let (mut utf8, mut buffer) = (Utf8::default(), vec![0; 64 * 1024]);
-            loop {
-                let len = file.read(&mut buffer).map_err(|error| unreadable(path, &error))?;
-                let checked = if len == 0 { utf8.finish() } else { utf8.check(&buffer[..len]) };
-                checked.map_err(|_| preamble::not_text(path))?;
-                if len == 0 {
-                    return Ok(());
-                }
-            }
+    let (Preamble::TextFile(path) | Preamble::BinaryFile(path)) = message else { return Ok(()) };
+    let unreadable = |error: io::Error| format!("cannot read {path:?}: {error}");
+    // A pipe can be opened and read only once.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Ok(());
+    }
+    let mut file = File::open(path).map_err(unreadable)?;
+    if matches!(message, Preamble::BinaryFile(_)) {
+        return Ok(());
+    }
+    let (mut utf8, mut buffer) = (Utf8::default(), vec![0; 64 * 1024]);
+    loop {
+        let len = file.read(&mut buffer).map_err(unreadable)?;
+        let checked = if len == 0 { utf8.finish() } else { utf8.check(&buffer[..len]) };
+        checked.map_err(|_| preamble::not_text(path))?;
+        if len == 0 {
+            return Ok(());
         }
     }
-}
-
-fn open(path: &Path) -> Result<File, String> {
-    File::open(path).map_err(|error| unreadable(path, &error))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("cannot read {path:?}: {error}")
 }
