@@ -177,6 +177,20 @@ fn the_time_is_over_also_while_the_server_sends_without_a_pause() {
 }
 
 #[test]
+fn a_time_may_be_longer_than_any_clock_runs() {
+    watchdog(LIMIT, || {
+        let server = echoes();
+        let url = server.url();
+        let limits = ["--timeout", "--max-time", "--connect-timeout", "--write-timeout"];
+        let waits = ["--eof-wait", "--close-timeout", "--retry-delay", "--retry-max-delay"];
+        let long = limits.iter().chain(&waits).flat_map(|option| [*option, "10000000000000000000"]);
+        let args: Vec<_> = long.chain(["--reconnect", "-1", "-t", "x", &url]).collect();
+        run(&args).gave(0, "x\n");
+        server.join();
+    });
+}
+
+#[test]
 fn a_message_in_time_lets_the_wait_begin_again() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-/// Reads seconds, such as `2` and `0.5`, or a number with a unit: `500ms`, `10s`, `5m`, `1h`.
+/// The longest time, of about 100 years. A longer one is as good as it, and could not be added to a
+/// time of the clock.
+const MOST: f64 = 100.0 * 365.0 * 24.0 * 3600.0;
+
+/// Reads seconds, such as `2` and `0.5`, or a number with a unit: `500ms`, `10s`, `5m`, `1h`. A time
+/// of more than 100 years becomes one of 100 years.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
@@ -15,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     };
     let number = number.parse::<f64>().ok().filter(|number| *number >= 0.0);
     number
-        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
+        .map(|number| Duration::from_secs_f64((number * unit).min(MOST)))
         .ok_or_else(|| "give seconds, as 2 or 0.5, or a unit: 500ms, 10s, 5m, 1h".to_owned())
 }
 
@@ -79,6 +84,9 @@ mod tests {
         assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
         for wrong in ["", "x", "-1", "1d", "1e99h", "NaN", "inf"] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        for long in ["10000000000000000000", &"9".repeat(999)] {
+            assert_eq!(parse(long), Ok(Duration::from_secs(100 * 365 * 24 * 3600)), "{long}");
         }
         assert!(parse_positive("0").is_err());
         assert_eq!(time(Duration::from_micros(1234)), "1.23 ms");
