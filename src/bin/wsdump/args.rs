@@ -148,7 +148,7 @@ pub(crate) struct Output {
     #[arg(long, conflicts_with_all = ["binary", "json"])]
     pub(crate) base64: bool,
     /// Decompress binary messages that hold gzip, zlib or deflate
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub(crate) gunzip: bool,
     /// Write the messages to this file instead of standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

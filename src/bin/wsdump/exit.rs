@@ -25,7 +25,7 @@ pub(crate) enum Status {
 /// The table in the help and in the man page.
 pub(crate) const TABLE: &str = "\
 Exit statuses:
-  0    clean: what was asked for came, or the server closed with 1000
+  0    clean: what was asked for came, or the server closed with 1000 or no code
   1    usage: an option is wrong; nothing was opened
   2    not connected: no such host, nobody listens, no such Unix socket
   3    refused: the server answered with another status than 101
@@ -33,7 +33,7 @@ Exit statuses:
   5    TLS: the certificate is not accepted, or the handshake failed
   6    protocol: the server breaks the protocol, or goes over a limit
   7    timed out: connecting, --timeout, --max-time, or no pong
-  8    closed: by the server with another code than 1000, or without a Close
+  8    closed: by the server with another code, or without a Close
   9    not met: the connection ended before --count, -1 or --until
   10   here: standard input cannot be read or sent, or the output not written
   130  interrupted: Ctrl-C, SIGTERM or SIGHUP";
