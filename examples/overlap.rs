@@ -44,10 +44,11 @@ fn main() -> Result<(), BoxError> {
             .builder(Builder::new().proxy(None)) // The server is on this machine.
             .connect_with(|attempt| {
                 // The old connection goes on until the server has answered here. A subscription in
-                // `on_open` would not wait for that, and numbers could be missing.
+                // `on_open` would not wait for that, and numbers could be missing. A server that
+                // never answers must not hold up the next attempt.
                 let mut ws = attempt.builder.connect(attempt.url)?;
                 ws.send("subscribe")?;
-                ws.recv()?;
+                ws.recv_timeout(Duration::from_secs(5))?;
                 Ok(ws)
             })
             .backoff(Exponential::new().base(Duration::from_millis(10)))

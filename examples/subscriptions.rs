@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         // An error here is final: a wrong URL, or a refusal of the first attempt.
         let mut connection = connection?;
         println!("connected at attempt {}", connection.attempt());
-        // The connection is lost already: the next one comes after a while.
+        // The connection is lost, or the answer is late: the next one comes after a while.
         let Ok(welcome) = subscribe(&mut connection, &symbol) else { continue };
         println!("{welcome}");
         for message in connection.messages() {
@@ -58,10 +58,12 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     Ok(())
 }
 
-/// Logs in, waits for the answer, and subscribes. A callback could not wait.
+/// Logs in, waits for the answer, and subscribes. A callback could not wait. A server that does not
+/// answer in time gets another connection, because the loop drops this one.
 fn subscribe(connection: &mut Connection, symbol: &str) -> Result<String, Error> {
     connection.send("login guest")?;
-    let welcome = connection.recv()?.as_text().unwrap_or_default().to_owned();
+    let welcome = connection.recv_timeout(Duration::from_secs(5))?;
+    let welcome = welcome.as_text().unwrap_or_default().to_owned();
     connection.send(format!("subscribe {symbol}"))?;
     Ok(welcome)
 }

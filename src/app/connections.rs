@@ -96,7 +96,9 @@ use crate::websocket::sender::Sender;
 /// it sends before that, a login or a subscription, comes first. From the first call that receives,
 /// handles send over the connection too, and the [`Outbox`](super::Outbox) is emptied. If a login
 /// must be answered before anything else is sent, do it within
-/// [`connect_with`](crate::App::connect_with): the connection counts as open when that returns.
+/// [`connect_with`](crate::App::connect_with): the connection counts as open when that returns. The
+/// wait for the answer needs a deadline of its own, such as that of
+/// [`recv_timeout`](crate::WebSocket::recv_timeout).
 pub struct Connections {
     attempts: Attempts,
     current: Option<Current>,

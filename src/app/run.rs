@@ -126,7 +126,9 @@ impl<H: Handler> App<H> {
     /// Makes each attempt in its own way: with another URL, with a fresh token, over another
     /// stream. Use the attempt's builder, which stopping can interrupt. It is called on a thread of
     /// its own, while the App's waits, or receives on the old connection with
-    /// [`overlap`](Self::overlap).
+    /// [`overlap`](Self::overlap). `open_timeout` is over when the connection is open. So a wait
+    /// for an answer over it needs a deadline of its own, such as that of
+    /// [`recv_timeout`](crate::WebSocket::recv_timeout).
     ///
     /// ```
     /// # use landline::{App, Callbacks};
