@@ -68,8 +68,7 @@ fn keyboard(handle: &Handle) {
     for line in io::stdin().lines().map_while(Result::ok) {
         send(handle, line);
     }
-    // The code 1000 may be sent, so this cannot fail.
-    let _ = handle.stop(CloseCode::NORMAL);
+    stop(handle);
 }
 
 /// Sends what a user might type.
@@ -80,6 +79,15 @@ fn script(handle: &Handle) {
         thread::sleep(Duration::from_millis(300));
     }
     thread::sleep(Duration::from_secs(1));
+    stop(handle);
+}
+
+/// Stops the App when the lines that wait are sent, or after 5 s.
+fn stop(handle: &Handle) {
+    if !handle.flush(Duration::from_secs(5)) {
+        println!("* {} lines were not sent", handle.backlog().messages);
+    }
+    // The code 1000 may be sent, so this cannot fail.
     let _ = handle.stop(CloseCode::NORMAL);
 }
 

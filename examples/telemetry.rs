@@ -66,6 +66,10 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         let readings = server.join().map_err(|_| "the server panicked")??;
         println!("the server has all {readings} readings, in order");
     }
+    // `stop` leaves in the outbox what waits there. Another server may be slow, or away.
+    if !handle.flush(Duration::from_secs(5)) {
+        println!("some readings still wait after 5 s");
+    }
     handle.stop(CloseCode::NORMAL)?;
     let exit = app.join()?;
     println!("{exit}; {} readings were not sent", handle.take_unsent().len());
