@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use landline::app::{Exit, Outbox};
 use landline::backoff::Exponential;
-use landline::{App, Builder, Callbacks};
+use landline::{App, Builder, Callbacks, Handle};
 use tungstenite::{Error as ServerError, Message};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,13 +57,11 @@ fn main() -> Result<(), BoxError> {
             .overlap(overlap);
 
         let handle = app.handle();
-        let trader = thread::spawn(move || -> Result<(), BoxError> {
-            for number in 0..ORDERS {
-                handle.send(format!("order {number}"))?;
-                thread::sleep(Duration::from_millis(5));
-            }
-            assert!(handle.flush(Duration::from_secs(10)), "the orders were not sent");
-            Ok(handle.stop(1000)?)
+        let trader = thread::spawn(move || {
+            let traded = trade(&handle);
+            // Without this the App would run on after an error.
+            handle.stop(1000)?;
+            traded
         });
         let exit = app.run_forever()?;
         assert!(matches!(exit, Exit::Stopped), "{exit}");
@@ -81,6 +79,19 @@ fn main() -> Result<(), BoxError> {
         );
     }
     Ok(())
+}
+
+/// Sends the orders, and waits until the outbox is empty.
+fn trade(handle: &Handle) -> Result<(), BoxError> {
+    for number in 0..ORDERS {
+        handle.send(format!("order {number}"))?;
+        thread::sleep(Duration::from_millis(5));
+    }
+    if handle.flush(Duration::from_secs(10)) {
+        Ok(())
+    } else {
+        Err(format!("{} orders were not sent", handle.backlog().messages).into())
+    }
 }
 
 /// Looks for gaps in the feed. While two connections are open, both get it: a program must tell by
