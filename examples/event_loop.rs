@@ -29,7 +29,7 @@ fn main() {
 mod client {
     use std::collections::BTreeSet;
     use std::error::Error;
-    use std::io::{BufRead as _, BufReader};
+    use std::io::{BufRead as _, BufReader, ErrorKind};
     use std::os::fd::AsRawFd as _;
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
@@ -92,7 +92,11 @@ mod client {
             let mut wakes = 0;
             while self.all.iter().any(Option::is_some) {
                 let next = self.due.first().map(|(at, _)| at.duration_since(Instant::now()));
-                poll.poll(&mut events, next)?;
+                match poll.poll(&mut events, next) {
+                    // A process that was stopped goes on, for example.
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    polled => polled?,
+                }
                 wakes += 1;
                 for event in &events {
                     self.drive(event.token().0, &poll)?;
