@@ -202,7 +202,7 @@ fn fill(session: &mut PtySession, file: &std::path::Path) {
     for number in 0..17 {
         types(session, &format!("line {number}"));
     }
-    shows(session, "not sent: 16 lines wait to be sent already");
+    shows(session, "not sent: 16 lines wait already");
 }
 
 #[test]

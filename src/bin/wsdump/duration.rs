@@ -6,8 +6,8 @@ use std::time::Duration;
 /// time of the clock.
 const MOST: f64 = 100.0 * 365.0 * 24.0 * 3600.0;
 
-/// Reads seconds, such as `2` and `0.5`, or a number with a unit: `500ms`, `10s`, `5m`, `1h`. A time
-/// of more than 100 years becomes one of 100 years.
+/// Reads seconds, such as `2` and `0.5`, or a number with a unit: `500ms`, `10s`, `5m`, `1h`. More
+/// than 100 years become 100 years.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);

@@ -245,7 +245,8 @@ impl Session {
         let mut waits = false;
         loop {
             // What is written is flushed before a wait only, not for each message.
-            let limit = if waits { self.time_left(heard) } else { Some(Duration::ZERO) };
+            let left = |end: Instant| end.saturating_duration_since(Instant::now());
+            let limit = if waits { self.end(heard).map(left) } else { Some(Duration::ZERO) };
             let event = match limit {
                 Some(limit) => receiver.next_event_timeout(limit),
                 None => receiver.next_event(),
@@ -293,10 +294,6 @@ impl Session {
     fn end(&self, heard: Instant) -> Option<Instant> {
         let idle = self.plan.timeout.map(|timeout| heard + timeout);
         [idle, self.deadline].into_iter().flatten().min()
-    }
-
-    fn time_left(&self, heard: Instant) -> Option<Duration> {
-        Some(self.end(heard)?.saturating_duration_since(Instant::now()))
     }
 
     /// Ends because the server is too slow, so its answer to the Close is not waited for.

@@ -294,9 +294,8 @@ fn pass_on(outgoing: &Outgoing, lines: &SyncSender<Typed>, command: Command, eof
         }
         command => {
             if let Err(TrySendError::Full(_)) = lines.try_send(Typed::Sending(command)) {
-                outgoing.notes.error(&format!(
-                    "not sent: {MOST} lines wait to be sent already; the key Up brings this one back"
-                ));
+                let why = format!("{MOST} lines wait already; the key Up brings this one back");
+                outgoing.notes.error(&format!("not sent: {why}"));
             }
         }
     }
