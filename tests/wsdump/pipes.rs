@@ -329,6 +329,19 @@ fn input_that_is_no_text_is_refused_and_says_what_to_do() {
 }
 
 #[test]
+fn a_long_text_that_ends_within_a_character_is_an_error_of_this_side() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            while peer.next_frame().unwrap().opcode != CLOSE {}
+            peer.send(&close(1011, ""));
+        });
+        let input = [&vec![b'x'; 2 << 20], &b"\xC3"[..]].concat();
+        run_with(&["--reconnect", &server.url()], &input).failed(10, "ends within a character");
+        server.join();
+    });
+}
+
+#[test]
 fn lines_before_one_that_is_wrong_are_sent() {
     watchdog(LIMIT, || {
         let cases: [(&str, u8, &[u8], &[u8]); 3] = [

@@ -11,6 +11,7 @@ use landline::{CloseFrame, Error, Message, MessageKind, Sender, Timeout};
 use crate::control::{Control, Stop};
 use crate::notes::Notes;
 use crate::output::Output;
+use crate::session::is_ended_here;
 use crate::show;
 use crate::summary::Summary;
 
@@ -195,7 +196,8 @@ impl<R: io::Read> Reader<'_, R> {
             Err(Err(_)) => return Err(not_text()),
         };
         let why = format!("a long message was not sent: {error}");
-        if !error.is_fatal() {
+        // A text that ends within a character makes the library close the connection.
+        if !error.is_fatal() || is_ended_here(&error) {
             return Err(Ended::Failed(why));
         }
         self.outgoing.notes.error(&why);

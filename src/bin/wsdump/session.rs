@@ -134,7 +134,7 @@ enum End {
 }
 
 /// Returns whether this side ended the connection, or the attempt.
-fn is_ended_here(error: &Error) -> bool {
+pub(crate) fn is_ended_here(error: &Error) -> bool {
     error.closed().is_some_and(|closed| closed.initiator() == Some(Side::Local))
 }
 
