@@ -85,6 +85,11 @@ impl From<Status> for ExitCode {
     }
 }
 
+/// Returns whether this side ended the connection, or the attempt.
+pub(crate) fn is_ended_here(error: &Error) -> bool {
+    error.closed().is_some_and(|closed| closed.initiator() == Some(Side::Local))
+}
+
 #[cfg(test)]
 mod tests {
     use landline::Timeout;

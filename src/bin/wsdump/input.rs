@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use landline::{CloseFrame, Error, Message, MessageKind, Sender, Timeout};
 
 use crate::control::{Control, Stop};
+use crate::exit::is_ended_here;
 use crate::notes::Notes;
 use crate::output::Output;
-use crate::session::is_ended_here;
 use crate::show;
 use crate::summary::Summary;
 

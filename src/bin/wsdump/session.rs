@@ -12,7 +12,7 @@ use landline::{Closed, Error, Event, MessageRef, Receiver, Sender, Timeout, WebS
 use crate::args::Preamble;
 use crate::control::{Control, Stop};
 use crate::duration;
-use crate::exit::Status;
+use crate::exit::{Status, is_ended_here};
 use crate::input::{self, Coding, Ended, Outgoing, Shape};
 use crate::keyboard;
 use crate::notes::Notes;
@@ -131,11 +131,6 @@ fn send_first(outgoing: &Outgoing, sender: &Sender, first: &[Preamble]) {
 enum End {
     Done(Status),
     Lost(Error),
-}
-
-/// Returns whether this side ended the connection, or the attempt.
-pub(crate) fn is_ended_here(error: &Error) -> bool {
-    error.closed().is_some_and(|closed| closed.initiator() == Some(Side::Local))
 }
 
 /// A connection that lived for this long was no failure. It is the default of `App`.
