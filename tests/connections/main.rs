@@ -60,6 +60,7 @@ mod tls_pins;
 mod tls_records;
 mod tls_renegotiation;
 mod trust;
+mod trust_given;
 mod try_send;
 mod try_send_held;
 mod tungstenite;

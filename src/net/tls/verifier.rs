@@ -1,6 +1,7 @@
 //! The roots that TLS trusts, and the checks of the certificate that a server shows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -102,11 +103,16 @@ impl Roots {
         these.iter().chain(&self.added)
     }
 
+    /// Adds the given certificates of authorities to the roots. A root may issue certificates for
+    /// any name, so no other certificate becomes one (RFC 5280 section 4.2.1.9).
     fn take_given(&self, store: &mut RootCertStore) -> Result<(), InvalidInput> {
         for certificate in self.given() {
-            store
-                .add(certificate.clone())
+            let mut this = RootCertStore::empty();
+            this.add(certificate.clone())
                 .map_err(|_| invalid("a certificate that was given as trusted is malformed"))?;
+            if is_authority(certificate) {
+                store.extend(this.roots);
+            }
         }
         Ok(())
     }
@@ -128,7 +134,7 @@ impl Roots {
                 return Err(invalid(&error.to_string()));
             }
         }
-        if store.is_empty() {
+        if store.is_empty() && self.given().next().is_none() {
             return Err(invalid(
                 "no root certificate is trusted: give some to `TlsOptions::ca_pem`, or enable the \
                  feature \"mozilla-roots\"",
@@ -136,6 +142,26 @@ impl Roots {
         }
         Ok(store)
     }
+}
+
+/// Returns whether this is the certificate of an authority (CA:TRUE). One of version 1 of X.509 does
+/// not say that it is.
+fn is_authority(certificate: &CertificateDer<'_>) -> bool {
+    let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
+    let roots = RootCertStore::empty();
+    let as_server_at =
+        |time| verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], time, &[]);
+    // The dates are checked first, so they must be right. They begin after 1970, and the error
+    // says when.
+    let not_valid_yet = as_server_at(UnixTime::since_unix_epoch(Duration::ZERO));
+    let checked = match not_valid_yet {
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+            not_before,
+            ..
+        })) => as_server_at(not_before),
+        checked => checked,
+    };
+    checked.is_err_and(|error| is_ca_used_as_end_entity(&error))
 }
 
 /// Checks that a server's certificate leads to a root, or is one of those that the caller gave.
