@@ -21,8 +21,8 @@ use crate::error::{Error, Timeout};
 /// space of a 32-bit process.
 const MAX_THREADS: usize = 256;
 /// A group whose n calls are all stuck gets one more call when the last of them began 2^n times
-/// this long ago and a caller still waits. So one lost answer does not block a name for ever, and
-/// the number of threads grows only with the logarithm of the time.
+/// this long ago and a caller that came after it still waits. So one lost answer does not block a
+/// name for ever, and the number of threads grows only with the logarithm of the time.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// A system call that may block for ever. Equal calls are in one group.
@@ -34,6 +34,8 @@ pub(crate) trait Call: Clone + PartialEq + Send + 'static {
     const SERVES: Serves<Self::Answer>;
     /// The name of the threads.
     const THREAD: &'static str;
+    /// The constant of this name. A test has a shorter time.
+    const STUCK_AFTER: Duration = STUCK_AFTER;
 
     /// Makes the call, which may block. It must not panic.
     fn run(&self) -> Self::Answer;
@@ -104,8 +106,14 @@ impl<C: Call> Pool<C> {
         // Only Unix has `fork`. A system without processes panics when it is asked for one.
         let process = if cfg!(unix) { std::process::id() } else { 1 };
         let pool = self.of_process(process);
-        pool.submit(call, mailbox.slot()).map_err(Error::Io)?;
-        mailbox.wait(deadline, phase)
+        let mut slot = Some(mailbox.slot());
+        loop {
+            let ask_again = pool.submit(&call, slot.take()).map_err(Error::Io)?;
+            match mailbox.wait(deadline.min(Deadline::at(ask_again)), phase) {
+                Err(Error::Timeout(_)) if !deadline.is_past() => {} // The calls are stuck.
+                answer => return answer,
+            }
+        }
     }
 
     fn of_process(&'static self, process: u32) -> &'static Self {
@@ -120,33 +128,46 @@ impl<C: Call> Pool<C> {
         }
     }
 
-    fn submit(&'static self, call: C, slot: Slot<C::Answer>) -> io::Result<()> {
+    /// Begins a call if it is time for one. A caller brings its slot when it asks for the first
+    /// time. Returns when to ask again; `None` is never.
+    fn submit(
+        &'static self,
+        call: &C,
+        slot: Option<Slot<C::Answer>>,
+    ) -> io::Result<Option<Instant>> {
         let mut unused = Unused::new();
         let mut groups = self.lock();
         unused.take_from(&mut groups);
-        let at = groups.iter().position(|group| group.call == call).unwrap_or_else(|| {
-            let call = call.clone();
-            groups.push(Group { call, running: Vec::new(), waiting: Vec::new() });
-            groups.len() - 1
-        });
         let threads: usize = groups.iter().map(|group| group.running.len()).sum();
-        let group = &mut groups[at];
-        group.waiting.push(Waiter { slot, is_begun: false });
+        let is_new = slot.is_some();
+        let mut at = groups.iter().position(|group| group.call == *call);
+        if let Some(slot) = slot {
+            let at = *at.get_or_insert_with(|| {
+                let call = call.clone();
+                groups.push(Group { call, running: Vec::new(), waiting: Vec::new() });
+                groups.len() - 1
+            });
+            groups[at].waiting.push(Waiter { slot, is_begun: false });
+        }
+        // If the group is gone, the answer is on its way.
+        let Some(group) = at.map(|at| &mut groups[at]) else { return Ok(None) };
         let now = Instant::now();
         if threads < MAX_THREADS && group.is_due(now) {
-            let job = move || self.work(call, now);
+            let of_thread = call.clone();
+            let job = move || self.work(of_thread, now);
             match spawn(C::THREAD, None, Box::new(job)) {
                 Ok(()) => group.begin(now),
-                // No thread can be started, but the call that is running gives an answer.
-                Err(_) if !group.running.is_empty() => {}
-                Err(error) => {
+                Err(error) if is_new && group.running.is_empty() => {
                     group.waiting.pop();
                     unused.take_from(&mut groups);
                     return Err(error);
                 }
+                // No thread can be started now, but the call that is running may give an answer.
+                Err(_) => return Ok(now.checked_add(C::STUCK_AFTER)),
             }
         }
-        Ok(())
+        // If it is due already, all threads are in use. The first one that is free begins the call.
+        Ok(group.due(now).filter(|&due| due > now))
     }
 
     /// Makes calls, one after the other, until no caller waits.
@@ -222,13 +243,23 @@ impl<C: Call> Pool<C> {
 impl<C: Call> Group<C> {
     /// Returns whether a caller waits for a call that has not begun, and it is time to begin it.
     fn is_due(&self, now: Instant) -> bool {
-        let is_asked_for =
-            self.waiting.iter().any(|waiter| !waiter.is_begun && waiter.slot.is_wanted());
+        self.due(now).is_some_and(|due| due <= now)
+    }
+
+    /// Returns when it is time to begin a call that a caller waits for, which may be `now`. `None`
+    /// is never.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let asks = |waiter: &Waiter<_>| !waiter.is_begun && waiter.slot.is_wanted();
+        if !self.waiting.iter().any(asks) {
+            return None;
+        }
         let calls = self.running.len();
-        let limit = STUCK_AFTER.saturating_mul(1 << calls.min(30));
-        let is_stuck = |&last: &Instant| now.saturating_duration_since(last) >= limit;
-        is_asked_for
-            && (calls < C::SERVES.at_once() || self.running.iter().max().is_none_or(is_stuck))
+        match self.running.iter().max() {
+            Some(last) if calls >= C::SERVES.at_once() => {
+                last.checked_add(C::STUCK_AFTER.saturating_mul(1 << calls.min(30)))
+            }
+            _ => Some(now),
+        }
     }
 
     fn begin(&mut self, now: Instant) {
@@ -304,6 +335,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[derive(Clone, PartialEq)]
@@ -339,6 +372,40 @@ mod tests {
         }
         assert_eq!(begun[..5], [0, 10, 30, 70, 150]);
         assert_eq!(begun.len(), 14);
+    }
+
+    /// The first of these calls does not end before the test does. The others end at once.
+    #[derive(Clone, PartialEq)]
+    struct FirstIsStuck;
+
+    static BEGUN: AtomicU32 = AtomicU32::new(0);
+    static END: Barrier = Barrier::new(2);
+
+    impl Call for FirstIsStuck {
+        type Answer = ();
+        const SERVES: Serves<()> = Serves::All(|_| ());
+        const THREAD: &'static str = "landline-stuck";
+        const STUCK_AFTER: Duration = Duration::from_millis(10);
+
+        fn run(&self) {
+            if BEGUN.fetch_add(1, Ordering::SeqCst) == 0 {
+                END.wait();
+            }
+        }
+    }
+
+    #[test]
+    fn a_caller_that_waits_behind_a_call_that_is_stuck_gets_one_of_its_own() {
+        static POOL: Pool<FirstIsStuck> = Pool::new();
+        let call_for = |time| {
+            let deadline = Deadline::after(Some(time));
+            POOL.call(FirstIsStuck, deadline, &AbortHandle::new(), Timeout::Resolve)
+        };
+        assert!(call_for(Duration::ZERO).unwrap_err().is_timeout());
+        let began = Instant::now();
+        call_for(Duration::from_secs(20)).unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10));
+        END.wait();
     }
 
     #[test]
