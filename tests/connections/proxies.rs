@@ -6,12 +6,12 @@
 use crate::support;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use landline::error::{InvalidInput, ProxyProblem, SocksError};
 use landline::proxy::Proxy;
-use landline::{Builder, CloseCode, Error, Message};
+use landline::{Builder, CloseCode, Error, Message, Timeout};
 use support::proxy::{Relay, Rules};
 use support::*;
 
@@ -376,6 +376,55 @@ fn a_socks_proxy_that_cannot_reach_one_address_is_asked_for_the_next() {
         );
         works(builder.connect("ws://server.test/").unwrap());
         refusing.join();
+    });
+}
+
+#[test]
+fn a_socks_proxy_that_is_silent_about_one_address_is_asked_for_the_next() {
+    watchdog(LIMIT, || {
+        for scheme in ["socks4", "socks5"] {
+            let server = echoing("ws");
+            let works_from = Relay::start(server, Rules::default());
+            // The first connection gets no answer, and ends when the client gives up.
+            let front = listener();
+            let front_addr = front.local_addr().unwrap();
+            let silent = spawn(move || {
+                let (mut socket, _) = front.accept().unwrap();
+                std::io::copy(&mut socket, &mut std::io::sink()).unwrap();
+            });
+            let is_first = AtomicBool::new(true);
+            let builder = client()
+                .proxy(Proxy::new(&format!("{scheme}://proxy.test")).unwrap())
+                .open_timeout(SHORT * 20)
+                .resolver(move |name, port| match name {
+                    "proxy.test" if is_first.swap(false, Ordering::SeqCst) => Ok(vec![front_addr]),
+                    "proxy.test" => Ok(vec![works_from.addr]),
+                    _ => Ok((1..=8).map(|n| SocketAddr::from(([10, 0, 0, n], port))).collect()),
+                });
+            works(builder.connect("ws://server.test/").unwrap());
+            silent.join();
+        }
+    });
+}
+
+#[test]
+fn a_socks_proxy_that_is_silent_about_all_addresses_is_given_up_at_the_open_timeout() {
+    watchdog(LIMIT, || {
+        let front = listener();
+        let url = format!("socks5://{}", front.local_addr().unwrap());
+        let silent = spawn(move || {
+            let mut sockets = (0..3).map(|_| front.accept().unwrap().0).collect::<Vec<_>>();
+            for socket in &mut sockets {
+                std::io::copy(socket, &mut std::io::sink()).unwrap();
+            }
+        });
+        let builder = client()
+            .proxy(Proxy::new(&url).unwrap())
+            .open_timeout(SHORT * 4)
+            .resolver(|_, port| Ok((1..=3).map(|n| ([10, 0, 0, n], port).into()).collect()));
+        let timeout = takes(SHORT * 4, || error(builder.connect("ws://server.test/")));
+        assert!(matches!(timeout, Error::Timeout(Timeout::Proxy)), "{timeout:?}");
+        silent.join();
     });
 }
 

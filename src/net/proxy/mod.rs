@@ -31,6 +31,10 @@ use no_proxy::NoProxy;
 /// | `socks5` | SOCKS 5 (RFC 1928) | 1080 | here |
 /// | `socks5h` | SOCKS 5 | 1080 | by the proxy |
 ///
+/// If the name is looked up here and has several addresses, the proxy is asked for one after the
+/// other. For each but the last it has a half or a third of the time that is left of
+/// `open_timeout`.
+///
 /// For `wss://`, TLS is spoken with the server itself through the proxy. So the proxy sees no more
 /// than the server's name and address.
 ///

@@ -3,16 +3,23 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Proxy, Scheme, cannot_request, http_connect, socks};
 use crate::error::{ConnectError, Error, ProxyError, ProxyProblem, Timeout};
-use crate::net::opening::{Exchange, ExchangeError};
+use crate::net::deadline::Deadline;
+use crate::net::opening::{Exchange, ExchangeError, Opening};
 use crate::net::stopwatch::Step;
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 use crate::net::tls;
 use crate::proto::socks::{RequestError, Version};
 use crate::proto::url::Host;
+use crate::sync::now;
+
+/// The time that a proxy has for a destination if opening has no deadline, and there are others. It
+/// is that of the default `open_timeout`.
+const LONGEST_SHARE: Duration = Duration::from_secs(30);
 
 /// Opens a tunnel to `host` through `proxy`. Bytes that are written to the stream reach the server.
 /// An HTTP proxy is sent the `user_agent`.
@@ -28,13 +35,19 @@ pub(crate) fn open(
     {
         return Err(cannot_request(RequestError::Ipv6).into());
     }
-    let mut destinations = destinations(dialer, proxy, host, port)?.into_iter().peekable();
+    let mut destinations = destinations(dialer, proxy, host, port)?.into_iter();
     let mut outcome = Err(Error::Timeout(Timeout::Proxy));
     while let Some(destination) = destinations.next() {
-        outcome = open_to(dialer, proxy, &destination, port, user_agent);
-        let unreachable = matches!(&outcome, Err(Error::Proxy(error))
-            if matches!(&error.problem, ProxyProblem::Socks(why) if why.is_about_destination()));
-        if !unreachable || destinations.peek().is_none() {
+        let others = destinations.len();
+        outcome = open_to(dialer, proxy, &destination, port, others, user_agent);
+        let is_unreachable = match &outcome {
+            Err(Error::Proxy(error)) => {
+                matches!(&error.problem, ProxyProblem::Socks(why) if why.is_about_destination())
+            }
+            Err(Error::Timeout(Timeout::Proxy)) => !dialer.deadline.is_past(),
+            _ => false,
+        };
+        if !is_unreachable || others == 0 {
             break;
         }
     }
@@ -71,15 +84,29 @@ fn open_to(
     proxy: &Proxy,
     host: &Host,
     port: u16,
+    others: usize,
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
     let stream = reach(dialer, proxy)?;
-    let mut exchange = Exchange::plain(stream.clone(), dialer.opening());
+    let opening = Opening { deadline: share(dialer.deadline, others), ..dialer.opening() };
+    let mut exchange = Exchange::plain(stream.clone(), opening);
     dialer.stopwatch.time(Step::Proxy, || match proxy.scheme.socks_version() {
         Some(version) => socks::ask(&mut exchange, proxy, version, host, port),
         None => http_connect::ask(&mut exchange, proxy, host, port, user_agent),
     })?;
     Ok(stream)
+}
+
+/// Returns until when the proxy has time to reach a destination, so that time is left for the
+/// `others`. The first ones get most of it, because a proxy may be slow.
+fn share(deadline: Deadline, others: usize) -> Deadline {
+    let parts = match others {
+        0 => return deadline,
+        1 => 2,
+        _ => 3,
+    };
+    let time = deadline.remaining(now()).map_or(LONGEST_SHARE, |left| left / parts);
+    deadline.min(Deadline::after(Some(time)))
 }
 
 /// Connects to the proxy itself.
