@@ -19,6 +19,7 @@ use crate::net::stream::Stream;
 use crate::net::tls::TlsOptions;
 #[cfg(feature = "deflate")]
 use crate::proto::deflate::Deflate;
+use crate::proto::http::shown_name;
 use crate::proto::keepalive::Keepalive;
 use crate::websocket::WebSocket;
 
@@ -650,9 +651,9 @@ impl Builder {
 impl fmt::Debug for Builder {
     /// Shows the headers by their names only, because the values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.config.headers.iter().map(|(name, _)| name).collect();
+        let names = self.config.headers.iter().map(|(name, _)| shown_name(name));
         f.debug_struct("Builder")
-            .field("headers", &headers)
+            .field("headers", &names.collect::<Vec<_>>())
             .field("subprotocols", &self.config.subprotocols.len())
             .field("max_redirects", &self.config.max_redirects)
             .field("open_timeout", &self.config.open_timeout)

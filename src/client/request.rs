@@ -7,7 +7,7 @@ use super::redirect::{RequestContext, is_harmless};
 use crate::error::{Error, InvalidInput};
 use crate::net::basic_auth::BasicAuth;
 use crate::proto::deflate;
-use crate::proto::http::{MAX_HEAD, begins_with, is_field_value, is_token};
+use crate::proto::http::{MAX_HEAD, begins_with, is_field_value, is_token, shown_name};
 
 /// All header lines except those of the handshake itself.
 pub(crate) struct HeaderLines {
@@ -50,7 +50,7 @@ impl HeaderLines {
         }
         for (name, value) in &lines {
             if !is_token(name) || !is_field_value(value) {
-                return Err(InvalidInput::Header(name.escape_debug().to_string().into()).into());
+                return Err(InvalidInput::Header(shown_name(name).into()).into());
             }
             if is_reserved(name) {
                 return Err(InvalidInput::ReservedHeader(name.as_str().into()).into());

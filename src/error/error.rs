@@ -322,7 +322,8 @@ pub enum InvalidInput {
     /// URLs there are.
     Url(Box<str>),
     /// The name or the value of a header has characters that HTTP does not allow, such as a line
-    /// end; or the user of Basic credentials has a colon. Holds the name of the header.
+    /// end; or the user of Basic credentials has a colon. Holds the name of the header, up to the
+    /// first character that no name has: a secret may follow.
     Header(Box<str>),
     /// A header that the handshake writes itself. Holds the name. Leave it out; subprotocols and
     /// extensions have options of their own.

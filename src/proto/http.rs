@@ -221,6 +221,15 @@ pub fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
+/// Returns the name of a header as errors and `Debug` show it: up to the first character that no
+/// name has. A secret may follow, as in `Authorization: Bearer secret`.
+pub(crate) fn shown_name(name: &str) -> String {
+    match name.bytes().position(|byte| !is_token_byte(byte)) {
+        Some(end) => name[..end].to_owned() + "…",
+        None => name.to_owned(),
+    }
+}
+
 /// Returns whether a token may contain the byte (RFC 9110 section 5.6.2, `tchar`).
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

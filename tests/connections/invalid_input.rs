@@ -210,6 +210,36 @@ fn header_names_that_are_no_tokens_are_refused() {
 }
 
 #[test]
+fn a_header_line_that_was_given_as_a_name_is_shown_without_its_value() {
+    let server = Unvisited::new();
+    let url = format!("ws://{}/", server.authority());
+    for (line, name) in [
+        ("Authorization: Bearer canary", "Authorization…"),
+        ("Authorization Bearer canary", "Authorization…"),
+        ("Cookie=ü", "Cookie…"),
+        ("Cookie\0canary", "Cookie…"),
+        ("\ncanary", "…"),
+        ("é canary", "…"),
+    ] {
+        let builder = builder().header(line, "");
+        let refused = server.refused(&builder, &url);
+        assert_eq!(refused, InvalidInput::Header(name.into()));
+        let shown = format!("{refused} {refused:?} {builder:?}");
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn a_header_line_that_was_given_as_a_name_for_a_proxy_is_shown_without_its_value() {
+    let proxy = landline::proxy::Proxy::new("proxy.test").unwrap();
+    let refused = error(proxy.header("Proxy-Authorization: Basic canary", ""));
+    let Error::InvalidInput(input) = &refused else { panic!("{refused:?}") };
+    assert_eq!(*input, InvalidInput::Header("Proxy-Authorization…".into()));
+    assert!(!format!("{refused} {refused:?}").contains("canary"));
+}
+
+#[test]
 fn headers_that_the_handshake_writes_are_refused() {
     let server = Unvisited::new();
     let url = format!("ws://{}/", server.authority());

@@ -14,7 +14,7 @@ use crate::error::{Error, InvalidInput};
 use crate::net::basic_auth::BasicAuth;
 use crate::net::tls::TlsOptions;
 use crate::net::url::{ServerUrl, is_host, percent_decode};
-use crate::proto::http::{is_field_value, is_token};
+use crate::proto::http::{is_field_value, is_token, shown_name};
 use crate::proto::location;
 use crate::proto::socks::{RequestError, Version, check_credentials};
 use crate::proto::url::{self, Host, Url};
@@ -224,7 +224,7 @@ impl Proxy {
             return Err(invalid("SOCKS has no headers").into());
         }
         if !is_token(&name) || !is_field_value(&value) {
-            return Err(InvalidInput::Header(name.escape_debug().to_string().into()).into());
+            return Err(InvalidInput::Header(shown_name(&name).into()).into());
         }
         let reserved = ["Host", "Content-Length", "Transfer-Encoding"];
         if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
