@@ -32,30 +32,44 @@ pub(crate) struct Request<'a> {
     pub(crate) follow: bool,
 }
 
-/// Does the opening handshake.
+/// Does the opening handshake. If it fails, TLS ends as that of an open connection does.
 pub(crate) fn upgrade(
     duplex: Duplex,
     request: &Request<'_>,
     opening: Opening<'_>,
 ) -> Result<Opened, Error> {
+    let mut exchange = Exchange::new(duplex, opening);
+    match ask(&mut exchange, request) {
+        Ok((response, accepted, rest)) => {
+            let (duplex, reading) = exchange.into_parts();
+            Ok(Opened { duplex, reading, response, accepted, rest })
+        }
+        Err(error) => {
+            exchange.end_tls();
+            Err(error)
+        }
+    }
+}
+
+/// Sends the request, and checks the answer. Returns the bytes after it too.
+fn ask(
+    exchange: &mut Exchange<'_>,
+    request: &Request<'_>,
+) -> Result<(Response, Accepted, Vec<u8>), Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Error::Io(io::Error::other(error)))?;
     let key = Key::new(random);
     let Request { resource, host, offer, headers, follow } = request;
     let head = handshake::request(resource, host, &key, offer.subprotocols, headers);
-    let mut exchange = Exchange::new(duplex, opening);
-    let answer = http::ask(&mut exchange, Peer::Server, &head);
+    let answer = http::ask(exchange, Peer::Server, &head);
     let (mut response, rest) = answer.map_err(failed)?;
     let problem = match offer.verify(&response, &key) {
-        Ok(accepted) => {
-            let (duplex, reading) = exchange.into_parts();
-            return Ok(Opened { duplex, reading, response, accepted, rest });
-        }
+        Ok(accepted) => return Ok((response, accepted, rest)),
         Err(NotOpened::Refused) if *follow && is_redirect(response.status()) => {
             HandshakeProblem::UnfollowedRedirect
         }
         Err(NotOpened::Refused) => {
-            http::keep_body(&mut exchange, &mut response, rest);
+            http::keep_body(exchange, &mut response, rest);
             HandshakeProblem::Refused
         }
         Err(NotOpened::Mismatch(mismatch)) => HandshakeProblem::Mismatch(mismatch),

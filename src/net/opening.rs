@@ -108,6 +108,10 @@ impl<'a> Exchange<'a> {
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
                         && !self.opening.deadline.is_past() => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    self.duplex.stop_writes(); // A part may have been taken.
+                    return Err(error);
+                }
                 flushed => return flushed,
             }
         }
@@ -125,6 +129,13 @@ impl<'a> Exchange<'a> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
+        }
+    }
+
+    /// Ends TLS, if there is any, by `close_notify` (RFC 8446 section 6.1). Waits for nothing.
+    pub(crate) fn end_tls(mut self) {
+        if self.duplex.is_tls() {
+            self.duplex.finish(&mut self.writing);
         }
     }
 

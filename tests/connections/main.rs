@@ -55,6 +55,7 @@ mod streams;
 mod timeouts;
 mod tls;
 mod tls_chains;
+mod tls_endings;
 mod tls_hostile;
 mod tls_pins;
 mod tls_records;

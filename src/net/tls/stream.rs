@@ -82,6 +82,13 @@ impl TlsStream {
     }
 }
 
+impl Drop for TlsStream {
+    /// Ends TLS by `close_notify`, unless it has ended. Waits for nothing.
+    fn drop(&mut self) {
+        self.duplex.finish(&mut self.writing.lock().half);
+    }
+}
+
 impl Stream for TlsStream {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut half = self.reading.lock();
