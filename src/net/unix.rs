@@ -33,6 +33,12 @@ impl Call for Connect {
     const THREAD: &'static str = "landline-connect";
 
     fn run(&self) -> Self::Answer {
-        UnixStream::connect(&self.0)
+        loop {
+            match UnixStream::connect(&self.0) {
+                // By a signal. `std` tries again for TCP only.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                connected => return connected,
+            }
+        }
     }
 }

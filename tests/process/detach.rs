@@ -1,26 +1,20 @@
 //! Tests that no thread of the crate is detached by another one: glibc (2.36) may crash then.
 
-use std::process::Command;
-
 use landline::{AbortHandle, App, Callbacks, CloseCode};
 
-use crate::echoes;
 use crate::process::{again, passed, value};
 use crate::support::*;
+use crate::{echoes, preload};
 
 #[test]
 fn threads_of_the_crate_drop_their_own_handles() {
     const TEST: &str = "detach::threads_of_the_crate_drop_their_own_handles";
     let Some(ports) = value() else {
         return watchdog(LIMIT, || {
-            let library = concat!(env!("CARGO_TARGET_TMPDIR"), "/detach.so");
-            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/detach.c");
-            let cc = Command::new("cc").args(["-shared", "-fPIC", source, "-o", library]).status();
-            assert!(cc.unwrap().success());
             let servers = [echoes(), echoes()];
             let [first, second] = servers.each_ref().map(|server| server.addr.port());
-            let preload = format!("export LD_PRELOAD={library}");
-            passed(&again(TEST, &preload, &format!("{first} {second}")).output().unwrap());
+            let value = format!("{first} {second}");
+            passed(&again(TEST, &preload("detach"), &value).output().unwrap());
             servers.into_iter().for_each(Server::join);
         });
     };

@@ -11,6 +11,8 @@ mod outbox;
 mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(target_env = "gnu")]
+mod unix;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -36,6 +38,17 @@ fn echoes() -> Server<()> {
             }
         }
     })
+}
+
+/// Compiles the library with this name in the folder of this file. Returns the command of a shell
+/// that preloads it.
+#[cfg(target_env = "gnu")]
+fn preload(name: &str) -> String {
+    let library = format!("{}/{name}.so", env!("CARGO_TARGET_TMPDIR"));
+    let source = format!("{}/tests/process/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let cc = Command::new("cc").args(["-shared", "-fPIC", &source, "-o", &library]).status();
+    assert!(cc.unwrap().success());
+    format!("export LD_PRELOAD={library}")
 }
 
 #[test]
