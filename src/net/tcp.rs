@@ -176,13 +176,17 @@ impl<'a> Dialer<'a> {
         }
     }
 
-    /// Tries one address in a thread of its own. The thread closes a connection that comes too
-    /// late.
+    /// Tries one address in a thread of its own, which `std` cannot stop. If another address wins,
+    /// the thread and its socket stay until the deadline or an answer, and a connection that comes
+    /// so late is closed.
     fn try_address(&self, address: SocketAddr, slot: Slot<Tried>) -> io::Result<()> {
         let (deadline, connector) = (self.deadline, self.options.connector.clone());
         // Code of the caller may need more than connecting does.
         let stack = connector.is_none().then_some(256 * 1024);
         let job = move || {
+            if !slot.is_wanted() {
+                return; // Another address won, or connecting ended, before this thread ran.
+            }
             let tried = match (connector, deadline.remaining(Instant::now())) {
                 (_, Some(Duration::ZERO)) => Err(io::ErrorKind::TimedOut.into()),
                 (Some(connector), _) => connector(address, deadline.moment()),
@@ -270,4 +274,33 @@ fn interleave(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         turns.push(addresses.remove(other.unwrap_or(0)));
     }
     turns
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_nobody_waits_for_when_its_thread_runs_does_not_connect() {
+        let (called, calls) = channel();
+        let called = Mutex::new(called);
+        let connector = move |_, _| {
+            let _ = called.lock().unwrap().send(());
+            Err(io::ErrorKind::ConnectionRefused.into())
+        };
+        let (resolver, filter, on_socket) = (None, None, None);
+        let connector = Some(Arc::new(connector) as Connector);
+        let options = SocketOptions { nodelay: true, connector, on_socket, resolver, filter };
+        let (abort, stopwatch) = (AbortHandle::new(), Stopwatch::start());
+        let deadline = Deadline::NEVER;
+        let dialer = Dialer { options: &options, deadline, abort: &abort, stopwatch: &stopwatch };
+        let slot = Mailbox::new(&abort).slot();
+        dialer.try_address(([127, 0, 0, 1], 1).into(), slot).unwrap();
+        drop(options);
+        // The thread drops the connector when it ends.
+        assert!(calls.recv().is_err());
+    }
 }

@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
+mod addresses;
 #[cfg(target_env = "gnu")]
 mod detach;
 mod limits;
@@ -470,13 +471,14 @@ fn limit_memory(bytes: usize) {
     assert!(limited.success());
 }
 
-/// Returns whether this process has a thread with this name, of which the system keeps 15 bytes.
-fn is_running(thread: &str) -> bool {
+/// Returns the number of threads of this process that have this name, of which the system keeps 15
+/// bytes.
+fn running(thread: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     // A thread may end while its name is read.
-    let mut names =
+    let names =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.any(|name| thread.starts_with(name.trim_end()))
+    names.filter(|name| thread.starts_with(name.trim_end())).count()
 }
 
 #[test]
@@ -512,7 +514,7 @@ fn the_race_of_addresses_goes_on_with_one_thread_if_a_second_cannot_be_started()
         // 2 MiB of stack, so there is none for the second address; a growth of the heap fits.
         .connector(move |address, _| {
             started.send(address).unwrap();
-            while is_running("landline-resolve") {
+            while running("landline-resolve") > 0 {
                 std::thread::yield_now();
             }
             spawn(std::thread::park); // Takes the stack that it left.
