@@ -65,8 +65,8 @@ use crate::proto::url::Host;
 /// The system's roots are those of the operating system.
 ///
 /// A server is trusted if its certificate leads to the certificate of an authority among these, or
-/// if its certificate *is* one of yours, byte for byte. The name and the dates must be right in both
-/// cases. So a self-signed certificate can be given as it is.
+/// if its certificate *is* one of yours, byte for byte. The name and the dates must be right in
+/// both cases. So a self-signed certificate can be given as it is.
 ///
 /// Of your certificates, only those with CA:TRUE are authorities (RFC 5280 section 4.2.1.9).
 /// Whoever has the key of an authority can issue certificates for any name. `openssl req -x509`

@@ -144,8 +144,8 @@ impl Roots {
     }
 }
 
-/// Returns whether this is the certificate of an authority (CA:TRUE). One of version 1 of X.509 does
-/// not say that it is.
+/// Returns whether this is the certificate of an authority (CA:TRUE). One of version 1 of X.509
+/// does not say that it is.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
     let roots = RootCertStore::empty();
