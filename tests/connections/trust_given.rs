@@ -80,7 +80,7 @@ fn a_given_certificate_of_no_authority_is_trusted_itself_and_vouches_for_no_othe
             assert_eq!(problem(&device.shown(), &device.pem), None);
             let other = Own::new(&["device.example"], of(IsCa::ExplicitNoCa));
             assert_eq!(problem(&other.shown(), &other.pem), Some(TlsProblem::WrongName));
-            // Whoever has the key of the device has made this one.
+            // These were made with the keys of the two devices.
             for shown in [device.issued(&["localhost"]), other.issued(&["localhost"])] {
                 let given = device.pem.clone() + &other.pem;
                 assert_eq!(problem(&shown, &given), Some(TlsProblem::UnknownIssuer));
@@ -163,7 +163,7 @@ fn a_file_may_hold_authorities_and_other_certificates_in_any_order() {
     });
 }
 
-/// As the documentation of `TlsOptions` says.
+/// The documentation of `TlsOptions` says so.
 #[test]
 fn a_given_authority_with_a_critical_extension_that_is_not_understood_vouches_for_no_other() {
     watchdog(LIMIT, || {

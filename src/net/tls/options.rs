@@ -68,10 +68,10 @@ use crate::proto::url::Host;
 /// if its certificate *is* one of yours, byte for byte. The name and the dates must be right in
 /// both cases. So a self-signed certificate can be given as it is.
 ///
-/// Of your certificates, only those with CA:TRUE are authorities (RFC 5280 section 4.2.1.9).
-/// Whoever has the key of an authority can issue certificates for any name. `openssl req -x509`
-/// makes one with CA:TRUE, unless it is told `-addext basicConstraints=critical,CA:FALSE`. No other
-/// certificate of yours vouches for another one. Neither does one of version 1 of X.509, nor one
+/// Only those of your certificates are authorities that have CA:TRUE (RFC 5280 section 4.2.1.9).
+/// The key of an authority can issue certificates for any name. `openssl req -x509` makes one with
+/// CA:TRUE, unless it is told `-addext basicConstraints=critical,CA:FALSE`. No other certificate of
+/// yours vouches for another one. Neither does one of version 1 of X.509, nor one
 /// with a critical extension that is not understood.
 ///
 /// The roots, the pins and the `danger_` switches hold for every server that one connection leads
