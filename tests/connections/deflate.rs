@@ -4,12 +4,12 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used)]
 
-use crate::proto_support;
+use crate::{proto_support, support};
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use landline::deflate::Deflate;
@@ -22,6 +22,7 @@ use landline::{
     WebSocket,
 };
 use proto_support::{ClientFrame, Numbers, frame, hex, take_client_frame};
+use support::{Joined, LIMIT, spawn};
 
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -33,21 +34,13 @@ const PONG: u8 = 10;
 
 /// Runs the test, and panics if it hangs.
 fn watchdog(body: impl FnOnce() + Send + 'static) {
-    let (done, waits) = mpsc::channel();
-    let running = thread::spawn(move || {
-        body();
-        let _ = done.send(());
-    });
-    match waits.recv_timeout(Duration::from_secs(60)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
-        _ => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-    }
+    support::watchdog(LIMIT * 3, body);
 }
 
 /// Names a running server for one connection, which has a thread of its own.
 struct Server<T> {
     addr: SocketAddr,
-    script: JoinHandle<T>,
+    script: Joined<T>,
 }
 
 impl<T: Send + 'static> Server<T> {
@@ -58,7 +51,7 @@ impl<T: Send + 'static> Server<T> {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let script = thread::spawn(move || {
+        let script = spawn(move || {
             let mut peer = Peer::accept(&listener, extensions);
             script(&mut peer)
         });
@@ -74,7 +67,7 @@ impl<T: Send + 'static> Server<T> {
     }
 
     fn join(self) -> T {
-        self.script.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.script.join()
     }
 }
 
@@ -490,11 +483,11 @@ mod sending {
             });
             let ws = server.connect(Deflate { level: 9, ..all() });
             let (mut receiver, sender) = ws.split();
-            let receiving = thread::spawn(move || receiver.recv());
+            let receiving = spawn(move || receiver.recv());
             let data = noise(8 << 20);
             let _ = sender.send(&data); // The server goes away in the middle.
             server.join();
-            assert!(receiving.join().unwrap().is_err());
+            assert!(receiving.join().is_err());
         });
     }
 

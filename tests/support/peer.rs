@@ -12,7 +12,7 @@ use super::watchdog::{Joined, spawn};
 
 /// Starts a server for one connection. The script does all of it, also the opening handshake.
 pub fn serve<T: Send + 'static>(script: impl FnOnce(&mut Peer) -> T + Send + 'static) -> Server<T> {
-    serve_on(listener(), script)
+    start(listener(), Box::new(script))
 }
 
 /// Starts a server for one connection. The script runs after the opening handshake.
@@ -30,6 +30,13 @@ pub fn serve_on<T: Send + 'static>(
     listener: TcpListener,
     script: impl FnOnce(&mut Peer) -> T + Send + 'static,
 ) -> Server<T> {
+    start(listener, Box::new(script))
+}
+
+/// What a server does. It is boxed for the reason that [`spawn`] has.
+pub(crate) type Script<T> = Box<dyn FnOnce(&mut Peer) -> T + Send>;
+
+fn start<T: Send + 'static>(listener: TcpListener, script: Script<T>) -> Server<T> {
     let addr = listener.local_addr().unwrap();
     let script = spawn(move || {
         let (stream, _) = listener.accept().unwrap();

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
-use super::{Io, Peer, Server, listener, spawn};
+use super::{Io, Peer, Script, Server, listener, spawn};
 
 /// Is a certificate authority.
 pub struct Ca {
@@ -183,6 +183,10 @@ pub fn serve_tls<T: Send + 'static>(
     config: ServerConfig,
     script: impl FnOnce(&mut Peer) -> T + Send + 'static,
 ) -> Server<T> {
+    start(config, Box::new(script))
+}
+
+fn start<T: Send + 'static>(config: ServerConfig, script: Script<T>) -> Server<T> {
     let listener = listener();
     let addr = listener.local_addr().unwrap();
     let script = spawn(move || {

@@ -27,12 +27,21 @@ pub fn watchdog<T: Send + 'static>(
     limit: Duration,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> T {
+    watch(limit, Box::new(body))
+}
+
+/// The work of a thread. It is boxed, so that `thread::spawn` is compiled once for each `T` and not
+/// once for each closure, which would be half of all that is compiled.
+type Work<T> = Box<dyn FnOnce() -> T + Send>;
+
+fn watch<T: Send + 'static>(limit: Duration, body: Work<T>) -> T {
     let name = thread::current().name().unwrap_or("the test").to_owned();
     let (sender, receiver) = channel();
     let thread = thread::Builder::new().name(name.clone());
-    let running = thread.spawn(move || {
+    let work: Work<()> = Box::new(move || {
         let _ = sender.send(catch_unwind(AssertUnwindSafe(body)));
     });
+    let running = thread.spawn(work);
     match receiver.recv_timeout(limit) {
         Ok(Ok(value)) => value,
         Ok(Err(panic)) => resume_unwind(panic),
@@ -45,11 +54,14 @@ pub fn watchdog<T: Send + 'static>(
 pub fn takes<T>(least: Duration, action: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let value = action();
-    let took = start.elapsed();
+    check_time(start.elapsed(), least);
+    value
+}
+
+fn check_time(took: Duration, least: Duration) {
     // The system's timers may be a little early.
     assert!(took + Duration::from_millis(15) >= least, "took {took:?}, less than {least:?}");
     assert!(took <= least + PROMPT, "took {took:?}, not {least:?}");
-    value
 }
 
 /// Calls `action`, which must take at most `most`, or as much longer as [`PATIENCE`] says.
@@ -68,7 +80,8 @@ pub fn promptly<T>(action: impl FnOnce() -> T) -> T {
 
 /// Starts a thread. [`Joined::join`] passes on its panic.
 pub fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Joined<T> {
-    Joined(thread::spawn(body))
+    let work: Work<T> = Box::new(body);
+    Joined(thread::spawn(work))
 }
 
 pub struct Joined<T>(JoinHandle<T>);
