@@ -40,16 +40,15 @@ fn mask(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// Appends the blocks, masked. `Vec::extend` by arrays of a known number writes them to memory that
-/// was not zeroed before.
+/// Appends the blocks, masked. As the length of each is a constant, it is masked in registers, and
+/// written once, to memory that was not zeroed before.
 #[inline(never)] // So that short payloads do not pay for its registers.
 fn mask_blocks(out: &mut Vec<u8>, blocks: core::slice::ChunksExact<'_, u8>, key: [u8; 4]) {
-    let keys: [u8; BLOCK] = core::array::from_fn(|at| key[at % 4]);
     out.reserve(blocks.len() * BLOCK);
-    out.extend(blocks.flat_map(|block| {
+    for block in blocks {
         let mut masked = [0; BLOCK];
         masked.copy_from_slice(block);
-        masked.iter_mut().zip(keys).for_each(|(byte, key)| *byte ^= key);
-        masked
-    }));
+        mask(&mut masked, key);
+        out.extend_from_slice(&masked);
+    }
 }
