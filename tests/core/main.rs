@@ -23,3 +23,7 @@ mod virtual_connections;
 
 #[path = "../proto_support/mod.rs"]
 mod proto_support;
+
+/// An exhaustive test goes through one in so many of its cases, a power of two. An emulated
+/// processor is slow; the other ones go through all.
+const ONE_IN: u8 = if option_env!("LANDLINE_TESTS_EMULATED").is_some() { 8 } else { 1 };
