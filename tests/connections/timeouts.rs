@@ -535,16 +535,16 @@ fn a_peer_that_gets_the_ping_late_has_the_whole_timeout_to_answer() {
         // long to answer.
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
-            std::thread::sleep(MILLI * 500);
+            std::thread::sleep(MILLI * 500 * PATIENCE);
             // These are the frame of the message and the ping.
             let frames = (14 + MESSAGE + 14) as u64;
             let read = std::io::copy(&mut peer.socket().take(frames), &mut std::io::sink());
             assert_eq!(read.unwrap(), frames);
-            std::thread::sleep(MILLI * 300);
+            std::thread::sleep(MILLI * 300 * PATIENCE);
             peer.send(&text("late"));
             peer.stall();
         });
-        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600));
+        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600 * PATIENCE));
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         let sending = spawn(move || sender.send(vec![1; MESSAGE]));
         match receiver.recv() {

@@ -714,7 +714,7 @@ fn a_server_that_sends_more_after_its_close_notify_in_the_handshake_is_given_up(
             let _ = std::io::copy(&mut socket, &mut std::io::sink());
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
-        let builder = builder().tls(trusting()).open_timeout(SHORT);
+        let builder = builder().tls(trusting()).open_timeout(PROMPT);
         let said = promptly(|| error(builder.connect(&url)));
         let Error::Handshake(handshake) = &said else { panic!("{said:?}") };
         assert_eq!(handshake.problem(), landline::error::HandshakeProblem::Eof);
