@@ -33,7 +33,8 @@ pub fn serve_on<T: Send + 'static>(
     start(listener, Box::new(script))
 }
 
-/// What a server does. It is boxed for the reason that [`spawn`] has.
+/// The script of a server. It is boxed for the same reason as the work of a thread: one copy of
+/// [`start`] is compiled for each `T`, and not one for each closure.
 pub(crate) type Script<T> = Box<dyn FnOnce(&mut Peer) -> T + Send>;
 
 fn start<T: Send + 'static>(listener: TcpListener, script: Script<T>) -> Server<T> {
