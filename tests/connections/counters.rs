@@ -175,10 +175,11 @@ fn any_thread_may_ask_while_others_block_in_a_write_and_in_a_read() {
             sending.send("first").unwrap();
             sending.send(vec![0; 32 << 20]).unwrap();
         });
-        // The second message cannot fit into the buffers of two sockets.
+        // The second message cannot fit into the buffers of two sockets. What was received is told
+        // once the other thread reads again.
         let blocked = loop {
             let counters = asking.counters();
-            if counters.sent.bytes > 11 {
+            if counters.sent.bytes > 11 && counters.received.messages > 0 {
                 break counters;
             }
             std::thread::yield_now();
