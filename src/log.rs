@@ -78,13 +78,13 @@ mod on_or_off {
 
     impl SentLog {
         /// Notes a frame that was sent, to log it later.
-        pub(crate) fn note(&self, opcode: Opcode, len: u64) {
+        pub(crate) fn note(&self, opcode: impl Into<Opcode>, len: u64) {
             if log::max_level() < log::LevelFilter::Trace {
                 return;
             }
             let mut sent = self.0.lock();
             if sent.frames.len() < MAX_FRAMES {
-                sent.frames.push((opcode, len));
+                sent.frames.push((opcode.into(), len));
             } else {
                 sent.more += 1;
             }
@@ -143,7 +143,7 @@ mod on_or_off {
 
     #[allow(clippy::unused_self)] // The methods are the same as with the feature.
     impl SentLog {
-        pub(crate) fn note(&self, _: Opcode, _: u64) {}
+        pub(crate) fn note(&self, _: impl Into<Opcode>, _: u64) {}
 
         pub(crate) fn write(&self) {}
 

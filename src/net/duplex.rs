@@ -104,19 +104,15 @@ pub(crate) struct WriteHalf {
     used: usize,
     /// The number of short messages since the last long one; see `memory.rs`.
     short_messages: u8,
-    progress: Progress,
-    /// Each write is timed, to notice that the peer makes room. The caller sets this.
-    pub(crate) is_timed: bool,
-}
-
-/// The bytes that the stream has taken, and what that tells about its room.
-#[derive(Debug, Default)]
-struct Progress {
-    bytes: u64,
+    /// The number of bytes that the stream has taken.
+    pub(crate) bytes: u64,
     /// The last write found no room for all of its bytes.
     is_full: bool,
     /// The stream was full, and then took bytes. So the peer has read, even if it sends nothing.
-    made_room: bool,
+    /// The caller resets this.
+    pub(crate) made_room: bool,
+    /// Each write is timed, to notice that the peer makes room. The caller sets this.
+    pub(crate) is_timed: bool,
 }
 
 /// A write that takes this long had to wait for room. If each write is faster, the peer reads
@@ -124,14 +120,6 @@ struct Progress {
 const BLOCKED: Duration = Duration::from_millis(20);
 
 impl WriteHalf {
-    /// Returns the number of bytes that the stream has taken.
-    #[inline]
-    pub(crate) fn written(&self) -> u64 {
-        self.progress.bytes
-    }
-}
-
-impl Progress {
     /// Notes that the stream took all bytes of a write.
     #[inline]
     fn note(&mut self, len: usize) {
@@ -279,14 +267,7 @@ impl Duplex {
         if self.is_tls() {
             staged += self.stage(half).len();
         }
-        half.progress.bytes + staged as u64
-    }
-
-    /// Returns whether the stream, since the last call of this method, took bytes after it had no
-    /// room for more. Then the peer must have read some.
-    #[inline]
-    pub(crate) fn made_room(&self, half: &mut WriteHalf) -> bool {
-        std::mem::take(&mut half.progress.made_room)
+        half.bytes + staged as u64
     }
 
     /// Returns whether there is something to flush.
@@ -317,11 +298,11 @@ impl Duplex {
             let began = now;
             let written = self.write_rest(half, wait, began);
             if !half.is_timed && matches!(written, Ok(len) if len == rest) {
-                half.progress.note(rest);
+                half.note(rest);
                 break;
             }
             now = sync::now();
-            half.progress.note_wait(&written, rest, now.saturating_duration_since(began));
+            half.note_wait(&written, rest, now.saturating_duration_since(began));
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => half.sent += checked(len, rest)?,

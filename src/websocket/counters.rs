@@ -158,14 +158,19 @@ pub(super) struct PublishedTraffic(Numbers<6>);
 
 impl PublishedTraffic {
     #[inline]
-    pub(super) fn set(&self, traffic: Traffic) {
-        let Traffic { bytes, messages, pings, pongs, uncompressed, compressed } = traffic;
-        self.0.set([bytes, messages, pings, pongs, uncompressed, compressed]);
+    pub(super) fn set(&self, bytes: u64, frames: Frames, compression: Compression) {
+        self.store(Traffic::new(bytes, frames, compression));
     }
 
     /// Sets the number of bytes alone, because a frame was not written whole.
     pub(super) fn set_bytes(&self, bytes: u64) {
-        self.set(Traffic { bytes, ..self.get() });
+        self.store(Traffic { bytes, ..self.get() });
+    }
+
+    #[inline]
+    fn store(&self, traffic: Traffic) {
+        let Traffic { bytes, messages, pings, pongs, uncompressed, compressed } = traffic;
+        self.0.set([bytes, messages, pings, pongs, uncompressed, compressed]);
     }
 
     fn get(&self) -> Traffic {

@@ -194,10 +194,22 @@ impl Receiver {
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
         let delivery = if fragments { Delivery::Fragments } else { Delivery::Whole };
-        if let Some(Found::Message { kind, .. }) = self.buffered(delivery) {
-            return self.lend_message(kind);
+        let mut deadline = RecvDeadline::until(deadline);
+        loop {
+            match self.next(delivery, &mut deadline)? {
+                Found::Message { kind, .. } => return self.lend_message(kind),
+                Found::Fragment { .. } if fragments => {
+                    return Ok(Event::Fragment(self.decoder.fragment()));
+                }
+                Found::Ping { .. } => {
+                    self.flush_pending();
+                    return Ok(Event::Ping(self.control.as_bytes()));
+                }
+                Found::Pong { .. } => return Ok(Event::Pong(self.control.as_bytes())),
+                // The rest of a message that was begun in fragments is skipped.
+                _ => {}
+            }
         }
-        self.wait_for_event(delivery, deadline)
     }
 
     #[inline]
@@ -209,30 +221,6 @@ impl Receiver {
             }
             Ok(MessageRef::Binary(bytes)) => Ok(Event::RawText(bytes)),
             Err(violation) => Err(self.wire.violated(violation)),
-        }
-    }
-
-    #[inline(never)] // So that the short way stays short.
-    fn wait_for_event(
-        &mut self,
-        delivery: Delivery,
-        deadline: Deadline,
-    ) -> Result<Event<'_>, Error> {
-        let mut deadline = RecvDeadline::until(deadline);
-        loop {
-            match self.next(delivery, &mut deadline)? {
-                Found::Message { kind, .. } => return self.lend_message(kind),
-                Found::Fragment { .. } if delivery == Delivery::Fragments => {
-                    return Ok(Event::Fragment(self.decoder.fragment()));
-                }
-                Found::Ping { .. } => {
-                    self.flush_pending();
-                    return Ok(Event::Ping(self.control.as_bytes()));
-                }
-                Found::Pong { .. } => return Ok(Event::Pong(self.control.as_bytes())),
-                // The rest of a message that was begun in fragments is skipped.
-                _ => {}
-            }
         }
     }
 

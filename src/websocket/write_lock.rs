@@ -3,9 +3,9 @@
 //! ```text
 //! let mut out = wire.begin(&mut limit)?;  waits for the lock, and encodes what is pending
 //! out.put(frame)?;                        encodes a frame; writes only when a chunk is full
-//! out.finish()                            writes the rest
+//! out.finish()                            writes the rest, and releases the lock
 //! ```
-//! Dropping the guard releases the lock, and flushes what became pending while it was held.
+//! Releasing the lock flushes what became pending while it was held.
 
 use std::io;
 use std::sync::{Arc, PoisonError, TryLockError};
@@ -112,7 +112,7 @@ impl Wire {
         writer.stage_pending();
         let is_open = writer.check();
         let after = FlushAfter { wire: self, limit, was_panicking };
-        let guard = WriteGuard { writer, after, _queue: queue };
+        let guard = WriteGuard { writer, after, _queue: queue, is_flushed: false };
         is_open.map(|()| guard)
     }
 
@@ -167,6 +167,18 @@ impl Wire {
     }
 }
 
+impl WriterGuard<'_> {
+    /// Fails once anything is known that ends the connection. A Close that is noted and not sent
+    /// yet is enough, because no message may go out before it.
+    #[inline]
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if !self.wire.close_state.is_open() || self.state.broken || self.state.encoder.is_closed() {
+            return Err(Error::Closed(self.wire.close_state.so_far()));
+        }
+        Ok(())
+    }
+}
+
 /// Holds the write lock, to send frames.
 #[derive(Debug)]
 pub(super) struct WriteGuard<'a> {
@@ -174,6 +186,8 @@ pub(super) struct WriteGuard<'a> {
     writer: WriterGuard<'a>,
     after: FlushAfter<'a>,
     _queue: FairGuard<'a>,
+    /// All that was put is written, or nothing can be written any more.
+    is_flushed: bool,
 }
 
 impl WriteGuard<'_> {
@@ -188,7 +202,7 @@ impl WriteGuard<'_> {
         }
         encoder.message(message, stage).map_err(|refused| wire.refused(refused))?;
         frames.messages += 1;
-        wire.sent_log.note(message.kind().into(), len as u64);
+        wire.sent_log.note(message.kind(), len as u64);
         Ok(())
     }
 
@@ -283,10 +297,12 @@ impl WriteGuard<'_> {
         self.writer.staged().saturating_add(len) <= CHUNK
     }
 
-    /// Writes all that was put. Waits until the system has taken it.
+    /// Writes all that was put, waits until the system has taken it, and releases the lock.
     #[inline]
-    pub(super) fn finish(&mut self) -> Result<(), Error> {
-        self.writer.flush_frames(self.after.limit)
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        let flushed = self.writer.flush_frames(self.after.limit);
+        self.is_flushed = true;
+        flushed
     }
 }
 
@@ -297,7 +313,7 @@ impl Drop for WriteGuard<'_> {
         if self.after.stream_panicked() {
             return;
         }
-        if self.writer.needs_flush() {
+        if !self.is_flushed && self.writer.needs_flush() {
             let wait = self.after.wait();
             self.writer.try_flush(wait);
         }

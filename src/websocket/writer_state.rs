@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::counters::{Compression, Frames, Traffic};
+use super::counters::{Compression, Frames};
 use super::pending::Flushed;
 use super::wire::{LastPing, OnSent, Wire};
 use super::write_lock::{CHUNK, Frame};
@@ -93,16 +93,6 @@ pub(super) struct WriterGuard<'a> {
 }
 
 impl WriterGuard<'_> {
-    /// Fails once anything is known that ends the connection. A Close that is noted and not sent
-    /// yet is enough, because no message may go out before it.
-    #[inline]
-    pub(super) fn check(&self) -> Result<(), Error> {
-        if !self.wire.close_state.is_open() || self.state.broken || self.state.encoder.is_closed() {
-            return Err(Error::Closed(self.wire.close_state.so_far()));
-        }
-        Ok(())
-    }
-
     /// Returns the number of bytes that are staged.
     #[inline]
     pub(super) fn staged(&mut self) -> usize {
@@ -237,11 +227,11 @@ impl WriterGuard<'_> {
                 resume_unwind(panic)
             }
         };
-        if self.wire.duplex.made_room(&mut self.state.half) {
+        if mem::take(&mut self.state.half.made_room) {
             self.wire.note_peer_read(sync::now());
         }
         if written.is_err() {
-            self.wire.counters.sent.set_bytes(self.state.half.written());
+            self.wire.counters.sent.set_bytes(self.state.half.bytes);
         }
         written
     }
@@ -262,7 +252,7 @@ impl WriterGuard<'_> {
             self.wire.duplex.finish(&mut self.state.half);
         }
         let WriterState { half, frames, compression, .. } = &*self.state;
-        self.wire.counters.sent.set(Traffic::new(half.written(), *frames, *compression));
+        self.wire.counters.sent.set(half.bytes, *frames, *compression);
     }
 
     /// Notes that all messages that were begun are written to their end.

@@ -60,7 +60,7 @@ impl Duplex {
             // Another error tells nothing new: the connection ends.
             let len = written.map_or(0, |len| len.min(rest));
             half.sent += len;
-            half.progress.bytes += len as u64;
+            half.bytes += len as u64;
         }
     }
 

@@ -12,6 +12,7 @@ use crate::log;
 use crate::net::deadline::{Deadline, Grace};
 use crate::net::duplex::{ReadHalf, Wait, is_timeout};
 use crate::net::tls;
+use crate::proto::Violation;
 use crate::proto::keepalive::Due;
 use crate::proto::message::Message;
 use crate::proto::recv::Found;
@@ -39,81 +40,79 @@ impl Receiver {
     }
 
     #[inline]
-    pub(super) fn recv_by(&mut self, deadline: RecvDeadline) -> Result<Message, Error> {
-        if self.buffered(Delivery::Whole).is_none() {
-            self.wait_for_message(deadline)?;
-        }
+    pub(super) fn recv_by(&mut self, mut deadline: RecvDeadline) -> Result<Message, Error> {
+        // Anything else is a control frame, or the rest of a message that was begun in fragments.
+        while !matches!(self.next(Delivery::Whole, &mut deadline)?, Found::Message { .. }) {}
         self.decoder.take_message().map_err(|violation| self.wire.violated(violation))
     }
 
-    /// Waits until a message is found.
-    #[inline(never)] // So that the short way stays short.
-    fn wait_for_message(&mut self, mut deadline: RecvDeadline) -> Result<(), Error> {
-        // Anything else is a control frame, or the rest of a message that was begun in fragments.
-        while !matches!(self.next(Delivery::Whole, &mut deadline)?, Found::Message { .. }) {}
-        Ok(())
-    }
-
-    /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
-    /// while nothing is to be flushed. `None` leaves it to [`next`](Self::next).
-    #[inline]
-    pub(super) fn buffered(&mut self, delivery: Delivery) -> Option<Found> {
-        let is_over = self.wire.close_state.outcome().is_some();
-        if is_over || self.pending || self.half.tls_pending {
-            return None;
-        }
-        let found = self.decoder.short_message(delivery)?;
-        self.frames.messages += 1;
-        log::received(found);
-        Some(found)
-    }
-
-    /// Runs the main loop: asks the decoder what comes next, deals with control frames, flushes
-    /// what is pending, reads more. The caller takes a message or a fragment from the decoder. The
+    /// Returns what comes next. The caller takes a message or a fragment from the decoder. The
     /// payload of a Ping or a Pong is in `control`. A Close is an error.
+    #[inline]
     pub(in crate::websocket) fn next(
         &mut self,
         delivery: Delivery,
         deadline: &mut RecvDeadline,
     ) -> Result<Found, Error> {
-        self.find(delivery, deadline).inspect_err(|_| self.publish())
+        if self.wire.close_state.outcome().is_some() {
+            return Err(self.ended(deadline.until));
+        }
+        match self.decoder.advance(delivery) {
+            // What comes most often has a short way.
+            Ok(Some(found @ Found::Message { .. })) if !self.pending && !self.half.tls_pending => {
+                log::received(found);
+                self.frames.messages += 1;
+                Ok(found)
+            }
+            found => self.find(found, delivery, deadline).inspect_err(|_| self.publish()),
+        }
     }
 
-    fn find(&mut self, delivery: Delivery, deadline: &mut RecvDeadline) -> Result<Found, Error> {
-        if let Some(closed) = self.wire.close_state.outcome() {
-            if matches!(closed.cause(), Cause::Handshake) {
-                // The call that saw the end may have had no time to write our Close.
-                let _ = self.wire.flush_pending_until(deadline.until);
-            }
-            return Err(closed.clone().into());
+    /// Returns the error of a connection that is over.
+    #[cold]
+    fn ended(&self, deadline: Deadline) -> Error {
+        let closed = self.wire.close_state.so_far();
+        if matches!(closed.cause(), Cause::Handshake) {
+            // The call that saw the end may have had no time to write our Close.
+            let _ = self.wire.flush_pending_until(deadline);
         }
-        loop {
-            let found = match self.decoder.advance(delivery) {
-                Ok(Some(found)) => found,
-                Ok(None) => {
-                    self.flush_pending();
-                    deadline.check()?;
-                    self.read(deadline.until)?;
-                    continue;
-                }
-                Err(violation) => return Err(self.wire.violated(violation)),
-            };
-            log::received(found);
-            self.count(found);
-            match found {
-                Found::Message { .. } | Found::Fragment { .. } => self.flush_pending(),
-                // Pongs are collected until all that has arrived is taken.
-                Found::Ping { .. } => self.answer_ping(),
-                Found::Pong { .. } => {
-                    self.receive_pong();
-                    self.flush_pending();
-                }
-                Found::Close { .. } => {
-                    return Err(self.wire.peer_closed(self.decoder.close(), deadline.until));
-                }
+        self.publish();
+        closed.into()
+    }
+
+    /// Runs the main loop, with what the decoder has `found` so far: flushes what is pending and
+    /// reads more until there is something, and deals with it if it is a control frame.
+    #[inline(never)] // So that the short way stays short.
+    fn find(
+        &mut self,
+        mut found: Result<Option<Found>, Violation>,
+        delivery: Delivery,
+        deadline: &mut RecvDeadline,
+    ) -> Result<Found, Error> {
+        let found = loop {
+            if let Some(found) = found.map_err(|violation| self.wire.violated(violation))? {
+                break found;
             }
-            return Ok(found);
+            self.flush_pending();
+            deadline.check()?;
+            self.read(deadline.until)?;
+            found = self.decoder.advance(delivery);
+        };
+        log::received(found);
+        self.count(found);
+        match found {
+            Found::Message { .. } | Found::Fragment { .. } => self.flush_pending(),
+            // Pongs are collected until all that has arrived is taken.
+            Found::Ping { .. } => self.answer_ping(),
+            Found::Pong { .. } => {
+                self.receive_pong();
+                self.flush_pending();
+            }
+            Found::Close { .. } => {
+                return Err(self.wire.peer_closed(self.decoder.close(), deadline.until));
+            }
         }
+        Ok(found)
     }
 
     fn count(&mut self, found: Found) {
@@ -128,14 +127,17 @@ impl Receiver {
 
     /// Lets other threads see what was received so far.
     fn publish(&self) {
-        self.wire.counters.received.set(self.received());
+        self.wire.counters.received.set(self.half.bytes, self.frames, self.compression());
     }
 
     /// Returns what was received so far.
     pub(in crate::websocket) fn received(&self) -> Traffic {
+        Traffic::new(self.half.bytes, self.frames, self.compression())
+    }
+
+    fn compression(&self) -> Compression {
         let (compressed, uncompressed) = self.decoder.inflated();
-        let compression = Compression { uncompressed, compressed };
-        Traffic::new(self.half.bytes, self.frames, compression)
+        Compression { uncompressed, compressed }
     }
 
     fn answer_ping(&mut self) {
@@ -190,8 +192,8 @@ impl Receiver {
         }
         if self.pending {
             self.pending = self.wire.flush_pending() == Flushed::Blocked;
+            self.wire.sent_log.write();
         }
-        self.wire.sent_log.write();
     }
 
     /// Reads once, by the earliest deadline. Sends a keepalive ping if one is due.
@@ -208,20 +210,13 @@ impl Receiver {
     fn read_once(&mut self, deadline: Deadline) -> Result<(), Error> {
         let now = sync::now();
         let (is_open, close_at) = self.wire.close_state.is_open_and_close_at();
-        // The peer's Close may have arrived in time, and still be unread.
-        self.closing.until = close_at;
-        if self.closing.check().is_err() {
-            return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
-        }
         let left = *self.wire.left.lock();
         if !self.pending && left.blocked_since.is_some() {
             self.pending = true; // A rest of `try_send`.
             self.flush_pending();
         }
         if !is_open {
-            // Another thread may have asked for the Close, and not been able to write it. The
-            // thread that has the writer now may be one that does not wait until there is room.
-            self.pending = self.wire.flush_pending() != Flushed::Done;
+            self.go_on_closing(close_at)?;
         }
         let poll = self.wire.poll_interval;
         let poll = if left.has_tried { poll.min(REST_POLL) } else { poll };
@@ -280,6 +275,20 @@ impl Receiver {
                 Err(self.lost(transport_failed(error)))
             }
         }
+    }
+
+    /// Goes on with the closing handshake, which must be over at `close_at`.
+    fn go_on_closing(&mut self, close_at: Deadline) -> Result<(), Error> {
+        // The peer's Close may have arrived in time, and still be unread.
+        self.closing.until = close_at;
+        if self.closing.check().is_err() {
+            return Err(self.wire.lost(Cause::Timeout(Timeout::Close)));
+        }
+        // Another thread may have asked for the Close, and not been able to write it. The thread
+        // that has the writer now may be one that does not wait until there is room.
+        self.pending = self.wire.flush_pending() != Flushed::Done;
+        self.wire.sent_log.write();
+        Ok(())
     }
 
     /// Reads at most `most` bytes into the decoder's space.
