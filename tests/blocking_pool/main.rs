@@ -86,11 +86,6 @@ fn opens(connections: usize) -> (SocketAddr, Joined<()>) {
     (addr, serving)
 }
 
-fn at_once<T>(action: impl FnOnce() -> T) -> T {
-    // The names that are not answered would take as long as the test.
-    takes_at_most(Duration::from_millis(if cfg!(windows) { 1000 } else { 100 }), action)
-}
-
 fn timed_out(connected: Result<WebSocket, Error>) {
     let timeout = error(connected);
     assert!(matches!(timeout, Error::Timeout(Timeout::Resolve)), "{timeout:?}");

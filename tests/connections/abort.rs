@@ -7,20 +7,11 @@ use crate::support;
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
 
 use landline::error::{Cause, Side};
 use landline::{AbortHandle, Builder, Error};
 use support::streams::{Call, Judged};
 use support::*;
-
-/// Checks that an abort wakes the thread that blocks within 100 ms, and prints the time.
-fn at_once<T>(action: impl FnOnce() -> T) -> T {
-    let aborted = Instant::now();
-    let value = takes_at_most(Duration::from_millis(100), action);
-    println!("woken {:?} after the abort", aborted.elapsed());
-    value
-}
 
 fn is_aborted(error: &Error) {
     let closed = error.closed().unwrap_or_else(|| panic!("not an abort: {error:?}"));

@@ -174,8 +174,9 @@ fn a_close_in_a_callback_stops_the_app() {
         let mut recorder = Recorder::default().when("text enough", |sender| {
             Ok(sender.unwrap().close((CloseCode::NORMAL, "enough"))?)
         });
+        let app = app_at(server.url(), &mut recorder).builder(builder());
         // The backoff is not asked: it would connect again.
-        let exit = app(&server.url(), &mut recorder).backoff(at_once(9)).run_forever();
+        let exit = app.backoff(at_once(9)).run_forever();
         assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
         let log = ["open 101, attempt 1", "text enough", "close 1000 \"enough\" by us, clean"];
         assert_eq!(recorder.log, log);
@@ -250,7 +251,7 @@ fn a_server_that_speaks_no_http_ends_the_app() {
 #[test]
 fn an_app_tries_a_server_that_is_not_there_until_the_backoff_gives_up() {
     watchdog(LIMIT, || {
-        let addr = listener().local_addr().unwrap();
+        let addr = closed();
         let mut recorder = Recorder::default();
         let (seen, backoff) = channel();
         let exit = app(&format!("ws://{addr}"), &mut recorder)
@@ -400,7 +401,7 @@ fn a_server_that_breaks_the_protocol_and_goes_on_is_told_why() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
             peer.send(&[0x82, 127, 0x40, 0, 0, 0, 0, 0, 0, 0]);
-            peer.send(&vec![0; 8 << 20]);
+            peer.send(&vec![0; 1 << 20]);
             peer.expect_close(1009);
             // The client ends the stream, and does not reset it.
             assert_eq!(peer.socket().read(&mut [0]).unwrap(), 0);

@@ -233,7 +233,7 @@ fn a_message_that_the_next_connection_takes_is_sent() {
         let server = upgraded_times(2, move |nth, peer| {
             if nth == 0 {
                 peer.socket().read_exact(&mut [0]).unwrap();
-                begun.send(()).unwrap();
+                begun.send(Instant::now()).unwrap();
                 peer.rst();
             } else {
                 assert_eq!(peer.next_frame().unwrap().payload.len(), BIG);
@@ -245,8 +245,7 @@ fn a_message_that_the_next_connection_takes_is_sent() {
             app_at(server.url(), Callbacks::new()).outbox(roomy()).backoff(Fixed(Duration::ZERO));
         let ticket = send(&app.handle(), vec![1; BIG]);
         let app = app.spawn().unwrap();
-        has_begun.recv().unwrap();
-        let start = Instant::now();
+        let start = has_begun.recv().unwrap();
         expect_sent(&ticket, start);
         assert!(matches!(app.join(), Ok(Exit::Closed(_))));
         server.join();

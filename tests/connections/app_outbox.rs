@@ -248,7 +248,7 @@ fn a_larger_outbox_wakes_a_caller_that_waits_for_room() {
 #[test]
 fn a_full_outbox_does_not_block_the_apps_own_thread() {
     watchdog(LIMIT, || {
-        let addr = listener().local_addr().unwrap();
+        let addr = closed();
         let slot = std::sync::Arc::new(std::sync::OnceLock::<Handle>::new());
         let own = slot.clone();
         let callbacks = Callbacks::new().on_error(move |_| {

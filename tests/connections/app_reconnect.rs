@@ -102,7 +102,7 @@ fn the_end_of_a_stable_connection_is_the_first_failure() {
 #[test]
 fn the_backoff_is_told_how_long_there_was_no_connection() {
     watchdog(LIMIT, || {
-        let addr = listener().local_addr().unwrap();
+        let addr = closed();
         let (seen, told) = channel();
         let pause = Duration::from_millis(30);
         let exit = app_at(format!("ws://{addr}"), Callbacks::new())
@@ -554,16 +554,6 @@ fn an_app_does_not_follow_a_name_to_an_address_that_the_filter_refuses() {
     });
 }
 
-/// Returns an address that refuses connections. No other socket can get it while this one lives.
-#[cfg(feature = "proxy")]
-fn held() -> (socket2::Socket, SocketAddr) {
-    use socket2::{Domain, Socket, Type};
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    let addr = socket.local_addr().unwrap().as_socket().unwrap();
-    (socket, addr)
-}
-
 #[test]
 #[cfg(feature = "proxy")]
 fn an_app_waits_for_a_proxy_that_is_down_and_does_not_connect_directly() {
@@ -579,14 +569,13 @@ fn an_app_waits_for_a_proxy_that_is_down_and_does_not_connect_directly() {
             }
         });
         let proxy = Relay::start(server.addr, Rules::default());
-        let (_gone, gone) = held();
         let starting = serve(|peer| {
             peer.read_request();
             peer.send(b"HTTP/1.1 503 Not Yet\r\nContent-Length: 0\r\n\r\n");
         });
         let falling = serve(|peer| peer.rst());
         // The client looks up the proxy's name only.
-        let addresses = [proxy.addr, gone, falling.addr, starting.addr, proxy.addr];
+        let addresses = [proxy.addr, closed(), falling.addr, starting.addr, proxy.addr];
         let through = builder()
             .proxy(Proxy::new("http://proxy.test").unwrap())
             .resolver(turns("proxy.test", addresses.map(Some)));
@@ -624,9 +613,11 @@ fn an_error_of_connect_with_ends_the_app() {
 #[test]
 fn each_connection_begins_its_keepalive_anew() {
     watchdog(LIMIT, || {
-        let (opened, at) = channel();
-        let server = upgraded_times(2, move |nth, peer| {
-            let open: Instant = at.recv().unwrap();
+        let server = serve_times(2, move |nth, peer| {
+            peer.read_request();
+            let open = Instant::now(); // The timer begins later, with the answer.
+            let answer = peer.good_answer("");
+            peer.send(&answer);
             let first = peer.next_frame().unwrap();
             assert_eq!(first.opcode, PING);
             // The timer does not go on from the connection before.
@@ -643,9 +634,7 @@ fn each_connection_begins_its_keepalive_anew() {
         });
         let keepalive = Keepalive { interval: Some(SHORT * 2), timeout: Some(SHORT * 20) };
         let mut latency = Vec::new();
-        let callbacks = Callbacks::new()
-            .on_open(move |_, _| opened.send(Instant::now()))
-            .on_pong(|ws, _| latency.push(ws.latency().is_some()));
+        let callbacks = Callbacks::new().on_pong(|ws, _| latency.push(ws.latency().is_some()));
         let exit = app_at(server.url(), callbacks)
             .builder(builder().keepalive(keepalive))
             .backoff(Fixed(Duration::ZERO))
@@ -670,12 +659,13 @@ fn a_slow_callback_does_not_make_a_live_peer_dead() {
             }
             peer.send(&close(1000, ""));
         });
-        let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
+        let timeout = PROMPT / 2;
+        let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(timeout) };
         let callbacks = Callbacks::new().on_message(|ws, message| {
             if message.as_bytes() == b"stop" {
                 return ws.close(CloseCode::NORMAL);
             }
-            std::thread::sleep(SHORT * 4); // This makes the callback slow.
+            std::thread::sleep(timeout + SHORT * 2); // This makes the callback slow.
             Ok(())
         });
         let exit = app_at(server.url(), callbacks)

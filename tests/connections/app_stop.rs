@@ -21,7 +21,6 @@ use support::apps::{HandlerResult, Recorder, app_at, serve_times, upgraded_times
 use support::streams::{Call, Judged};
 use support::*;
 
-const AT_ONCE: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn stopped(exit: Result<Exit, Error>) {
@@ -41,7 +40,7 @@ fn stops_at_once(app: App<Callbacks<'static>>, ready: impl FnOnce(), stop: fn(&H
     let running = app.spawn().unwrap();
     ready();
     let handle = running.handle();
-    takes_at_most(AT_ONCE, || {
+    at_once(|| {
         stop(&handle);
         stopped(running.join());
     });
@@ -94,7 +93,7 @@ fn an_app_stops_at_once_while_the_server_is_silent_in_the_opening_handshake() {
 #[test]
 fn an_app_stops_at_once_while_it_waits_for_the_next_attempt() {
     both(|stop| {
-        let addr = listener().local_addr().unwrap();
+        let addr = closed();
         let (ready, when) = channel();
         let app =
             app_at(format!("ws://{addr}"), Callbacks::new()).backoff(move |_: &Failure<'_>| {
@@ -138,7 +137,7 @@ fn an_app_stops_at_once_while_a_callback_sends_to_a_peer_that_does_not_read() {
         let running = app.spawn().unwrap();
         when.recv().unwrap();
         let handle = running.handle();
-        let exit = takes_at_most(AT_ONCE * 5, || {
+        let exit = at_once(|| {
             handle.abort();
             running.join()
         });
@@ -370,7 +369,7 @@ fn a_destructor_of_the_handler_or_of_a_hook_finds_an_app_that_is_over() {
                 assert!(handlers.get().is_some());
                 Err("enough")
             });
-            let addr = listener().local_addr().unwrap();
+            let addr = closed();
             let app = app_at(format!("ws://{addr}"), callbacks)
                 .outbox(landline::app::Outbox::new())
                 .retry_if(move |_| hooks.get().is_some());
@@ -620,7 +619,7 @@ fn after_an_abort_in_a_callback_only_on_close_is_called() {
 #[test]
 fn a_handler_that_fails_in_on_error_is_not_called_again() {
     watchdog(LIMIT, || {
-        let addr = listener().local_addr().unwrap();
+        let addr = closed();
         let mut recorder = Recorder::default().when("error", |_| Err("worse".into()));
         let exit = app_at(format!("ws://{addr}"), &mut recorder).run_forever();
         assert!(matches!(&exit, Err(Error::Handler(error)) if error.to_string() == "worse"));
@@ -803,7 +802,7 @@ fn a_handler_that_panics_over_a_stream_that_panics_does_not_abort_the_process() 
 #[test]
 fn a_handler_that_panics_in_on_error_leaves_nothing_behind() {
     watchdog(LIMIT, || {
-        let addr = listener().local_addr().unwrap();
+        let addr = closed();
         let mut recorder = Recorder::default().when("error", |_| panic!("in on_error"));
         let app = app_at(format!("ws://{addr}"), &mut recorder);
         let handle = app.handle();

@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender as End, channel};
+use std::time::Duration;
 
 use landline::app::{AppThread, Exit, Fate, Outbox, SendProblem};
 use landline::backoff::Never;
@@ -20,6 +21,10 @@ use landline::{
 use support::apps::app_at;
 use support::streams::{Call, Endless, Judged};
 use support::*;
+
+/// A close timeout. A thread that receives looks as often whether the connection is being closed,
+/// and does not wait for the peer at that moment.
+const RARE: Duration = Duration::from_millis(600);
 
 /// More bytes than the buffers of two sockets hold.
 const BIG: usize = 32 << 20;
@@ -70,7 +75,12 @@ fn begins_a_message(peer: &mut Peer) {
 #[test]
 fn a_reader_gives_up_a_silent_peer_by_keepalive() {
     watchdog(LIMIT, || {
-        let server = upgraded(begins_a_message);
+        let server = serve(|peer| {
+            peer.read_request();
+            let answer = [peer.good_answer(""), frame(TEXT, false, b"begin")].concat();
+            peer.send(&answer);
+            peer.stall();
+        });
         let ws = builder().keepalive(Keepalive::new(SHORT, SHORT)).connect(&server.url()).unwrap();
         let said = takes(SHORT, || reads_the_rest(ws));
         assert!(matches!(said, Error::Timeout(Timeout::Pong)), "{said:?}");
@@ -173,7 +183,7 @@ fn the_end_of_a_message_that_the_peer_does_not_take_times_out() {
 fn dropping_a_writer_waits_for_close_timeout_at_most() {
     watchdog(LIMIT, || {
         let (reads, has_read) = channel();
-        let builder = builder().close_timeout(SHORT);
+        let builder = builder().close_timeout(RARE);
         let (ws, full, server) = connect_over_a_stream(&builder, reads);
         let (mut receiver, sender) = ws.split();
         let mut writer = sender.writer(MessageKind::Text).unwrap();
@@ -183,7 +193,7 @@ fn dropping_a_writer_waits_for_close_timeout_at_most() {
         while has_read.try_recv().is_ok() {} // The reads of the opening handshake.
         let receiving = spawn(move || error(receiver.recv()));
         has_read.recv().unwrap();
-        takes(SHORT, || drop(writer));
+        takes(RARE, || drop(writer));
         promptly(|| receiving.join());
         drop(sender);
         server.join();
@@ -209,14 +219,14 @@ fn dropping_a_writer_waits_for_nothing_if_no_thread_receives() {
 fn a_close_waits_for_close_timeout_at_most_if_another_thread_receives() {
     watchdog(LIMIT, || {
         let (reads, has_read) = channel();
-        let builder = builder().close_timeout(SHORT);
+        let builder = builder().close_timeout(RARE);
         let (ws, full, server) = connect_over_a_stream(&builder, reads);
         let (mut receiver, sender) = ws.split();
         full.store(true, Ordering::SeqCst);
         while has_read.try_recv().is_ok() {} // The reads of the opening handshake.
         let receiving = spawn(move || error(receiver.recv()));
         has_read.recv().unwrap();
-        takes(SHORT, || sender.close(CloseCode::NORMAL).unwrap());
+        takes(RARE, || sender.close(CloseCode::NORMAL).unwrap());
         promptly(|| receiving.join());
         drop(sender);
         server.join();
@@ -226,7 +236,7 @@ fn a_close_waits_for_close_timeout_at_most_if_another_thread_receives() {
 /// Asks an App, whose thread receives over a stream that takes nothing, to end its connection.
 fn ask_an_app(ask: impl Fn(&Handle)) {
     let (reads, has_read) = channel();
-    let builder = builder().close_timeout(SHORT);
+    let builder = builder().close_timeout(RARE);
     let (ws, full, server) = connect_over_a_stream(&builder, reads);
     full.store(true, Ordering::SeqCst);
     while has_read.try_recv().is_ok() {} // The reads of the opening handshake.
@@ -245,8 +255,8 @@ fn ask_an_app(ask: impl Fn(&Handle)) {
 #[test]
 fn a_handle_waits_for_close_timeout_at_most_until_the_peer_takes_the_close() {
     watchdog(LIMIT, || {
-        ask_an_app(|handle| takes(SHORT, || handle.stop(CloseCode::NORMAL).unwrap()));
-        ask_an_app(|handle| takes(SHORT, || handle.reconnect(CloseCode::NORMAL).unwrap()));
+        ask_an_app(|handle| takes(RARE, || handle.stop(CloseCode::NORMAL).unwrap()));
+        ask_an_app(|handle| takes(RARE, || handle.reconnect(CloseCode::NORMAL).unwrap()));
         ask_an_app(|handle| promptly(|| handle.abort()));
     });
 }
@@ -319,7 +329,7 @@ fn a_handle_and_a_ticket_wait_for_no_message_that_is_being_sent() {
         for stop in [true, false] {
             let (server, done) = takes_nothing();
             let outbox = Outbox::new().always_queue(true).max_bytes(2 * BIG);
-            let running = start(&server, builder().close_timeout(SHORT), Some(outbox));
+            let running = start(&server, builder().close_timeout(PROMPT / 2), Some(outbox));
             let handle = running.handle();
             let before = handle.counters().sent.bytes;
             let first = handle.send_tracked(vec![0; BIG]).unwrap();

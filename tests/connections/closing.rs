@@ -407,8 +407,10 @@ fn closing_from_another_thread_bounds_a_blocked_recv_if_the_peer_never_answers()
             error(receiver.recv())
         });
         is_inside.recv().unwrap();
-        sender.close(CloseCode::NORMAL).unwrap();
-        let said = takes(SHORT, || receiving.join());
+        let said = takes(SHORT, || {
+            sender.close(CloseCode::NORMAL).unwrap();
+            receiving.join()
+        });
         let closed = said.closed().unwrap();
         assert!(!closed.is_clean());
         assert!(matches!(closed.cause(), Cause::Timeout(landline::Timeout::Close)), "{closed:?}");

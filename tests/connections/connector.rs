@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use landline::error::{Cause, ConnectError};
@@ -204,7 +204,9 @@ fn an_address_whose_connector_is_slow_is_overtaken_and_its_late_socket_is_closed
         let slow_addr = slow.local_addr().unwrap();
         let server = upgraded(|peer| peer.expect_end());
         let (stuck, block) = Stuck::new();
+        let both = Barrier::new(2);
         let builder = resolving([slow_addr, server.addr]).connector(move |address, deadline| {
+            both.wait(); // The slow one is called first, and must be inside before the other wins.
             if address == slow_addr {
                 block(address);
             }
@@ -226,13 +228,13 @@ fn a_connector_that_blocks_past_the_deadline_is_left_behind() {
     watchdog(LIMIT, || {
         let late = listener();
         let (stuck, block) = Stuck::new();
-        let builder = resolving([late.local_addr().unwrap()]).open_timeout(SHORT).connector(
+        let builder = resolving([late.local_addr().unwrap()]).open_timeout(PROMPT / 2).connector(
             move |address, deadline| {
                 block(address);
                 connect(address, deadline)
             },
         );
-        let timeout = takes(SHORT, || error(builder.connect(URL)));
+        let timeout = takes(PROMPT / 2, || error(builder.connect(URL)));
         assert!(matches!(timeout, Error::Timeout(Timeout::Connect)), "{timeout:?}");
         stuck.release.send(()).unwrap();
         let (mut late, _) = late.accept().unwrap();
@@ -245,7 +247,7 @@ fn a_connector_that_blocks_is_left_behind_at_an_abort() {
     watchdog(LIMIT, || {
         let (stuck, block) = Stuck::new();
         let abort = AbortHandle::new();
-        let builder = resolving([listener().local_addr().unwrap()])
+        let builder = resolving([closed()])
             .open_timeout(None)
             .abort_handle(abort.clone())
             .connector(move |address, deadline| {
@@ -255,7 +257,7 @@ fn a_connector_that_blocks_is_left_behind_at_an_abort() {
         let connecting = spawn(move || error(builder.connect(URL)));
         stuck.is_inside.recv().unwrap();
         abort.abort();
-        let aborted = takes_at_most(Duration::from_millis(100), || connecting.join());
+        let aborted = at_once(|| connecting.join());
         assert!(matches!(aborted.closed().unwrap().cause(), Cause::Aborted), "{aborted:?}");
     });
 }
@@ -276,8 +278,9 @@ fn a_connector_that_fails_or_panics_lets_the_next_address_start_at_once() {
                 }
                 Err(io::Error::other("not today"))
             };
-            let builder = resolving([bad, bad, bad, good]).connector(connector);
-            let ws = takes_at_most(Duration::from_millis(200), || builder.connect(URL).unwrap());
+            let builder = resolving([bad, bad, bad, bad, bad, bad, bad, good]).connector(connector);
+            // Waiting for each of them would take 250 ms seven times.
+            let ws = takes_at_most(Duration::from_millis(1700), || builder.connect(URL).unwrap());
             ws.abort();
             server.join();
             let text = if panics { "the connector panicked" } else { "not today" };

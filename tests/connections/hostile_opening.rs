@@ -80,8 +80,8 @@ fn a_server_that_goes_silent_in_the_handshake_times_out() {
                 peer.send(answer.as_bytes());
                 peer.stall();
             });
-            let builder = builder().open_timeout(SHORT);
-            let said = takes(SHORT, || error(builder.connect(&server.url())));
+            let builder = builder().open_timeout(PROMPT / 2);
+            let said = takes(PROMPT / 2, || error(builder.connect(&server.url())));
             drop(builder);
             assert!(matches!(said, Error::Timeout(Timeout::Handshake)), "{said:?}");
             assert!(said.is_retryable() && said.is_timeout());
@@ -95,11 +95,11 @@ fn a_server_that_drips_its_answer_cannot_stretch_the_open_timeout() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
-            let lines = "X-A: b\r\n".repeat(100);
+            let lines = "X-A: b\r\n".repeat(400);
             peer.drip(format!("HTTP/1.1 101 OK\r\n{lines}").as_bytes(), Duration::from_millis(5));
         });
-        let builder = builder().open_timeout(SHORT);
-        let said = takes(SHORT, || error(builder.connect(&server.url())));
+        let builder = builder().open_timeout(PROMPT / 2);
+        let said = takes(PROMPT / 2, || error(builder.connect(&server.url())));
         assert!(matches!(said, Error::Timeout(Timeout::Handshake)), "{said:?}");
         server.join();
     });
@@ -372,7 +372,8 @@ fn a_server_whose_refusal_never_ends_is_given_up_after_64_kib() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
-            peer.send(b"HTTP/1.1 200 OK\r\n\r\n");
+            // More than the limit is on its way at once.
+            let _ = peer.try_send(&[&b"HTTP/1.1 200 OK\r\n\r\n"[..], &[b'x'; 128 << 10]].concat());
             while peer.try_send(&[b'x'; 4096]).is_ok() {}
         });
         let said = promptly(|| error(builder().connect(&server.url())));
@@ -387,7 +388,7 @@ fn a_server_whose_refusal_stalls_or_drips_is_given_up_after_a_second() {
     watchdog(LIMIT, || {
         let server = serve(|peer| {
             peer.read_request();
-            peer.send(b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\n");
+            peer.send(b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nxxxxx");
             peer.drip(&[b'x'; 400], Duration::from_millis(20));
         });
         let said = takes(Duration::from_secs(1), || error(builder().connect(&server.url())));
@@ -758,8 +759,8 @@ fn the_open_timeout_does_not_leak_into_the_open_connection() {
             peer.send(&text("later"));
             peer.stall();
         });
-        let mut ws = builder().open_timeout(SHORT).connect(&server.url()).unwrap();
-        let said = error(ws.recv_timeout(SHORT * 2));
+        let mut ws = builder().open_timeout(PROMPT / 2).connect(&server.url()).unwrap();
+        let said = error(ws.recv_timeout(PROMPT / 2 + SHORT));
         assert!(matches!(said, Error::Timeout(Timeout::Recv)));
         go.send(()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("later"));
@@ -793,7 +794,8 @@ fn a_server_that_is_silent_or_gone_in_the_tls_handshake_is_reported_as_such() {
             std::io::copy(&mut peer.socket(), &mut std::io::sink()).unwrap();
         });
         let url = format!("wss://{}/", server.addr);
-        let said = takes(SHORT, || error(builder().open_timeout(SHORT).connect(&url)));
+        let hasty = builder().open_timeout(PROMPT / 2);
+        let said = takes(PROMPT / 2, || error(hasty.connect(&url)));
         assert!(matches!(said, Error::Timeout(Timeout::Tls)), "{said:?}");
         server.join();
 

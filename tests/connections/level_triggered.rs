@@ -88,10 +88,12 @@ fn writability_is_waited_for_while_a_rest_is_to_be_written_and_not_longer() {
     watchdog(LIMIT, || {
         const BIG: usize = 8 << 20;
         let (release, held) = channel();
+        let (asks, asked) = channel();
         let server = serve_on(small_listener(), move |peer| {
             peer.upgrade();
             peer.hold_open(&held);
             assert_eq!(peer.next_frame().unwrap().payload.len(), BIG);
+            peer.hold_open(&asked);
             peer.send(&text("got it"));
             peer.stall();
         });
@@ -118,6 +120,7 @@ fn writability_is_waited_for_while_a_rest_is_to_be_written_and_not_longer() {
             assert_eq!(ws.try_recv().unwrap(), None);
         }
         assert_eq!(interest(&ws), PollFlags::IN);
+        drop(asks);
         assert_eq!(next(&mut ws, &mut 0).unwrap(), Message::from("got it"));
         drop(ws);
         server.join();

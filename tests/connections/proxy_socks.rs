@@ -239,7 +239,7 @@ fn a_proxy_that_is_silent_is_given_up_at_an_abort() {
             let connecting = spawn(move || error(builder.connect(URL)));
             when.recv().unwrap();
             abort.abort();
-            let aborted = takes_at_most(Duration::from_millis(100), || connecting.join());
+            let aborted = at_once(|| connecting.join());
             assert!(matches!(aborted.closed().unwrap().cause(), Cause::Aborted), "{aborted:?}");
             proxy.join();
         }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use landline::error::{Cause, HandshakeError, HandshakeProblem};
 use landline::{AbortHandle, Builder, Error, Message, WebSocket};
 use support::{
-    Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, error, listener, promptly, serve, spawn,
-    takes, takes_at_most, upgraded, watchdog,
+    Joined, LIMIT, PROMPT, Peer, SHORT, Server, builder, closed, error, listener, promptly, serve,
+    spawn, takes, takes_at_most, upgraded, watchdog,
 };
 
 fn redirect(location: &str) -> Vec<u8> {
@@ -260,7 +260,9 @@ fn redirects_share_one_open_timeout() {
         assert!(said.is_timeout(), "{said:?}");
         over.store(true, Ordering::SeqCst);
         // Wakes the server, unless the client's last connection has ended it already.
-        let _ = std::net::TcpStream::connect(addr);
+        if !server.is_finished() {
+            let _ = std::net::TcpStream::connect(addr);
+        }
         server.join();
     });
 }
@@ -625,7 +627,7 @@ fn a_redirect_whose_body_never_ends_is_not_drained() {
 
 #[test]
 fn a_redirect_whose_body_stalls_is_not_waited_for() {
-    watchdog(LIMIT, || {
+    fn follows() -> Duration {
         let goal = goal();
         let location = goal.url();
         let start = serve(move |peer| {
@@ -634,16 +636,21 @@ fn a_redirect_whose_body_stalls_is_not_waited_for() {
             peer.send((head + "Content-Length: 1000\r\n\r\nx").as_bytes());
             promptly(|| peer.expect_end());
         });
-        takes_at_most(Duration::from_millis(900), || arrives(builder().connect(&start.url())));
+        let begun = Instant::now();
+        arrives(builder().connect(&start.url()));
+        let took = begun.elapsed();
         start.join();
         goal.join();
-    });
+        took
+    }
+    // Waiting for the body takes a second each time. The machine may be busy now and then.
+    watchdog(LIMIT, || assert!((0..5).any(|_| follows() < Duration::from_millis(900))));
 }
 
 #[test]
 fn a_redirect_to_where_nobody_listens_says_which_host() {
     watchdog(LIMIT, || {
-        let nobody = listener().local_addr().unwrap();
+        let nobody = closed();
         let start = redirects_to(format!("ws://{nobody}/"));
         let said = error(builder().connect(&start.url()));
         let Error::Connect(connect) = &said else { panic!("{said:?}") };

@@ -77,6 +77,13 @@ fn secure() -> Spoken {
     Spoken { builder: tls::builder(), url: "wss://localhost/", peer: Arc::new(peer) }
 }
 
+/// Returns whether a timeout passed, also that of the closing handshake.
+fn ran_out(error: &Error) -> bool {
+    let while_closing =
+        error.closed().is_some_and(|closed| matches!(closed.cause(), Cause::Timeout(_)));
+    error.is_timeout() || while_closing
+}
+
 /// Opens one connection after the other. On each of them one more call succeeds before one fails.
 fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
     let server_of_many = listener();
@@ -140,10 +147,14 @@ fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
             match outcome {
                 Ok(()) => break,
                 // The machine is busy. Try again.
-                Err(error) => assert!(error.is_timeout(), "{error:?}"),
+                Err(error) => assert!(ran_out(&error), "{error:?}"),
             }
             continue;
         };
+        let sets_timeout = matches!(call, Call::SetReadTimeout | Call::SetWriteTimeout);
+        if !harmless && sets_timeout && outcome.as_ref().is_err_and(ran_out) {
+            continue; // That the timeout could not be set does no harm, so the machine is busy.
+        }
         at += 1;
         let io = matches!(call, Call::Read | Call::Write);
         match outcome {
@@ -685,8 +696,10 @@ fn a_loop_that_tries_to_receive_costs_one_call_of_the_stream_each_time() {
         ws.send("y").unwrap();
         assert_eq!(taken(&calls), [Call::Write]);
         assert_eq!(ws.recv().unwrap(), Message::from("z"));
+        // "z" may have been there already. A call that waits switches back, once.
+        assert!(ws.recv_timeout(Duration::from_millis(1)).is_err());
         taken(&calls);
-        // A call that waits switches back, and does not spin.
+        // It does not spin.
         let timeout = Duration::from_millis(50);
         assert!(matches!(ws.recv_timeout(timeout), Err(Error::Timeout(Timeout::Recv))));
         let calls = taken(&calls);
@@ -968,7 +981,7 @@ fn nothing_is_sent_once_an_abort_is_known_although_the_socket_is_still_open() {
 
 #[test]
 fn what_is_pending_after_a_message_does_not_stretch_its_send() {
-    const T: Duration = Duration::from_secs(1);
+    const T: Duration = Duration::from_secs(3);
     watchdog(LIMIT, || {
         let (answered, is_answered) = channel();
         let server = upgraded(move |peer| {

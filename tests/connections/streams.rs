@@ -295,15 +295,19 @@ fn small_messages_are_sent_at_once() {
             }
         });
         let mut ws = builder().connect(&server.url()).unwrap();
-        let start = Instant::now();
-        for _ in 0..50 {
-            ws.send("a").unwrap();
-            ws.send("b").unwrap();
-            ws.recv().unwrap();
-            ws.recv().unwrap();
-        }
+        let mut rounds: Vec<_> = (0..50)
+            .map(|_| {
+                let start = Instant::now();
+                ws.send("a").unwrap();
+                ws.send("b").unwrap();
+                ws.recv().unwrap();
+                ws.recv().unwrap();
+                start.elapsed()
+            })
+            .collect();
+        rounds.sort_unstable();
         // Nagle's algorithm and delayed acknowledgements would take 40 ms each time.
-        assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+        assert!(rounds[25] < Duration::from_millis(30), "{rounds:?}");
         drop(ws);
         server.join();
     });

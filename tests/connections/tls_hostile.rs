@@ -465,7 +465,8 @@ fn a_server_that_holds_back_its_handshake_has_one_open_timeout_for_all_of_it() {
             peer.drip(&[22, 3, 3, 0x40, 0].repeat(1000), SHORT / 20);
         });
         let url = format!("wss://localhost:{}/", server.addr.port());
-        let said = takes(SHORT, || error(builder().open_timeout(SHORT).connect(&url)));
+        let builder = builder().open_timeout(SHORT_OPENING);
+        let said = takes(SHORT_OPENING, || error(builder.connect(&url)));
         let expected = landline::Timeout::Tls;
         assert!(matches!(said, Error::Timeout(phase) if phase == expected), "{said:?}");
         server.join();

@@ -155,12 +155,12 @@ fn a_server_whose_request_waited_behind_a_message_is_not_given_up() {
             answer.send(()).unwrap();
             peer.socket().read_to_end(&mut Vec::new()).unwrap();
         });
-        let pings = Keepalive { interval: Some(SHORT / 3), timeout: Some(SHORT) };
+        let pings = Keepalive { interval: Some(SHORT / 3), timeout: Some(SHORT * 6) };
         let mut ws = builder().keepalive(pings).connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap().as_bytes().len(), 4060);
         taken.send(()).unwrap();
         has_answered.recv().unwrap();
-        std::thread::sleep(SHORT * 2); // The caller is busy; nothing is awaited by it.
+        std::thread::sleep(SHORT * 8); // The caller is busy; nothing is awaited by it.
         assert_eq!(ws.recv().unwrap(), Message::from("alive"));
         drop(ws);
         server.join();

@@ -103,8 +103,17 @@ fn connect(builder: &Builder) -> (Result<landline::WebSocket, Error>, Duration) 
     (builder.connect("ws://several/"), start.elapsed())
 }
 
+/// Runs a scenario that measures time up to three times: the machine may be busy now and then.
+fn one_of_three(scenario: impl Fn() -> Outcome) -> Outcome {
+    scenario().or_else(|_| scenario()).or_else(|_| scenario())
+}
+
 /// The last address wins, after so many milliseconds.
 fn race(addresses: &[&str], expected: std::ops::Range<u128>) -> Outcome {
+    one_of_three(|| race_once(addresses, &expected))
+}
+
+fn race_once(addresses: &[&str], expected: &std::ops::Range<u128>) -> Outcome {
     let (ws, took) = connect(&client(addresses));
     let winner = addresses.last().copied().map(address);
     if ws?.peer_addr() != winner || !expected.contains(&took.as_millis()) {
@@ -148,6 +157,10 @@ fn all_refuse() -> Outcome {
 
 /// Ends by this timeout, not much later than it.
 fn times_out(builder: &Builder, url: &str, expected: Timeout) -> Outcome {
+    one_of_three(|| times_out_once(builder, url, expected))
+}
+
+fn times_out_once(builder: &Builder, url: &str, expected: Timeout) -> Outcome {
     let start = Instant::now();
     let timeout = builder.connect(url);
     let took = start.elapsed().as_millis();

@@ -304,6 +304,17 @@ pub fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
+/// Returns an address where nobody listens. A socket stays bound to it as long as the process lives,
+/// so that no other test gets the port.
+pub fn closed() -> SocketAddr {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    addr
+}
+
 /// Returns a listener whose connections have small receive buffers.
 pub fn small_listener() -> TcpListener {
     let listener = listener();
