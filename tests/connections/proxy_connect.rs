@@ -419,6 +419,17 @@ fn a_server_that_is_silent_behind_a_proxy_is_given_up_at_the_one_open_timeout() 
 }
 
 #[test]
+fn an_error_of_the_socket_hook_is_not_blamed_on_the_proxy() {
+    watchdog(LIMIT, || {
+        let proxy = serve(|peer| peer.expect_end());
+        let builder = through(&proxy).on_socket(|_| Err(std::io::Error::other("not this one")));
+        let said = error(builder.connect(URL));
+        assert!(matches!(&said, Error::Io(error) if error.to_string() == "not this one"), "{said}");
+        proxy.join();
+    });
+}
+
+#[test]
 fn a_proxy_that_never_accepts_is_given_up_at_the_open_timeout() {
     watchdog(LIMIT, || {
         let (silent, waiting) = full_backlog();

@@ -118,7 +118,6 @@ fn reach(dialer: &Dialer<'_>, proxy: &Proxy) -> Result<Arc<dyn Stream>, Error> {
     let stream = match dialer.connect(&proxy.host, proxy.port) {
         Ok(stream) => Arc::new(stream) as Arc<dyn Stream>,
         Err(Error::Connect(error)) => return Err(proxy.failed(ProxyProblem::Connect(*error))),
-        Err(Error::Io(error)) => return Err(proxy.failed(ProxyProblem::Io(error))),
         Err(error) => return Err(error),
     };
     dialer.abort.wake_stream(&stream);
