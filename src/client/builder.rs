@@ -377,7 +377,8 @@ impl Builder {
 
 /// The socket.
 impl Builder {
-    /// Sets whether small messages are sent at once (`TCP_NODELAY`). Default: `true`.
+    /// Sets whether small messages are sent at once (`TCP_NODELAY`). Default: `true`. The socket that
+    /// is given to [`connect_over`](Self::connect_over) stays as it is.
     #[must_use]
     pub fn nodelay(mut self, yes: bool) -> Self {
         self.config.sockets.nodelay = yes;
@@ -620,6 +621,10 @@ impl Builder {
     /// Connects over a stream that is connected already: through a tunnel, or in memory. With a
     /// `wss://` URL, TLS is spoken over the stream; use `ws://` for a stream that has TLS already.
     /// Besides that, the URL gives the path and `Host`.
+    ///
+    /// No option of the stream is changed but its timeouts and its mode. For a
+    /// [`TcpStream`](std::net::TcpStream) call `set_nodelay(true)` before, or small messages may
+    /// wait for each other.
     ///
     /// A redirect cannot be followed: it fails with
     /// [`UnfollowedRedirect`](crate::error::HandshakeProblem::UnfollowedRedirect).
