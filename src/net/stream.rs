@@ -196,6 +196,10 @@ macro_rules! socket {
     ($socket:ty, $peer_addr:expr, $local_addr:expr, $shared:expr) => {
         impl Stream for $socket {
             fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                // A read whose timeout passes may lose what arrives at that moment, says the
+                // documentation of SO_RCVTIMEO on Windows. A peek takes nothing.
+                #[cfg(windows)]
+                self.peek(&mut [0])?;
                 io::Read::read(&mut &*self, buf)
             }
 
