@@ -177,7 +177,8 @@ impl Error {
     ///
     /// A connection that is over may still hold messages that arrived before its end. After an
     /// error of a [`Sender`](crate::Sender), `recv` returns these messages first, and then how the
-    /// connection ended.
+    /// connection ended. But if a write failed or timed out, only Linux keeps the messages that
+    /// landline has not read yet. Other systems drop them.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         !matches!(
