@@ -306,11 +306,17 @@ impl Wire {
 
     /// Sends a Close with 1001 if that takes no waiting, and ends the connection.
     pub(crate) fn leave(&self) {
+        self.go_away();
+        self.duplex.shutdown();
+    }
+
+    /// Sends a Close with 1001 and the end of the stream, as far as that takes no waiting.
+    fn go_away(&self) {
         if self.close_state.outcome().is_none() {
             self.request_close(CloseCode::GOING_AWAY.into(), CloseReason::Failure);
+            self.pending.note_end();
         }
         self.flush_pending();
-        self.duplex.shutdown();
     }
 
     /// Ends the connection at once, and wakes all threads that block in it.

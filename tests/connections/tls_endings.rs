@@ -100,6 +100,22 @@ fn a_server_that_does_not_answer_sees_the_end_of_tls() {
     });
 }
 
+#[test]
+fn a_server_whose_client_is_dropped_sees_the_end_of_tls() {
+    watchdog(LIMIT, || {
+        for version in rustls::ALL_VERSIONS {
+            let config = versions(&tls::ca().leaf(&["localhost", "127.0.0.1"]), &[version]);
+            let server = serve_tls(config, |peer| {
+                peer.upgrade();
+                peer.expect_close(1001);
+                assert_eq!(to_the_end(peer), b"");
+            });
+            drop(tls::builder().connect(&server.url()).unwrap());
+            server.join();
+        }
+    });
+}
+
 #[cfg(feature = "proxy")]
 #[test]
 fn an_https_proxy_sees_the_end_of_its_tls() {
@@ -125,6 +141,17 @@ fn an_https_proxy_sees_the_end_of_its_tls() {
         });
         let refused = error(through(&proxy).connect("ws://server.test/"));
         assert_eq!(refused.status(), Some(403));
+        proxy.join();
+
+        // The client is dropped.
+        let proxy = serve_tls(tls::localhost(), |peer| {
+            peer.read_request();
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\n");
+            peer.upgrade();
+            peer.expect_close(1001);
+            assert_eq!(to_the_end(peer), b"");
+        });
+        drop(through(&proxy).connect("ws://server.test/").unwrap());
         proxy.join();
     });
 }
