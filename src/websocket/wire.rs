@@ -255,7 +255,15 @@ impl Wire {
         self.request_close(reply, CloseReason::Reply);
         self.close_state.peer_closed(close);
         self.pending.note_end();
-        if self.flush_behind_tries(deadline) == Flushed::Blocked {
+        let limit = self.close_state.close_at().min(self.write_deadline());
+        let until = deadline.min(limit);
+        let mut flushed = self.flush_behind_tries(until);
+        // The frame that another thread is sending goes first.
+        while flushed == Flushed::Busy && !until.is_past() {
+            sleep(TRY_AGAIN);
+            flushed = self.flush_behind_tries(until);
+        }
+        if flushed == Flushed::Blocked || flushed == Flushed::Busy && limit.is_past() {
             self.close_state.close_not_taken();
         }
         self.end(Cause::Handshake)
