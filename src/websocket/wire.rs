@@ -369,6 +369,11 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.leave();
+        let is_over = self.close_state.outcome().is_some();
+        self.go_away();
+        if !is_over {
+            self.duplex.discard();
+        }
+        self.duplex.shutdown();
     }
 }

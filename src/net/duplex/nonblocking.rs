@@ -10,6 +10,8 @@ use crate::sync;
 
 /// The most attempts of a call that must not block, if signals interrupt it.
 const MAX_INTERRUPTIONS: usize = 8;
+/// The number of bytes that are discarded at the end of a connection.
+const DISCARD: usize = 1 << 20;
 /// The pause of a write on Windows before it tries again: first, and after some attempts. A peer
 /// that reads fast gets 64 KiB in each of the first pauses.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -31,6 +33,20 @@ impl Duplex {
         let mut calls = (0..MAX_INTERRUPTIONS).map(|_| call());
         let done = calls.find(|done| !done.as_ref().is_err_and(interrupted));
         done.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+    }
+
+    /// Discards what has arrived, without waiting. Closing a socket with unread bytes would reset the
+    /// connection, and the peer might not get what is on its way. Nothing is decrypted, so nothing
+    /// can be read after this.
+    pub(crate) fn discard(&self) {
+        let mut buffer = [0; 4 * 1024];
+        let mut len = 0;
+        while len < DISCARD {
+            match self.unblocked(|| self.stream.read(&mut buffer)) {
+                Ok(read @ 1..) => len += read,
+                Ok(0) | Err(_) => return,
+            }
+        }
     }
 
     /// Switches the stream back to blocking mode, and returns whether it was in non-blocking mode.

@@ -12,8 +12,6 @@ use crate::websocket::wire::ReceiverIs;
 
 /// The limit of the wait for the end of the stream after the closing handshake.
 const LINGER: Duration = Duration::from_secs(2);
-/// The number of bytes that are discarded, without waiting, when a receiver is dropped.
-const DISCARD: usize = 1 << 20;
 
 impl Receiver {
     /// Completes a closing handshake that has begun: discards what still arrives, waits for the
@@ -65,17 +63,10 @@ impl Receiver {
 }
 
 impl Drop for Receiver {
-    /// Discards what has arrived, without waiting. Closing a socket with unread bytes would reset
-    /// the connection, and the peer might not get a Close that is on its way.
     fn drop(&mut self) {
         *self.wire.receiver.lock() = ReceiverIs::Gone;
-        let mut buffer = [0; 4 * 1024];
-        let mut len = 0;
-        while len < DISCARD && !self.wire.close_state.is_aborted() {
-            match read_from(&self.wire, &mut self.half, &mut buffer, Wait::Not) {
-                Ok(read @ 1..) => len += read,
-                Ok(0) | Err(_) => return,
-            }
+        if !self.wire.close_state.is_aborted() {
+            self.wire.duplex.discard();
         }
     }
 }
