@@ -92,25 +92,42 @@ impl Countdown {
 /// without a pause does not prolong a wait for ever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grace {
+    /// `None` while the time does not run.
     since: Option<Instant>,
-    length: Duration,
+    left: Duration,
+    has_begun: bool,
 }
 
 impl Grace {
     /// Returns the grace of a call that waits.
     pub(crate) fn after_wait() -> Self {
-        Self { since: None, length: Duration::from_millis(20) }
+        Self { since: None, left: Duration::from_millis(20), has_begun: false }
     }
 
     /// Returns the grace of a call that does not wait. A loop that draws 60 pictures a second is
     /// not to miss one.
     pub(crate) fn of_try() -> Self {
-        Self { since: None, length: Duration::from_micros(500) }
+        Self { since: None, left: Duration::from_micros(500), has_begun: false }
     }
 
     /// Returns whether the time is over. It begins with the first call.
     pub(crate) fn is_over(&mut self) -> bool {
+        self.has_begun = true;
         let now = now();
-        now - *self.since.get_or_insert(now) > self.length
+        now - *self.since.get_or_insert(now) > self.left
+    }
+
+    /// Stops the time, if it has begun, until [`go_on`](Self::go_on).
+    pub(crate) fn stop(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.left = self.left.saturating_sub(now() - since);
+        }
+    }
+
+    /// Lets the time go on, if it has begun.
+    pub(crate) fn go_on(&mut self) {
+        if self.has_begun {
+            self.since.get_or_insert_with(now);
+        }
     }
 }

@@ -149,7 +149,7 @@ fn a_peer_that_finishes_its_messages_before_it_answers_our_close_is_read_until_t
         let server = upgraded(|peer| {
             peer.expect_close(1000);
             peer.send(&[text("one"), ping(b"?"), text("two"), close(1000, "")].concat());
-            // A Ping after our Close is not answered (RFC 6455 section 5.5.1).
+            // A Ping after our Close is not answered: see `Refused::AfterClose`.
             peer.expect_end();
         });
         let mut ws = builder().connect(&server.url()).unwrap();
@@ -339,6 +339,35 @@ fn dropping_with_unread_data_still_sends_1001() {
         promptly(|| drop(ws));
         let frames = server.join();
         assert_eq!((frames.len(), frames[0].close_code()), (1, Some(1001)));
+    });
+}
+
+#[test]
+fn a_sender_that_is_dropped_after_its_receiver_does_not_reset_the_connection() {
+    const SIZE: usize = 200 << 10;
+    watchdog(LIMIT, || {
+        let (alone, is_alone) = channel::<()>();
+        let (sent, is_sent) = channel();
+        let (dropped, is_dropped) = channel::<()>();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            is_alone.recv().unwrap();
+            peer.send(&text("never read").repeat(100));
+            sent.send(()).unwrap();
+            // What the client sends waits in its system, because this one has little room.
+            is_dropped.recv().unwrap();
+            assert_eq!(peer.next_frame().unwrap().payload.len(), SIZE);
+            peer.expect_close(1001);
+            peer.expect_end();
+        });
+        let (receiver, sender) = builder().connect(&server.url()).unwrap().split();
+        drop(receiver);
+        alone.send(()).unwrap();
+        is_sent.recv().unwrap();
+        sender.send(vec![0; SIZE]).unwrap();
+        promptly(|| drop(sender));
+        dropped.send(()).unwrap();
+        server.join();
     });
 }
 
@@ -566,6 +595,54 @@ fn an_answer_to_our_close_that_came_in_time_is_clean_however_late_it_is_read() {
         let closed = error(ws.recv()).closed().cloned().unwrap();
         assert!(closed.is_clean(), "{closed:?}");
         assert_eq!(closed.reason(), "in time");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_close_that_a_blocked_sender_kept_back_is_not_reported_as_sent() {
+    watchdog(LIMIT, || {
+        let (done, hold) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.socket().peek(&mut [0]).unwrap();
+            peer.send(&close(1009, "too big"));
+            peer.hold_open(&hold);
+        });
+        let ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        let (mut receiver, sender) = ws.split();
+        let sending = spawn(move || sender.send(vec![0; 64 << 20]).unwrap_err());
+        let closed = promptly(|| error(receiver.recv())).closed().cloned().unwrap();
+        assert_eq!((closed.code().value(), closed.local(), closed.is_clean()), (1009, None, false));
+        assert!(sending.join().closed().is_some());
+        drop(done);
+        server.join();
+    });
+}
+
+#[test]
+fn messages_that_came_in_time_are_received_however_long_the_program_takes_for_each() {
+    const SIZE: usize = 4 << 10;
+    watchdog(LIMIT, || {
+        let (answered, has_answered) = channel();
+        let server = upgraded(move |peer| {
+            peer.expect_close(1000);
+            (0..12).for_each(|n| peer.send(&binary(&[n; SIZE])));
+            peer.send(&close(1000, "in time"));
+            answered.send(()).unwrap();
+            peer.stall()
+        });
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        ws.sender().close(CloseCode::NORMAL).unwrap();
+        has_answered.recv().unwrap();
+        std::thread::sleep(SHORT * 2); // The program does something else.
+        for n in 0..12 {
+            assert_eq!(ws.recv().unwrap(), Message::from(&[n; SIZE][..]));
+            std::thread::sleep(Duration::from_millis(30)); // It takes long for each message.
+        }
+        let closed = error(ws.recv()).closed().cloned().unwrap();
+        assert!(closed.is_clean(), "{closed:?}");
         drop(ws);
         server.join();
     });

@@ -64,7 +64,7 @@ impl Receiver {
                 self.frames.messages += 1;
                 Ok(found)
             }
-            found => self.find(found, delivery, deadline).inspect_err(|_| self.publish()),
+            found => self.find(found, delivery, deadline),
         }
     }
 
@@ -80,10 +80,23 @@ impl Receiver {
         closed.into()
     }
 
-    /// Runs the main loop, with what the decoder has `found` so far: flushes what is pending and
-    /// reads more until there is something, and deals with it if it is a control frame.
     #[inline(never)] // So that the short way stays short.
     fn find(
+        &mut self,
+        found: Result<Option<Found>, Violation>,
+        delivery: Delivery,
+        deadline: &mut RecvDeadline,
+    ) -> Result<Found, Error> {
+        // What the caller does between two calls does not count.
+        self.closing.grace.go_on();
+        let found = self.main_loop(found, delivery, deadline);
+        self.closing.grace.stop();
+        found.inspect_err(|_| self.publish())
+    }
+
+    /// Begins with what the decoder has `found` so far: flushes what is pending and reads more
+    /// until there is something, and deals with it if it is a control frame.
+    fn main_loop(
         &mut self,
         mut found: Result<Option<Found>, Violation>,
         delivery: Delivery,
