@@ -194,11 +194,23 @@ impl Receiver {
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
         let delivery = if fragments { Delivery::Fragments } else { Delivery::Whole };
+        if let Some(Found::Message { kind, .. }) = self.buffered(delivery) {
+            return self.lend_message(kind);
+        }
+        self.wait_for_event(delivery, deadline)
+    }
+
+    #[inline(never)] // So that the short way stays short.
+    fn wait_for_event(
+        &mut self,
+        delivery: Delivery,
+        deadline: Deadline,
+    ) -> Result<Event<'_>, Error> {
         let mut deadline = RecvDeadline::until(deadline);
         loop {
             match self.next(delivery, &mut deadline)? {
                 Found::Message { kind, .. } => return self.lend_message(kind),
-                Found::Fragment { .. } if fragments => {
+                Found::Fragment { .. } if delivery == Delivery::Fragments => {
                     return Ok(Event::Fragment(self.decoder.fragment()));
                 }
                 Found::Ping { .. } => {

@@ -330,7 +330,7 @@ impl Decoder {
     /// Finds what comes most often, by a short way: a message in one short frame that is whole in
     /// the buffer. `None` leaves the bytes to [`scan`](Self::scan), which finds the same in it.
     #[inline]
-    fn short_message(&mut self, delivery: Delivery) -> Option<Found> {
+    pub(crate) fn short_message(&mut self, delivery: Delivery) -> Option<Found> {
         if !self.is_between || delivery != Delivery::Whole || self.found.is_some() {
             return None;
         }

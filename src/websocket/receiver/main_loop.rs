@@ -12,7 +12,6 @@ use crate::log;
 use crate::net::deadline::{Deadline, Grace};
 use crate::net::duplex::{ReadHalf, Wait, is_timeout};
 use crate::net::tls;
-use crate::proto::Violation;
 use crate::proto::keepalive::Due;
 use crate::proto::message::Message;
 use crate::proto::recv::Found;
@@ -40,15 +39,37 @@ impl Receiver {
     }
 
     #[inline]
-    pub(super) fn recv_by(&mut self, mut deadline: RecvDeadline) -> Result<Message, Error> {
+    pub(super) fn recv_by(&mut self, deadline: RecvDeadline) -> Result<Message, Error> {
+        if self.buffered(Delivery::Whole).is_none() {
+            self.wait_for_message(deadline)?;
+        }
+        self.decoder.take_message().map_err(|violation| self.wire.violated(violation))
+    }
+
+    /// Waits until a message is found.
+    #[inline(never)] // So that the short way stays short.
+    fn wait_for_message(&mut self, mut deadline: RecvDeadline) -> Result<(), Error> {
         // Anything else is a control frame, or the rest of a message that was begun in fragments.
         while !matches!(self.next(Delivery::Whole, &mut deadline)?, Found::Message { .. }) {}
-        self.decoder.take_message().map_err(|violation| self.wire.violated(violation))
+        Ok(())
+    }
+
+    /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
+    /// while nothing is to be flushed. `None` leaves it to [`next`](Self::next).
+    #[inline]
+    pub(super) fn buffered(&mut self, delivery: Delivery) -> Option<Found> {
+        let is_over = self.wire.close_state.outcome().is_some();
+        if is_over || self.pending || self.half.tls_pending {
+            return None;
+        }
+        let found = self.decoder.short_message(delivery)?;
+        self.frames.messages += 1;
+        log::received(found);
+        Some(found)
     }
 
     /// Returns what comes next. The caller takes a message or a fragment from the decoder. The
     /// payload of a Ping or a Pong is in `control`. A Close is an error.
-    #[inline]
     pub(in crate::websocket) fn next(
         &mut self,
         delivery: Delivery,
@@ -57,15 +78,11 @@ impl Receiver {
         if self.wire.close_state.outcome().is_some() {
             return Err(self.ended(deadline.until));
         }
-        match self.decoder.advance(delivery) {
-            // What comes most often has a short way.
-            Ok(Some(found @ Found::Message { .. })) if !self.pending && !self.half.tls_pending => {
-                log::received(found);
-                self.frames.messages += 1;
-                Ok(found)
-            }
-            found => self.find(found, delivery, deadline),
-        }
+        // What the caller does between two calls does not count.
+        self.closing.grace.go_on();
+        let found = self.main_loop(delivery, deadline);
+        self.closing.grace.stop();
+        found.inspect_err(|_| self.publish())
     }
 
     /// Returns the error of a connection that is over.
@@ -80,36 +97,21 @@ impl Receiver {
         closed.into()
     }
 
-    #[inline(never)] // So that the short way stays short.
-    fn find(
-        &mut self,
-        found: Result<Option<Found>, Violation>,
-        delivery: Delivery,
-        deadline: &mut RecvDeadline,
-    ) -> Result<Found, Error> {
-        // What the caller does between two calls does not count.
-        self.closing.grace.go_on();
-        let found = self.main_loop(found, delivery, deadline);
-        self.closing.grace.stop();
-        found.inspect_err(|_| self.publish())
-    }
-
-    /// Begins with what the decoder has `found` so far: flushes what is pending and reads more
-    /// until there is something, and deals with it if it is a control frame.
+    /// Asks the decoder what comes next, flushes what is pending and reads more until there is
+    /// something, and deals with it if it is a control frame.
     fn main_loop(
         &mut self,
-        mut found: Result<Option<Found>, Violation>,
         delivery: Delivery,
         deadline: &mut RecvDeadline,
     ) -> Result<Found, Error> {
         let found = loop {
+            let found = self.decoder.advance(delivery);
             if let Some(found) = found.map_err(|violation| self.wire.violated(violation))? {
                 break found;
             }
             self.flush_pending();
             deadline.check()?;
             self.read(deadline.until)?;
-            found = self.decoder.advance(delivery);
         };
         log::received(found);
         self.count(found);
