@@ -70,15 +70,23 @@ pub(crate) fn is_open_json(text: &str) -> bool {
     is_begun && error.is_some_and(|error| error.classify() == Category::Eof)
 }
 
+/// The blanks that a text of JSON may be indented by: this many for each of its bytes, and some
+/// more. Brackets in brackets would take a number that grows with the square of their depth.
+const BLANKS_PER_BYTE: usize = 8;
+const MORE_BLANKS: usize = 64 * 1024;
+
 /// Returns a JSON object or array with indentation, and colours if asked for; `None` if the text is
-/// something else. Numbers, the order of the members and repeated members stay as they are.
+/// something else, or is nested so deeply that the indentation would be out of proportion to it.
+/// Numbers, the order of the members and repeated members stay as they are.
 pub(crate) fn pretty_json(text: &str, colour: bool) -> Option<String> {
     let text = text.trim();
     if !text.starts_with(['{', '[']) || serde_json::from_str::<&RawValue>(text).is_err() {
         return None;
     }
-    let mut pretty = Pretty { out: String::with_capacity(2 * text.len()), depth: 0, colour };
-    pretty.value(text);
+    let out = String::with_capacity(2 * text.len());
+    let blanks = text.len().saturating_mul(BLANKS_PER_BYTE).saturating_add(MORE_BLANKS);
+    let mut pretty = Pretty { out, depth: 0, blanks, colour };
+    pretty.value(text)?;
     Some(pretty.out)
 }
 
@@ -90,12 +98,14 @@ const OFF: &str = "\x1b[0m";
 struct Pretty {
     out: String,
     depth: usize,
+    /// The number of blanks that may still be written.
+    blanks: usize,
     colour: bool,
 }
 
 impl Pretty {
-    /// Writes valid JSON token by token.
-    fn value(&mut self, text: &str) {
+    /// Writes valid JSON token by token. `None` if it takes too many blanks.
+    fn value(&mut self, text: &str) -> Option<()> {
         let bytes = text.as_bytes();
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -110,17 +120,17 @@ impl Pretty {
                         at = next + 1;
                     } else {
                         self.depth += 1;
-                        self.new_line();
+                        self.new_line()?;
                     }
                 }
                 b'}' | b']' => {
                     self.depth -= 1;
-                    self.new_line();
+                    self.new_line()?;
                     self.out.push(char::from(byte));
                 }
                 b',' => {
                     self.out.push(',');
-                    self.new_line();
+                    self.new_line()?;
                 }
                 b':' => self.out.push_str(": "),
                 b'"' => {
@@ -138,6 +148,7 @@ impl Pretty {
                 }
             }
         }
+        Some(())
     }
 
     fn token(&mut self, token: &str, colour: &str) {
@@ -149,9 +160,11 @@ impl Pretty {
         }
     }
 
-    fn new_line(&mut self) {
+    fn new_line(&mut self) -> Option<()> {
+        self.blanks = self.blanks.checked_sub(2 * self.depth)?;
         self.out.push('\n');
         self.out.extend(std::iter::repeat_n("  ", self.depth));
+        Some(())
     }
 }
 
@@ -208,6 +221,27 @@ mod tests {
         }
         assert_eq!(pretty_json("[\"\u{9b}\"]", false).unwrap(), "[\n  \"\\u{9b}\"\n]");
         assert_eq!(pretty_json(&"[".repeat(100_000), false), None);
+    }
+
+    #[test]
+    fn indentation_is_in_proportion_to_the_text() {
+        let nested =
+            |depth, inner: &str| ["[".repeat(depth), inner.into(), "]".repeat(depth)].concat();
+        let ones = |width| vec!["1"; width].join(",");
+        // The blanks alone would be 200 MB, 5 GB and 20 GB.
+        for text in [
+            nested(1000, &ones(100_000)),
+            nested(50_000, ""),
+            ["{\"a\":".repeat(100_000), "1".into(), "}".repeat(100_000)].concat(),
+        ] {
+            assert!(pretty_json(&text, false).is_none());
+        }
+        for (depth, width) in [(1, 100_000), (8, 100_000), (30, 1000), (180, 1)] {
+            let text = nested(depth, &ones(width));
+            let pretty = pretty_json(&text, true).unwrap_or_else(|| panic!("{depth}, {width}"));
+            let most = 15 * text.len() + MORE_BLANKS;
+            assert!(pretty.len() <= most, "{depth}, {width}: {}", pretty.len());
+        }
     }
 
     #[test]
