@@ -7,30 +7,41 @@ use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 /// The most bytes that a message may have when it is decompressed.
 const MOST: u64 = 64 << 20;
 
+/// The most bytes that a message may become for each byte, and some more, if nobody has asked to
+/// decompress it: gzip makes a thousand bytes of one.
+const MOST_PER_BYTE: u64 = 32;
+const MORE: u64 = 1 << 20;
+
 /// Returns the name of the format and the decompressed bytes, if the message is gzip, zlib or
 /// deflate.
 pub(crate) fn any(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
-    labelled(bytes).or_else(|| Some(("deflate", all(DeflateDecoder::new(bytes))?)))
+    labelled(bytes, MOST).or_else(|| Some(("deflate", all(DeflateDecoder::new(bytes), MOST)?)))
 }
 
-/// Does the same as [`any`], without deflate, which has nothing to tell it by.
-pub(crate) fn labelled(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+/// Does the same as [`any`] for a person who has not asked for it: without deflate, which has
+/// nothing to tell it by, and only if the result is in proportion to the message.
+pub(crate) fn unasked(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    let most = (bytes.len() as u64).saturating_mul(MOST_PER_BYTE).saturating_add(MORE);
+    labelled(bytes, most.min(MOST))
+}
+
+fn labelled(bytes: &[u8], most: u64) -> Option<(&'static str, Vec<u8>)> {
     match *bytes {
-        [0x1F, 0x8B, ..] => Some(("gzip", all(GzDecoder::new(bytes))?)),
+        [0x1F, 0x8B, ..] => Some(("gzip", all(GzDecoder::new(bytes), most)?)),
         [method, flags, ..]
             if method & 15 == 8 && (u16::from(method) * 256 + u16::from(flags)) % 31 == 0 =>
         {
-            Some(("zlib", all(ZlibDecoder::new(bytes))?))
+            Some(("zlib", all(ZlibDecoder::new(bytes), most)?))
         }
         _ => None,
     }
 }
 
-/// Returns all that can be read, if it is not too much.
-fn all(decoder: impl Read) -> Option<Vec<u8>> {
+/// Returns all that can be read, if it is not more than `most`.
+fn all(decoder: impl Read, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    decoder.take(MOST + 1).read_to_end(&mut bytes).ok()?;
-    (!bytes.is_empty() && bytes.len() as u64 <= MOST).then_some(bytes)
+    decoder.take(most + 1).read_to_end(&mut bytes).ok()?;
+    (!bytes.is_empty() && bytes.len() as u64 <= most).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -54,7 +65,20 @@ mod tests {
         deflate.write_all(b"hello").unwrap();
         let deflate = deflate.finish().unwrap();
         assert_eq!(any(&deflate), Some(("deflate", b"hello".to_vec())));
-        assert_eq!(labelled(&deflate), None);
+        assert_eq!(unasked(&deflate), None);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_decompressed_only_in_proportion() {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(&vec![0; 1 << 20]).unwrap();
+        assert_eq!(unasked(&zlib.finish().unwrap()), Some(("zlib", vec![0; 1 << 20])));
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&vec![0; 16 << 20]).unwrap();
+        let gzip = gzip.finish().unwrap();
+        assert!(gzip.len() < 20_000);
+        assert!(unasked(&gzip).is_none());
+        assert!(any(&gzip).is_some_and(|(_, bytes)| bytes.len() == 16 << 20));
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Output {
         }
         let inflated = match message {
             MessageRef::Binary(bytes) if self.format.gunzip => inflate::any(bytes),
-            MessageRef::Binary(bytes) if self.format.person => inflate::labelled(bytes),
+            MessageRef::Binary(bytes) if self.format.person => inflate::unasked(bytes),
             _ => None,
         };
         let Some((label, bytes)) = inflated else { return self.plain(message) };
