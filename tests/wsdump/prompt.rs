@@ -316,6 +316,56 @@ fn reconnecting_is_shown_in_the_prompt() {
     });
 }
 
+/// Types `/reconnect` while the tool connects, and returns when that is done, which nothing shows.
+fn reconnects_unseen(session: &mut PtySession) {
+    types(session, "/reconnect");
+    // The thread that sends does this first. Then it takes a line, which waits for the connection.
+    // If it has taken one, 16 more find a place.
+    let mut waiting = 0;
+    while waiting < 17 {
+        types(session, "line");
+        types(session, "/help");
+        let said = shows(session, "close, and connect again");
+        waiting += u32::from(!said.contains("not sent: "));
+    }
+}
+
+#[test]
+fn reconnecting_while_the_tool_connects_asks_for_no_second_connection() {
+    watchdog(LIMIT, || {
+        for options in [&[][..], &["--ping", "1h"]] {
+            let listener = listener();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let accepts = listener.try_clone().unwrap();
+            let (asked, was_asked) = std::sync::mpsc::channel();
+            let (typed, is_typed) = std::sync::mpsc::channel();
+            let server = spawn(move || {
+                let mut peer = Peer::new(accepts.accept().unwrap().0);
+                peer.read_request();
+                asked.send(()).unwrap();
+                peer.hold_open(&is_typed);
+                let answer = peer.good_answer("");
+                peer.send(&answer);
+                let mut lines = 0;
+                while lines < 17 {
+                    lines += u32::from(peer.next_frame().unwrap().opcode == TEXT);
+                }
+                peer.send(&close(1000, ""));
+                while peer.next_frame().unwrap().opcode != CLOSE {}
+                peer.frames.iter().filter(|frame| frame.opcode == PING).count()
+            });
+            let mut session = terminal(plain(&[options, &[&url]].concat()));
+            was_asked.recv().unwrap();
+            reconnects_unseen(&mut session);
+            drop(typed);
+            assert!(server.join() <= 1, "pings without a pause");
+            ends(session, 0);
+            listener.set_nonblocking(true).unwrap();
+            assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
+    });
+}
+
 #[test]
 fn ctrl_c_closes_properly() {
     watchdog(LIMIT, || {

@@ -83,6 +83,8 @@ impl Control {
         let mut state = self.state();
         state.phase = Phase::Open;
         state.open = Some(sender);
+        // Asked for while this connection was made: it is new.
+        state.restart = false;
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -147,7 +149,8 @@ impl Control {
         true
     }
 
-    /// Closes the present connection, so that another one is opened.
+    /// Closes the present connection, so that another one is opened. Ends the wait before the next
+    /// attempt. An attempt goes on, because its connection will be a new one.
     pub(crate) fn restart(&self, frame: &CloseFrame) {
         let mut state = self.state();
         state.restart = true;
