@@ -225,6 +225,47 @@ fn another_end_by_the_server_is_8() {
     });
 }
 
+/// Ends one connection after the other with these frames, or without one. Returns how many
+/// connections there were, and the run of the tool.
+fn reconnects(ends: &[Vec<u8>]) -> (usize, Run) {
+    let listener = listener();
+    let addr = listener.local_addr().unwrap();
+    let ends = ends.to_vec();
+    let server = spawn(move || {
+        for (number, end) in ends.iter().enumerate() {
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            if peer.try_read_request().is_err() {
+                return number;
+            }
+            let answer = peer.good_answer("");
+            peer.send(&[&answer, &**end].concat());
+            if !end.is_empty() {
+                peer.next_frame();
+            }
+        }
+        ends.len()
+    });
+    let run = run(&["--reconnect", "--retry-delay", "0", &format!("ws://{addr}/")]);
+    // The server may wait for another connection.
+    drop(std::net::TcpStream::connect(addr));
+    (server.join(), run)
+}
+
+#[test]
+fn a_first_connection_that_is_refused_by_its_end_is_not_tried_again() {
+    watchdog(LIMIT, || {
+        let codes = [1002, 1003, 1007, 1008, 1009, 1010, 3000, 4401];
+        let closes = codes.map(|code| (close(code, ""), 8));
+        for (end, status) in closes.into_iter().chain([(frame(3, true, b""), 6)]) {
+            let (connections, run) = reconnects(&[end, close(1000, "")]);
+            assert_eq!((connections, run.status), (1, status), "{}", run.err);
+        }
+        // The server was good once.
+        let (connections, run) = reconnects(&[vec![], close(4401, ""), close(1000, "")]);
+        assert_eq!((connections, run.status), (3, 0), "{}", run.err);
+    });
+}
+
 #[test]
 fn fewer_messages_than_expected_are_9() {
     watchdog(LIMIT, || {

@@ -306,7 +306,8 @@ pub(crate) struct Network {
 #[derive(Group)]
 #[command(next_help_heading = "Reconnecting")]
 pub(crate) struct Retry {
-    /// Connect again when the connection is lost or cannot be opened
+    /// Connect again when the connection is lost or cannot be opened; not if the first one is
+    /// refused for good, by a 404 or a close with 4401 for example
     #[arg(long)]
     pub(crate) reconnect: bool,
     /// Connect again, but give up after this number of failures in a row

@@ -143,22 +143,24 @@ impl Session {
             let begun = Instant::now();
             let Some(abort) = self.outgoing.control.begin() else { return self.stopped() };
             let builder = self.plan.builder(self.deadline).abort_handle(abort);
-            let end = match self.plan.connect(&builder) {
+            let (end, lived) = match self.plan.connect(&builder) {
                 Ok(ws) => {
-                    let reconnected = has_stood;
-                    has_stood = true;
                     let opened = Instant::now();
-                    let end = self.talk(ws, opened - begun, reconnected);
-                    if opened.elapsed() >= STABLE {
-                        failures = 0;
-                    }
-                    if failures == 0 {
-                        down_since = Instant::now();
-                    }
-                    end
+                    let end = self.talk(ws, opened - begun, has_stood);
+                    (end, Some(opened.elapsed()))
                 }
-                Err(error) => End::Lost(error),
+                Err(error) => (End::Lost(error), None),
             };
+            let is_stable = lived.is_some_and(|lived| lived >= STABLE);
+            if is_stable {
+                failures = 0;
+            }
+            if lived.is_some() && failures == 0 {
+                down_since = Instant::now();
+            }
+            // A first connection that was lost soon has not stood: the next may end as it did.
+            let stood = has_stood || is_stable;
+            has_stood |= lived.is_some();
             self.outgoing.control.lost();
             let error = match end {
                 End::Done(status) => return status,
@@ -175,8 +177,7 @@ impl Session {
                 continue;
             }
             failures += 1;
-            let failure =
-                Failure::new(&error, failures, down_since.elapsed()).with_stood(has_stood);
+            let failure = Failure::new(&error, failures, down_since.elapsed()).with_stood(stood);
             match self.plan.retry.as_mut().and_then(|retry| retry.delay(&failure)) {
                 Some(delay) if !self.is_late(delay) => self.wait(delay, &error, failures),
                 _ => return self.failed(&error),
