@@ -337,6 +337,36 @@ fn a_proxy_gets_credentials_and_headers() {
 }
 
 #[test]
+fn every_line_for_a_proxy_is_sent_to_it_and_none_to_the_server() {
+    watchdog(LIMIT, || {
+        let path = temporary("proxy-headers");
+        let lines = [
+            "Proxy-Authorization: Bearer abc",
+            "Connection: keep-alive",
+            "Upgrade: x",
+            "Sec-WebSocket-Protocol: y",
+            "User-Agent: me/1",
+        ];
+        fs::write(&path, lines.join("\n")).unwrap();
+        let server = upgraded(|peer| {
+            peer.send(&close(1000, ""));
+            peer.request.clone()
+        });
+        let relay = Relay::start(server.addr, Rules::default());
+        let (proxy, file) = (relay.url("http"), format!("@{}", path.display()));
+        // The line replaces the user and the password.
+        let login = ["-U", "me:secret", "--proxy-header", &file];
+        run(&[&["-x", &proxy], &login[..], &["ws://host.test/"]].concat()).gave(0, "");
+        let asked = relay.asked();
+        let [_host, headers @ ..] = &*asked[0].headers else { panic!("{asked:?}") };
+        assert_eq!(headers, lines);
+        let sent = server.join();
+        assert!(!lines.iter().any(|line| sent.contains(line)), "{sent}");
+        fs::remove_file(path).unwrap();
+    });
+}
+
+#[test]
 fn the_certificate_of_a_proxy_is_checked_as_the_options_say() {
     watchdog(LIMIT, || {
         let ca = temporary("proxy-ca.pem");

@@ -13,7 +13,7 @@ use landline::{Builder, Error, Keepalive, WebSocket};
 
 use crate::args::{Curl, Network, Request, Tls};
 use crate::cookies;
-use crate::headers::Headers;
+use crate::headers::{self, Headers};
 use crate::notes::Notes;
 use crate::resolve::Addresses;
 use crate::secret;
@@ -273,10 +273,11 @@ fn with_proxy(
         let (user, password) = secret::login("--proxy-user", &login)?;
         proxy = proxy.credentials(user, password).map_err(text)?;
     }
-    let mut headers = Headers::default();
-    network.proxy_header.iter().try_for_each(|line| headers.add("--proxy-header", line))?;
-    for (name, value) in headers.lines {
-        proxy = proxy.header(name, value).map_err(text)?;
+    for given in &network.proxy_header {
+        for (name, value) in headers::for_proxy("--proxy-header", given)? {
+            let with_header = proxy.header(name, value);
+            proxy = with_header.map_err(|error| format!("--proxy-header: {error}"))?;
+        }
     }
     let mut tls = match &network.proxy_cacert {
         Some(path) => TlsOptions::new().ca_pem_file(path).map_err(text)?,

@@ -17,13 +17,7 @@ pub(crate) struct Headers {
 impl Headers {
     /// Adds `NAME: VALUE`, `NAME;` for an empty value, or the lines of `@FILE`.
     pub(crate) fn add(&mut self, option: &str, text: &str) -> Result<(), String> {
-        let Some(path) = text.strip_prefix('@') else { return self.add_line(option, text) };
-        let lines = fs::read_to_string(path)
-            .map_err(|error| format!("{option}: cannot read {path:?}: {error}"))?;
-        for line in lines.lines().filter(|line| !line.trim().is_empty()) {
-            self.add_line(option, line)?;
-        }
-        Ok(())
+        given(option, text)?.iter().try_for_each(|line| self.add_line(option, line))
     }
 
     /// Adds several lines, separated by commas. A comma that no name follows is a part of the
@@ -44,26 +38,16 @@ impl Headers {
     }
 
     fn add_line(&mut self, option: &str, line: &str) -> Result<(), String> {
-        let (name, value) = match line.split_once(':') {
-            Some((name, value)) => (name.trim(), value.trim()),
-            None => match line.strip_suffix(';') {
-                Some(name) => (name.trim(), ""),
-                // The line may be a secret, so it is not shown.
-                None => return Err(format!("{option}: give NAME: VALUE, with a colon in between")),
-            },
-        };
-        if !is_name(name) {
-            return Err(format!(
-                "{option}: the name of the header has a character that is not allowed"
-            ));
-        }
+        let (name, value) = parse(option, line)?;
         let lower = name.to_ascii_lowercase();
+        let Some(value) = value else {
+            self.no_user_agent |= lower == "user-agent";
+            return Ok(());
+        };
         match lower.as_str() {
             "sec-websocket-protocol" => {
                 self.subprotocols.extend(value.split(',').map(|name| name.trim().to_owned()));
             }
-            "user-agent" if value.is_empty() && line.contains(':') => self.no_user_agent = true,
-            _ if value.is_empty() && line.contains(':') => {}
             "connection" | "upgrade" | "content-length" | "transfer-encoding" => {
                 self.ignored.push(name.to_owned());
             }
@@ -74,6 +58,46 @@ impl Headers {
         }
         Ok(())
     }
+}
+
+/// Returns the header lines for a proxy, in the forms of [`Headers::add`]. No name has a special
+/// meaning: the request to a proxy is not the one that the handshake with the server writes.
+pub(crate) fn for_proxy(option: &str, text: &str) -> Result<Vec<(String, String)>, String> {
+    let lines = given(option, text)?;
+    let named = lines.iter().map(|line| match parse(option, line)? {
+        (name, Some(value)) => Ok((name.to_owned(), value.to_owned())),
+        (name, None) => {
+            Err(format!("{option}: {name} has no value; give '{name};' to send it without one"))
+        }
+    });
+    named.collect()
+}
+
+/// Returns the lines of `@FILE`, or the text, which is a line itself.
+fn given(option: &str, text: &str) -> Result<Vec<String>, String> {
+    let Some(path) = text.strip_prefix('@') else { return Ok(vec![text.to_owned()]) };
+    let lines = fs::read_to_string(path)
+        .map_err(|error| format!("{option}: cannot read {path:?}: {error}"))?;
+    Ok(lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+}
+
+/// Returns the name and the value of a line. There is no value in `NAME:`, by which curl leaves a
+/// line out, but an empty one in `NAME;`.
+fn parse<'a>(option: &str, line: &'a str) -> Result<(&'a str, Option<&'a str>), String> {
+    let (name, value) = match line.split_once(':') {
+        Some((name, value)) => (name.trim(), Some(value.trim()).filter(|value| !value.is_empty())),
+        None => match line.strip_suffix(';') {
+            Some(name) => (name.trim(), Some("")),
+            // The line may be a secret, so it is not shown.
+            None => return Err(format!("{option}: give NAME: VALUE, with a colon in between")),
+        },
+    };
+    if !is_name(name) {
+        return Err(format!(
+            "{option}: the name of the header has a character that is not allowed"
+        ));
+    }
+    Ok((name, value))
 }
 
 /// Returns whether the text is a name of a header, as `landline` checks it.
@@ -117,8 +141,20 @@ mod tests {
     }
 
     #[test]
+    fn no_line_for_a_proxy_is_left_out() {
+        for name in ["Proxy-Authorization", "Connection", "Upgrade", "User-Agent", "Host"] {
+            let given = for_proxy("--proxy-header", &format!("{name}: x")).unwrap();
+            assert_eq!(given, [line(name, "x")]);
+        }
+        assert_eq!(for_proxy("--proxy-header", "X-Empty;").unwrap(), [line("X-Empty", "")]);
+        let error = for_proxy("--proxy-header", "User-Agent:").unwrap_err();
+        assert!(error.contains("give 'User-Agent;'"), "{error}");
+    }
+
+    #[test]
     fn a_wrong_line_is_not_shown() {
-        let error = Headers::default().add("-H", "secret").unwrap_err();
-        assert!(!error.contains("secret"), "{error}");
+        let server = Headers::default().add("-H", "secret").unwrap_err();
+        let proxy = for_proxy("--proxy-header", "secret").unwrap_err();
+        assert!(!server.contains("secret") && !proxy.contains("secret"), "{server}, {proxy}");
     }
 }
