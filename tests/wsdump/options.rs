@@ -383,6 +383,32 @@ fn the_certificate_of_a_proxy_is_checked_as_the_options_say() {
 }
 
 #[test]
+fn the_roots_of_the_system_hold_for_every_https_proxy() {
+    watchdog(LIMIT, || {
+        let ca = temporary("system-ca.pem");
+        fs::write(&ca, &tls::ca().pem).unwrap();
+        for variable in [None, Some("http_proxy"), Some("HTTPS_PROXY"), Some("all_proxy")] {
+            let is_secure = variable == Some("HTTPS_PROXY");
+            let (url, server) = match is_secure {
+                true => ("wss://host.test/", secure(tls::config(&tls::ca().leaf(&["host.test"])))),
+                false => ("ws://host.test/", upgraded(|peer| peer.send(&close(1000, "")))),
+            };
+            let relay = Relay::start_tls(server.addr, Rules::default(), tls::localhost());
+            let proxy = format!("https://localhost:{}", relay.addr.port());
+            let mut command = match variable {
+                None => wsdump(&["-x", &proxy, url]),
+                Some(_) => wsdump(&[url]),
+            };
+            command.envs(variable.map(|name| (name, &proxy))).env("SSL_CERT_FILE", &ca);
+            finished(command.spawn().unwrap()).gave(0, "");
+            assert_eq!(relay.asked().len(), 1, "{variable:?}");
+            server.join();
+        }
+        fs::remove_file(ca).unwrap();
+    });
+}
+
+#[test]
 fn hosts_can_be_excepted_from_proxies() {
     watchdog(LIMIT, || {
         let nobody = format!("http://{}", listener().local_addr().unwrap());

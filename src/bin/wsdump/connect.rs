@@ -256,7 +256,10 @@ fn with_proxy(
     let login = secret::read("--proxy-user", network.proxy_user.clone(), "WSDUMP_PROXY_USER")?;
     let is_plain = given.is_none() && network.noproxy.is_none() && login.is_none();
     if is_plain && !has_proxy_options(network) {
-        return Ok(builder); // The environment decides, at each attempt.
+        return Ok(match https_of_environment(url) {
+            Some(proxy) => builder.proxy(proxy.tls(proxy_tls(network)?)),
+            None => builder, // The environment decides, at each attempt.
+        });
     }
     let proxy = match given.as_deref() {
         Some("") => None,
@@ -279,18 +282,41 @@ fn with_proxy(
             proxy = with_header.map_err(|error| format!("--proxy-header: {error}"))?;
         }
     }
-    let mut tls = match &network.proxy_cacert {
-        Some(path) => TlsOptions::new().ca_pem_file(path).map_err(text)?,
-        None => TlsOptions::new().add_native_roots(),
-    };
-    if network.proxy_insecure {
-        tls = tls.danger_accept_any_certificate();
-    }
-    proxy = proxy.tls(tls);
+    proxy = proxy.tls(proxy_tls(network)?);
     if let Some(list) = &network.noproxy {
         proxy = proxy.except(list).map_err(|error| format!("--noproxy: {error}"))?;
     }
     Ok(builder.proxy(proxy))
+}
+
+/// Returns the https proxy that the environment names for this URL, if it names one. The library
+/// would trust Mozilla's roots only. The proxy stays the same after a redirect, as that of an
+/// option does.
+fn https_of_environment(url: &str) -> Option<Proxy> {
+    // The library warns of a variable that names no proxy. It would do so twice if it were asked
+    // here for nothing.
+    let names_https = env::vars_os().any(|(name, value)| {
+        let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+        name.to_ascii_lowercase().ends_with("_proxy") && is_https(value.trim())
+    });
+    if !names_https {
+        return None;
+    }
+    // An error comes again when the connection is opened.
+    Proxy::from_environment(url).ok().flatten().filter(|proxy| is_https(&proxy.to_string()))
+}
+
+fn is_https(url: &str) -> bool {
+    url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"))
+}
+
+/// Returns the options of TLS with the proxy.
+fn proxy_tls(network: &Network) -> Result<TlsOptions, String> {
+    let tls = match &network.proxy_cacert {
+        Some(path) => TlsOptions::new().ca_pem_file(path).map_err(|error| error.to_string())?,
+        None => TlsOptions::new().add_native_roots(),
+    };
+    Ok(if network.proxy_insecure { tls.danger_accept_any_certificate() } else { tls })
 }
 
 fn has_proxy_options(network: &Network) -> bool {
