@@ -39,8 +39,9 @@ pub(crate) type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 /// ends the connection with Close 1011. [`on_error`](Self::on_error) gets it as [`Error::Handler`],
 /// and it ends the [`App`](crate::App) unless [`retry_if`](crate::App::retry_if) decides otherwise.
 ///
-/// An error that only says that the connection is over, such as that of `sender.send(..)?`, does
-/// none of this: the App connects again as if the method had returned `Ok`.
+/// An error that only says that the connection is over, such as that of `sender.send(..)?`, or that
+/// there is none, such as that of `handle.send(..)?`, does none of this: the App goes on as if the
+/// method had returned `Ok`.
 ///
 /// # Examples
 ///
@@ -149,7 +150,8 @@ pub trait Handler {
     /// # Errors
     /// Any of yours. It ends the App at once, and no method is called any more. But while a
     /// connection is open ([`App::overlap`](crate::App::overlap)), the error is treated as one of
-    /// any other method.
+    /// any other method. An error that only says that there is no connection ends nothing; see
+    /// [`Handler`].
     fn on_error(&mut self, error: &Error) -> HandlerResult {
         let _ = error;
         Ok(())

@@ -10,6 +10,7 @@ use super::run::App;
 use super::session::{Live, hand_out, unless_over};
 use crate::error::{Error, Timeout};
 use crate::proto::close::{CloseCode, CloseFrame};
+use crate::websocket::sender::Sender;
 
 /// The interval at which an App looks whether a handle has asked to replace the connection.
 const LOOK: Duration = Duration::from_millis(200);
@@ -73,23 +74,30 @@ impl<H: Handler> App<H> {
                 self.attempts.streak.ended(live.since.elapsed(), Instant::now());
             }
             if let Err(error) = self.attempts.begin(false) {
-                return self.not_replaced(watch, error);
+                return self.not_replaced(&live.up.sender, watch, error);
             }
         }
         match self.attempts.poll() {
             None => Ok(()),
             Some(Ok(opened)) => self.replace(live, opened),
-            Some(Err(error)) => self.not_replaced(watch, error),
+            Some(Err(error)) => self.not_replaced(&live.up.sender, watch, error),
         }
     }
 
     /// Reports an attempt that failed, and decides when the next one is due, if there is to be one.
-    fn not_replaced(&mut self, watch: &mut Watch, error: Error) -> Result<(), Error> {
-        if self.attempts.shared.0.is_stopping() {
+    /// `sender` is that of the old connection.
+    fn not_replaced(
+        &mut self,
+        sender: &Sender,
+        watch: &mut Watch,
+        error: Error,
+    ) -> Result<(), Error> {
+        let shared = &self.attempts.shared.0;
+        if shared.is_stopping() {
             return Ok(());
         }
         watch.failed = true;
-        self.handler.on_error(&error).map_err(Error::Handler)?;
+        unless_over(self.handler.on_error(&error), Some(sender), shared)?;
         watch.due = match self.attempts.after(Ended::attempt(error)) {
             Next::Attempt(delay, _) => Instant::now().checked_add(delay),
             Next::Over(_) => None, // The open connection goes on, and its end decides.
@@ -135,7 +143,7 @@ impl<H: Handler> App<H> {
             };
             match received {
                 Ok(event) => {
-                    unless_over(hand_out(&mut self.handler, sender, event), sender, &shared)?;
+                    unless_over(hand_out(&mut self.handler, sender, event), Some(sender), &shared)?;
                 }
                 Err(Error::Timeout(Timeout::Recv)) => {}
                 Err(error) => return Ok(error),

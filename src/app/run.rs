@@ -23,6 +23,7 @@ use super::exit::{AppThread, Exit};
 use super::handle::Handle;
 use super::handler::Handler;
 use super::outbox::Outbox;
+use super::session::unless_over;
 use crate::client::builder::Builder;
 use crate::error::Error;
 use crate::websocket::WebSocket;
@@ -344,9 +345,9 @@ impl<H: Handler> App<H> {
                 Err(error) => Ended::attempt(error),
             };
             // `on_close` was told how a connection ended. All other errors go to `on_error`.
-            let is_stopping = self.attempts.shared.0.is_stopping();
-            if ended.by_handler() || ended.lived.is_none() && !is_stopping {
-                self.handler.on_error(&ended.error).map_err(Error::Handler)?;
+            let shared = &self.attempts.shared.0;
+            if ended.by_handler() || ended.lived.is_none() && !shared.is_stopping() {
+                unless_over(self.handler.on_error(&ended.error), None, shared)?;
             }
             match self.attempts.after(ended) {
                 Next::Attempt(delay, _) if self.attempts.wait(delay) => {}

@@ -53,7 +53,7 @@ impl<H: Handler> App<H> {
         let (sender, handle) = (&live.up.sender, &self.handle());
         let response = sender.response();
         let open = Open { attempt, reconnected, replaces, response, handle };
-        unless_over(self.handler.on_open(sender, &open), sender, &self.attempts.shared.0)?;
+        unless_over(self.handler.on_open(sender, &open), Some(sender), &self.attempts.shared.0)?;
         live.up.opened().map_err(Error::Io)
     }
 
@@ -78,7 +78,7 @@ impl<H: Handler> App<H> {
             error => error,
         };
         let (sender, shared) = (&live.up.sender, &self.attempts.shared.0);
-        let closing = unless_over(self.handler.on_close(&closed), sender, shared);
+        let closing = unless_over(self.handler.on_close(&closed), Some(sender), shared);
         if is_last && matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
             // RFC 6455 section 7.1.1: wait until the server ends the stream, or has read why we
             // do. The code 1000 may be sent, so this cannot fail.
@@ -108,7 +108,7 @@ impl<H: Handler> App<H> {
             }
             if let Some(event) = event {
                 let (sender, shared) = (&live.up.sender, &self.attempts.shared.0);
-                unless_over(hand_out(&mut self.handler, sender, event), sender, shared)?;
+                unless_over(hand_out(&mut self.handler, sender, event), Some(sender), shared)?;
             }
             // A handler that has closed the connection wants no other one.
             if live.watch.is_some() && !live.up.sender.is_closing() {
@@ -145,16 +145,17 @@ pub(super) fn hand_out(
     }
 }
 
-/// Returns the error of a handler, unless it only says that the connection is over. The handler has
-/// not failed then, and the receiver will tell how the connection ended.
+/// Returns the error of a handler, unless it only says that the connection is over, or that there
+/// is none. The handler has not failed then, and the receiver, or the attempt that failed, tells
+/// why. `sender` is that of the connection, if there was one when the handler was called.
 pub(super) fn unless_over(
     handled: HandlerResult,
-    sender: &Sender,
+    sender: Option<&Sender>,
     shared: &Shared,
 ) -> Result<(), Error> {
     let Err(error) = handled else { return Ok(()) };
     // A handle first notes that the App is to stop, and then closes the connection.
-    let over = !sender.is_open() || shared.is_stopping();
+    let over = sender.is_none_or(|sender| !sender.is_open()) || shared.is_stopping();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
     while let Some(error) = cause {
         if over && says_over(error) {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use landline::app::{Delivery, Exit, Outbox, WhenFull};
 use landline::backoff::{Failure, Fixed, Never};
 use landline::{App, Callbacks, CloseCode, Error, Handle, Handler};
-use support::apps::{Recorder, app_at, upgraded_times};
+use support::apps::{HandlerResult, Recorder, app_at, upgraded_times};
 use support::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,6 +54,12 @@ fn end(peer: &mut Peer) {
     peer.send(&close(1000, "enough"));
     let _ = peer.socket().shutdown(Shutdown::Write); // The client may be gone by now.
     peer.stall();
+}
+
+/// Refuses the connection for now.
+fn refuse(peer: &mut Peer) {
+    peer.read_request();
+    peer.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
 }
 
 /// Answers the client's Close with these frames and a Close.
@@ -452,6 +458,58 @@ fn after_a_failure_that_is_final_the_old_connection_is_used_to_its_end() {
             }
             server.join();
         }
+    });
+}
+
+#[test]
+fn a_handler_that_cannot_send_after_an_attempt_that_failed_has_not_failed() {
+    watchdog(LIMIT, || {
+        let (ask, when) = channel();
+        let (failed, has_failed) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                ask.send(()).unwrap();
+                has_failed.recv().unwrap();
+                peer.rst();
+            }),
+            Box::new(refuse),
+            open(end),
+        ]);
+        let slot = OnceLock::<Handle>::new();
+        let callbacks = Callbacks::new().on_error(|_| -> HandlerResult {
+            let _ = failed.send(()); // The server waits for the first one only.
+            loop {
+                slot.get().unwrap().send("until the old connection is lost")?;
+            }
+        });
+        let app = app_at(server.url(), callbacks).overlap(true).backoff(Fixed(Duration::ZERO));
+        slot.set(app.handle()).unwrap();
+        let exit = run(app, when);
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        server.join();
+    });
+}
+
+#[test]
+fn an_error_of_on_error_while_a_connection_is_open_ends_it_and_the_app() {
+    watchdog(LIMIT, || {
+        let (ask, when) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                ask.send(()).unwrap();
+                peer.expect_close(1011);
+                peer.send(&close(1011, ""));
+                let _ = peer.socket().shutdown(Shutdown::Write);
+                peer.stall();
+            }),
+            Box::new(refuse),
+        ]);
+        let mut recorder = Recorder::default().when("error status", |_| Err("mine".into()));
+        let error = run(overlapping(&server, &mut recorder), when).unwrap_err();
+        assert!(matches!(error, Error::Handler(_)), "{error:?}");
+        let ended = "close 1011 \"\" by us, clean";
+        assert_eq!(recorder.log, [FIRST, "error status 503", ended, "error handler mine"]);
+        server.join();
     });
 }
 

@@ -683,6 +683,61 @@ fn a_handler_that_cannot_send_in_on_close_has_not_failed() {
 }
 
 #[test]
+fn a_handler_that_cannot_send_in_on_error_has_not_failed() {
+    watchdog(LIMIT, || {
+        for by_handle in [false, true] {
+            let server = serve_times(3, |nth, peer| match nth {
+                0 => {
+                    peer.upgrade();
+                    peer.fin();
+                }
+                1 => {
+                    peer.read_request();
+                    peer.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+                }
+                _ => {
+                    peer.upgrade();
+                    peer.send(&close(1000, ""));
+                    peer.stall();
+                }
+            });
+            let (keep, kept) = channel();
+            let callbacks = Callbacks::new()
+                .on_open(move |sender, open| {
+                    keep.send((sender.clone(), open.handle.clone())).unwrap();
+                })
+                .on_error(move |_| -> HandlerResult {
+                    let (sender, handle) = kept.recv().unwrap();
+                    if by_handle {
+                        handle.send("was down")?;
+                    }
+                    Ok(sender.send("was down")?)
+                });
+            let exit = app_at(server.url(), callbacks).backoff(Fixed(Duration::ZERO)).run_forever();
+            assert!(matches!(&exit, Ok(Exit::Closed(closed)) if closed.is_clean()), "{exit:?}");
+            server.join();
+        }
+    });
+}
+
+#[test]
+fn a_handler_that_stops_the_app_in_on_error_and_then_cannot_send_has_not_failed() {
+    watchdog(LIMIT, || {
+        let addr = listener().local_addr().unwrap();
+        let slot = OnceLock::<Handle>::new();
+        let callbacks = Callbacks::new().on_error(|_| -> HandlerResult {
+            let handle = slot.get().unwrap();
+            handle.stop(CloseCode::NORMAL)?;
+            handle.send("was stopped")?;
+            Ok(())
+        });
+        let app = app_at(format!("ws://{addr}"), callbacks);
+        slot.set(app.handle()).unwrap();
+        stopped(app.run_forever());
+    });
+}
+
+#[test]
 fn a_handler_that_cannot_send_because_the_app_stops_has_not_failed() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {
