@@ -470,6 +470,15 @@ impl Streak {
         self.has_stood = true;
         was_stable
     }
+
+    /// Notes the end of a connection that `lived` so long, and that another one has replaced. If it
+    /// was stable, the attempts that failed meanwhile do not count any more. The one that opened
+    /// the other connection is the first since then.
+    pub(crate) fn replaced(&mut self, lived: Duration, now: Instant) {
+        if self.ended(lived, now) {
+            self.attempts = 1;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -114,6 +114,7 @@ impl<H: Handler> App<H> {
             return Err(self.finish(next, Err(error)).error);
         }
         let delivered = self.drain(live);
+        self.attempts.streak.replaced(live.since.elapsed(), Instant::now());
         let old = mem::replace(live, next);
         match self.finish(old, delivered).error {
             error @ Error::Handler(_) => Err(error),

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use landline::app::{Delivery, Exit, Outbox, WhenFull};
-use landline::backoff::{Failure, Fixed, Never};
+use landline::backoff::{Backoff as _, Exponential, Failure, Fixed, Never};
 use landline::{App, Callbacks, CloseCode, Error, Handle, Handler};
 use support::apps::{HandlerResult, Recorder, app_at, upgraded_times};
 use support::*;
@@ -458,6 +458,41 @@ fn after_a_failure_that_is_final_the_old_connection_is_used_to_its_end() {
             }
             server.join();
         }
+    });
+}
+
+#[test]
+fn a_stable_connection_that_is_replaced_ends_the_row_of_failures() {
+    watchdog(LIMIT, || {
+        const STABLE: Duration = Duration::from_millis(50);
+        let (ask, when) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                ask.send(()).unwrap();
+                answer_close(peer, b"");
+            }),
+            Box::new(refuse),
+            Box::new(refuse),
+            // The new connection is lost at once.
+            open(|peer| {
+                peer.fin();
+                peer.stall();
+            }),
+            open(end),
+        ]);
+        let (asked, told) = channel();
+        let mut three = Exponential::new().base(Duration::ZERO).max_attempts(3);
+        let app = overlapping(&server, Callbacks::new()).stable_after(STABLE).backoff(
+            move |failure: &Failure<'_>| {
+                asked.send(failure.attempts()).unwrap();
+                // With these pauses the first connection is stable when it is replaced.
+                three.delay(failure).map(|_| STABLE)
+            },
+        );
+        let exit = run(app, when);
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [1, 2, 1]);
+        server.join();
     });
 }
 

@@ -346,3 +346,27 @@ fn failures_are_counted_from_one_again_after_a_stable_connection() {
         assert_eq!((failure.attempts(), failure.down_for()), (attempts, down_for * SECOND));
     }
 }
+
+#[test]
+fn a_stable_connection_that_is_replaced_ends_the_row_of_the_attempts_that_failed_meanwhile() {
+    let error = lost(Cause::Eof);
+    let begin = Instant::now();
+    // The seconds for which the old connection was open before the first attempt, and in all.
+    for (before, lived, is_stable) in [(20, 50, true), (5, 35, true), (2, 9, false)] {
+        let at = |second: u32| begin + second * SECOND;
+        let mut streak = Streak::new(10 * SECOND, begin);
+        assert_eq!(streak.attempt(begin), 1);
+        streak.ended(before * SECOND, at(before));
+        let own = streak.attempt(at(before));
+        assert_eq!(streak.failed(&error, None, at(before)).attempts(), 1);
+        assert_eq!(streak.attempt(at(lived)), own + 1);
+        streak.replaced(lived * SECOND, at(lived));
+
+        // The new connection is lost a second later.
+        let failure = streak.failed(&error, Some(SECOND), at(lived + 1));
+        let expected = if is_stable { (1, SECOND) } else { (2, (lived + 1) * SECOND) };
+        assert_eq!((failure.attempts(), failure.down_for()), expected);
+        let next = if is_stable { 2 } else { own + 2 };
+        assert_eq!(streak.attempt(at(lived + 1)), next);
+    }
+}
