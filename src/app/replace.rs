@@ -24,7 +24,7 @@ pub(super) struct Watch {
     due: Option<Instant>,
     /// The Close for the connection that is replaced.
     close: CloseFrame,
-    /// An attempt has failed.
+    /// The last attempt has failed, and another one follows it.
     failed: bool,
 }
 
@@ -96,12 +96,13 @@ impl<H: Handler> App<H> {
         if shared.is_stopping() {
             return Ok(());
         }
-        watch.failed = true;
         unless_over(self.handler.on_error(&error), Some(sender), shared)?;
         watch.due = match self.attempts.after(Ended::attempt(error)) {
             Next::Attempt(delay, _) => Instant::now().checked_add(delay),
             Next::Over(_) => None, // The open connection goes on, and its end decides.
         };
+        // After the last attempt, another request begins a row of its own on a stable connection.
+        watch.failed = watch.due.is_some();
         Ok(())
     }
 

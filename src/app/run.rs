@@ -217,10 +217,11 @@ impl<H: Handler> App<H> {
     ///
     /// An attempt that fails is reported to [`on_error`](Handler::on_error), and the old connection
     /// stays. The next attempt follows as the [`Backoff`] says. If the failure is final, or the
-    /// `Backoff` gives up, the old connection is used until it ends by itself. If it ends while an
-    /// attempt is under way, the App waits for that attempt, as for any other, unless this program
-    /// has ended the connection. Once a [stable](Self::stable_after) connection is replaced, the
-    /// attempts that failed before do not count any more.
+    /// `Backoff` gives up, the old connection is used until it ends by itself, or until `reconnect`
+    /// is called again. If it ends while an attempt is under way, the App waits for that attempt,
+    /// as for any other, unless this program has ended the connection. Once a
+    /// [stable](Self::stable_after) connection is replaced, the attempts that failed before do not
+    /// count any more.
     ///
     /// With this option an App looks for a request every 200 ms, and for the result of an attempt
     /// every 50 ms. So it wakes also when nothing arrives.

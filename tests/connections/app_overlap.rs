@@ -497,6 +497,43 @@ fn a_stable_connection_that_is_replaced_ends_the_row_of_failures() {
 }
 
 #[test]
+fn a_request_after_the_backoff_gave_up_begins_a_row_of_its_own() {
+    watchdog(LIMIT, || {
+        let (ask, when) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                ask.send(()).unwrap();
+                answer_close(peer, b"");
+            }),
+            Box::new(refuse),
+            Box::new(refuse),
+            Box::new(refuse),
+            open(end),
+        ]);
+        let (slot, mut errors) = (OnceLock::<Handle>::new(), 0);
+        let callbacks = Callbacks::new().on_error(|_| {
+            errors += 1;
+            if errors == 2 {
+                replace(slot.get().unwrap()); // Is looked at when the backoff has given up.
+            }
+        });
+        let (asked, told) = channel();
+        let app = overlapping(&server, callbacks).stable_after(Duration::ZERO).backoff(
+            move |failure: &Failure<'_>| {
+                asked.send(failure.attempts()).unwrap();
+                assert!(failure.attempts() <= 2, "{failure}");
+                (failure.attempts() < 2).then_some(Duration::ZERO)
+            },
+        );
+        slot.set(app.handle()).unwrap();
+        let exit = run(app, when);
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [1, 2, 1]);
+        server.join();
+    });
+}
+
+#[test]
 fn a_handler_that_cannot_send_after_an_attempt_that_failed_has_not_failed() {
     watchdog(LIMIT, || {
         let (ask, when) = channel();
