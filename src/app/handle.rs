@@ -55,7 +55,9 @@ impl Handle {
     ///
     /// While there is no connection, an App with an [`Outbox`] keeps the message, and an App
     /// without one gives it back in the error. With [`Outbox::always_queue`] or [`Outbox::pace`]
-    /// every message is kept, and the call never waits for the network.
+    /// every message is kept, and the call never waits for the network. While messages wait in the
+    /// outbox, a later one is kept too, and is sent behind them; [`Outbox`] has the one exception,
+    /// in [`on_open`](crate::Handler::on_open).
     ///
     /// [`Delivery::Sent`] means that the operating system has taken all of the message. Only the
     /// server can say whether it arrived. A message that is kept or given back was not delivered:
@@ -264,7 +266,7 @@ impl Handle {
     }
 
     /// Returns whether there is an open connection that [`send`](Self::send) may use, as far as
-    /// this side knows. Messages that wait in the outbox are sent first.
+    /// this side knows. What waits in the outbox is sent before later messages, as [`Outbox`] says.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.lock().is_open()

@@ -25,6 +25,11 @@ use crate::websocket::sender::Sender;
 /// * What one thread sends by handles is sent in the order of its calls, also across reconnects.
 ///   Messages of several threads are sent in the order in which they were queued.
 /// * While messages wait, a later one waits behind them.
+/// * There is one exception. What the App's own thread sends by a handle in
+///   [`on_open`](crate::Handler::on_open) goes out at once, before all that waits, so that a login
+///   comes first. In a loop over [`connections`](crate::App::connections) the same holds for the
+///   thread of the loop, until it first receives on the connection. With
+///   [`always_queue`](Self::always_queue) or a [`pace`](Self::pace) there is no exception.
 /// * A message that a connection took only in part stays at the front. The next connection sends
 ///   it again from its beginning.
 /// * A handler's [`Sender`](crate::Sender) does not use the outbox. What it sends in

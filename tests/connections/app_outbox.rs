@@ -9,9 +9,9 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::app::{Delivery, Exit, Outbox, WhenFull};
-use landline::backoff::Never;
-use landline::{App, Callbacks, Error, Handle, Message, Timeout};
-use support::apps::app_at;
+use landline::backoff::{Fixed, Never};
+use landline::{App, Callbacks, CloseCode, Error, Handle, Message, Timeout};
+use support::apps::{app_at, upgraded_times};
 use support::*;
 
 /// Returns an App that does not run, so that its outbox keeps every message.
@@ -129,7 +129,7 @@ fn flush_waits_until_the_outbox_is_sent() {
         assert!(!takes(SHORT, || handle.flush(SHORT)));
         let running = app.spawn().unwrap();
         assert!(handle.flush(LIMIT));
-        handle.stop(landline::CloseCode::NORMAL).unwrap();
+        handle.stop(CloseCode::NORMAL).unwrap();
         assert!(matches!(running.join(), Ok(Exit::Stopped)));
         server.join();
     });
@@ -178,6 +178,41 @@ fn no_other_thread_sends_before_on_open_has_returned() {
         queued(&running.handle(), "from another thread");
         go_on.send(()).unwrap();
         assert!(matches!(running.join(), Ok(Exit::Closed(_))));
+        server.join();
+    });
+}
+
+#[test]
+fn what_on_open_sends_by_a_handle_goes_before_what_the_same_thread_sent_earlier() {
+    watchdog(LIMIT, || {
+        let server = upgraded_times(2, |nth, peer| match nth {
+            0 => {
+                peer.fin();
+                peer.stall();
+            }
+            _ => {
+                peer.expect(TEXT, b"sent in on_open");
+                peer.expect(TEXT, b"kept in on_close");
+                peer.send(&close(1000, ""));
+                peer.expect_close(1000);
+            }
+        });
+        let slot = std::sync::OnceLock::<Handle>::new();
+        let callbacks = Callbacks::new()
+            .on_open(|_, open| {
+                if open.reconnected {
+                    assert_eq!(open.handle.send("sent in on_open").unwrap(), Delivery::Sent);
+                }
+            })
+            .on_close(|closed| {
+                if closed.code() == CloseCode::ABNORMAL {
+                    queued(slot.get().unwrap(), "kept in on_close");
+                }
+            });
+        let app = app_at(server.url(), callbacks).outbox(Outbox::new());
+        let app = app.backoff(Fixed(Duration::ZERO));
+        slot.set(app.handle()).unwrap();
+        assert!(matches!(app.run_forever(), Ok(Exit::Closed(_))));
         server.join();
     });
 }
