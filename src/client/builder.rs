@@ -377,8 +377,8 @@ impl Builder {
 
 /// The socket.
 impl Builder {
-    /// Sets whether small messages are sent at once (`TCP_NODELAY`). Default: `true`. The socket that
-    /// is given to [`connect_over`](Self::connect_over) stays as it is.
+    /// Sets whether small messages are sent at once (`TCP_NODELAY`). Default: `true`. The socket
+    /// that is given to [`connect_over`](Self::connect_over) stays as it is.
     #[must_use]
     pub fn nodelay(mut self, yes: bool) -> Self {
         self.config.sockets.nodelay = yes;

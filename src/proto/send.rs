@@ -11,10 +11,10 @@ use super::message::MessageRef;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// A Close frame was written before, and nothing follows it. RFC 6455 section 5.5.1 forbids data
-    /// only, and section 5.5.2 asks for a Pong until the peer has closed too. But the peer may have
-    /// closed the socket by then. A Pong would be answered by a reset, after which some systems drop
-    /// what the peer has sent, its Close for example.
+    /// A Close frame was written before, and nothing follows it. RFC 6455 section 5.5.1 forbids
+    /// data only, and section 5.5.2 asks for a Pong until the peer has closed too. But the peer may
+    /// have closed the socket by then. It would answer a Pong by a reset, after which some systems
+    /// drop what the peer has sent, its Close for example.
     AfterClose,
     /// The payload of a control frame is longer than 125 bytes (section 5.5).
     ControlTooLong,

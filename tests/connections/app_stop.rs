@@ -723,7 +723,7 @@ fn a_handler_that_cannot_send_in_on_error_has_not_failed() {
 #[test]
 fn a_handler_that_stops_the_app_in_on_error_and_then_cannot_send_has_not_failed() {
     watchdog(LIMIT, || {
-        let addr = listener().local_addr().unwrap();
+        let addr = closed();
         let slot = OnceLock::<Handle>::new();
         let callbacks = Callbacks::new().on_error(|_| -> HandlerResult {
             let handle = slot.get().unwrap();

@@ -185,7 +185,7 @@ fn a_connector_is_called_again_after_a_redirect() {
 fn an_address_that_the_filter_refuses_is_not_given_to_the_connector() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.expect_end());
-        let (allowed, denied) = (server.addr, listener().local_addr().unwrap());
+        let (allowed, denied) = (server.addr, closed());
         let builder = resolving([denied, allowed])
             .address_filter(move |address| address == allowed)
             .connector(move |address, deadline| {
@@ -267,7 +267,7 @@ fn a_connector_that_fails_or_panics_lets_the_next_address_start_at_once() {
     watchdog(LIMIT, || {
         for panics in [false, true] {
             let server = upgraded(|peer| peer.expect_end());
-            let (good, bad) = (server.addr, listener().local_addr().unwrap());
+            let (good, bad) = (server.addr, closed());
             let connector = move |address, deadline| {
                 if address == good {
                     return connect(address, deadline);
@@ -318,7 +318,7 @@ fn a_socket_that_is_connected_to_another_address_is_not_used() {
 #[test]
 fn a_socket_that_is_not_connected_is_not_used() {
     watchdog(LIMIT, || {
-        let builder = resolving([listener().local_addr().unwrap()]).connector(|address, _| {
+        let builder = resolving([closed()]).connector(|address, _| {
             Ok(Socket::new(Domain::for_address(address), Type::STREAM, None)?.into())
         });
         let (kind, text) = why(&builder);
@@ -334,7 +334,7 @@ fn a_socket_of_another_kind_is_not_used() {
     use std::os::unix::net::UnixStream;
 
     watchdog(LIMIT, || {
-        let builder = resolving([listener().local_addr().unwrap()])
+        let builder = resolving([closed()])
             .connector(|_, _| Ok(TcpStream::from(OwnedFd::from(UnixStream::pair()?.0))));
         assert!(why(&builder).1.contains("not connected by TCP"));
     });

@@ -304,8 +304,8 @@ pub fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-/// Returns an address where nobody listens. A socket stays bound to it as long as the process lives,
-/// so that no other test gets the port.
+/// Returns an address where nobody listens. A socket stays bound to it as long as the process
+/// lives, so that no other test gets the port.
 pub fn closed() -> SocketAddr {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

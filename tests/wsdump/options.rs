@@ -411,7 +411,7 @@ fn the_roots_of_the_system_hold_for_every_https_proxy() {
 #[test]
 fn hosts_can_be_excepted_from_proxies() {
     watchdog(LIMIT, || {
-        let nobody = format!("http://{}", listener().local_addr().unwrap());
+        let nobody = format!("http://{}", closed());
         for args in [&["--noproxy", "127.0.0.1", "-x", &nobody][..], &["-x", ""]] {
             let server = upgraded(|peer| peer.send(&close(1000, "")));
             run(&[args, &[&server.url()]].concat()).gave(0, "");

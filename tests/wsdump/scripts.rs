@@ -193,7 +193,7 @@ fn json_tells_all_that_happens() {
 #[test]
 fn json_tells_of_a_retry_before_the_wait() {
     watchdog(LIMIT, || {
-        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        let url = format!("ws://{}/", closed());
         let delay = ["--retry-delay", "1h", "--retry-max-delay", "1h"];
         let args = [&["--json", "--reconnect"], &delay[..], &[&url]].concat();
         let mut child = wsdump(&args).spawn().unwrap();
@@ -354,7 +354,7 @@ fn no_line_is_sent_twice() {
 #[test]
 fn giving_up_after_a_number_of_failures_has_the_status_of_the_last_one() {
     watchdog(LIMIT, || {
-        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        let url = format!("ws://{}/", closed());
         let run = run(&["--retry", "3", "--retry-delay", "1ms", "--retry-max-delay", "2ms", &url]);
         assert_eq!(run.status, 2, "{}", run.err);
         assert_eq!(run.err.matches("; attempt ").count(), 2, "{}", run.err);

@@ -1,5 +1,7 @@
 //! Every exit status.
 
+use std::time::Duration;
+
 use crate::support::*;
 use crate::tool::*;
 
@@ -30,7 +32,7 @@ fn a_wrong_option_is_1_and_opens_nothing() {
 #[test]
 fn nobody_who_listens_is_2() {
     watchdog(LIMIT, || {
-        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        let url = format!("ws://{}/", closed());
         run(&[url]).failed(2, "cannot connect to");
         let by_path = run(&["--unix-socket", "/no/such/socket", "ws://unix/"]);
         match cfg!(unix) {
@@ -70,7 +72,7 @@ fn a_refusal_is_3_and_shows_the_status_of_http() {
 #[test]
 fn a_proxy_that_cannot_be_reached_or_refuses_is_4() {
     watchdog(LIMIT, || {
-        let proxy = format!("http://{}", listener().local_addr().unwrap());
+        let proxy = format!("http://{}", closed());
         run(&["-x", &proxy, "ws://host.test/"]).failed(4, "proxy http://127.0.0.1");
         let server = serve(|peer| {
             peer.read_request();
@@ -127,10 +129,10 @@ fn a_time_that_is_over_is_7() {
             })
         };
         let server = hang();
-        run(&["--connect-timeout", "0.5", &server.url()]).failed(7, "opening handshake");
+        run(&["--connect-timeout", "1", &server.url()]).failed(7, "opening handshake");
         server.join();
         let server = hang();
-        run(&["-m", "500ms", &server.url()]).failed(7, "opening handshake");
+        run(&["-m", "1000ms", &server.url()]).failed(7, "opening handshake");
         server.join();
         for (scheme, text) in [("wss", "TLS handshake"), ("ws", "for the proxy")] {
             let server = serve(|peer| {
@@ -153,7 +155,7 @@ fn a_time_that_is_over_is_7() {
                 peer.expect_close(1000);
                 peer.expect_end();
             });
-            takes(SHORT, || run(&[option, "0.15", &server.url()])).failed(7, text);
+            takes(Duration::from_secs(1), || run(&[option, "1", &server.url()])).failed(7, text);
             server.join();
         }
     });
@@ -168,7 +170,7 @@ fn the_time_is_over_also_while_the_server_sends_without_a_pause() {
         {
             let frames = frame.repeat(100);
             let server = upgraded(move |peer| while peer.try_send(&frames).is_ok() {});
-            let mut command = wsdump(&[option, "0.3", &server.url()]);
+            let mut command = wsdump(&[option, "1", &server.url()]);
             let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
             finished(child).failed(7, option);
             server.join();
@@ -378,15 +380,12 @@ fn a_signal_ends_an_attempt_and_a_wait_between_two() {
         promptly(|| finished(child)).gave(130, "");
         server.join();
 
-        let url = format!("ws://{}/", listener().local_addr().unwrap());
+        let url = format!("ws://{}/", closed());
         let args = ["--reconnect", "--retry-delay", "1h", "--retry-max-delay", "1h", &url];
         let mut child = wsdump(&args).spawn().unwrap();
         let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
         std::io::BufRead::read_line(&mut stderr, &mut String::new()).unwrap();
         signal(&child, "-INT");
-        assert_eq!(
-            takes_at_most(std::time::Duration::from_secs(5), || finished(child)).status,
-            130
-        );
+        assert_eq!(takes_at_most(Duration::from_secs(5), || finished(child)).status, 130);
     });
 }

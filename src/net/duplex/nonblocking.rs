@@ -35,9 +35,9 @@ impl Duplex {
         done.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Discards what has arrived, without waiting. Closing a socket with unread bytes would reset the
-    /// connection, and the peer might not get what is on its way. Nothing is decrypted, so nothing
-    /// can be read after this.
+    /// Discards what has arrived, without waiting. Closing a socket with unread bytes would reset
+    /// the connection, and the peer might not get what is on its way. Nothing is decrypted, so
+    /// nothing can be read after this.
     pub(crate) fn discard(&self) {
         let mut buffer = [0; 4 * 1024];
         let mut len = 0;
