@@ -314,14 +314,14 @@ fn a_peer_that_pings_during_a_long_message_gets_its_pongs_between_the_fragments(
         let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
         let receiving = spawn(move || error(receiver.recv()));
         let mut writer = sender.writer(MessageKind::Binary).unwrap();
-        for _ in 0..64 {
+        for _ in 0..FLOOD / MESSAGE {
             writer.write_all(&vec![1; MESSAGE]).unwrap();
         }
         writer.finish().unwrap();
         sender.close(landline::CloseCode::NORMAL).unwrap();
         assert!(receiving.join().closed().unwrap().is_clean());
         let (size, pongs) = server.join();
-        assert_eq!(size, 64 * MESSAGE);
+        assert_eq!(size, FLOOD);
         assert!(pongs > 0);
     });
 }
