@@ -259,7 +259,7 @@ impl Wire {
         let until = deadline.min(limit);
         let mut flushed = self.flush_behind_tries(until);
         // The frame that another thread is sending goes first.
-        while flushed == Flushed::Busy && !until.is_past() {
+        while flushed == Flushed::Busy && !until.is_past() && !self.close_state.is_aborted() {
             sleep(TRY_AGAIN);
             flushed = self.flush_behind_tries(until);
         }
