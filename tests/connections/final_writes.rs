@@ -24,7 +24,7 @@ struct Blocking {
     write_timeout: Mutex<Option<Duration>>,
 }
 
-const WRITE_TIMEOUT: Duration = Duration::from_millis(2000);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The write that takes this long, and its number. The opening handshake is the write 0.
 const SLOW: (usize, Duration) = (1, Duration::from_millis(400));
 /// The number of the write that times out.

@@ -420,9 +420,9 @@ fn a_socks_proxy_that_is_silent_about_all_addresses_is_given_up_at_the_open_time
         });
         let builder = client()
             .proxy(Proxy::new(&url).unwrap())
-            .open_timeout(SHORT * 20)
+            .open_timeout(SHORT * 10)
             .resolver(|_, port| Ok((1..=3).map(|n| ([10, 0, 0, n], port).into()).collect()));
-        let timeout = takes(SHORT * 20, || error(builder.connect("ws://server.test/")));
+        let timeout = takes(SHORT * 10, || error(builder.connect("ws://server.test/")));
         assert!(matches!(timeout, Error::Timeout(Timeout::Proxy)), "{timeout:?}");
         silent.join();
     });

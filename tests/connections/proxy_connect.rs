@@ -411,8 +411,8 @@ fn a_server_that_is_silent_behind_a_proxy_is_given_up_at_the_one_open_timeout() 
             peer.read_request();
             peer.expect_end();
         });
-        let builder = through(&proxy).open_timeout(SHORT * 20);
-        let timeout = takes(SHORT * 20, || error(builder.connect(URL)));
+        let builder = through(&proxy).open_timeout(SHORT * 10);
+        let timeout = takes(SHORT * 10, || error(builder.connect(URL)));
         assert!(matches!(timeout, Error::Timeout(Timeout::Handshake)), "{timeout:?}");
         proxy.join();
     });

@@ -982,7 +982,7 @@ fn nothing_is_sent_once_an_abort_is_known_although_the_socket_is_still_open() {
 
 #[test]
 fn what_is_pending_after_a_message_does_not_stretch_its_send() {
-    const T: Duration = Duration::from_secs(3);
+    const T: Duration = Duration::from_secs(2);
     watchdog(LIMIT, || {
         let (answered, is_answered) = channel();
         let server = upgraded(move |peer| {

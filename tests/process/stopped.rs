@@ -17,9 +17,9 @@ use support::process::{again, value};
 use support::*;
 
 /// Every timeout of the client.
-const EACH: Duration = Duration::from_millis(500);
+const EACH: Duration = Duration::from_millis(400);
 /// A stop that is longer than all of them together.
-const LONG: Duration = Duration::from_millis(2100);
+const LONG: Duration = Duration::from_millis(1700);
 
 /// Returns a builder whose timeouts are all [`EACH`].
 fn hasty() -> Builder {

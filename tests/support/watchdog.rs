@@ -23,7 +23,7 @@ const AWAKE: Duration = Duration::from_millis(900);
 /// A timeout that is meant to pass.
 pub const SHORT: Duration = Duration::from_millis(150);
 /// A timeout of opening that is meant to pass in its last phase, in many threads at once.
-pub const SHORT_OPENING: Duration = Duration::from_secs(2);
+pub const SHORT_OPENING: Duration = Duration::from_secs(if cfg!(windows) { 2 } else { 1 });
 
 /// Runs `body`, and panics with the name of the test if `body` does not end within `limit`.
 pub fn watchdog<T: Send + 'static>(
