@@ -30,13 +30,12 @@ use std::time::Duration;
 /// A method that panics ends the connection; the panic goes on to the code that called landline.
 /// No method of a stream of your own is called while a thread unwinds, so a message that a
 /// destructor sends then fails, and the connection is over.
-/// None of the methods is called while a thread unwinds.
 ///
 /// # Examples
 /// A stream that counts the bytes that are written:
 ///
 /// ```no_run
-/// use std::io::{self, Read as _, Write as _};
+/// use std::io::{self, Write as _};
 /// use std::net::{Shutdown, TcpStream};
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +52,7 @@ use std::time::Duration;
 ///
 /// impl Stream for Counting {
 ///     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-///         (&self.socket).read(buf)
+///         Stream::read(&self.socket, buf) // On Windows it loses nothing at a timeout.
 ///     }
 ///
 ///     fn write(&self, buf: &[u8]) -> io::Result<usize> {
@@ -134,9 +133,9 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
     /// Switches to reads and writes that never block, or back. One that would block fails with
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) instead. landline switches back only when a call
     /// is to block. If the stream blocks all the same, so do
-    /// [`try_recv`](crate::Receiver::try_recv) and [`try_send`](crate::Sender::try_send), a call
-    /// that a signal interrupts at its deadline, and on Windows each write to a stream with a
-    /// `socket`.
+    /// [`try_recv`](crate::Receiver::try_recv) and [`try_send`](crate::Sender::try_send), dropping
+    /// a half of the connection, a call that a signal interrupts at its deadline, and on Windows
+    /// each write to a stream with a `socket`.
     ///
     /// # Errors
     /// After an error the connection is over.
