@@ -210,7 +210,7 @@ impl<H: Handler> App<H> {
     ///
     /// No message of the outbox is lost or sent twice, and the server gets them in order: its
     /// Close on the old connection says that it has read everything there. The steps 2 and 3 take
-    /// at most `write_timeout` and `close_timeout`. If the old connection is lost before that
+    /// at most `write_timeout`, `close_timeout` and 2 s. If the old connection is lost before that
     /// Close, what the system had taken may be lost too, as with any connection. Without an outbox,
     /// [`Handle::send`] does not fail because of the replacement, but a message over the new
     /// connection may overtake one over the old.

@@ -88,6 +88,9 @@ impl Countdown {
     }
 }
 
+/// The longest grace, with the time in which it was stopped.
+const MAX_GRACE: Duration = Duration::from_secs(2);
+
 /// A little time after a deadline, in which what has arrived is still taken. So a peer that sends
 /// without a pause does not prolong a wait for ever.
 #[derive(Clone, Copy, Debug)]
@@ -95,26 +98,26 @@ pub(crate) struct Grace {
     /// `None` while the time does not run.
     since: Option<Instant>,
     left: Duration,
-    has_begun: bool,
+    began: Option<Instant>,
 }
 
 impl Grace {
     /// Returns the grace of a call that waits.
     pub(crate) fn after_wait() -> Self {
-        Self { since: None, left: Duration::from_millis(20), has_begun: false }
+        Self { since: None, left: Duration::from_millis(20), began: None }
     }
 
     /// Returns the grace of a call that does not wait. A loop that draws 60 pictures a second is
     /// not to miss one.
     pub(crate) fn of_try() -> Self {
-        Self { since: None, left: Duration::from_micros(500), has_begun: false }
+        Self { since: None, left: Duration::from_micros(500), began: None }
     }
 
     /// Returns whether the time is over. It begins with the first call.
     pub(crate) fn is_over(&mut self) -> bool {
-        self.has_begun = true;
         let now = now();
-        now - *self.since.get_or_insert(now) > self.left
+        let began = *self.began.get_or_insert(now);
+        now - *self.since.get_or_insert(now) > self.left || now - began > MAX_GRACE
     }
 
     /// Stops the time, if it has begun, until [`go_on`](Self::go_on).
@@ -126,7 +129,7 @@ impl Grace {
 
     /// Lets the time go on, if it has begun.
     pub(crate) fn go_on(&mut self) {
-        if self.has_begun {
+        if self.began.is_some() {
             self.since.get_or_insert_with(now);
         }
     }

@@ -166,9 +166,10 @@ impl Sender {
     /// is being written if there is one.
     ///
     /// The thread in `recv` completes the handshake and returns how the connection ended. It cuts
-    /// the connection after [`close_timeout`](crate::Builder::close_timeout) (5 s by default). If
-    /// the receiver is gone, the connection ends when the last sender is dropped. To begin and
-    /// complete the handshake in one call, use [`WebSocket::close`](crate::WebSocket::close) or
+    /// the connection after [`close_timeout`](crate::Builder::close_timeout) (5 s by default), and
+    /// at most 2 s later if it is slow to take what has arrived in time. If the receiver is gone,
+    /// the connection ends when the last sender is dropped. To begin and complete the handshake in
+    /// one call, use [`WebSocket::close`](crate::WebSocket::close) or
     /// [`Receiver::close`](crate::Receiver::close).
     ///
     /// While no thread is in `recv`, this call does not wait for the peer, because the caller may

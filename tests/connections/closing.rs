@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landline::error::{Cause, Side};
 use landline::{CloseCode, CloseFrame, Error, Message, MessageKind};
@@ -643,6 +643,31 @@ fn messages_that_came_in_time_are_received_however_long_the_program_takes_for_ea
         }
         let closed = error(ws.recv()).closed().cloned().unwrap();
         assert!(closed.is_clean(), "{closed:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
+fn a_program_that_is_slow_to_take_a_flood_after_our_close_is_not_kept_by_it() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.expect_close(1000);
+            let flood = text("never ends").repeat(1000);
+            // A kernel may take minutes to tell a blocked writer that the other end is gone.
+            peer.socket().set_write_timeout(Some(SHORT * 4)).unwrap();
+            while peer.try_send(&flood).is_ok() {}
+        });
+        let mut ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        ws.sender().close(CloseCode::NORMAL).unwrap();
+        let begun = Instant::now();
+        while ws.recv().is_ok() {
+            std::thread::sleep(Duration::from_micros(100)); // This makes the program slow.
+        }
+        // What is in the buffer when the time is over is still received.
+        let took = begun.elapsed();
+        assert!(took < SHORT + Duration::from_secs(2) + PROMPT * 2, "{took:?}");
+        assert!(matches!(ws.closed().unwrap().cause(), Cause::Timeout(_)));
         drop(ws);
         server.join();
     });
