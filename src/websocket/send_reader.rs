@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering;
 
 use super::sender::Sender;
 use super::wire::Wire;
@@ -102,7 +103,10 @@ fn send(wire: &Wire, kind: MessageKind, len: u64, reader: &mut dyn Read) -> io::
     let mut body = out.begin_message(kind, len)?;
     out.write_chunk(&mut body, &chunks.chunk)?;
     while chunks.left > 0 {
-        match catch_unwind(AssertUnwindSafe(|| chunks.read_next())) {
+        wire.reader_runs.store(true, Ordering::SeqCst);
+        let read = catch_unwind(AssertUnwindSafe(|| chunks.read_next()));
+        wire.reader_runs.store(false, Ordering::SeqCst);
+        match read {
             Ok(Ok(())) => out.write_chunk(&mut body, &chunks.chunk)?,
             Ok(Err(error)) => return Err(out.break_off(unfinished(&error)).into()),
             Err(panic) => {

@@ -21,7 +21,8 @@
 //! * A control frame takes the write lock without the message lock, so it may go between the frames
 //!   of a message.
 //! * The receiver holds none of these while it waits in a read. It never waits for the message lock
-//!   or the write lock, because two peers that flood each other would deadlock. The receiver notes
+//!   or the write lock, because two peers that flood each other would deadlock. Only when the peer
+//!   has closed does it wait, for a time, until `writer` is free. The receiver notes
 //!   what must be sent (`pending.rs`), and flushes it if `try_lock` gets `writer`. A thread that
 //!   releases `writer` looks again at what is pending.
 //! * The compressor's lock is taken between the message lock and the write lock. The receiver only
@@ -34,7 +35,12 @@
 //!
 //! `model/` runs all of this in many orders of the threads.
 
+use std::any::Any;
 use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::close_state::{CloseReason, CloseState};
@@ -98,6 +104,8 @@ pub(crate) struct Wire {
     pub(super) peer_read: Mutex<Option<Instant>>,
     pub(super) receiver: Mutex<ReceiverIs>,
     pub(super) left: Mutex<Left>,
+    /// A reader of the user runs, whose message is being sent.
+    pub(super) reader_runs: AtomicBool,
     pub(super) counters: Published,
     pub(super) sent_log: SentLog,
     pub(super) on_sent: OnceLock<OnSent>,
@@ -175,6 +183,7 @@ impl Wire {
             peer_read: Mutex::default(),
             receiver: Mutex::default(),
             left: Mutex::default(),
+            reader_runs: AtomicBool::new(false),
             counters: Published::default(),
             sent_log: SentLog::default(),
             on_sent: OnceLock::default(),
@@ -255,18 +264,25 @@ impl Wire {
         self.request_close(reply, CloseReason::Reply);
         self.close_state.peer_closed(close);
         self.pending.note_end();
-        let limit = self.close_state.close_at().min(self.write_deadline());
-        let until = deadline.min(limit);
+        let until = deadline.min(self.close_state.close_at()).min(self.write_deadline());
         let mut flushed = self.flush_behind_tries(until);
         // The frame that another thread is sending goes first.
-        while flushed == Flushed::Busy && !until.is_past() && !self.close_state.is_aborted() {
+        while flushed == Flushed::Busy && self.may_wait_for_sender(until) {
             sleep(TRY_AGAIN);
             flushed = self.flush_behind_tries(until);
         }
-        if flushed == Flushed::Blocked || flushed == Flushed::Busy && limit.is_past() {
+        let is_late = flushed == Flushed::Busy && self.close_state.close_at().is_past();
+        if flushed == Flushed::Blocked || is_late {
             self.close_state.close_not_taken();
         }
         self.end(Cause::Handshake)
+    }
+
+    /// Returns whether the receiver may wait for the thread that sends. It may not while that
+    /// thread runs code of the user, which may wait for the receiver, or be on the same thread.
+    fn may_wait_for_sender(&self, until: Deadline) -> bool {
+        let is_stopped = until.is_past() || self.close_state.is_aborted();
+        !is_stopped && !self.reader_runs.load(Ordering::SeqCst)
     }
 
     /// Fails the connection (RFC 6455 section 7.1.7): sends a Close with the code of the violation.
@@ -327,6 +343,25 @@ impl Wire {
         self.flush_pending();
     }
 
+    /// Discards what has arrived, unless the connection is aborted. Nothing can be received after
+    /// this.
+    pub(super) fn discard(&self) {
+        if self.close_state.is_aborted() {
+            return;
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.duplex.discard())) {
+            self.read_panicked(panic);
+        }
+    }
+
+    /// Ends the connection, because a stream that the user brought panicked in a read: the bytes
+    /// that it had taken are lost. The panic goes on.
+    pub(super) fn read_panicked(&self, panic: Box<dyn Any + Send>) -> ! {
+        let error = io::Error::other("the stream panicked in a read");
+        self.lost(Cause::Io(Arc::new(error)));
+        resume_unwind(panic)
+    }
+
     /// Ends the connection at once, and wakes all threads that block in it.
     pub(crate) fn abort(&self) {
         self.close_state.abort(|| self.duplex.stop_writes());
@@ -372,7 +407,7 @@ impl Drop for Wire {
         let is_over = self.close_state.outcome().is_some();
         self.go_away();
         if !is_over {
-            self.duplex.discard();
+            self.discard();
         }
         self.duplex.shutdown();
     }

@@ -528,3 +528,23 @@ fn a_reader_can_be_sent_while_the_thread_unwinds() {
         server.join();
     });
 }
+
+#[test]
+fn a_close_within_a_message_that_is_read_for_another_is_not_waited_for() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&[frame(BINARY, false, &[1; 100 << 10]), close(1001, "")].concat());
+            peer.stall()
+        });
+        let (mut receiver, sender) = builder().connect(&server.url()).unwrap().split();
+        // The thread that sends is the one that receives.
+        let failed = promptly(|| {
+            let reader = receiver.reader().unwrap();
+            sender.send_reader(MessageKind::Binary, 200 << 10, reader).unwrap_err()
+        });
+        assert!(failed.to_string().contains("1001"), "{failed}");
+        assert_eq!(promptly(|| error(receiver.recv())).closed().unwrap().code().value(), 1001);
+        drop((receiver, sender));
+        server.join();
+    });
+}

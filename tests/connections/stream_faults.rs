@@ -855,7 +855,7 @@ fn panics_in_read(mut receive: impl FnMut(&mut landline::WebSocket) + Send + 'st
         assert!(error(promptly(|| other.send("x"))).closed().is_some());
     }
     let open = other.is_open();
-    armed.store(false, Ordering::SeqCst); // Dropping the last half discards what has arrived.
+    armed.store(false, Ordering::SeqCst); // Dropping the last half reads what has arrived.
     promptly(|| drop(other));
     assert!(!called.load(Ordering::SeqCst), "it was called while its thread unwound");
     server.join();

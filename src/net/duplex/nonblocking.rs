@@ -43,7 +43,7 @@ impl Duplex {
         let mut len = 0;
         while len < DISCARD {
             match self.unblocked(|| self.stream.read(&mut buffer)) {
-                Ok(read @ 1..) => len += read,
+                Ok(read @ 1..) => len = len.saturating_add(read),
                 Ok(0) | Err(_) => return,
             }
         }

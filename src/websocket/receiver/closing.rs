@@ -65,8 +65,6 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         *self.wire.receiver.lock() = ReceiverIs::Gone;
-        if !self.wire.close_state.is_aborted() {
-            self.wire.duplex.discard();
-        }
+        self.wire.discard();
     }
 }

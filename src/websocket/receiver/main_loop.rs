@@ -2,7 +2,7 @@
 //! answered, keepalive pings are sent, and what is pending is flushed.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -345,8 +345,7 @@ impl Receiver {
     }
 }
 
-/// Reads from the stream. A panic of a stream that the user brought ends the connection, because
-/// the bytes that the stream had taken are lost.
+/// Reads from the stream. A panic of a stream that the user brought ends the connection.
 pub(super) fn read_from(
     wire: &Wire,
     half: &mut ReadHalf,
@@ -354,11 +353,7 @@ pub(super) fn read_from(
     wait: Wait,
 ) -> io::Result<usize> {
     let read = catch_unwind(AssertUnwindSafe(|| wire.duplex.read(half, buf, wait)));
-    read.unwrap_or_else(|panic| {
-        let error = io::Error::other("the stream panicked in a read");
-        wire.lost(Cause::Io(Arc::new(error)));
-        resume_unwind(panic)
-    })
+    read.unwrap_or_else(|panic| wire.read_panicked(panic))
 }
 
 /// Holds the deadline of one call. After the deadline, bytes that have arrived are still taken, but
