@@ -87,8 +87,8 @@ use crate::websocket::sender::Sender;
 ///
 /// [`Handle::stop`] and [`Handle::abort`] work from any thread. They end a `next` that waits or
 /// connects, and it returns `None`. A connection that is open is closed, and a thread that receives
-/// on it comes to its end within `close_timeout` and 2 s. Messages that the server sends before its own
-/// Close are still received.
+/// on it comes to its end within `close_timeout` and 2 s. Messages that the server sends before its
+/// own Close are still received.
 ///
 /// # When other threads may send
 ///
