@@ -231,7 +231,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Violation::InvalidUtf8`]: a text that lies in the buffer as a whole is checked here.
-    #[inline]
+    #[inline(always)] // See `short_message`.
     pub fn message(&mut self) -> Result<MessageRef<'_>, Violation> {
         let Some(Found::Message { kind, len }) = self.found else {
             return Ok(MessageRef::Binary(&[]));
@@ -329,7 +329,7 @@ impl Decoder {
 
     /// Finds what comes most often, by a short way: a message in one short frame that is whole in
     /// the buffer. `None` leaves the bytes to [`scan`](Self::scan), which finds the same in it.
-    #[inline]
+    #[inline(always)] // Whether the compiler does it by itself depends on code far away.
     pub(crate) fn short_message(&mut self, delivery: Delivery) -> Option<Found> {
         if !self.is_between || delivery != Delivery::Whole || self.found.is_some() {
             return None;

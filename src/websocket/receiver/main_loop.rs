@@ -56,7 +56,7 @@ impl Receiver {
 
     /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
     /// while nothing is to be flushed. `None` leaves it to [`next`](Self::next).
-    #[inline]
+    #[inline(always)] // Whether the compiler does it by itself depends on code far away.
     pub(super) fn buffered(&mut self, delivery: Delivery) -> Option<Found> {
         let is_over = self.wire.close_state.outcome().is_some();
         if is_over || self.pending || self.half.tls_pending {
