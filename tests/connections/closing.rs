@@ -354,7 +354,7 @@ fn a_sender_that_is_dropped_after_its_receiver_does_not_reset_the_connection() {
             is_alone.recv().unwrap();
             peer.send(&text("never read").repeat(100));
             sent.send(()).unwrap();
-            // What the client sends waits in its system, because this one has little room.
+            // The message waits in the client's system: the server's has little room.
             is_dropped.recv().unwrap();
             assert_eq!(peer.next_frame().unwrap().payload.len(), SIZE);
             peer.expect_close(1001);
@@ -664,7 +664,7 @@ fn a_program_that_is_slow_to_take_a_flood_after_our_close_is_not_kept_by_it() {
         while ws.recv().is_ok() {
             std::thread::sleep(Duration::from_micros(100)); // This makes the program slow.
         }
-        // What is in the buffer when the time is over is still received.
+        // Messages that are in the buffer when the time is over are still received.
         let took = begun.elapsed();
         assert!(took < SHORT + Duration::from_secs(2) + PROMPT * 2, "{took:?}");
         assert!(matches!(ws.closed().unwrap().cause(), Cause::Timeout(_)));

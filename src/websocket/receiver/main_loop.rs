@@ -78,7 +78,7 @@ impl Receiver {
         if self.wire.close_state.outcome().is_some() {
             return Err(self.ended(deadline.until));
         }
-        // What the caller does between two calls does not count.
+        // Only the time of the calls counts, and not the caller's time between them.
         self.closing.grace.go_on();
         let found = self.main_loop(delivery, deadline);
         self.closing.grace.stop();
