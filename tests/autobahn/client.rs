@@ -15,7 +15,7 @@ use landline::{Builder, Error, Event, Keepalive, Message, WebSocket};
 /// takes this long hangs.
 const CASE_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long the server may take to listen, and how often it is tried.
+/// The time that the server may take to listen, and the interval at which it is tried.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(100);
 
