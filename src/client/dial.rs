@@ -55,6 +55,7 @@ fn follow<'a>(
     let next = context.next(refused.response.as_ref(), config.max_redirects);
     refused.problem = match next.map(|context| Dial::new(config, context, deadline, stopwatch)) {
         Err(problem) => problem,
+        Ok(Ok(dial)) if !dial.can_be_reached()? => BadRedirect,
         // The caller's URL was good; the one that the server redirects to is not.
         Ok(Err(Error::InvalidInput(InvalidInput::Url(_) | InvalidInput::RequestTooLarge))) => {
             BadRedirect
@@ -104,6 +105,13 @@ impl<'a> Dial<'a> {
             return tls::prepare(&config.tls, &context.server.host);
         }
         tls::prepare(&config.tls.for_stranger(), &context.server.host)
+    }
+
+    /// Returns whether the proxy that is set for the server, if any, can be asked for it.
+    fn can_be_reached(&self) -> Result<bool, Error> {
+        let server = &self.context.server;
+        let proxy = self.config.proxy.choose(server)?;
+        Ok(proxy.is_none_or(|proxy| proxy.check_host(&server.host).is_ok()))
     }
 
     /// Connects to the server by TCP, or through a proxy if one is set for it.

@@ -172,7 +172,7 @@ impl fmt::Display for ProxyError {
             ProxyProblem::Io(error) => write!(f, "connection failed: {error}"),
             ProxyProblem::Eof => f.write_str("the proxy closed the connection before it answered"),
             ProxyProblem::Head(error) => error.fmt(f),
-            ProxyProblem::TooManyInterim => f.write_str("too many interim responses"),
+            ProxyProblem::TooManyInterim => f.write_str("more than eight interim (1xx) responses"),
             ProxyProblem::Refused(response) => write_refusal(f, response),
             ProxyProblem::Socks(error) => error.fmt(f),
         }
@@ -249,7 +249,8 @@ pub enum HandshakeProblem {
     /// would give up the protection that the caller asked for.
     InsecureRedirect,
     /// The server redirected without a `Location`, with several, or with one that is no URL for a
-    /// WebSocket. The server is broken, or the URL is that of a web page.
+    /// WebSocket, or that the proxy cannot be asked for. The server is broken, or the URL is that
+    /// of a web page.
     BadRedirect,
     /// The server redirected, and was reached over a given stream or a Unix socket. Nothing else
     /// can be reached that way. The response has the `Location`: make a stream to there.
@@ -287,13 +288,15 @@ impl fmt::Display for HandshakeError {
                 f.write_str("the server closed the connection before it answered")
             }
             HandshakeProblem::Head(error) => error.fmt(f),
-            HandshakeProblem::TooManyInterim => f.write_str("too many interim responses"),
+            HandshakeProblem::TooManyInterim => {
+                f.write_str("more than eight interim (1xx) responses")
+            }
             HandshakeProblem::Refused => match &self.response {
                 Some(response) => write_refusal(f, response),
                 None => f.write_str("the server refused"),
             },
             HandshakeProblem::Mismatch(mismatch) => match &self.response {
-                Some(response) if mismatch.is_about_extensions() => {
+                Some(response) if is_about_extensions(mismatch) => {
                     mismatch.fmt(f)?;
                     // The server's text shows what is wrong with the line.
                     let mut said = response.headers().all("Sec-WebSocket-Extensions").take(4);
@@ -316,6 +319,18 @@ impl fmt::Display for HandshakeError {
 }
 
 impl StdError for HandshakeError {}
+
+/// Returns whether `Sec-WebSocket-Extensions` is the header that is wrong.
+fn is_about_extensions(mismatch: Mismatch) -> bool {
+    match mismatch {
+        Mismatch::Version
+        | Mismatch::Upgrade
+        | Mismatch::Connection
+        | Mismatch::Accept
+        | Mismatch::Subprotocol => false,
+        _ => true, // `Extension`, and `Deflate` if there is that.
+    }
+}
 
 fn retry_after(refusal: &Response) -> Option<Duration> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

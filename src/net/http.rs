@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::opening::{Exchange, ExchangeError};
 use crate::log::log_head;
-use crate::proto::http::{self, HeadReader, MAX_BODY, Response};
+use crate::proto::http::{self, BodyReader, HeadReader, MAX_BODY, Response};
 
 /// The most interim responses (1xx) before the answer.
 const MAX_INTERIM: usize = 8;
@@ -47,9 +47,8 @@ pub(crate) fn ask(
 /// bytes that were read after the head.
 pub(crate) fn keep_body(exchange: &mut Exchange<'_>, response: &mut Response, mut body: Vec<u8>) {
     exchange.shorten(BODY_WAIT);
-    while !http::is_body_complete(response, &body) && exchange.receive(&mut body, MAX_BODY).is_ok()
-    {
-    }
+    let mut reader = BodyReader::new(response);
+    while !reader.is_complete(&body) && exchange.receive(&mut body, MAX_BODY).is_ok() {}
     http::keep_body(response, &body);
 }
 

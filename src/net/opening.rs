@@ -2,11 +2,12 @@
 //! abort from another thread.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::abort::AbortHandle;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, Grace};
 use super::duplex::{Duplex, ReadHalf, Wait, WriteHalf, is_timeout};
 use super::stream::Stream;
 use super::tls;
@@ -28,9 +29,11 @@ pub(crate) struct Exchange<'a> {
     reading: ReadHalf,
     writing: WriteHalf,
     opening: Opening<'a>,
+    /// After the deadline, what has arrived is still taken: the process may have been stopped.
+    grace: Grace,
 }
 
-/// Why an exchange with the server or a proxy failed.
+/// Says why an exchange with the server or a proxy failed.
 #[derive(Debug)]
 pub(crate) enum ExchangeError {
     /// The deadline has passed.
@@ -57,7 +60,7 @@ impl<'a> Exchange<'a> {
 
     pub(crate) fn new(duplex: Duplex, opening: Opening<'a>) -> Self {
         let (reading, writing) = (ReadHalf::default(), WriteHalf::default());
-        Self { duplex, reading, writing, opening }
+        Self { duplex, reading, writing, opening, grace: Grace::after_wait() }
     }
 
     /// Sends all of `bytes`.
@@ -122,11 +125,16 @@ impl<'a> Exchange<'a> {
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             self.opening.check_abort()?;
-            if self.opening.deadline.is_past() {
+            if mem::take(&mut self.reading.tls_pending) {
+                self.flush()?; // The peer may wait for this output.
+            }
+            let is_late = self.opening.deadline.is_past();
+            if is_late && self.grace.is_over() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            match self.duplex.read(&mut self.reading, buf, self.opening.poll()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            let wait = if is_late { Wait::Not } else { self.opening.poll() };
+            match self.duplex.read(&mut self.reading, buf, wait) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !is_late => {}
                 read => return read,
             }
         }

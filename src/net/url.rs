@@ -1,6 +1,7 @@
 //! The server that a URL names (RFC 6455 section 3).
 
 use crate::error::InvalidInput;
+use crate::proto::http::MAX_HEAD;
 use crate::proto::location;
 use crate::proto::url::{self, Host, Url};
 
@@ -18,14 +19,11 @@ pub(crate) struct ServerUrl {
     pub(crate) url: String,
 }
 
-/// The longest URL, in bytes. No server takes more than 64 KiB of request head.
-const MAX_URL: usize = 32 * 1024;
-
 impl ServerUrl {
     /// Reads a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidInput> {
         let invalid = |why: &str| InvalidInput::Url(why.into());
-        if url.len() > MAX_URL {
+        if url.len() > MAX_HEAD {
             return Err(InvalidInput::RequestTooLarge);
         }
         // The URL Standard drops some of these silently.

@@ -178,19 +178,6 @@ impl fmt::Display for Mismatch {
 
 impl core::error::Error for Mismatch {}
 
-impl Mismatch {
-    /// Returns whether `Sec-WebSocket-Extensions` is the header that is wrong.
-    #[must_use]
-    pub fn is_about_extensions(self) -> bool {
-        match self {
-            Self::Version | Self::Upgrade | Self::Connection | Self::Accept | Self::Subprotocol => {
-                false
-            }
-            _ => true, // `Extension`, and `Deflate` if there is that.
-        }
-    }
-}
-
 /// Tells why a response head is not accepted: that of a server, or of a proxy.
 ///
 /// An answer that opens a connection is read strictly, so that nobody can smuggle bytes into it.
@@ -256,14 +243,6 @@ pub enum SocksError {
     AddressType(u8),
 }
 
-impl SocksError {
-    /// Returns whether the proxy could not reach the destination. Another address may work then.
-    #[must_use]
-    pub fn is_about_destination(self) -> bool {
-        matches!(self, Self::Refused4(91) | Self::Refused5(1 | 3..=6 | 8))
-    }
-}
-
 impl fmt::Display for SocksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -276,7 +255,9 @@ impl fmt::Display for SocksError {
             Self::Method(method) => {
                 write!(f, "the proxy chose authentication method {method}, which was not offered")
             }
-            Self::WrongPassword => f.write_str("user or password is wrong"),
+            Self::WrongPassword => {
+                f.write_str("the proxy did not accept the user and the password")
+            }
             Self::Refused4(code) => {
                 let why = match code {
                     91 => "rejected or failed",

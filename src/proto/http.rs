@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::error::HeadError;
 pub(crate) use response::Response;
-pub use response::{is_body_complete, keep_body, minor_version};
+pub use response::{BodyReader, keep_body, minor_version};
 
 /// The maximum length of a line of a response head, in bytes without the line end.
 pub const MAX_LINE: usize = 16 * 1024;

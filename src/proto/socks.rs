@@ -232,8 +232,15 @@ impl fmt::Debug for Handshake<'_> {
     }
 }
 
-fn check_destination(version: Version, to: &Destination<'_>) -> Result<(), RequestError> {
-    match to {
+/// Checks whether this version can ask for the destination, as [`Handshake::new`] does.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn check_destination(
+    version: Version,
+    destination: &Destination<'_>,
+) -> Result<(), RequestError> {
+    match destination {
         Destination::Name(name) => check_field(version, name),
         Destination::Address(_) if version == Version::V5 => Ok(()),
         Destination::Address(IpAddr::V6(_)) => Err(RequestError::Ipv6),

@@ -163,6 +163,15 @@ fn a_request_that_is_too_large_is_refused_quickly() {
 }
 
 #[test]
+fn a_long_url_within_the_size_of_a_request_is_sent() {
+    watchdog(LIMIT, || {
+        let path = format!("/{}", "a".repeat(60_000));
+        let request = request_of(&builder(), |addr| format!("ws://{addr}{path}"));
+        assert_eq!(request[0], format!("GET {path} HTTP/1.1"));
+    });
+}
+
+#[test]
 fn every_part_of_a_request_counts_towards_its_size() {
     let server = Unvisited::new();
     let url = format!("ws://{}/", server.authority());

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use landline::error::{InvalidInput, ProxyProblem, SocksError};
+use landline::error::{HandshakeProblem, InvalidInput, ProxyProblem, SocksError};
 use landline::proxy::Proxy;
 use landline::{Builder, CloseCode, Error, Message, Timeout};
 use support::proxy::{Relay, Rules};
@@ -447,6 +447,62 @@ fn an_address_that_the_filter_refuses_is_not_asked_of_a_proxy() {
             }
             assert_eq!(relay.asked(), []);
         }
+    });
+}
+
+#[test]
+fn a_proxy_that_looks_up_no_names_is_asked_for_the_port_that_the_resolver_returned() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        for kind in ["socks4", "socks5"] {
+            let relay = relay(kind, server, Rules::default());
+            let found: SocketAddr = "10.0.0.1:8081".parse().unwrap();
+            let builder = client()
+                .proxy(proxy(&relay.url(kind)))
+                .address_filter(move |address| address.ip().is_loopback() || address == found)
+                .resolver(move |_, _| Ok(vec![found]));
+            works(builder.connect("ws://server.test/").unwrap());
+            assert_eq!(relay.asked().pop().unwrap().destination, "10.0.0.1:8081", "{kind}");
+        }
+    });
+}
+
+/// SOCKS 4 has no IPv6. In SOCKS 4a the addresses 0.0.0.1 to 0.0.0.255 say that a name follows.
+#[test]
+fn socks_4_is_not_asked_for_what_it_cannot_name() {
+    watchdog(LIMIT, || {
+        let server = echoing("ws");
+        let relay = relay("socks4", server, Rules::default());
+        let connect = |host: &str, found: &'static [[u8; 4]]| {
+            let builder = client().proxy(proxy(&relay.url("socks4")));
+            let at = |port| found.iter().map(move |&ip| SocketAddr::from((ip, port))).collect();
+            builder.resolver(move |_, port| Ok(at(port))).connect(&format!("ws://{host}/"))
+        };
+        let refused = error(connect("0.0.0.5", &[]));
+        assert!(matches!(refused, Error::InvalidInput(InvalidInput::Proxy(_))), "{refused:?}");
+        let refused = error(connect("server.test", &[[0, 0, 0, 5]]));
+        assert!(matches!(refused, Error::Connect(_)), "{refused:?}");
+        assert_eq!(relay.asked(), []);
+        works(connect("server.test", &[[0, 0, 0, 5], [10, 0, 0, 1]]).unwrap());
+        assert_eq!(relay.asked().pop().unwrap().destination, "10.0.0.1:80");
+    });
+}
+
+#[test]
+fn a_redirect_to_what_the_proxy_cannot_be_asked_for_is_the_fault_of_the_server() {
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            peer.send(b"HTTP/1.1 302 x\r\nLocation: ws://[2001:db8::1]/\r\n\r\n");
+            peer.stall();
+        });
+        let relay = relay("socks4a", server.addr, Rules::default());
+        let builder = client().proxy(proxy(&relay.url("socks4a"))).max_redirects(3);
+        let Error::Handshake(refused) = error(builder.connect("ws://server.test/")) else {
+            panic!("not the server");
+        };
+        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        server.join();
     });
 }
 

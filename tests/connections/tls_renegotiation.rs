@@ -43,6 +43,11 @@ impl Bare {
     /// Takes over a connection of a server with a [`bare_config`], after the upgrade.
     pub(crate) fn new(peer: &mut Peer) -> Self {
         peer.upgrade();
+        Self::take_over(peer)
+    }
+
+    /// Takes over a connection of a server with a [`bare_config`].
+    fn take_over(peer: &mut Peer) -> Self {
         peer.with_tls(|tls| {
             let socket = tls.sock.try_clone().unwrap();
             let ended = ServerConnection::new(bare_config(&TLS12).into()).unwrap();
@@ -115,6 +120,23 @@ pub(crate) fn bare_config(version: &'static SupportedProtocolVersion) -> ServerC
 }
 
 pub(crate) const HELLO_REQUEST: &[u8] = &[0, 0, 0, 0];
+
+/// Servers ask for it when the path of the request needs a certificate of the client.
+#[test]
+fn a_renegotiation_is_refused_before_the_answer_and_the_connection_opens() {
+    watchdog(LIMIT, || {
+        let server = serve_tls(bare_config(&TLS12), |peer| {
+            peer.read_request();
+            let mut bare = Bare::take_over(peer);
+            bare.send(ContentType::Handshake, HELLO_REQUEST);
+            assert_eq!(bare.receive(), (21, vec![1, 100]));
+            bare.send(ContentType::ApplicationData, &peer.good_answer(""));
+            peer.socket().read_to_end(&mut Vec::new()).unwrap();
+        });
+        drop(promptly(|| builder().connect(&server.url()).unwrap()));
+        server.join();
+    });
+}
 
 #[test]
 fn a_renegotiation_is_refused_and_the_connection_goes_on() {

@@ -207,7 +207,8 @@ fn opening_succeeds_if_the_server_answers_during_a_stop() {
                 peer.read_request();
                 asked.send(()).unwrap();
                 may_answer.recv().unwrap();
-                let good = peer.good_answer("");
+                // More than one read takes.
+                let good = peer.good_answer(&format!("X-Long: {}\r\n", "x".repeat(6_000)));
                 peer.send(&good);
                 peer.stall();
             });
@@ -250,7 +251,7 @@ fn an_app_connects_again_if_the_server_has_gone_during_a_stop() {
         false => Ok(()),
     });
     let builder = builder().keepalive(None);
-    let app = apps::app_at(url, callbacks).builder(builder).backoff(Fixed(EACH));
+    let app = apps::app_at(url, callbacks).with_builder(builder).backoff(Fixed(EACH));
     assert!(matches!(app.run_forever(), Ok(Exit::Stopped)));
 }
 
@@ -371,7 +372,7 @@ fn an_app_finds_back_after_its_network_was_stopped_for_too_long() {
                 ws.send("found")
             })
             .on_close(move |closed| _ = lost.send(closed.clone()));
-        let app = apps::app_at(&network.url, callbacks).builder(hasty()).backoff(Fixed(EACH));
+        let app = apps::app_at(&network.url, callbacks).with_builder(hasty()).backoff(Fixed(EACH));
         let app = app.spawn().unwrap();
         assert!(!is_open.recv().unwrap());
         network.process.stop(|| {

@@ -16,7 +16,7 @@ use crate::net::tls::TlsOptions;
 use crate::net::url::{ServerUrl, is_host, percent_decode};
 use crate::proto::http::{is_field_value, is_token, shown_name};
 use crate::proto::location;
-use crate::proto::socks::{RequestError, Version, check_credentials};
+use crate::proto::socks::{RequestError, Version, check_credentials, check_destination};
 use crate::proto::url::{self, Host, Url};
 use no_proxy::NoProxy;
 
@@ -282,6 +282,12 @@ impl Proxy {
     /// Returns whether the proxy looks up the server's name itself.
     pub(crate) fn looks_up_names(&self) -> bool {
         !matches!(self.scheme, Scheme::Socks4 | Scheme::Socks5)
+    }
+
+    /// Checks whether this proxy can be asked for the host: SOCKS 4 knows no IPv6, for example.
+    pub(crate) fn check_host(&self, host: &Host) -> Result<(), InvalidInput> {
+        let Some(version) = self.scheme.socks_version() else { return Ok(()) };
+        check_destination(version, &socks::destination(host)).map_err(cannot_request)
     }
 }
 

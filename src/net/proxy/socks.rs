@@ -16,15 +16,11 @@ pub(super) fn ask(
     host: &Host,
     port: u16,
 ) -> Result<(), Error> {
-    let destination = match host {
-        Host::Name(name) => Destination::Name(name),
-        Host::Address(address) => Destination::Address(*address),
-    };
     let credentials = match &proxy.credentials {
         Some(Credentials::Socks { user, password }) => Some((user.as_str(), password.as_str())),
         _ => None,
     };
-    let handshake = Handshake::new(version, destination, port, credentials);
+    let handshake = Handshake::new(version, destination(host), port, credentials);
     let mut handshake = handshake.map_err(cannot_request)?;
     let mut answer = Vec::new();
     loop {
@@ -39,5 +35,13 @@ pub(super) fn ask(
         let read = handshake.receive(&answer);
         read.map_err(|error| proxy.failed(ProxyProblem::Socks(error)))?;
         answer.clear();
+    }
+}
+
+/// Returns the host as SOCKS names it.
+pub(super) fn destination(host: &Host) -> Destination<'_> {
+    match host {
+        Host::Name(name) => Destination::Name(name),
+        Host::Address(address) => Destination::Address(*address),
     }
 }

@@ -1,19 +1,17 @@
 //! Opens a tunnel to a server: TCP and TLS to the proxy, and the handshake with it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Proxy, Scheme, cannot_request, http_connect, socks};
-use crate::error::{ConnectError, Error, ProxyError, ProxyProblem, Timeout};
+use super::{Proxy, Scheme, http_connect, socks};
+use crate::error::{ConnectError, Error, ProxyError, ProxyProblem, SocksError, Timeout};
 use crate::net::deadline::Deadline;
 use crate::net::opening::{Exchange, ExchangeError, Opening};
 use crate::net::stopwatch::Step;
 use crate::net::stream::Stream;
 use crate::net::tcp::Dialer;
 use crate::net::tls;
-use crate::proto::socks::{RequestError, Version};
 use crate::proto::url::Host;
 use crate::sync::now;
 
@@ -30,19 +28,15 @@ pub(crate) fn open(
     port: u16,
     user_agent: Option<&str>,
 ) -> Result<Arc<dyn Stream>, Error> {
-    if proxy.scheme.socks_version() == Some(Version::V4)
-        && matches!(host, Host::Address(IpAddr::V6(_)))
-    {
-        return Err(cannot_request(RequestError::Ipv6).into());
-    }
+    proxy.check_host(host)?;
     let mut destinations = destinations(dialer, proxy, host, port)?.into_iter();
     let mut outcome = Err(Error::Timeout(Timeout::Proxy));
-    while let Some(destination) = destinations.next() {
+    while let Some((host, port)) = destinations.next() {
         let others = destinations.len();
-        outcome = open_to(dialer, proxy, &destination, port, others, user_agent);
+        outcome = open_to(dialer, proxy, &host, port, others, user_agent);
         let is_unreachable = match &outcome {
             Err(Error::Proxy(error)) => {
-                matches!(&error.problem, ProxyProblem::Socks(why) if why.is_about_destination())
+                matches!(&error.problem, ProxyProblem::Socks(why) if is_about_destination(*why))
             }
             Err(Error::Timeout(Timeout::Proxy)) => !dialer.deadline.is_past(),
             _ => false,
@@ -55,23 +49,27 @@ pub(crate) fn open(
     outcome.map_err(|error| if dialer.abort.is_aborted() { Error::aborted() } else { error })
 }
 
-/// Returns the destinations to ask the proxy for, one after the other: the host, or its addresses
-/// if the proxy looks up no names.
+/// Returns whether the proxy could not reach the destination. Another address may work then.
+fn is_about_destination(refusal: SocksError) -> bool {
+    matches!(refusal, SocksError::Refused4(91) | SocksError::Refused5(1 | 3..=6 | 8))
+}
+
+/// Returns the hosts and ports to ask the proxy for, one after the other: the server's, or those of
+/// its addresses if the proxy looks up no names.
 fn destinations(
     dialer: &Dialer<'_>,
     proxy: &Proxy,
     host: &Host,
     port: u16,
-) -> Result<Vec<Host>, Error> {
+) -> Result<Vec<(Host, u16)>, Error> {
     if proxy.looks_up_names() && matches!(host, Host::Name(_)) {
-        return Ok(vec![host.clone()]);
+        return Ok(vec![(host.clone(), port)]);
     }
     let addresses = dialer.addresses(host, port)?.allowed.into_iter();
-    let usable = |address: &SocketAddr| address.is_ipv4() || proxy.scheme != Scheme::Socks4;
-    let hosts = addresses.filter(usable).map(|address| Host::Address(address.ip()));
-    let hosts: Vec<_> = hosts.collect();
+    let hosts = addresses.map(|address| (Host::Address(address.ip()), address.port()));
+    let hosts: Vec<_> = hosts.filter(|(host, _)| proxy.check_host(host).is_ok()).collect();
     if hosts.is_empty() {
-        let why = "SOCKS 4 needs an IPv4 address, and the name has none";
+        let why = "SOCKS 4 needs an IPv4 address, and the name has none that can be asked for";
         let resolve = Some(io::Error::new(io::ErrorKind::NotFound, why));
         let error = ConnectError { host: host.to_string(), resolve, attempts: Vec::new() };
         return Err(Error::Connect(Box::new(error)));
@@ -151,5 +149,28 @@ impl Proxy {
             ExchangeError::Head(error) => ProxyProblem::Head(error),
             ExchangeError::TooManyInterim(_) => ProxyProblem::TooManyInterim,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_address_may_work_if_the_refusal_is_about_the_address() {
+        let others = [SocksError::NoAcceptableMethod, SocksError::WrongPassword];
+        assert!(!others.into_iter().any(is_about_destination));
+        for code in 0..=255 {
+            assert_eq!(is_about_destination(SocksError::Refused4(code)), code == 91, "{code}");
+            let expected = matches!(code, 1 | 3 | 4 | 5 | 6 | 8);
+            assert_eq!(is_about_destination(SocksError::Refused5(code)), expected, "{code}");
+            for other in [
+                SocksError::NotSocks(code),
+                SocksError::Method(code),
+                SocksError::AddressType(code),
+            ] {
+                assert!(!is_about_destination(other), "{other:?}");
+            }
+        }
     }
 }

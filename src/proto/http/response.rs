@@ -183,16 +183,42 @@ pub fn minor_version(response: &Response) -> u8 {
     response.minor
 }
 
-/// Returns whether `raw`, the bytes after the head, is all of the body that is kept.
-#[must_use]
-pub fn is_body_complete(response: &Response, raw: &[u8]) -> bool {
-    let end = match response.framing() {
-        Framing::Length(len) => raw.len() as u64 >= len,
-        Framing::Chunked => decode_chunks(raw).1,
-        Framing::UntilEnd => false,
-        Framing::None => true,
-    };
-    end || raw.len() >= MAX_BODY
+/// Finds the end of the body of a refusal, as it arrives. Looks at each chunk once.
+#[derive(Debug)]
+pub struct BodyReader {
+    framing: Framing,
+    /// The length of the chunks that are whole.
+    passed: usize,
+}
+
+impl BodyReader {
+    /// Begins after the head.
+    #[must_use]
+    pub fn new(response: &Response) -> Self {
+        Self { framing: response.framing(), passed: 0 }
+    }
+
+    /// Returns whether `raw`, all bytes after the head, is all of the body that is kept. Each call
+    /// has the bytes of the last one again, and more.
+    pub fn is_complete(&mut self, raw: &[u8]) -> bool {
+        let end = match self.framing {
+            Framing::Length(len) => raw.len() as u64 >= len,
+            Framing::Chunked => self.pass_chunks(raw),
+            Framing::UntilEnd => false,
+            Framing::None => true,
+        };
+        end || raw.len() >= MAX_BODY
+    }
+
+    fn pass_chunks(&mut self, raw: &[u8]) -> bool {
+        loop {
+            match next_chunk(&raw[self.passed..]) {
+                Chunk::Whole { len, .. } => self.passed += len,
+                Chunk::Part(_) => return false,
+                Chunk::End(_) => return true,
+            }
+        }
+    }
 }
 
 /// Keeps the body that is in `raw`, the bytes after the head.
@@ -203,7 +229,7 @@ pub fn keep_body(response: &mut Response, raw: &[u8]) {
             let len = usize::try_from(len).unwrap_or(usize::MAX);
             raw[..raw.len().min(len)].to_vec()
         }
-        Framing::Chunked => decode_chunks(raw).0,
+        Framing::Chunked => decode_chunks(raw),
         Framing::UntilEnd => raw.to_vec(),
         Framing::None => Vec::new(),
     };
@@ -220,6 +246,7 @@ impl fmt::Debug for Response {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
 enum Framing {
     None,
     Length(u64),
@@ -227,27 +254,50 @@ enum Framing {
     UntilEnd,
 }
 
-/// Returns the well-formed part of a chunked body (RFC 9112 section 7.1), and whether it is
-/// complete: after the last chunk, or after a malformed one, nothing more is read.
-fn decode_chunks(mut raw: &[u8]) -> (Vec<u8>, bool) {
+/// Holds the next chunk of a body (RFC 9112 section 7.1).
+enum Chunk<'a> {
+    /// It is whole, and takes `len` bytes.
+    Whole { data: &'a [u8], len: usize },
+    /// More is to come. Holds what is there of the data.
+    Part(&'a [u8]),
+    /// After the last chunk, or after a malformed one, nothing more is read. Holds the data of the
+    /// malformed one.
+    End(&'a [u8]),
+}
+
+fn next_chunk(raw: &[u8]) -> Chunk<'_> {
+    let Some(end) = raw.windows(2).position(|pair| pair == b"\r\n") else {
+        // The line with the size is short, even with extensions.
+        return if raw.len() > 1024 { Chunk::End(&[]) } else { Chunk::Part(&[]) };
+    };
+    let size = raw[..end].split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let hex = !size.is_empty() && size.iter().all(u8::is_ascii_hexdigit);
+    let size = std::str::from_utf8(size).ok();
+    let size = size.and_then(|text| u64::from_str_radix(text, 16).ok());
+    let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+    let Some(size @ 1..) = size.filter(|_| hex) else { return Chunk::End(&[]) };
+    let rest = &raw[end + 2..];
+    let data = &rest[..size.min(rest.len())];
+    match rest.get(size..) {
+        Some([b'\r', b'\n', ..]) => Chunk::Whole { data, len: end + 2 + size + 2 },
+        None | Some([] | [b'\r']) => Chunk::Part(data),
+        Some(_) => Chunk::End(data),
+    }
+}
+
+/// Returns the well-formed part of a chunked body.
+fn decode_chunks(mut raw: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
-        let Some(end) = raw.windows(2).position(|pair| pair == b"\r\n") else {
-            // The line with the size is short, even with extensions.
-            return (body, raw.len() > 1024);
-        };
-        let size = raw[..end].split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        let hex = !size.is_empty() && size.iter().all(u8::is_ascii_hexdigit);
-        let size = std::str::from_utf8(size).ok();
-        let size = size.and_then(|text| u64::from_str_radix(text, 16).ok());
-        let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-        let Some(size @ 1..) = size.filter(|_| hex) else { return (body, true) };
-        raw = &raw[end + 2..];
-        body.extend_from_slice(&raw[..size.min(raw.len())]);
-        match raw.get(size..) {
-            Some([b'\r', b'\n', rest @ ..]) => raw = rest,
-            None | Some([] | [b'\r']) => return (body, false),
-            Some(_) => return (body, true),
+        match next_chunk(raw) {
+            Chunk::Whole { data, len } => {
+                body.extend_from_slice(data);
+                raw = &raw[len..];
+            }
+            Chunk::Part(data) | Chunk::End(data) => {
+                body.extend_from_slice(data);
+                return body;
+            }
         }
     }
 }
