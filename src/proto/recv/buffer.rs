@@ -10,8 +10,6 @@ pub(super) struct RecvBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The number of bytes at the front that are lent until the next [`release`](Self::release).
-    lent: usize,
     /// The last data frame was large, and its payload is read directly into its message. Another
     /// large one is likely to follow: until its header is known, only a little is read into this
     /// buffer, so that only a little must be copied.
@@ -46,14 +44,9 @@ impl RecvBuffer {
         self.end += len;
     }
 
-    /// Returns the bytes that are received and not consumed. Those that are lent out are the first.
+    /// Returns the bytes that are received and not consumed.
     pub(super) fn received(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
-    }
-
-    /// Returns what is received and not consumed, without what is lent out.
-    pub(super) fn after_lent(&self) -> &[u8] {
-        &self.bytes[self.start + self.lent..self.end]
     }
 
     /// Moves past the first `len` bytes.
@@ -66,15 +59,12 @@ impl RecvBuffer {
         self.start = self.end;
     }
 
-    /// Lends the first `len` bytes. The next [`release`](Self::release) moves past them.
+    /// Moves past the first `len` bytes, and lends them. Nothing moves or overwrites them as long
+    /// as they are borrowed.
     pub(super) fn lend(&mut self, len: usize) -> &[u8] {
-        self.lent = len;
-        &self.bytes[self.start..][..len]
-    }
-
-    /// Moves past the bytes that were lent out.
-    pub(super) fn release(&mut self) {
-        self.start += core::mem::take(&mut self.lent);
+        let at = self.start;
+        self.consume(len);
+        &self.bytes[at..self.start]
     }
 
     /// Sets whether payloads are read directly into their messages, not into the buffer.

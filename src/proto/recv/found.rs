@@ -5,7 +5,7 @@ use crate::proto::message::MessageKind;
 /// Tells in which way a data message that begins now is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
-pub enum Delivery {
+pub enum DeliveryMode {
     /// Whole, as soon as its last byte is there.
     Whole,
     /// In fragments, as its bytes arrive. Memory stays constant.

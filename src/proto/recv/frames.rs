@@ -1,7 +1,7 @@
 //! Reads frames from the buffer, and makes messages of them.
 
 use super::room::reserve;
-use super::{BULK, Decoder, Delivery, Found, LARGE_BUFFER};
+use super::{BULK, Decoder, DeliveryMode, Found, LARGE_BUFFER};
 use crate::proto::error::Violation;
 use crate::proto::frame::{Header, Opcode, decode_close};
 use crate::proto::message::MessageKind;
@@ -17,7 +17,7 @@ pub(super) struct OpenFrame {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenMessage {
     pub(super) kind: MessageKind,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: DeliveryMode,
     /// The payload is compressed (RFC 7692 section 6.2).
     pub(super) compressed: bool,
     /// The length of the message so far, in bytes; of a compressed one, after decompression.
@@ -33,7 +33,7 @@ pub(super) struct OpenMessage {
 
 impl Decoder {
     /// Reads until something is found, or until the buffer has no more.
-    pub(super) fn scan(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
+    pub(super) fn scan(&mut self, delivery: DeliveryMode) -> Result<Option<Found>, Violation> {
         loop {
             // Section 5.5.1: nothing may follow a Close frame.
             if self.closed {
@@ -43,8 +43,8 @@ impl Decoder {
             if let (Some(frame), Some(message)) = (self.frame, self.message) {
                 let found = match message.delivery {
                     _ if message.compressed => self.inflate(frame, message)?,
-                    Delivery::Whole => self.gather(frame, message)?,
-                    Delivery::Fragments => self.hand_out(frame, message)?,
+                    DeliveryMode::Whole => self.gather(frame, message)?,
+                    DeliveryMode::Fragments => self.hand_out(frame, message)?,
                 };
                 if found.is_some() || self.frame.is_some() {
                     return Ok(found);
@@ -116,7 +116,7 @@ impl Decoder {
     }
 
     /// Begins a data frame. Checks the limits on the header, before any memory is taken.
-    fn open(&mut self, header: Header, delivery: Delivery) -> Result<(), Violation> {
+    fn open(&mut self, header: Header, delivery: DeliveryMode) -> Result<(), Violation> {
         let mut message = self.message.unwrap_or_else(|| OpenMessage {
             kind: if header.opcode == Opcode::Text {
                 MessageKind::Text
@@ -162,7 +162,7 @@ impl Decoder {
         let gathers_bytes = message.kind == MessageKind::Binary || self.unchecked_text;
         if self.message.is_none() {
             // The memory of a big message is kept for the next big one that is gathered there.
-            let gathers = message.delivery == Delivery::Whole;
+            let gathers = message.delivery == DeliveryMode::Whole;
             let keeps_text = gathers && (message.compressed || !gathers_bytes);
             let keeps_binary = gathers && (message.compressed || gathers_bytes);
             if !keeps_text && self.text.capacity() > LARGE_BUFFER {
@@ -172,7 +172,8 @@ impl Decoder {
                 self.drop_binary();
             }
         }
-        let straight = message.delivery == Delivery::Whole && gathers_bytes && !message.compressed;
+        let straight =
+            message.delivery == DeliveryMode::Whole && gathers_bytes && !message.compressed;
         self.buffer.set_bulk(straight && header.len >= BULK as u64);
         self.frame = Some(OpenFrame { fin: header.fin, left: header.len });
         self.message = Some(message);

@@ -6,7 +6,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::frames::{OpenFrame, OpenMessage};
-use super::{Decoder, Delivery, Found, LARGE_BUFFER};
+use super::{Decoder, DeliveryMode, Found, LARGE_BUFFER};
 use crate::proto::deflate::DeflateParameters;
 use crate::proto::error::Violation;
 use crate::proto::message::MessageKind;
@@ -42,8 +42,6 @@ pub(super) struct Inflater {
     takeover: bool,
     /// The last byte that was inflated.
     last: u8,
-    /// The numbers of payload bytes that went in, and of bytes that came out.
-    total: (u64, u64),
 }
 
 impl Inflater {
@@ -109,13 +107,7 @@ impl Decoder {
     /// Accepts compressed messages too, with the parameters of the opening handshake.
     pub fn accept_deflate(&mut self, parameters: &DeflateParameters) {
         let takeover = !parameters.server_no_context_takeover;
-        self.inflater = Some(Inflater { stream: None, takeover, last: 0, total: (0, 0) });
-    }
-
-    /// Returns the numbers of payload bytes of all compressed messages before and after they were
-    /// inflated.
-    pub(crate) fn inflated(&self) -> (u64, u64) {
-        self.inflater.as_ref().map_or((0, 0), |inflater| inflater.total)
+        self.inflater = Some(Inflater { stream: None, takeover, last: 0 });
     }
 
     /// Inflates the bytes of the frame that have arrived.
@@ -124,7 +116,7 @@ impl Decoder {
         mut frame: OpenFrame,
         mut message: OpenMessage,
     ) -> Result<Option<Found>, Violation> {
-        let in_fragments = message.delivery == Delivery::Fragments;
+        let in_fragments = message.delivery == DeliveryMode::Fragments;
         self.drop_space();
         if in_fragments {
             self.binary.clear(); // It was handed out.
@@ -147,8 +139,8 @@ impl Decoder {
             };
             self.buffer.consume(used);
             frame.left -= used as u64;
-            inflater.total.0 += used as u64;
-            inflater.total.1 += (self.binary.len() - at) as u64;
+            self.inflated.0 += used as u64;
+            self.inflated.1 += (self.binary.len() - at) as u64;
             self.check_inflated(&mut message, at)?;
             done?;
             // If room is left over, all output of what was used is there.
@@ -227,8 +219,8 @@ impl Decoder {
         let limit = (limit - message.size).saturating_add(1);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (least, wanted) = match message.delivery {
-            Delivery::Fragments => (FRAGMENT_ROOM, FRAGMENT_ROOM),
-            Delivery::Whole => {
+            DeliveryMode::Fragments => (FRAGMENT_ROOM, FRAGMENT_ROOM),
+            DeliveryMode::Whole => {
                 (1, have.max(len.saturating_mul(4)).clamp(1024, have.max(LARGE_BUFFER)))
             }
         };

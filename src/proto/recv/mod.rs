@@ -14,7 +14,7 @@ mod frames;
 mod inflate;
 mod room;
 
-pub use found::{Delivery, Found};
+pub use found::{DeliveryMode, Found};
 
 use super::close::CloseFrame;
 use super::error::Violation;
@@ -76,19 +76,19 @@ impl Default for Limits {
 ///
 /// ```
 /// use landline::error::Violation;
-/// use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+/// use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 ///
 /// fn read(mut bytes: &[u8]) -> Result<(), Violation> {
 ///     let mut decoder = Decoder::new(Limits::default());
 ///     while !bytes.is_empty() {
 ///         let taken = decoder.feed(bytes);
 ///         bytes = &bytes[taken..];
-///         while let Some(found) = decoder.advance(Delivery::Whole)? {
+///         while let Some(found) = decoder.advance(DeliveryMode::Whole)? {
 ///             match found {
 ///                 Found::Message { .. } => println!("{:?}", decoder.message()?),
 ///                 Found::Ping { .. } => println!("answer with {:?}", decoder.control()),
 ///                 Found::Close { .. } => println!("closed: {}", decoder.close()),
-///                 // A Pong; a fragment comes with `Delivery::Fragments` only.
+///                 // A Pong; a fragment comes with `DeliveryMode::Fragments` only.
 ///                 Found::Pong { .. } | Found::Fragment { .. } => {}
 ///             }
 ///         }
@@ -107,13 +107,14 @@ pub struct Decoder {
     max_short: usize,
     unchecked_text: bool,
     buffer: RecvBuffer,
-    /// Nothing is open, gathered or over: the next byte after what is lent out begins a message or
-    /// a control frame.
+    /// Nothing is open, gathered or over: the next byte begins a message or a control frame.
     is_between: bool,
     /// The data frame whose payload is being read.
     frame: Option<OpenFrame>,
     message: Option<OpenMessage>,
     inflater: Option<inflate::Inflater>,
+    /// The numbers of payload bytes of all compressed messages before and after they were inflated.
+    inflated: (u64, u64),
     utf8: Utf8,
     /// The bytes of the open message that have arrived, if they are not simply in the buffer.
     text: String,
@@ -150,6 +151,7 @@ impl Decoder {
             frame: None,
             message: None,
             inflater: None,
+            inflated: (0, 0),
             utf8: Utf8::default(),
             text: String::new(),
             binary: Vec::new(),
@@ -218,7 +220,7 @@ impl Decoder {
     /// # Errors
     /// The first [`Violation`]. Every later call returns the same one.
     #[inline]
-    pub fn advance(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
+    pub fn advance(&mut self, delivery: DeliveryMode) -> Result<Option<Found>, Violation> {
         match self.short_message(delivery) {
             Some(found) => Ok(Some(found)),
             None => self.advance_any(delivery),
@@ -310,7 +312,7 @@ impl Decoder {
     }
 
     #[inline(never)] // So that the usual case stays short.
-    fn advance_any(&mut self, delivery: Delivery) -> Result<Option<Found>, Violation> {
+    fn advance_any(&mut self, delivery: DeliveryMode) -> Result<Option<Found>, Violation> {
         if let Some(violation) = self.failed {
             return Err(violation);
         }
@@ -330,11 +332,11 @@ impl Decoder {
     /// Finds what comes most often, by a short way: a message in one short frame that is whole in
     /// the buffer. `None` leaves the bytes to [`scan`](Self::scan), which finds the same in it.
     #[inline(always)] // Whether the compiler does it by itself depends on code far away.
-    pub(crate) fn short_message(&mut self, delivery: Delivery) -> Option<Found> {
-        if !self.is_between || delivery != Delivery::Whole || self.found.is_some() {
+    pub(crate) fn short_message(&mut self, delivery: DeliveryMode) -> Option<Found> {
+        if !self.is_between || delivery != DeliveryMode::Whole || self.found.is_some() {
             return None;
         }
-        let bytes = self.buffer.after_lent();
+        let bytes = self.buffer.received();
         let &[first, second, ..] = bytes else { return None };
         let kind = match first {
             0x81 => MessageKind::Text,
@@ -357,7 +359,6 @@ impl Decoder {
             return None;
         }
         let header = bytes.len() - payload.len();
-        self.buffer.release();
         self.buffer.consume(header);
         self.gathered = false;
         self.found = Some(Found::Message { kind, len });
@@ -383,19 +384,23 @@ impl Decoder {
                 | Found::Fragment { len, .. }
                 | Found::Ping { len }
                 | Found::Pong { len },
-            ) if !self.gathered => {
-                self.buffer.lend(len);
-            }
+            ) if !self.gathered => self.buffer.consume(len),
             _ => {}
         }
+    }
+
+    /// Returns the numbers of payload bytes of all compressed messages before and after they were
+    /// inflated.
+    pub(crate) fn inflated(&self) -> (u64, u64) {
+        self.inflated
     }
 
     /// Stops gathering the message that has begun: what has arrived of it is dropped, and the rest
     /// is handed out in fragments.
     pub fn stop_gathering(&mut self) {
         if let Some(message) = &mut self.message {
-            if message.delivery == Delivery::Whole {
-                message.delivery = Delivery::Fragments;
+            if message.delivery == DeliveryMode::Whole {
+                message.delivery = DeliveryMode::Fragments;
                 self.buffer.set_bulk(false);
                 self.text = String::new();
                 self.drop_binary();
@@ -426,10 +431,9 @@ impl Decoder {
         }
     }
 
-    /// Drops what was lent out. The memory of a big message stays for the next one, but a small one
-    /// that was gathered there shows that the next one may be small too.
+    /// Drops the gathered message that was taken. The memory of a big message stays for the next
+    /// one, but a small one that was gathered there shows that the next one may be small too.
     fn release(&mut self) {
-        self.buffer.release();
         if self.message.is_some() || self.found.is_some() {
             return;
         }

@@ -21,11 +21,6 @@ impl Decoder {
         match *parameters {}
     }
 
-    #[allow(clippy::unused_self)] // The signature is that of the feature.
-    pub(crate) fn inflated(&self) -> (u64, u64) {
-        (0, 0)
-    }
-
     /// Is never called: without an inflater no message counts as compressed.
     pub(super) fn inflate(
         &mut self,
