@@ -88,10 +88,10 @@ pub enum Cause {
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Closed(Arc<Ending>);
+pub struct Closed(Arc<Inner>);
 
 #[derive(Debug)]
-struct Ending {
+struct Inner {
     local: Option<CloseFrame>,
     remote: Option<CloseFrame>,
     initiator: Option<Side>,
@@ -120,7 +120,7 @@ impl Closed {
         cause: Cause,
         advice: Option<Advice>,
     ) -> Self {
-        Self(Arc::new(Ending { local, remote, initiator, asked, cause, advice }))
+        Self(Arc::new(Inner { local, remote, initiator, asked, cause, advice }))
     }
 
     /// Returns the close code of the connection (RFC 6455 section 7.1.5): the peer's,
@@ -247,7 +247,7 @@ impl fmt::Display for Closed {
         match (self.0.initiator, &self.0.remote, &self.0.local) {
             (Some(Side::Peer), Some(remote), _) => write!(f, "closed by the peer: {remote}"),
             (_, Some(remote), _) => write!(f, "closed here, the peer answered: {remote}"),
-            (_, None, Some(local)) => write!(f, "closing here: {local}"),
+            (_, None, Some(local)) => write!(f, "this side is closing the connection: {local}"),
             (_, None, None) => f.write_str("closed"),
         }
     }

@@ -375,7 +375,9 @@ impl fmt::Display for InvalidInput {
                 write!(f, "subprotocol {at} (counted from 0) is not a token, or is given twice")
             }
             Self::Deflate(option) => write!(f, "{option} of permessage-deflate is out of range"),
-            Self::RequestTooLarge => f.write_str("the handshake request is larger than 64 KiB"),
+            Self::RequestTooLarge => f.write_str(
+                "the handshake request is larger than 64 KiB: send fewer headers or cookies",
+            ),
             Self::Close => f.write_str(
                 "the close code must not be sent, or its reason is longer than 123 bytes, or there \
                  is a reason without a code",

@@ -19,9 +19,9 @@ pub use error::InvalidInput;
 pub(crate) use error::{Error, Timeout};
 pub(crate) use retry::Retry;
 #[cfg(feature = "tls-core")]
-pub(crate) use tls::{PinMismatch, is_ca_used_as_end_entity};
+pub(crate) use tls::explain::{PinMismatch, is_ca_used_as_end_entity};
 pub use tls::{TlsError, TlsProblem};
 
 #[cfg(feature = "deflate")]
-pub use crate::proto::deflate::options::{DeflateMismatch, Parameter};
+pub use crate::proto::deflate::options::{DeflateMismatch, DeflateParameter};
 pub use crate::proto::error::{HeadError, Mismatch, SocksError, Violation};

@@ -155,34 +155,75 @@ type Answers = (bool, bool, Option<u16>, io::ErrorKind, &'static str);
 const FATAL: bool = true;
 const RETRYABLE: bool = true;
 
-/// Numbers the variants. It does not compile when a variant is missing here.
+/// Numbers the variants, and those within them. It does not compile when one is missing here.
 fn number(error: &Error) -> usize {
     match error {
-        Error::InvalidInput(_) => 0,
-        Error::Connect(_) => 1,
-        Error::Tls(_) => 2,
-        Error::Proxy(_) => 3,
-        Error::Handshake(_) => 4,
-        Error::Protocol(_) => 5,
-        Error::Closed(_) => 6,
-        Error::Io(_) => 7,
-        Error::Local(_) => 8,
-        Error::Handler(_) => 9,
+        Error::InvalidInput(input) => match input {
+            InvalidInput::Url(_) => 0,
+            InvalidInput::Header(_) => 1,
+            InvalidInput::ReservedHeader(_) => 2,
+            InvalidInput::Subprotocol(_) => 3,
+            InvalidInput::Deflate(_) => 4,
+            InvalidInput::RequestTooLarge => 5,
+            InvalidInput::Close => 6,
+            InvalidInput::ControlTooLong => 7,
+            InvalidInput::MessageTooLong => 8,
+            InvalidInput::Text => 9,
+            InvalidInput::GivenUp => 10,
+            InvalidInput::Tls(_) => 11,
+            InvalidInput::Proxy(_) => 12,
+        },
+        Error::Connect(_) => 13,
+        Error::Tls(_) => 14,
+        Error::Proxy(error) => match error.problem() {
+            ProxyProblem::Connect(_) => 15,
+            ProxyProblem::Tls(_) => 16,
+            ProxyProblem::Io(_) => 17,
+            ProxyProblem::Eof => 18,
+            ProxyProblem::Head(_) => 19,
+            ProxyProblem::TooManyInterim => 20,
+            ProxyProblem::Refused(_) => 21,
+            ProxyProblem::Socks(_) => 22,
+        },
+        Error::Handshake(error) => match error.problem() {
+            HandshakeProblem::Eof => 23,
+            HandshakeProblem::Head(_) => 24,
+            HandshakeProblem::TooManyInterim => 25,
+            HandshakeProblem::Refused => 26,
+            HandshakeProblem::Mismatch(_) => 27,
+            HandshakeProblem::TooManyRedirects => 28,
+            HandshakeProblem::InsecureRedirect => 29,
+            HandshakeProblem::BadRedirect => 30,
+            HandshakeProblem::UnfollowedRedirect => 31,
+        },
+        Error::Protocol(_) => 32,
+        Error::Closed(closed) => match closed.cause() {
+            Cause::Handshake => 33,
+            Cause::Eof => 34,
+            Cause::Io(_) => 35,
+            Cause::Tls(_) => 36,
+            Cause::Protocol(_) => 37,
+            Cause::Timeout(_) => 38,
+            Cause::Aborted => 39,
+        },
+        Error::Io(_) => 40,
+        Error::Local(_) => 41,
+        Error::Handler(_) => 42,
         Error::Timeout(timeout) => match timeout {
-            Timeout::Resolve => 10,
-            Timeout::Connect => 11,
-            Timeout::Proxy => 12,
-            Timeout::Tls => 13,
-            Timeout::Handshake => 14,
-            Timeout::Recv => 15,
-            Timeout::Send => 16,
-            Timeout::Busy => 17,
-            Timeout::Pong => 18,
-            Timeout::Close => 19,
+            Timeout::Resolve => 43,
+            Timeout::Connect => 44,
+            Timeout::Proxy => 45,
+            Timeout::Tls => 46,
+            Timeout::Handshake => 47,
+            Timeout::Recv => 48,
+            Timeout::Send => 49,
+            Timeout::Busy => 50,
+            Timeout::Pong => 51,
+            Timeout::Close => panic!("it is the cause of a `Closed`, and never an error"),
         },
     }
 }
-const NUMBERS: usize = 20;
+const NUMBERS: usize = 52;
 
 fn answered(status: u16) -> Option<crate::proto::http::Response> {
     let head = format!("HTTP/1.1 {status} x\r\n\r\n");
@@ -209,17 +250,25 @@ fn every_error() -> Vec<(Error, Answers)> {
     };
     let close = |code: u16| Some(CloseFrame::from((code, "why")));
     let timeout = |timeout| Error::Timeout(timeout);
+    let invalid = |input, text| {
+        (Error::InvalidInput(input), (!FATAL, !RETRYABLE, None, io::ErrorKind::InvalidInput, text))
+    };
     vec![
-        (
-            Error::InvalidInput(InvalidInput::ControlTooLong),
-            (
-                !FATAL,
-                !RETRYABLE,
-                None,
-                io::ErrorKind::InvalidInput,
-                "a Ping or Pong payload may have",
-            ),
-        ),
+        // What the program gave cannot be used. Nothing was connected or sent.
+        invalid(InvalidInput::Url("why".into()), "invalid URL: why"),
+        invalid(InvalidInput::Header("A b".into()), "the header \"A b\" has characters that"),
+        invalid(InvalidInput::ReservedHeader("Host".into()), "the header \"Host\" is written by"),
+        invalid(InvalidInput::Subprotocol(1), "subprotocol 1 (counted from 0) is not a token"),
+        invalid(InvalidInput::Deflate("level".into()), "level of permessage-deflate is out of"),
+        invalid(InvalidInput::RequestTooLarge, "the handshake request is larger than 64 KiB: send"),
+        invalid(InvalidInput::Close, "the close code must not be sent, or its reason is longer"),
+        invalid(InvalidInput::ControlTooLong, "a Ping or Pong payload may have at most 125 bytes"),
+        invalid(InvalidInput::MessageTooLong, "a message must have less than 2^63 bytes"),
+        invalid(InvalidInput::Text, "the text ends within a character, so it is not UTF-8"),
+        invalid(InvalidInput::GivenUp, "the message was given up when a part of it could not be"),
+        invalid(InvalidInput::Tls("why".into()), "invalid TLS options: why"),
+        invalid(InvalidInput::Proxy("why".into()), "invalid proxy: why"),
+        // The name is not known, or no address of it answers.
         (
             Error::Connect(Box::new(connect(Some(io::Error::new(NotFound, "gone")), vec![]))),
             (FATAL, RETRYABLE, None, NotFound, "cannot look up \"host.test\": gone"),
@@ -228,6 +277,7 @@ fn every_error() -> Vec<(Error, Answers)> {
             Error::Connect(Box::new(unreachable())),
             (FATAL, RETRYABLE, None, ConnectionReset, "cannot connect to \"host.test\": 127"),
         ),
+        // TLS fails, by a certificate for example. If the stream ends meanwhile, try again later.
         (
             Error::Tls(Box::new(tls_error())),
             (FATAL, !RETRYABLE, None, InvalidData, "TLS failed: what happened"),
@@ -237,6 +287,7 @@ fn every_error() -> Vec<(Error, Answers)> {
             Error::Tls(Box::new(TlsError::new(io::Error::from(UnexpectedEof)))),
             (FATAL, RETRYABLE, None, UnexpectedEof, "TLS failed: "),
         ),
+        // The proxy is not reached, does not speak its protocol, or refuses.
         (
             proxy(ProxyProblem::Connect(unreachable())),
             (FATAL, RETRYABLE, None, ConnectionReset, "proxy http://p:80: cannot connect"),
@@ -259,7 +310,7 @@ fn every_error() -> Vec<(Error, Answers)> {
         ),
         (
             proxy(ProxyProblem::TooManyInterim),
-            (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: too many interim"),
+            (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: more than eight interim"),
         ),
         // The status of the proxy is not that of the server.
         (
@@ -274,6 +325,7 @@ fn every_error() -> Vec<(Error, Answers)> {
             proxy(ProxyProblem::Socks(SocksError::NotSocks(b'H'))),
             (FATAL, !RETRYABLE, None, InvalidData, "proxy http://p:80: the answer is not SOCKS"),
         ),
+        // The server is reached, and does not open the connection.
         (
             handshake(HandshakeProblem::Eof, None),
             (FATAL, RETRYABLE, None, UnexpectedEof, "opening handshake failed: the server closed"),
@@ -303,6 +355,24 @@ fn every_error() -> Vec<(Error, Answers)> {
             (FATAL, !RETRYABLE, Some(101), InvalidData, "opening handshake failed: Sec-WebSocket"),
         ),
         (
+            handshake(HandshakeProblem::TooManyInterim, None),
+            (FATAL, !RETRYABLE, None, InvalidData, "opening handshake failed: more than eight"),
+        ),
+        (
+            handshake(HandshakeProblem::InsecureRedirect, Some(302)),
+            (FATAL, !RETRYABLE, Some(302), ConnectionRefused, "opening handshake failed: the"),
+        ),
+        (
+            handshake(HandshakeProblem::UnfollowedRedirect, Some(302)),
+            (
+                FATAL,
+                !RETRYABLE,
+                Some(302),
+                ConnectionRefused,
+                "opening handshake failed: the server",
+            ),
+        ),
+        (
             handshake(HandshakeProblem::TooManyRedirects, Some(302)),
             (FATAL, !RETRYABLE, Some(302), ConnectionRefused, "opening handshake failed: too many"),
         ),
@@ -320,11 +390,14 @@ fn every_error() -> Vec<(Error, Answers)> {
                 "opening handshake failed: a header line is malformed",
             ),
         ),
+        // The peer breaks the protocol. An open connection tells so, and a thread that sends learns
+        // the same as the cause of its end.
         (
             Closed::new(None, None, None, false, Cause::Protocol(Violation::MaskedFrame), None)
                 .into(),
             (FATAL, !RETRYABLE, None, InvalidData, "protocol violation: "),
         ),
+        // An open connection ends: by a Close, by the end of its stream, by an error of it.
         (
             closed(close(1000), Cause::Handshake),
             (FATAL, !RETRYABLE, None, ConnectionAborted, "closed by the peer: 1000"),
@@ -358,22 +431,27 @@ fn every_error() -> Vec<(Error, Answers)> {
             Closed::new(None, None, None, false, Cause::Timeout(Timeout::Close), None).into(),
             (FATAL, RETRYABLE, None, TimedOut, "timed out in the closing handshake"),
         ),
+        // The program aborts it.
         (
             Error::aborted(),
             (FATAL, !RETRYABLE, None, ConnectionAborted, "the connection was aborted here"),
         ),
+        // The socket cannot be set up, or the user's hook fails.
         (
             Error::Io(reset()),
             (FATAL, RETRYABLE, None, ConnectionReset, "cannot open the connection: reset"),
         ),
+        // The system has no randomness, before anything was sent.
         (
             Error::Local(io::Error::other("no random bytes")),
             (!FATAL, RETRYABLE, None, Other, "cannot send, and nothing was sent: no random bytes"),
         ),
+        // A callback of an App returns an error.
         (
             Error::Handler(Box::new(Outer(Root))),
             (FATAL, !RETRYABLE, None, Other, "the handler failed: what happened"),
         ),
+        // A limit passes: while connecting, in a receiving call, in a sending call.
         (
             timeout(Timeout::Resolve),
             (FATAL, RETRYABLE, None, TimedOut, "timed out looking up the host name"),
@@ -403,10 +481,6 @@ fn every_error() -> Vec<(Error, Answers)> {
         (
             Closed::new(None, None, None, false, Cause::Timeout(Timeout::Pong), None).into(),
             (FATAL, RETRYABLE, None, TimedOut, "the peer does not answer pings"),
-        ),
-        (
-            timeout(Timeout::Close),
-            (FATAL, RETRYABLE, None, TimedOut, "timed out in the closing handshake"),
         ),
     ]
 }

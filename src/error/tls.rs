@@ -1,27 +1,12 @@
 //! The error of TLS, and its text.
 
-#[cfg(feature = "tls-core")]
-mod explain;
-/// Stands for the module without the feature `tls-core`: there are no errors of TLS then.
-#[cfg(not(feature = "tls-core"))]
-mod explain {
-    use super::{Explained, StdError, TlsProblem, fmt};
-
-    pub(super) fn problem(_: &(dyn StdError + 'static)) -> TlsProblem {
-        TlsProblem::Other
-    }
-
-    pub(super) fn explain(_: &mut fmt::Formatter<'_>, _: &Explained<'_>) -> Option<fmt::Result> {
-        None
-    }
-}
+#[cfg_attr(not(feature = "tls-core"), path = "tls/off.rs")]
+pub(super) mod explain;
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use super::connecting::Quoted;
-#[cfg(feature = "tls-core")]
-pub(crate) use explain::{PinMismatch, is_ca_used_as_end_entity};
 
 /// Tells why TLS failed, while connecting. Its text says what to do.
 ///

@@ -64,7 +64,8 @@ impl<A> Serves<A> {
 pub(crate) struct Pool<C: Call> {
     /// The process whose threads these are; 0 until the first call.
     process: AtomicU32,
-    /// The group whose last call began longest ago comes first.
+    /// The group whose last call began longest ago comes first. The lock is that of `std`, because
+    /// a pool is a static, and a model checker makes no lock at compile time.
     groups: Mutex<Vec<Group<C>>>,
     /// The pool of a child process that `fork` made. The child lacks the threads of this pool, and
     /// the lock may be held for ever there.

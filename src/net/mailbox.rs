@@ -1,12 +1,13 @@
 //! A place to wait at for news of other threads, until a deadline or an abort.
 
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::abort::AbortHandle;
 use super::deadline::Deadline;
 use crate::error::{Error, Timeout};
+use crate::sync::{Condvar, Mutex};
 
 /// The end that waits. When it is dropped, nothing is taken any more.
 pub(super) struct Mailbox<T>(Arc<Shared<T>>);
@@ -29,11 +30,11 @@ impl<T: Send + 'static> Mailbox<T> {
     /// Makes a mailbox. An abort by the handle wakes the thread that waits at it.
     pub(super) fn new(abort: &AbortHandle) -> Self {
         let state = State { news: Vec::new(), is_aborted: false, is_closed: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::default() });
         let wakes = Arc::downgrade(&shared);
         abort.wake_with(move || {
             if let Some(shared) = wakes.upgrade() {
-                shared.lock().is_aborted = true;
+                shared.state.lock().is_aborted = true;
                 shared.changed.notify_one();
             }
         });
@@ -46,7 +47,7 @@ impl<T: Send + 'static> Mailbox<T> {
 
     /// Waits for news until the deadline.
     pub(super) fn wait(&self, deadline: Deadline, phase: Timeout) -> Result<T, Error> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         loop {
             if state.is_aborted {
                 return Err(Error::aborted());
@@ -57,11 +58,8 @@ impl<T: Send + 'static> Mailbox<T> {
             let changed = &self.0.changed;
             state = match deadline.remaining(Instant::now()) {
                 Some(remaining) if remaining.is_zero() => return Err(Error::Timeout(phase)),
-                Some(remaining) => {
-                    let woken = changed.wait_timeout(state, remaining);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(remaining) => changed.wait_timeout(state, remaining),
+                None => changed.wait(state),
             };
         }
     }
@@ -69,7 +67,7 @@ impl<T: Send + 'static> Mailbox<T> {
 
 impl<T> Drop for Mailbox<T> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.is_closed = true;
         let unread = mem::take(&mut state.news);
         // What is dropped may hold a value of the user's, so no lock is held then.
@@ -81,7 +79,7 @@ impl<T> Drop for Mailbox<T> {
 impl<T> Slot<T> {
     /// Hands news to the thread that waits. Gives them back if no thread waits any more.
     pub(super) fn put(&self, news: T) -> Result<(), T> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         if state.is_closed {
             return Err(news);
         }
@@ -93,19 +91,12 @@ impl<T> Slot<T> {
 
     /// Returns whether a thread still waits.
     pub(super) fn is_wanted(&self) -> bool {
-        !self.0.lock().is_closed
+        !self.0.state.lock().is_closed
     }
 }
 
 impl<T> Clone for Slot<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
-    }
-}
-
-impl<T> Shared<T> {
-    /// Locks the state. No code under this lock can panic and leave it half-changed.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -97,11 +97,9 @@ pub fn request(
 pub struct Offer<'a> {
     /// Subprotocols, the preferred one first.
     pub subprotocols: &'a [String],
-    /// permessage-deflate. Put its [`offer`](deflate::offer) into the request as a header.
-    #[cfg(feature = "deflate")]
+    /// permessage-deflate: `None`, which is all that there is without the feature `deflate`, does
+    /// not offer it. Put what `proto::deflate::offer` returns into the request as a header.
     pub deflate: Option<&'a Deflate>,
-    #[cfg(not(feature = "deflate"))]
-    pub(crate) deflate: Option<&'a Deflate>,
 }
 
 /// Holds the parts of an [`Offer`] that the server accepted.
@@ -111,10 +109,7 @@ pub struct Accepted {
     /// One of the subprotocols that were offered; `None` if the server chose none.
     pub subprotocol: Option<String>,
     /// The parameters of permessage-deflate; `None` if messages are not compressed.
-    #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateParameters>,
-    #[cfg(not(feature = "deflate"))]
-    pub(crate) deflate: Option<DeflateParameters>,
 }
 
 impl<'a> Offer<'a> {

@@ -2,6 +2,7 @@
 //! pseudo-terminal, and against servers that misbehave. What needs signals, a pseudo-terminal or a
 //! shell runs on Unix only.
 
+#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod listen;

@@ -4,7 +4,7 @@
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::{Deflate, DeflateParameters};
-use crate::proto::send::Refused;
+use crate::proto::send::EncodeError;
 
 /// The bytes that end a flush. They are removed from the end of a message.
 const TAIL: &[u8] = &[0x00, 0x00, 0xFF, 0xFF];
@@ -64,8 +64,8 @@ impl Compressor {
     /// take it, and call again. Returns `false` when all are compressed.
     ///
     /// # Errors
-    /// [`Refused::NotCompressed`].
-    pub fn push(&mut self, bytes: &mut &[u8]) -> Result<bool, Refused> {
+    /// [`EncodeError::NotCompressed`].
+    pub fn push(&mut self, bytes: &mut &[u8]) -> Result<bool, EncodeError> {
         self.cut();
         while !bytes.is_empty() {
             if self.has_chunk() {
@@ -85,8 +85,8 @@ impl Compressor {
     /// chunk, which may be empty, is all that is left.
     ///
     /// # Errors
-    /// [`Refused::NotCompressed`].
-    pub fn flush(&mut self) -> Result<bool, Refused> {
+    /// [`EncodeError::NotCompressed`].
+    pub fn flush(&mut self) -> Result<bool, EncodeError> {
         self.cut();
         while self.unflushed {
             if self.has_chunk() {
@@ -105,13 +105,13 @@ impl Compressor {
     /// again. Returns `false` if the current chunk is the last one.
     ///
     /// # Errors
-    /// [`Refused::NotCompressed`].
-    pub fn finish(&mut self) -> Result<bool, Refused> {
+    /// [`EncodeError::NotCompressed`].
+    pub fn finish(&mut self) -> Result<bool, EncodeError> {
         if self.unflushed {
             if self.flush()? {
                 return Ok(true);
             }
-            let data = self.out.strip_suffix(TAIL).ok_or(Refused::NotCompressed)?.len();
+            let data = self.out.strip_suffix(TAIL).ok_or(EncodeError::NotCompressed)?.len();
             self.out.truncate(data);
         } else {
             // Section 7.2.3.6: the first byte of an empty block. The rest of it is the tail.
@@ -158,15 +158,15 @@ impl Compressor {
         }
     }
 
-    fn run(&mut self, bytes: &[u8], flush: FlushCompress) -> Result<usize, Refused> {
+    fn run(&mut self, bytes: &[u8], flush: FlushCompress) -> Result<usize, EncodeError> {
         let (level, bits) = (self.level, self.parameters.client_max_window_bits);
         let stream = self.stream.get_or_insert_with(|| {
             let bits = bits.clamp(9, 15); // flate2 panics on others.
             Compress::new_with_window_bits(Compression::new(level.into()), false, bits)
         });
         let before = stream.total_in();
-        stream.compress_vec(bytes, &mut self.out, flush).map_err(|_| Refused::NotCompressed)?;
-        usize::try_from(stream.total_in() - before).map_err(|_| Refused::NotCompressed)
+        stream.compress_vec(bytes, &mut self.out, flush).map_err(|_| EncodeError::NotCompressed)?;
+        usize::try_from(stream.total_in() - before).map_err(|_| EncodeError::NotCompressed)
     }
 
     /// Removes the chunk that was taken.

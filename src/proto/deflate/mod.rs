@@ -6,7 +6,7 @@ pub(crate) mod options;
 
 use super::error::Mismatch;
 pub(crate) use options::{Deflate, DeflateParameters};
-use options::{DeflateMismatch, Parameter};
+use options::{DeflateMismatch, DeflateParameter};
 
 const NAME: &str = "permessage-deflate";
 
@@ -86,13 +86,13 @@ fn accept(
     let mut server_bits = None;
     let mut client_bits = None;
     for (name, value) in parameters {
-        let parameter = Parameter::named(name).ok_or(DeflateMismatch::Unknown)?;
+        let parameter = DeflateParameter::named(name).ok_or(DeflateMismatch::Unknown)?;
         let value = value.as_deref();
         let known = match parameter {
-            Parameter::ServerNoContextTakeover => server_takeover.replace(flag(value)),
-            Parameter::ClientNoContextTakeover => client_takeover.replace(flag(value)),
-            Parameter::ServerMaxWindowBits => server_bits.replace(bits(value)),
-            Parameter::ClientMaxWindowBits => client_bits.replace(bits(value)),
+            DeflateParameter::ServerNoContextTakeover => server_takeover.replace(flag(value)),
+            DeflateParameter::ClientNoContextTakeover => client_takeover.replace(flag(value)),
+            DeflateParameter::ServerMaxWindowBits => server_bits.replace(bits(value)),
+            DeflateParameter::ClientMaxWindowBits => client_bits.replace(bits(value)),
         };
         if known.is_some() {
             return Err(DeflateMismatch::Repeated(parameter));
@@ -111,17 +111,19 @@ fn accept(
     // Sections 7.1.1.1 and 7.1.2.1: a server that accepts these repeats them. Many accept the
     // offer but do not repeat them; then they do not hold. That costs only memory of the server,
     // because we can inflate with the largest window and with context takeover.
-    let server_no_context_takeover = flag(server_takeover, Parameter::ServerNoContextTakeover)?;
-    let client_no_context_takeover = flag(client_takeover, Parameter::ClientNoContextTakeover)?;
+    let server_no_context_takeover =
+        flag(server_takeover, DeflateParameter::ServerNoContextTakeover)?;
+    let client_no_context_takeover =
+        flag(client_takeover, DeflateParameter::ClientNoContextTakeover)?;
     // zlib cannot do 8 bits on a raw stream. It does 9 instead, and servers say so.
     let most = deflate.server_max_window_bits.max(9);
-    let server_bits = window(server_bits, most, Parameter::ServerMaxWindowBits)?;
+    let server_bits = window(server_bits, most, DeflateParameter::ServerMaxWindowBits)?;
     // Section 7.1.2.2: the answer must not have it if it was not offered.
     if client_bits.is_some() && !deflate.offer_client_max_window_bits {
-        return Err(DeflateMismatch::NotOffered(Parameter::ClientMaxWindowBits));
+        return Err(DeflateMismatch::NotOffered(DeflateParameter::ClientMaxWindowBits));
     }
     let most = deflate.client_max_window_bits;
-    let client_bits = window(client_bits, most, Parameter::ClientMaxWindowBits)?;
+    let client_bits = window(client_bits, most, DeflateParameter::ClientMaxWindowBits)?;
     Ok(DeflateParameters {
         server_no_context_takeover,
         client_no_context_takeover: client_no_context_takeover

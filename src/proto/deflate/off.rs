@@ -2,11 +2,12 @@
 //! so the compiler leaves out all code that would use one.
 
 #![allow(clippy::needless_pass_by_ref_mut)] // The signatures are those of the feature.
+#![allow(unnameable_types)] // They stand in fields that are always `None`.
 
 use super::error::Mismatch;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Deflate {}
+pub enum Deflate {}
 
 pub(crate) fn out_of_range(deflate: &Deflate) -> Option<&'static str> {
     match *deflate {}
@@ -24,24 +25,24 @@ pub(crate) fn agree<'a>(
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DeflateParameters {}
+pub enum DeflateParameters {}
 
 pub(crate) mod compress {
-    use crate::proto::send::Refused;
+    use crate::proto::send::EncodeError;
 
     #[derive(Debug)]
     pub(crate) enum Compressor {}
 
     impl Compressor {
-        pub(crate) fn push(&mut self, _: &mut &[u8]) -> Result<bool, Refused> {
+        pub(crate) fn push(&mut self, _: &mut &[u8]) -> Result<bool, EncodeError> {
             match *self {}
         }
 
-        pub(crate) fn flush(&mut self) -> Result<bool, Refused> {
+        pub(crate) fn flush(&mut self) -> Result<bool, EncodeError> {
             match *self {}
         }
 
-        pub(crate) fn finish(&mut self) -> Result<bool, Refused> {
+        pub(crate) fn finish(&mut self) -> Result<bool, EncodeError> {
             match *self {}
         }
 

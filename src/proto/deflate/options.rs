@@ -5,13 +5,6 @@ use core::fmt;
 /// Holds the options of permessage-deflate: what is offered to the server, and how messages are
 /// compressed if the server accepts it.
 ///
-/// ```
-/// use landline::Builder;
-/// use landline::deflate::Deflate;
-///
-/// let builder = Builder::new().deflate(Deflate { min_size: 256, ..Deflate::default() });
-/// ```
-///
 /// **Memory**, from the first compressed message on: receiving takes 52 KiB, whatever the window
 /// is. Sending takes what the table says, and up to 64 KiB more once messages are that long.
 /// Without context takeover an idle connection frees all of it.
@@ -24,6 +17,15 @@ use core::fmt;
 /// long the frames are, can learn the secret (CRIME is such an attack). Send such messages with
 /// [`send_uncompressed`](crate::Sender::send_uncompressed). The guide
 /// [`compression`](crate::guide::compression) says more about risks and memory.
+///
+/// # Examples
+///
+/// ```
+/// use landline::Builder;
+/// use landline::deflate::Deflate;
+///
+/// let builder = Builder::new().deflate(Deflate { min_size: 256, ..Deflate::default() });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // Users write it down, with the fields that they need.
 pub struct Deflate {
@@ -109,7 +111,7 @@ pub struct DeflateParameters {
 /// Names a parameter of permessage-deflate (RFC 7692 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // The RFC has four.
-pub enum Parameter {
+pub enum DeflateParameter {
     /// `server_no_context_takeover`
     ServerNoContextTakeover,
     /// `client_no_context_takeover`
@@ -131,17 +133,17 @@ pub enum DeflateMismatch {
     /// RFC 7692 does not have the parameter.
     Unknown,
     /// The parameter is there more than once.
-    Repeated(Parameter),
+    Repeated(DeflateParameter),
     /// The value of the parameter is not allowed, or is missing, or should not be there.
-    Value(Parameter),
+    Value(DeflateParameter),
     /// The parameter asks for a larger window than was offered.
-    Larger(Parameter),
+    Larger(DeflateParameter),
     /// The parameter is in the answer, but was not offered. For `client_max_window_bits`, set
     /// [`offer_client_max_window_bits`](Deflate::offer_client_max_window_bits).
-    NotOffered(Parameter),
+    NotOffered(DeflateParameter),
 }
 
-impl Parameter {
+impl DeflateParameter {
     const ALL: [Self; 4] = [
         Self::ServerNoContextTakeover,
         Self::ClientNoContextTakeover,
