@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             _ => println!("cannot connect: {error}"),
         });
     let exit = App::new(url, callbacks)
-        .builder(builder)
+        .with_builder(builder)
         .backoff(Exponential::new().base(Duration::from_millis(200)).max_attempts(10))
         .run_forever()?; // A final failure, such as a wrong URL or a 401, is an error.
     match exit {

@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .on_close(|closed| println!("* {closed}"))
         .on_error(|error| println!("* {error}"));
     let app = App::new(url, callbacks)
-        .builder(builder)
+        .with_builder(builder)
         .outbox(Outbox::new())
         .backoff(Exponential::new().base(Duration::from_millis(200)));
 

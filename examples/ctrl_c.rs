@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .on_message(|_, message| println!("received {message:?}"))
         .on_close(|closed| println!("the connection ended: {closed}"))
         .on_error(|error| println!("cannot connect: {error}"));
-    let app = App::new(url, callbacks).builder(builder);
+    let app = App::new(url, callbacks).with_builder(builder);
 
     let handle = app.handle();
     let mut pressed = false;

@@ -71,7 +71,7 @@ mod client {
     #[derive(Default)]
     struct Connections {
         all: Vec<Option<Connection>>,
-        /// When a connection must be called at the latest, and which one.
+        /// Says when a connection must be called at the latest, and which one.
         due: BTreeSet<(Instant, usize)>,
     }
 

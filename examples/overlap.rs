@@ -41,7 +41,7 @@ fn main() -> Result<(), BoxError> {
             .on_open(|_, _| connections += 1)
             .on_message(|_, message| feed.take(message.as_text().unwrap_or_default()));
         let app = App::new(url, callbacks)
-            .builder(Builder::new().proxy(None)) // The server is on this machine.
+            .with_builder(Builder::new().proxy(None)) // The server is on this machine.
             .connect_with(|attempt| {
                 // The old connection goes on until the server has answered here. A subscription in
                 // `on_open` would not wait for that, and numbers could be missing. A server that

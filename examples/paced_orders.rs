@@ -45,7 +45,7 @@ fn main() -> Result<(), AnyError> {
         .on_close(|closed| println!("-- the connection ended: {closed}"))
         .on_error(|error| println!("-- cannot connect: {error}"));
     let app = App::new(url, callbacks)
-        .builder(builder)
+        .with_builder(builder)
         // The exchange allows five. One is left for pongs. The window is longer than that of the
         // exchange, because messages do not all take the same time on their way.
         .outbox(Outbox::new().pace(4, Duration::from_secs(1)))

@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (last, received, connections) = (BTreeMap::new(), 0, 0);
     let mut quotes = Quotes { symbols, last, received, connections };
     let exit = App::new(url, &mut quotes)
-        .builder(builder)
+        .with_builder(builder)
         .backoff(Exponential::new().base(Duration::from_millis(200)))
         .run_forever()?;
 

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let symbol = args.next().unwrap_or_else(|| "ACME".to_owned());
 
     let app = App::new(url, ())
-        .builder(builder)
+        .with_builder(builder)
         .backoff(Exponential::new().base(Duration::from_millis(200)))
         .retry_if(|failure| {
             println!("{failure}"); // Each failure, before the wait.

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .on_close(|closed| println!("-- the connection ended: {closed}"))
         .on_error(|error| println!("-- cannot connect: {error}"));
     let app = App::new(url, callbacks)
-        .builder(builder)
+        .with_builder(builder)
         .outbox(Outbox::new().max_messages(1000).when_full(WhenFull::DropOldest))
         .backoff(Exponential::new().base(Duration::from_millis(200)))
         .spawn()?;

@@ -89,7 +89,7 @@
 //! | go through a proxy | [`proxy`]; the ones that the environment names are used by default |
 //! | trust other certificates | `tls`, with the feature `tls-core`, a part of `tls` |
 //! | accept only a server with a certain key | `tls::TlsOptions::pin_public_key` |
-//! | learn how long opening took, and what was agreed on in TLS | [`facts`], `tls::TlsInfo` |
+//! | learn how long opening took, and what was agreed on in TLS | [`timings`], `tls::TlsInfo` |
 //! | keep cookies | [`cookie`] |
 //! | compress messages | `deflate`, with the feature `deflate` |
 //! | bring a stream | [`stream`] |
@@ -289,7 +289,7 @@ pub mod deflate {
     pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
 }
 
-/// Holds [`Timings`](facts::Timings): how long it took to open a connection.
+/// Holds [`Timings`](timings::Timings): how long it took to open a connection.
 ///
 /// # Examples
 ///
@@ -298,7 +298,7 @@ pub mod deflate {
 /// println!("opened in {:?}", ws.timings().total);
 /// # Ok::<(), landline::Error>(())
 /// ```
-pub mod facts {
+pub mod timings {
     pub use crate::net::stopwatch::Timings;
 }
 

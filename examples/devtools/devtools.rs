@@ -31,7 +31,7 @@ struct Calls {
     last: u64,
     /// The calls that have no answer yet, by their ids.
     waiting: HashMap<u64, mpsc::Sender<Value>>,
-    /// Why the connection ended, once it has.
+    /// Says why the connection ended, once it has.
     over: Option<String>,
 }
 
@@ -120,7 +120,7 @@ impl Calls {
 struct Reader {
     receiver: Receiver,
     calls: Arc<Mutex<Calls>>,
-    /// Why the connection ended.
+    /// Says why the connection ended.
     why: String,
 }
 

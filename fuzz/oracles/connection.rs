@@ -18,7 +18,7 @@ use std::time::Duration;
 use arbitrary::Unstructured;
 use landline::error::Violation;
 use landline::proto::frame::{Header, Opcode, decode_close};
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 use landline::stream::Stream;
 use landline::{
     Builder, CloseCode, CloseFrame, Error, Event, Keepalive, Message, MessageKind, Timeout,
@@ -170,7 +170,7 @@ impl Model {
     }
 
     fn take(&mut self) -> Result<(), Violation> {
-        while let Some(found) = self.decoder.advance(Delivery::Whole)? {
+        while let Some(found) = self.decoder.advance(DeliveryMode::Whole)? {
             match found {
                 Found::Message { .. } => self.messages.push_back(self.decoder.take_message()?),
                 Found::Ping { .. } => self.pings.push(self.decoder.control().to_owned()),

@@ -7,7 +7,7 @@ use landline::deflate::Deflate;
 use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 
 pub fn check(data: &[u8]) {
     // The script ends when the input is used up.
@@ -93,7 +93,7 @@ fn receive(decoder: &mut Decoder, chunks: &[Vec<u8>]) -> Vec<u8> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            if let Some(found) = decoder.advance(Delivery::Whole).expect("a violation") {
+            if let Some(found) = decoder.advance(DeliveryMode::Whole).expect("a violation") {
                 assert!(fin && rest.is_empty(), "too early");
                 assert!(matches!(found, Found::Message { .. }), "no message");
                 let Ok(MessageRef::Binary(bytes)) = decoder.message() else { panic!("not binary") };

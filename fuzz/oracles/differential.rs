@@ -11,7 +11,7 @@ mod bytes;
 
 use landline::MessageRef;
 use landline::error::Violation;
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 
 /// A known difference to another parser, with the reason why landline is right.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ enum Event {
 
 /// The result of another parser.
 #[derive(Debug)]
-struct Verdict {
+struct Parsed {
     events: Vec<Event>,
     refused: bool,
 }
@@ -91,9 +91,9 @@ fn compare(
     data: &[u8],
     ours: &[Event],
     violation: Option<Violation>,
-    theirs: Verdict,
+    theirs: Parsed,
     difference: Option<Difference>,
-    parse: impl FnOnce(&[u8]) -> Verdict,
+    parse: impl FnOnce(&[u8]) -> Parsed,
 ) {
     let Some(difference) = difference else {
         assert_eq!(ours, theirs.events, "{violation:?}, refused there: {}", theirs.refused);
@@ -138,7 +138,7 @@ fn landline(mut data: &[u8]) -> (Vec<Event>, Option<Violation>) {
     let mut events = Vec::new();
     let mut run = || -> Result<(), Violation> {
         loop {
-            while let Some(found) = decoder.advance(Delivery::Whole)? {
+            while let Some(found) = decoder.advance(DeliveryMode::Whole)? {
                 events.push(match found {
                     Found::Message { .. } => match decoder.message()? {
                         MessageRef::Text(text) => Event::Text(text.to_owned()),

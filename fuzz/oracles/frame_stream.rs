@@ -4,7 +4,7 @@
 
 use landline::error::Violation;
 use landline::proto::frame::encode_close;
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 use landline::{Fragment, Message, MessageKind};
 
 /// An event of a stream. Fragments of one message that follow each other are one event, because it
@@ -95,9 +95,9 @@ impl Reading {
         (seen.events, None)
     }
 
-    fn delivery(self, seen: &Seen) -> Delivery {
+    fn delivery(self, seen: &Seen) -> DeliveryMode {
         let other = self.alternates && seen.messages % 2 == 1;
-        if self.fragments != other { Delivery::Fragments } else { Delivery::Whole }
+        if self.fragments != other { DeliveryMode::Fragments } else { DeliveryMode::Whole }
     }
 
     fn take(self, decoder: &mut Decoder, seen: &mut Seen) -> Result<(), Violation> {

@@ -8,7 +8,7 @@ use landline::deflate::DeflateParameters;
 use landline::error::Violation;
 use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::frame::{Header, Opcode, encode_close};
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::{
     TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
@@ -31,9 +31,9 @@ pub fn check(data: &[u8]) {
     let framed = if one_message { frame(text, stream) } else { stream.to_vec() };
 
     let framed_by = |plan: &[u8], delivery| run(&framed, plan, limits, &parameters, delivery);
-    let whole = framed_by(&[], Delivery::Whole);
+    let whole = framed_by(&[], DeliveryMode::Whole);
     super::note(&whole);
-    for delivery in [Delivery::Whole, Delivery::Fragments] {
+    for delivery in [DeliveryMode::Whole, DeliveryMode::Fragments] {
         assert_eq!(whole, framed_by(&[], delivery), "{delivery:?}");
         assert_eq!(whole, framed_by(&[0], delivery), "byte by byte, {delivery:?}");
         assert_eq!(whole, framed_by(plan, delivery), "cut by {plan:?}, {delivery:?}");
@@ -45,7 +45,7 @@ pub fn check(data: &[u8]) {
         assert_eq!(messages[0], reference(stream, messages[0].len()), "not what miniz makes of it");
     }
     check_empty_message(&framed, &whole, one_message, |bytes| {
-        run(bytes, plan, limits, &parameters, Delivery::Whole)
+        run(bytes, plan, limits, &parameters, DeliveryMode::Whole)
     });
 }
 
@@ -84,7 +84,7 @@ fn run(
     plan: &[u8],
     limits: Limits,
     parameters: &DeflateParameters,
-    delivery: Delivery,
+    delivery: DeliveryMode,
 ) -> Outcome {
     let mut decoder = Decoder::new(limits);
     decoder.accept_deflate(parameters);
@@ -104,7 +104,7 @@ fn run(
 
 fn take(
     decoder: &mut Decoder,
-    delivery: Delivery,
+    delivery: DeliveryMode,
     events: &mut Vec<Vec<u8>>,
     open: &mut Vec<u8>,
 ) -> Result<(), Violation> {

@@ -11,8 +11,8 @@ use arbitrary::Unstructured;
 use landline::error::Violation;
 use landline::proto::frame::{Header, Opcode, decode_close};
 use landline::proto::keepalive::{Due, Timer};
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
-use landline::proto::send::{Encoder, MaskKeys, Refused};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
+use landline::proto::send::{EncodeError, Encoder, MaskKeys};
 use landline::{CloseCode, CloseFrame, Keepalive};
 
 const MAX_MESSAGE: u64 = 512;
@@ -136,7 +136,7 @@ impl Session {
                 let sent = self.encoder.close(&close, &mut self.out);
                 assert!(sent.is_ok() || self.close_sent);
                 for _ in 0..2 {
-                    assert_eq!(self.decoder.advance(Delivery::Whole), Err(violation), "final");
+                    assert_eq!(self.decoder.advance(DeliveryMode::Whole), Err(violation), "final");
                     self.decoder.feed(b"\x81\x04more");
                 }
             }
@@ -144,7 +144,7 @@ impl Session {
     }
 
     fn take(&mut self) -> Result<(), Violation> {
-        while let Some(found) = self.decoder.advance(Delivery::Whole)? {
+        while let Some(found) = self.decoder.advance(DeliveryMode::Whole)? {
             assert!(!self.over, "something after the end");
             match found {
                 Found::Message { kind, len } => {
@@ -179,7 +179,7 @@ impl Session {
                 assert!(!self.close_sent, "data after Close");
                 body.append(payload, &mut self.out);
             }
-            Err(refused) => assert_eq!(refused, Refused::AfterClose),
+            Err(refused) => assert_eq!(refused, EncodeError::AfterClose),
         }
     }
 
@@ -188,7 +188,7 @@ impl Session {
         match self.encoder.control(Opcode::Ping, &vec![1; len], &mut self.out) {
             Ok(()) => assert!(len <= 125),
             Err(refused) => {
-                assert!(refused == Refused::AfterClose || len > 125);
+                assert!(refused == EncodeError::AfterClose || len > 125);
                 assert_eq!(self.out.len(), before, "a refused frame leaves nothing behind");
             }
         }

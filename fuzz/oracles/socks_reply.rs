@@ -63,12 +63,12 @@ fn talk(options: u8, bytes: &[u8], plan: &[u8]) -> Outcome {
 /// and after how many bytes it opens.
 fn model(options: u8, bytes: &[u8]) -> (Option<bool>, usize) {
     if options & 1 != 0 {
-        let verdict = match bytes {
+        let outcome = match bytes {
             [0 | 4] | [] => Some(false),
             [0 | 4, 90, ..] => Some(bytes.len() >= 8),
             _ => None,
         };
-        return (verdict, 8);
+        return (outcome, 8);
     }
     let (reply, before) = match bytes {
         [] | [5] => return (Some(false), 0),

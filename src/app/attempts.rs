@@ -34,11 +34,11 @@ pub(super) struct Attempts {
     /// An earlier attempt opened a connection.
     has_connected: bool,
     /// The attempt that is under way.
-    opening: Option<Opening>,
+    under_way: Option<UnderWay>,
 }
 
-/// Is an attempt that is under way on a thread of its own.
-struct Opening {
+/// Holds an attempt that is under way on a thread of its own.
+struct UnderWay {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<Box<WebSocket>, Error>>>,
     /// Hands `connect_with` to the thread, and back when the thread has called it.
@@ -47,7 +47,7 @@ struct Opening {
     reconnecting: bool,
 }
 
-impl Drop for Opening {
+impl Drop for UnderWay {
     /// Ends an attempt whose result nobody wants, because the App is over.
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
@@ -157,7 +157,7 @@ impl Attempts {
             streak: Streak::new(Duration::from_secs(10), Instant::now()),
             max_age: None,
             has_connected: false,
-            opening: None,
+            under_way: None,
         }
     }
 
@@ -168,7 +168,7 @@ impl Attempts {
     /// Makes one attempt to connect, or waits for the one that is under way.
     pub(super) fn connect(&mut self) -> Result<Opened, Error> {
         self.shared.0.runs_here();
-        match self.opening.as_ref().and_then(|opening| opening.thread.as_ref()) {
+        match self.under_way.as_ref().and_then(|attempt| attempt.thread.as_ref()) {
             Some(thread) => self.shared.0.runs_on(thread.thread().id()),
             None => self.begin(true)?,
         }
@@ -209,29 +209,29 @@ impl Attempts {
                 return Err(Error::Io(error));
             }
         };
-        self.opening = Some(Opening { shared, thread, connect_with, number, reconnecting });
+        self.under_way = Some(UnderWay { shared, thread, connect_with, number, reconnecting });
         Ok(())
     }
 
     pub(super) fn is_under_way(&self) -> bool {
-        self.opening.is_some()
+        self.under_way.is_some()
     }
 
     /// Returns the result of the attempt that is under way, if it is known.
     pub(super) fn poll(&mut self) -> Option<Result<Opened, Error>> {
-        let thread = self.opening.as_ref()?.thread.as_ref();
+        let thread = self.under_way.as_ref()?.thread.as_ref();
         thread.is_none_or(JoinHandle::is_finished).then(|| self.finish())
     }
 
     /// Waits for the attempt that is under way.
     fn finish(&mut self) -> Result<Opened, Error> {
-        let under_way = self.opening.take().and_then(|mut own| Some((own.thread.take()?, own)));
-        let Some((thread, opening)) = under_way else { return Err(Error::aborted()) };
+        let taken = self.under_way.take().and_then(|mut own| Some((own.thread.take()?, own)));
+        let Some((thread, attempt)) = taken else { return Err(Error::aborted()) };
         let connected = thread.join();
-        self.connect_with = opening.connect_with.lock().take();
+        self.connect_with = attempt.connect_with.lock().take();
         let ws = connected.unwrap_or_else(|panic| resume_unwind(panic))?;
         self.has_connected = true;
-        Ok(Opened { ws, attempt: opening.number, reconnected: opening.reconnecting })
+        Ok(Opened { ws, attempt: attempt.number, reconnected: attempt.reconnecting })
     }
 
     /// Decides what comes after an attempt, or a connection, that ended.
@@ -265,7 +265,7 @@ impl Attempts {
         }
         let asked = failure.retry_after().unwrap_or_default();
         match self.backoff.delay(&failure) {
-            Some(_) if self.opening.is_some() => Next::Attempt(Duration::ZERO, error),
+            Some(_) if self.under_way.is_some() => Next::Attempt(Duration::ZERO, error),
             Some(delay) => Next::Attempt(delay.max(asked), error),
             None => Next::Over(Ok(Exit::GaveUp { attempts: failure.attempts(), error })),
         }

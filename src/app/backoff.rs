@@ -460,7 +460,7 @@ impl Streak {
         Failure { error, attempts: self.failures, down_for, has_stood }
     }
 
-    /// Notes the end of a connection that `lived` so long, and returns whether it was stable.
+    /// Notes the end of a connection that was open for `lived`, and returns whether it was stable.
     pub(crate) fn ended(&mut self, lived: Duration, now: Instant) -> bool {
         let was_stable = lived >= self.stable_after;
         if was_stable {
@@ -471,9 +471,9 @@ impl Streak {
         was_stable
     }
 
-    /// Notes the end of a connection that `lived` so long, and that another one has replaced. If it
-    /// was stable, the attempts that failed meanwhile do not count any more. The one that opened
-    /// the other connection is the first since then.
+    /// Notes the end of a connection that was open for `lived`, and that another one has replaced.
+    /// If it was stable, the attempts that failed meanwhile do not count any more. The one that
+    /// opened the other connection is the first since then.
     pub(crate) fn replaced(&mut self, lived: Duration, now: Instant) {
         if self.ended(lived, now) {
             self.attempts = 1;

@@ -256,7 +256,7 @@ impl Handle {
             let mut state = self.0.lock();
             state.stopping = true;
             self.0.changed.notify_all();
-            [state.sender.clone(), state.old.clone(), state.ending.clone()]
+            [state.sender.clone(), state.old.clone(), state.uncounted.clone()]
         };
         self.0.abort.abort();
         // `connect_with` may have used another builder, which has another abort handle.

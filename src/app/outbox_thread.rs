@@ -65,27 +65,27 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let (sender, entry) = match state.next() {
-                Next::Send(sender, entry) => (sender, entry),
-                Next::Wait => {
+                Work::Send(sender, entry) => (sender, entry),
+                Work::Wait => {
                     state = self.changed.wait(state);
                     continue;
                 }
-                Next::WaitUntil(at) => {
+                Work::WaitUntil(at) => {
                     let left = at.saturating_duration_since(Instant::now());
                     state = self.changed.wait_timeout(state, left);
                     continue;
                 }
-                Next::End => break,
+                Work::End => break,
             };
             drop(state);
-            let attempt = Attempt::make(sender, &entry.message);
+            let attempt = SendResult::make(sender, &entry.message);
             state = self.lock();
             let over = state.over;
             if let Some(outbox) = &mut state.outbox {
                 match attempt {
-                    Attempt::Sent => outbox.sent(&entry),
-                    Attempt::Busy | Attempt::Failed => {
-                        outbox.failed(entry, attempt == Attempt::Failed);
+                    SendResult::Sent => outbox.sent(&entry),
+                    SendResult::Busy | SendResult::Failed => {
+                        outbox.failed(entry, attempt == SendResult::Failed);
                     }
                 }
                 if over {
@@ -94,7 +94,7 @@ impl Shared {
                 }
             }
             self.changed.notify_all();
-            if attempt == Attempt::Busy {
+            if attempt == SendResult::Busy {
                 // Try again, but not at once: `write_timeout` may be very short.
                 state = self.changed.wait_timeout(state, BUSY_PAUSE);
             }
@@ -104,7 +104,7 @@ impl Shared {
 }
 
 /// Says what the thread of the outbox does next.
-enum Next {
+enum Work {
     Send(Sender, Entry),
     /// Waits until something changes.
     Wait,
@@ -114,26 +114,26 @@ enum Next {
 }
 
 impl State {
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> Work {
         let sender = self.common_sender().cloned();
-        let Some(outbox) = &mut self.outbox else { return Next::End };
+        let Some(outbox) = &mut self.outbox else { return Work::End };
         if self.stopping || self.over {
-            return Next::End;
+            return Work::End;
         }
         let Some(sender) = sender.filter(|_| outbox.waits()) else {
-            return if outbox.always() { Next::Wait } else { Next::End };
+            return if outbox.always() { Work::Wait } else { Work::End };
         };
         match outbox.room() {
-            Room::Never => Next::Wait,
-            Room::At(at) => Next::WaitUntil(at),
-            Room::Now => outbox.begin().map_or(Next::Wait, |entry| Next::Send(sender, entry)),
+            Room::Never => Work::Wait,
+            Room::At(at) => Work::WaitUntil(at),
+            Room::Now => outbox.begin().map_or(Work::Wait, |entry| Work::Send(sender, entry)),
         }
     }
 }
 
 /// Tells what became of a message of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
+enum SendResult {
     Sent,
     /// Other threads were sending all the time. Nothing was sent, and the connection goes on.
     Busy,
@@ -141,7 +141,7 @@ enum Attempt {
     Failed,
 }
 
-impl Attempt {
+impl SendResult {
     /// Sends a message. A stream or a logger of the caller may panic; then the connection ends, and
     /// the message is kept.
     fn make(sender: Sender, message: &Message) -> Self {

@@ -20,7 +20,7 @@ const LOOK_SOON: Duration = Duration::from_millis(50);
 /// Says when a connection is to be replaced.
 pub(super) struct Watch {
     overlaps: bool,
-    /// When to begin the next attempt.
+    /// The time to begin the next attempt.
     due: Option<Instant>,
     /// The Close for the connection that is replaced.
     close: CloseFrame,

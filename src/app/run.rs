@@ -58,7 +58,7 @@ use crate::websocket::WebSocket;
 ///         .on_close(|closed| eprintln!("{closed}"))
 ///         .on_error(|error| eprintln!("{error}"));
 ///     let app = App::new("wss://example.com/feed", callbacks)
-///         .builder(Builder::new().bearer_auth("token"))
+///         .with_builder(Builder::new().bearer_auth("token"))
 ///         .backoff(Exponential::new().cap(Duration::from_secs(30)));
 ///     match app.run_forever() {
 ///         Ok(Exit::Stopped | Exit::Closed(_)) => ExitCode::SUCCESS,
@@ -110,7 +110,7 @@ impl<H: Handler> App<H> {
     /// Sets how to connect, keep alive and receive. Its abort handle is replaced: use
     /// [`Handle::abort`]. Default: [`Builder::new`].
     #[must_use]
-    pub fn builder(mut self, builder: Builder) -> Self {
+    pub fn with_builder(mut self, builder: Builder) -> Self {
         self.attempts.builder = builder;
         self
     }
@@ -130,6 +130,8 @@ impl<H: Handler> App<H> {
     /// [`overlap`](Self::overlap). `open_timeout` is over when the connection is open. So a wait
     /// for an answer over it needs a deadline of its own, such as that of
     /// [`recv_timeout`](crate::WebSocket::recv_timeout).
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use landline::{App, Callbacks};
@@ -152,6 +154,8 @@ impl<H: Handler> App<H> {
     /// Replaces the rule by which a failure is retried or ends the App. The rule is not asked when
     /// the connection was closed or aborted on this side. Default: [`Failure::is_retryable`], whose
     /// documentation has a table of all failures.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use landline::{App, Callbacks, CloseCode};
@@ -253,8 +257,8 @@ impl<H: Handler> App<H> {
     }
 
     /// Sets the age at which a connection is replaced by the next one, before a limit of the server
-    /// is reached: as by [`Handle::reconnect`] with 1000. Zero is no age, and switches this off.
-    /// Default: off.
+    /// is reached: as by [`Handle::reconnect`] with 1000. With `None` or zero, no connection is
+    /// replaced for its age. Default: `None`.
     ///
     /// The age counts from the moment when the connection is open. With
     /// [`overlap`](Self::overlap) the old connection is used until the next one is open, so leave
@@ -262,8 +266,8 @@ impl<H: Handler> App<H> {
     /// as soon as the last one is open. [`connections`](App::connections) ignores this option: the
     /// loop can measure the age itself, and call `reconnect`.
     #[must_use]
-    pub fn max_age(mut self, age: Duration) -> Self {
-        self.attempts.max_age = Some(age).filter(|age| !age.is_zero());
+    pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.attempts.max_age = age.into().filter(|age| !age.is_zero());
         self
     }
 

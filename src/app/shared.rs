@@ -38,7 +38,7 @@ pub(super) struct State {
     /// The connection that `sender` replaces, until it is over.
     pub(super) old: Option<Sender>,
     /// The connection that is not open any more, and not counted yet.
-    pub(super) ending: Option<Sender>,
+    pub(super) uncounted: Option<Sender>,
     /// A connection is replaced when the next one is open.
     pub(super) overlap: bool,
     /// The open connection is to be replaced, and closed with this. The App's thread takes it.
@@ -100,7 +100,7 @@ impl State {
     /// owner still has a sender of it, so no stream ends here.
     fn ends(&mut self, sender: Option<Sender>) {
         let Some(sender) = sender else { return };
-        if let Some(last) = self.ending.replace(sender) {
+        if let Some(last) = self.uncounted.replace(sender) {
             self.counters.add(&last.counters());
         }
     }
@@ -108,7 +108,7 @@ impl State {
     /// Returns how much was sent and received over all connections.
     pub(super) fn counted(&self) -> Counters {
         let mut counters = self.counters;
-        let now = [&self.sender, &self.old, &self.ending];
+        let now = [&self.sender, &self.old, &self.uncounted];
         now.into_iter().flatten().for_each(|sender| counters.add(&sender.counters()));
         counters
     }
@@ -229,7 +229,7 @@ impl Shared {
     /// Counts a connection that is over.
     pub(crate) fn count(&self, sender: &Sender) {
         let mut state = self.lock();
-        let ended = state.ending.take_if(|ending| ending.is_same(sender));
+        let ended = state.uncounted.take_if(|last| last.is_same(sender));
         if let Some(ended) = &ended {
             state.counters.add(&ended.counters());
         }

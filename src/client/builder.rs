@@ -25,6 +25,8 @@ use crate::websocket::WebSocket;
 
 /// Connects, with options. Every option has a default. A builder can be cloned and used again.
 ///
+/// # Examples
+///
 /// ```no_run
 /// use std::time::Duration;
 ///
@@ -90,6 +92,8 @@ impl Builder {
     /// origin](RequestContext::is_first_origin), only harmless ones are sent. The call counts
     /// towards `open_timeout`, but is not interrupted by it. An error of the hook ends the attempt,
     /// as [`Error::Io`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// # fn fetch_token() -> std::io::Result<String> { Ok("abc".into()) }
@@ -273,7 +277,7 @@ impl Builder {
     /// Sets how long the closing handshake may take, from our Close or the peer's. Default: 5 s.
     ///
     /// An idle `recv` wakes up this often to look whether another thread has called `close`, but at
-    /// most every 20 ms.
+    /// least every 5 s, and at most every 20 ms.
     ///
     /// With `None`, only keepalive gives up a peer that does not answer our Close, and an idle
     /// `recv` wakes up every 5 s. With zero the Close is sent, and the answer is not waited for; an
@@ -526,17 +530,6 @@ impl Builder {
     /// `NO_PROXY` is of no effect on this proxy, which has exceptions of its own: `Proxy::except`.
     /// The guide [`proxies`](crate::guide::proxies) says what a proxy gets to know.
     ///
-    /// ```no_run
-    /// use landline::Builder;
-    /// use landline::proxy::Proxy;
-    ///
-    /// # #[cfg(feature = "proxy")] {
-    /// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
-    /// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
-    /// # }
-    /// # Ok::<(), landline::Error>(())
-    /// ```
-    ///
     /// # The environment
     ///
     /// If this was not called, the environment is read at each connect. The first of these
@@ -572,6 +565,19 @@ impl Builder {
     ///
     /// `connect_over` and `connect_unix` use no proxy. Without the feature `proxy`, which is on by
     /// default, there is none, whatever the environment says.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use landline::Builder;
+    /// use landline::proxy::Proxy;
+    ///
+    /// # #[cfg(feature = "proxy")] {
+    /// let proxy = Proxy::new("http://user:password@proxy.example:3128")?;
+    /// let ws = Builder::new().proxy(proxy).connect("wss://example.com/feed")?;
+    /// # }
+    /// # Ok::<(), landline::Error>(())
+    /// ```
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
         self.config.proxy = match proxy.into() {

@@ -30,7 +30,7 @@
 //! | send cookies and credentials, and follow redirects | [`http`] |
 //! | bring a stream of your own | [`own_stream`] |
 //!
-//! Its costs, and what it withstands:
+//! What landline costs, and what it withstands:
 //!
 //! | to | read |
 //! |---|---|

@@ -46,14 +46,14 @@ pub struct Timer {
     payload: u64,
     /// The payload of the last ping that was answered; before the first answer, the seed.
     answered: u64,
-    /// When the last pings were sent, each at its payload modulo [`KEPT`].
+    /// The times at which the last pings were sent, each at its payload modulo [`KEPT`].
     times: [Instant; KEPT],
-    /// When the last ping was sent; before the first one, when the connection opened.
+    /// The time of the last ping; before the first one, that at which the connection opened.
     last: Instant,
-    /// When the peer was last heard, or when the ping was sent if that was later. `None` if no ping
-    /// waits for its Pong.
+    /// The time at which the peer was last heard, or that of the ping if it was later. `None` if no
+    /// ping waits for its Pong.
     silent_since: Option<Instant>,
-    /// When the peer can have read up to the last ping.
+    /// The time at which the peer can have read up to the last ping.
     reached: Instant,
     /// The number of bytes that were sent before the last ping.
     position: u64,

@@ -284,6 +284,8 @@ impl<'a> From<&'a Message> for MessageRef<'a> {
 /// Marks the types that [`send`](crate::Sender::send) takes. Strings are sent as text and bytes as
 /// binary, owned or borrowed. The trait cannot be implemented for other types.
 ///
+/// # Examples
+///
 /// ```no_run
 /// # let ws = landline::connect("ws://localhost")?;
 /// ws.sender().send("text")?;
@@ -439,6 +441,8 @@ pub enum Event<'a> {
 impl<'a> Event<'a> {
     /// Returns the message if the event is a whole one; text that was not checked is binary.
     /// `Message::from` makes an owned copy.
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// # use landline::Message;

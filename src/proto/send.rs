@@ -10,7 +10,7 @@ use super::message::MessageRef;
 /// Tells why a frame was not written. Nothing was appended then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum EncodeError {
     /// A Close frame was written before, and nothing follows it. RFC 6455 section 5.5.1 forbids
     /// data only, and section 5.5.2 asks for a Pong until the peer has closed too. But the peer may
     /// have closed the socket by then. It would answer a Pong by a reset, after which some systems
@@ -26,7 +26,7 @@ pub enum Refused {
     NotCompressed,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AfterClose => "nothing may follow a Close frame",
@@ -38,10 +38,10 @@ impl fmt::Display for Refused {
     }
 }
 
-impl core::error::Error for Refused {}
+impl core::error::Error for EncodeError {}
 
-/// Fills a slice with unpredictable bytes, or fails with [`Refused::NoRandom`].
-pub type Fill = Box<dyn FnMut(&mut [u8]) -> Result<(), Refused> + Send>;
+/// Fills a slice with unpredictable bytes, or fails with [`EncodeError::NoRandom`].
+pub type Fill = Box<dyn FnMut(&mut [u8]) -> Result<(), EncodeError> + Send>;
 
 /// Makes the masking keys: a new one for each frame, which nobody can guess (RFC 6455 section 5.3).
 pub struct MaskKeys {
@@ -57,13 +57,13 @@ const POOL: usize = 512;
 
 impl MaskKeys {
     /// Makes keys of the bytes that `fill` gives. They must be unpredictable, except in tests.
-    pub fn new(fill: impl FnMut(&mut [u8]) -> Result<(), Refused> + Send + 'static) -> Self {
+    pub fn new(fill: impl FnMut(&mut [u8]) -> Result<(), EncodeError> + Send + 'static) -> Self {
         Self { fill: Box::new(fill), pool: [0; POOL], used: POOL }
     }
 
     /// Returns the next key. As a number it stays in a register.
     #[inline]
-    fn next(&mut self) -> Result<u32, Refused> {
+    fn next(&mut self) -> Result<u32, EncodeError> {
         loop {
             if let Some(key) = self.pool.get(self.used..).and_then(<[u8]>::first_chunk) {
                 self.used += key.len();
@@ -93,7 +93,7 @@ impl fmt::Debug for MaskKeys {
 /// use landline::proto::frame::Opcode;
 /// use landline::proto::send::{Encoder, MaskKeys};
 ///
-/// # fn main() -> Result<(), landline::proto::send::Refused> {
+/// # fn main() -> Result<(), landline::proto::send::EncodeError> {
 /// let mut encoder = Encoder::new(MaskKeys::new(|bytes| {
 ///     bytes.fill(0);
 ///     Ok(())
@@ -147,15 +147,15 @@ impl Encoder {
     /// Appends a whole message to `out`, in one frame.
     ///
     /// # Errors
-    /// [`Refused::AfterClose`], [`Refused::NoRandom`].
+    /// [`EncodeError::AfterClose`], [`EncodeError::NoRandom`].
     #[inline]
     pub fn message<'a>(
         &mut self,
         message: impl Into<MessageRef<'a>>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), EncodeError> {
         if self.closed {
-            return Err(Refused::AfterClose);
+            return Err(EncodeError::AfterClose);
         }
         let message = message.into();
         let (opcode, payload) = (Opcode::from(message.kind()), message.as_bytes());
@@ -178,16 +178,16 @@ impl Encoder {
     /// [`Body::append`]. The caller keeps the order of fragments (section 5.4).
     ///
     /// # Errors
-    /// [`Refused::AfterClose`], [`Refused::NoRandom`]; [`Refused::ControlTooLong`] for a control
-    /// frame that has more than 125 bytes, or is not `fin`.
+    /// [`EncodeError::AfterClose`], [`EncodeError::NoRandom`]; [`EncodeError::ControlTooLong`] for
+    /// a control frame that has more than 125 bytes, or is not `fin`.
     pub fn begin(
         &mut self,
         opcode: Opcode,
         fin: bool,
         len: u64,
         out: &mut Vec<u8>,
-    ) -> Result<Body, Refused> {
-        self.begin_frame(opcode, fin, false, len, out)
+    ) -> Result<Body, EncodeError> {
+        self.begin_frame(FrameStart { opcode, fin, compressed: false, len }, out)
     }
 
     /// Appends the header of a frame as [`begin`](Self::begin) does, for a compressed message (RFC
@@ -201,24 +201,21 @@ impl Encoder {
         fin: bool,
         len: u64,
         out: &mut Vec<u8>,
-    ) -> Result<Body, Refused> {
-        self.begin_frame(opcode, fin, true, len, out)
+    ) -> Result<Body, EncodeError> {
+        self.begin_frame(FrameStart { opcode, fin, compressed: true, len }, out)
     }
 
-    /// Does what `begin_compressed` does if `compressed`, else what [`begin`](Self::begin) does.
     pub(crate) fn begin_frame(
         &mut self,
-        opcode: Opcode,
-        fin: bool,
-        compressed: bool,
-        len: u64,
+        start: FrameStart,
         out: &mut Vec<u8>,
-    ) -> Result<Body, Refused> {
+    ) -> Result<Body, EncodeError> {
+        let FrameStart { opcode, fin, compressed, len } = start;
         if self.closed {
-            return Err(Refused::AfterClose);
+            return Err(EncodeError::AfterClose);
         }
         if opcode.is_control() && (!fin || len > MAX_CONTROL_PAYLOAD as u64) {
-            return Err(Refused::ControlTooLong);
+            return Err(EncodeError::ControlTooLong);
         }
         let key = self.keys.next()?.to_ne_bytes();
         self.closed = opcode == Opcode::Close;
@@ -232,13 +229,13 @@ impl Encoder {
     /// Appends a Ping or a Pong to `out`.
     ///
     /// # Errors
-    /// [`Refused::AfterClose`], [`Refused::NoRandom`], [`Refused::ControlTooLong`].
+    /// [`EncodeError::AfterClose`], [`EncodeError::NoRandom`], [`EncodeError::ControlTooLong`].
     pub fn control(
         &mut self,
         opcode: Opcode,
         payload: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), EncodeError> {
         self.begin(opcode, true, payload.len() as u64, out)?.append(payload, out);
         Ok(())
     }
@@ -246,13 +243,24 @@ impl Encoder {
     /// Appends the Close frame to `out`. No frame may follow it.
     ///
     /// # Errors
-    /// [`Refused::AfterClose`], [`Refused::NoRandom`], [`Refused::InvalidClose`].
-    pub fn close(&mut self, close: &CloseFrame, out: &mut Vec<u8>) -> Result<(), Refused> {
+    /// [`EncodeError::AfterClose`], [`EncodeError::NoRandom`], [`EncodeError::InvalidClose`].
+    pub fn close(&mut self, close: &CloseFrame, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         if !close.is_sendable() {
-            return Err(Refused::InvalidClose);
+            return Err(EncodeError::InvalidClose);
         }
         self.control(Opcode::Close, &encode_close(close), out)
     }
+}
+
+/// Holds what the header of a frame says of it, besides the masking key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameStart {
+    pub(crate) opcode: Opcode,
+    pub(crate) fin: bool,
+    /// The message is compressed. Its first frame says so.
+    pub(crate) compressed: bool,
+    /// The length of the payload in bytes.
+    pub(crate) len: u64,
 }
 
 impl Body {

@@ -15,7 +15,7 @@ use crate::net::deadline::Countdown;
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::message::{AsMessage, MessageRef};
-use crate::proto::send::Refused;
+use crate::proto::send::EncodeError;
 use crate::sync::Mutex;
 
 /// Compresses the messages of a connection on which compression was agreed on.
@@ -169,7 +169,7 @@ pub(super) fn pack(
     compressor: &mut Compressor,
     mut bytes: &[u8],
     packed: &mut Vec<u8>,
-) -> Result<(), Refused> {
+) -> Result<(), EncodeError> {
     loop {
         let more = match compressor.push(&mut bytes) {
             Ok(false) => compressor.finish(),
@@ -179,9 +179,9 @@ pub(super) fn pack(
         match more {
             Ok(true) => {}
             Ok(false) => return Ok(()),
-            Err(refused) => {
+            Err(error) => {
                 compressor.abandon();
-                return Err(refused);
+                return Err(error);
             }
         }
     }
@@ -206,7 +206,7 @@ impl<'a> Batch<'a> {
     ) -> Result<(), Error> {
         let before = self.packed.len();
         pack(compressor, message.as_bytes(), &mut self.packed)
-            .map_err(|refused| wire.refused(refused))?;
+            .map_err(|error| wire.encode_error(error))?;
         self.len += self.packed.len() - before;
         self.frames.push((message, Some(self.packed.len())));
         Ok(())

@@ -1,4 +1,4 @@
-//! What an event loop asks a connection: what to wait for, and until when.
+//! Tells an event loop what to wait for, and until when.
 //! `guide/event_loops.md` has the rules.
 
 #[cfg(unix)]

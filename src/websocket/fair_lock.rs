@@ -36,7 +36,7 @@ pub(super) struct FairLock {
     /// [`FREE`], or some of [`LOCKED`] and [`QUEUED`]. Once `QUEUED` is set, only a thread that
     /// holds `queue` changes it.
     state: AtomicUsize,
-    queue: Mutex<Queue>,
+    queue: Mutex<Waiting>,
     /// Notified when the lock becomes free, and when the connection ends.
     next: Condvar,
 }
@@ -49,7 +49,7 @@ impl Default for FairLock {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct Waiting {
     /// The lock belongs to the next waiting thread that wakes up, and to no other.
     handed_over: bool,
     waiting: usize,
@@ -128,9 +128,9 @@ impl FairLock {
 
     fn wait<'a>(
         &'a self,
-        mut queue: MutexGuard<'a, Queue>,
+        mut queue: MutexGuard<'a, Waiting>,
         deadline: Deadline,
-    ) -> MutexGuard<'a, Queue> {
+    ) -> MutexGuard<'a, Waiting> {
         queue.waiting += 1;
         let now = now();
         queue.since.get_or_insert(now);

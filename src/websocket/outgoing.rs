@@ -131,10 +131,10 @@ impl<'a> Outgoing<'a> {
         flush: Flush,
         limit: Countdown,
     ) -> Result<(), Error> {
-        let refused = |refused| self.wire.refused(refused);
+        let to_error = |error| self.wire.encode_error(error);
         let mut compressor = compressor.lock();
         self.uncompressed += bytes.len();
-        while compressor.push(&mut bytes).map_err(refused)? {
+        while compressor.push(&mut bytes).map_err(to_error)? {
             self.frame(compressor.chunk(), false, limit)?;
         }
         let mut more = flush != Flush::None;
@@ -143,7 +143,7 @@ impl<'a> Outgoing<'a> {
                 Flush::Finish => compressor.finish(),
                 Flush::None | Flush::Sync => compressor.flush(),
             }
-            .map_err(|refused| self.wire.refused(refused))?;
+            .map_err(to_error)?;
             let fin = flush == Flush::Finish && !more;
             if fin || !compressor.chunk().is_empty() {
                 self.frame(compressor.chunk(), fin, limit)?;

@@ -18,7 +18,7 @@ use crate::net::deadline::Deadline;
 use crate::net::duplex::Wait;
 use crate::proto::close::CloseFrame;
 use crate::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode, encode_close};
-use crate::proto::send::Refused;
+use crate::proto::send::EncodeError;
 use crate::sync::{AtomicBool, Mutex};
 
 /// The limit for collecting Pongs. When they fill more than 4 KiB, they are written.
@@ -165,8 +165,8 @@ impl WriterGuard<'_> {
                 wire.sent_log.note(Opcode::Close, encode_close(close).len() as u64);
             }
         }
-        if done == Err(Refused::NoRandom) {
-            self.fail(Cause::Io(Arc::new(io::Error::other(Refused::NoRandom))));
+        if done == Err(EncodeError::NoRandom) {
+            self.fail(Cause::Io(Arc::new(io::Error::other(EncodeError::NoRandom))));
             return false;
         }
         state.ends |= pending.end;

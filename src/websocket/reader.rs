@@ -7,7 +7,7 @@ use super::receiver::{Receiver, RecvDeadline};
 use crate::error::{Cause, Closed, Error, Side};
 use crate::proto::close::CloseCode;
 use crate::proto::message::{Message, MessageKind};
-use crate::proto::recv::{Delivery, Found};
+use crate::proto::recv::{DeliveryMode, Found};
 
 /// Iterates over the messages of a connection. [`Receiver::messages`] makes the iterator, and says
 /// how it ends.
@@ -110,7 +110,7 @@ impl fmt::Debug for MessageReader<'_> {
 impl io::Read for MessageReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.at == self.fragment.len() && !self.last && !buf.is_empty() {
-            let found = self.receiver.next(Delivery::Fragments, &mut RecvDeadline::endless());
+            let found = self.receiver.next(DeliveryMode::Fragments, &mut RecvDeadline::endless());
             if let Found::Fragment { last, .. } = found? {
                 self.fragment.clear();
                 self.fragment.extend_from_slice(self.receiver.decoder.fragment().data);

@@ -23,7 +23,7 @@ use crate::proto::close::CloseFrame;
 use crate::proto::http::Response;
 use crate::proto::keepalive::Timer;
 use crate::proto::message::{Event, Message, MessageKind, MessageRef};
-use crate::proto::recv::{Decoder, Delivery, Found};
+use crate::proto::recv::{Decoder, DeliveryMode, Found};
 
 /// Receives messages: the receiving half of a connection. A connection has one, and one thread at a
 /// time uses it. [`WebSocket::split`](crate::WebSocket::split) returns it.
@@ -193,7 +193,7 @@ impl Receiver {
 
     fn event_until(&mut self, deadline: Deadline) -> Result<Event<'_>, Error> {
         let fragments = self.options.fragments;
-        let delivery = if fragments { Delivery::Fragments } else { Delivery::Whole };
+        let delivery = if fragments { DeliveryMode::Fragments } else { DeliveryMode::Whole };
         if let Some(Found::Message { kind, .. }) = self.buffered(delivery) {
             return self.lend_message(kind);
         }
@@ -203,14 +203,14 @@ impl Receiver {
     #[inline(never)] // So that the short way stays short.
     fn wait_for_event(
         &mut self,
-        delivery: Delivery,
+        delivery: DeliveryMode,
         deadline: Deadline,
     ) -> Result<Event<'_>, Error> {
         let mut deadline = RecvDeadline::until(deadline);
         loop {
             match self.next(delivery, &mut deadline)? {
                 Found::Message { kind, .. } => return self.lend_message(kind),
-                Found::Fragment { .. } if delivery == Delivery::Fragments => {
+                Found::Fragment { .. } if delivery == DeliveryMode::Fragments => {
                     return Ok(Event::Fragment(self.decoder.fragment()));
                 }
                 Found::Ping { .. } => {
@@ -291,7 +291,7 @@ impl Receiver {
     fn reader_until(&mut self, deadline: Deadline) -> Result<MessageReader<'_>, Error> {
         let mut deadline = RecvDeadline::until(deadline);
         loop {
-            match self.next(Delivery::Fragments, &mut deadline)? {
+            match self.next(DeliveryMode::Fragments, &mut deadline)? {
                 Found::Fragment { kind, first: true, last, .. } => {
                     let fragment = self.decoder.fragment().data.to_vec();
                     return Ok(MessageReader::new(self, kind, fragment, last));

@@ -130,7 +130,7 @@ struct Chunks<'a> {
     reader: &'a mut dyn Read,
     /// The number of bytes that are not read yet.
     left: u64,
-    /// What was read last.
+    /// The bytes that were read last.
     chunk: Vec<u8>,
     /// `None` for a binary message.
     utf8: Option<Utf8>,

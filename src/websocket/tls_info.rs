@@ -1,4 +1,4 @@
-//! What users see of the TLS session of a connection.
+//! Tells users about the TLS session of a connection.
 
 use super::WebSocket;
 use super::sender::Sender;

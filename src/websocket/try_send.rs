@@ -168,7 +168,7 @@ impl Wire {
                 self.flush_pending();
             }
             compression::pack(compressor, message.as_bytes(), &mut packed)
-                .map_err(|refused| self.refused(refused))?;
+                .map_err(|error| self.encode_error(error))?;
             (frame.compressed, frame.payload) = (Some(message.len()), &packed);
             let Some(again) = self.try_writer() else {
                 compressor.abandon(); // The peer does not get these bytes.
@@ -223,11 +223,10 @@ impl WriterGuard<'_> {
     /// Encodes a whole frame, and writes as much of it as the system takes at once. The rest stays
     /// staged.
     fn try_put(&mut self, frame: Frame<'_>) -> Result<(), Error> {
-        let Frame { opcode, fin, compressed, payload: mut rest } = frame;
-        let len = rest.len() as u64;
-        let body = self.begin_frame(opcode, fin, compressed.is_some(), len, CHUNK);
-        let mut body = body.map_err(|refused| self.wire.refused(refused))?;
-        self.wire.sent_log.note(opcode, len);
+        let (start, mut rest) = (frame.start(), frame.payload);
+        let body = self.begin_frame(start, CHUNK);
+        let mut body = body.map_err(|error| self.wire.encode_error(error))?;
+        self.wire.sent_log.note(start.opcode, start.len);
         loop {
             // Once the system takes no more, all that follows is only staged.
             let is_blocked = self.is_blocked();

@@ -22,9 +22,9 @@
 //!   of a message.
 //! * The receiver holds none of these while it waits in a read. It never waits for the message lock
 //!   or the write lock, because two peers that flood each other would deadlock. Only when the peer
-//!   has closed does it wait, for a time, until `writer` is free. The receiver notes
-//!   what must be sent (`pending.rs`), and flushes it if `try_lock` gets `writer`. A thread that
-//!   releases `writer` looks again at what is pending.
+//!   has closed does it wait, for a time, until `writer` is free. The receiver notes what must be
+//!   sent (`pending.rs`), and flushes it if `try_lock` gets `writer`. A thread that releases
+//!   `writer` looks again at what is pending.
 //! * The compressor's lock is taken between the message lock and the write lock. The receiver only
 //!   tries it, when the connection is idle.
 //! * The close state and `pending` have an atomic each, set under their lock. So a message takes
@@ -57,7 +57,7 @@ use crate::net::stopwatch::Spent;
 use crate::proto::Violation;
 use crate::proto::close::{CloseCode, CloseFrame};
 use crate::proto::http::Response;
-use crate::proto::send::{MaskKeys, Refused};
+use crate::proto::send::{EncodeError, MaskKeys};
 use crate::sync::{AtomicBool, Mutex, OnceLock, sleep};
 
 /// The shortest interval at which a blocked call wakes up to check for a `close` from another
@@ -164,7 +164,7 @@ impl Wire {
         subprotocol: Option<String>,
         timeouts: Timeouts,
     ) -> Self {
-        let keys = MaskKeys::new(|pool| getrandom::fill(pool).map_err(|_| Refused::NoRandom));
+        let keys = MaskKeys::new(|pool| getrandom::fill(pool).map_err(|_| EncodeError::NoRandom));
         Self {
             duplex,
             response,

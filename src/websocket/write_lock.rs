@@ -18,7 +18,7 @@ use crate::net::deadline::{Countdown, Deadline};
 use crate::net::duplex::Wait;
 use crate::proto::frame::{MAX_HEADER, Opcode};
 use crate::proto::message::{MessageKind, MessageRef};
-use crate::proto::send::{Body, MaskKeys, Refused};
+use crate::proto::send::{Body, EncodeError, FrameStart, MaskKeys};
 use crate::sync::{MutexGuard, PoisonMutex, panicking};
 
 /// The number of bytes that are encoded and written at a time. A chunk is small enough for the
@@ -157,12 +157,14 @@ impl Wire {
     }
 
     /// Returns the error for a frame that was not encoded.
-    pub(super) fn refused(&self, refused: Refused) -> Error {
-        match refused {
-            Refused::AfterClose => Error::Closed(self.close_state.so_far()),
-            Refused::ControlTooLong => InvalidInput::ControlTooLong.into(),
-            Refused::InvalidClose => InvalidInput::Close.into(),
-            Refused::NoRandom | Refused::NotCompressed => Error::Local(io::Error::other(refused)),
+    pub(super) fn encode_error(&self, error: EncodeError) -> Error {
+        match error {
+            EncodeError::AfterClose => Error::Closed(self.close_state.so_far()),
+            EncodeError::ControlTooLong => InvalidInput::ControlTooLong.into(),
+            EncodeError::InvalidClose => InvalidInput::Close.into(),
+            EncodeError::NoRandom | EncodeError::NotCompressed => {
+                Error::Local(io::Error::other(error))
+            }
         }
     }
 }
@@ -200,7 +202,7 @@ impl WriteGuard<'_> {
         if len > SHORT || stage.len() + len > CHUNK {
             return self.put(Frame::whole(message));
         }
-        encoder.message(message, stage).map_err(|refused| wire.refused(refused))?;
+        encoder.message(message, stage).map_err(|error| wire.encode_error(error))?;
         frames.messages += 1;
         wire.sent_log.note(message.kind(), len as u64);
         Ok(())
@@ -208,11 +210,10 @@ impl WriteGuard<'_> {
 
     /// Encodes a frame. Writes only when a chunk is full.
     pub(super) fn put(&mut self, frame: Frame<'_>) -> Result<(), Error> {
-        let Frame { opcode, fin, compressed, payload } = frame;
+        let payload = frame.payload;
         let big = payload.len() >= BIG_CHUNK && !self.after.wire.duplex.is_tls();
         let chunk = if big { BIG_CHUNK } else { CHUNK };
-        let len = payload.len() as u64;
-        let mut body = self.begin_frame(opcode, fin, compressed.is_some(), len, chunk)?;
+        let mut body = self.begin_frame(frame.start(), chunk)?;
         self.append(&mut body, payload, chunk)?;
         self.writer.count(&frame);
         Ok(())
@@ -227,7 +228,8 @@ impl WriteGuard<'_> {
     /// all of its payload with [`write_chunk`](Self::write_chunk), or
     /// [`break_off`](Self::break_off) the connection.
     pub(super) fn begin_message(&mut self, kind: MessageKind, len: u64) -> Result<Body, Error> {
-        self.begin_frame(kind.into(), true, false, len, CHUNK)
+        let start = FrameStart { opcode: kind.into(), fin: true, compressed: false, len };
+        self.begin_frame(start, CHUNK)
     }
 
     /// Encodes and writes the next bytes of a frame, at most a chunk. Writing them must be over
@@ -248,21 +250,14 @@ impl WriteGuard<'_> {
         error
     }
 
-    fn begin_frame(
-        &mut self,
-        opcode: Opcode,
-        fin: bool,
-        compressed: bool,
-        len: u64,
-        chunk: usize,
-    ) -> Result<Body, Error> {
+    fn begin_frame(&mut self, start: FrameStart, chunk: usize) -> Result<Body, Error> {
         let (wire, writer) = (self.after.wire, &mut self.writer);
         if writer.staged() >= CHUNK {
             writer.flush_chunk(self.after.limit)?; // Many empty messages fill a chunk too.
         }
-        let body = writer.begin_frame(opcode, fin, compressed, len, chunk);
-        let body = body.map_err(|refused| wire.refused(refused))?;
-        wire.sent_log.note(opcode, len);
+        let body = writer.begin_frame(start, chunk);
+        let body = body.map_err(|error| wire.encode_error(error))?;
+        wire.sent_log.note(start.opcode, start.len);
         Ok(body)
     }
 
@@ -347,6 +342,17 @@ impl<'a> Frame<'a> {
     pub(super) fn whole(message: MessageRef<'a>) -> Self {
         let opcode = Opcode::from(message.kind());
         Self { opcode, fin: true, compressed: None, payload: message.as_bytes() }
+    }
+
+    /// Returns what its header says.
+    pub(super) fn start(&self) -> FrameStart {
+        let len = self.payload.len() as u64;
+        FrameStart {
+            opcode: self.opcode,
+            fin: self.fin,
+            compressed: self.compressed.is_some(),
+            len,
+        }
     }
 
     /// Returns a control frame.

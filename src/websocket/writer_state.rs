@@ -14,8 +14,8 @@ use super::write_lock::{CHUNK, Frame};
 use crate::error::{Cause, Error, Timeout};
 use crate::net::deadline::Countdown;
 use crate::net::duplex::{Wait, WriteHalf, is_timeout, peer_is_gone};
-use crate::proto::frame::{MAX_HEADER, Opcode};
-use crate::proto::send::{Body, Encoder, MaskKeys, Refused};
+use crate::proto::frame::MAX_HEADER;
+use crate::proto::send::{Body, EncodeError, Encoder, FrameStart, MaskKeys};
 use crate::sync::{self, MutexGuard, now};
 
 /// The interval at which a write that waits for the peer reports that the peer has read something.
@@ -103,19 +103,16 @@ impl WriterGuard<'_> {
     #[inline]
     pub(super) fn begin_frame(
         &mut self,
-        opcode: Opcode,
-        fin: bool,
-        compressed: bool,
-        len: u64,
+        start: FrameStart,
         chunk: usize,
-    ) -> Result<Body, Refused> {
+    ) -> Result<Body, EncodeError> {
         let WriterState { half, encoder, .. } = &mut *self.state;
         let stage = self.wire.duplex.stage(half);
-        if len > (CHUNK / 4) as u64 {
+        if start.len > (CHUNK / 4) as u64 {
             // `reserve` would double the buffer, and `shrink` would free the surplus each time.
             stage.reserve_exact((chunk + MAX_HEADER).saturating_sub(stage.len()));
         }
-        encoder.begin_frame(opcode, fin, compressed, len, stage)
+        encoder.begin_frame(start, stage)
     }
 
     /// Counts a frame of which all bytes are encoded.

@@ -585,7 +585,7 @@ fn a_writer_writes_a_message_in_parts() {
 /// Some peers do not accept text that is cut inside a character: Qt 6.4 closes with 1007.
 #[test]
 fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() {
-    const PIECE: usize = 64 * 1024;
+    const CHUNK: usize = 64 * 1024;
     watchdog(LIMIT, || {
         for (prefix, text) in
             [("", "€"), ("a", "€"), ("ab", "€"), ("", "𐍈"), ("abc", "𐍈"), ("a", "ü")]
@@ -593,7 +593,7 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
             let server = upgraded(|peer| peer.stall());
             let ws = builder().connect(&server.url()).unwrap();
             let sender = ws.sender();
-            let text = format!("{prefix}{}", text.repeat(2 * PIECE / text.len() + 3));
+            let text = format!("{prefix}{}", text.repeat(2 * CHUNK / text.len() + 3));
             let mut writer = sender.writer(MessageKind::Text).unwrap();
             // The text may be written in parts of any length.
             for bytes in text.as_bytes().chunks(if prefix.is_empty() { 1_000_000 } else { 1_001 }) {
@@ -611,13 +611,13 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
             }
             for frame in &texts[..2] {
                 assert!(
-                    (PIECE - 3..=PIECE).contains(&frame.payload.len()),
+                    (CHUNK - 3..=CHUNK).contains(&frame.payload.len()),
                     "{}",
                     frame.payload.len()
                 );
             }
             // Binary data may be cut anywhere.
-            assert_eq!(binaries[0].payload.len(), PIECE);
+            assert_eq!(binaries[0].payload.len(), CHUNK);
             for message in [texts, &binaries[..3]] {
                 let payloads: Vec<_> = message.iter().map(|frame| &*frame.payload).collect();
                 assert!(payloads.concat() == text.as_bytes(), "not the text");
@@ -629,13 +629,13 @@ fn a_long_text_is_cut_between_characters_unless_the_caller_flushes_inside_one() 
         let mut writer = sender.writer(MessageKind::Text).unwrap();
         writer.write_all(b"\xe2\x82").unwrap();
         writer.flush().unwrap();
-        let rest = [&b"\xac"[..], &vec![b'a'; PIECE - 2], b"\xc3", b"\xbc"].concat();
+        let rest = [&b"\xac"[..], &vec![b'a'; CHUNK - 2], b"\xc3", b"\xbc"].concat();
         writer.write_all(&rest).unwrap();
         writer.finish().unwrap();
         drop((ws, sender));
         let frames = server.join();
         let lens: Vec<_> = frames[..3].iter().map(|frame| frame.payload.len()).collect();
-        assert_eq!(lens, [2, PIECE - 1, 2]);
+        assert_eq!(lens, [2, CHUNK - 1, 2]);
         assert_eq!(frames[2].payload, b"\xc3\xbc");
     });
 }
@@ -717,7 +717,7 @@ fn fragments_are_handed_out_as_they_arrive_with_the_option_fragments() {
         });
         let mut ws = builder().fragments(true).connect(&server.url()).unwrap();
         let fragment = |event: Event<'_>| match event {
-            Event::Fragment(piece) => (piece.kind, piece.data.to_vec(), piece.first, piece.last),
+            Event::Fragment(part) => (part.kind, part.data.to_vec(), part.first, part.last),
             other => panic!("{other:?}"),
         };
         assert_eq!(

@@ -22,7 +22,7 @@ fn run_once(url: &str, recorder: &mut Recorder<'_>) -> Result<Exit, Error> {
 }
 
 fn app<H: Handler>(url: &str, handler: H) -> App<H> {
-    app_at(url, handler).builder(builder().close_timeout(SHORT))
+    app_at(url, handler).with_builder(builder().close_timeout(SHORT))
 }
 
 /// Returns a backoff that waits for no time, and gives up after `most` failures in a row.
@@ -153,7 +153,7 @@ fn an_app_connects_again_to_a_server_that_does_not_answer_pings() {
         let server = upgraded(|peer| peer.stall());
         let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
         let mut recorder = Recorder::default();
-        let app = app_at(server.url(), &mut recorder).builder(builder().keepalive(keepalive));
+        let app = app_at(server.url(), &mut recorder).with_builder(builder().keepalive(keepalive));
         let exit = app.backoff(Never).run_forever();
         assert!(matches!(given_up(exit), Error::Timeout(Timeout::Pong)));
         let log = ["open 101, attempt 1", "close 1006 \"\" by us, timeout(pong)"];
@@ -174,7 +174,7 @@ fn a_close_in_a_callback_stops_the_app() {
         let mut recorder = Recorder::default().when("text enough", |sender| {
             Ok(sender.unwrap().close((CloseCode::NORMAL, "enough"))?)
         });
-        let app = app_at(server.url(), &mut recorder).builder(builder());
+        let app = app_at(server.url(), &mut recorder).with_builder(builder());
         // The backoff is not asked: it would connect again.
         let exit = app.backoff(at_once(9)).run_forever();
         assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");
@@ -328,11 +328,11 @@ fn on_fragment_is_called_if_the_builder_asks_for_fragments() {
             peer.expect_close(1000);
         });
         let mut recorder = Recorder::default();
-        let app = app_at(server.url(), &mut recorder).builder(builder().fragments(true));
+        let app = app_at(server.url(), &mut recorder).with_builder(builder().fragments(true));
         app.run_forever().unwrap();
-        let pieces: Vec<_> =
+        let lines: Vec<_> =
             recorder.log.iter().filter(|line| line.starts_with("fragment")).collect();
-        let bytes: String = pieces.iter().map(|line| line.as_str()).collect();
+        let bytes: String = lines.iter().map(|line| line.as_str()).collect();
         assert!(bytes.contains('1') && bytes.contains('2'), "{bytes}");
         assert_eq!(bytes.matches("the last").count(), 1, "{bytes}");
         assert!(!recorder.log.iter().any(|line| line.starts_with("binary")));
@@ -388,7 +388,7 @@ fn an_app_connects_again_after_a_server_did_not_accept_in_time() {
         let (listener, waiting) = full_backlog();
         let url = format!("ws://{}", TcpListener::local_addr(&listener).unwrap());
         let mut recorder = Recorder::default();
-        let app = app_at(url, &mut recorder).builder(builder().open_timeout(SHORT));
+        let app = app_at(url, &mut recorder).with_builder(builder().open_timeout(SHORT));
         let exit = app.backoff(at_once(2)).run_forever();
         assert!(matches!(exit, Ok(Exit::GaveUp { attempts: 2, .. })), "{exit:?}");
         assert_eq!(recorder.log, ["error Timeout(Connect)"; 2]);

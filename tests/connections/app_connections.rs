@@ -459,7 +459,7 @@ fn a_stop_ends_the_attempt_of_a_loop_that_keeps_its_last_connection() {
             peer.expect_end();
         });
         let mut connections =
-            prompt(server.url()).builder(builder().open_timeout(HOUR)).connections();
+            prompt(server.url()).with_builder(builder().open_timeout(HOUR)).connections();
         let handle = connections.handle();
         let stopping = spawn(move || {
             is_connecting.recv().unwrap();
@@ -699,7 +699,7 @@ fn a_message_that_the_outbox_was_sending_is_kept_when_the_connection_is_dropped(
         let outbox = Outbox::new().max_bytes(usize::MAX);
         let mut connections =
             prompt(server.url())
-                .builder(builder().on_socket(|stream| {
+                .with_builder(builder().on_socket(|stream| {
                     socket2::SockRef::from(stream).set_send_buffer_size(16 << 10)
                 }))
                 .outbox(outbox)

@@ -92,7 +92,7 @@ fn a_server_that_is_killed_amid_messages_gets_none_twice_and_all_that_were_kept(
             }
         });
         let app = app_at(server.url(), Callbacks::new())
-            .builder(small_buffers())
+            .with_builder(small_buffers())
             .outbox(outbox.max_bytes(8 << 20))
             .backoff(Fixed(Duration::ZERO));
         for nth in 0..ALL {
@@ -134,7 +134,7 @@ fn a_message_that_the_system_took_in_part_is_sent_again() {
         let big = vec![7; 1 << 20];
         let callbacks = Callbacks::new().on_open(move |_, _| open.send(()));
         let app = app_at(format!("ws://{addr}"), callbacks)
-            .builder(small_buffers())
+            .with_builder(small_buffers())
             .outbox(outbox)
             .backoff(Fixed(Duration::ZERO));
         let (handle, message) = (app.handle(), big.clone());

@@ -298,7 +298,7 @@ fn the_outbox_finishes_its_message_on_the_old_connection() {
             Recorder::default().when(SECOND, |sender| Ok(sender.unwrap().send("first")?));
         // A Close before the end of the message would cut it off after this time.
         let app = overlapping(&server, &mut recorder)
-            .builder(small_buffers().close_timeout(Duration::from_millis(1)))
+            .with_builder(small_buffers().close_timeout(Duration::from_millis(1)))
             .outbox(Outbox::new().max_bytes(usize::MAX));
         let handle = app.handle();
         handle.send(big).unwrap();
@@ -334,7 +334,7 @@ fn a_message_that_the_replacement_cuts_off_is_sent_again_over_the_new_connection
             }),
         ]);
         let builder = small_buffers().close_timeout(SHORT);
-        let app = overlapping(&server, Callbacks::new()).builder(builder);
+        let app = overlapping(&server, Callbacks::new()).with_builder(builder);
         let handle = app.handle();
         let sending = spawn(move || {
             while !handle.is_open() {
@@ -769,7 +769,7 @@ fn an_old_server_that_does_not_answer_is_left_after_the_close_timeout() {
         ]);
         let mut recorder = Recorder::default();
         let app = overlapping(&server, &mut recorder)
-            .builder(builder().close_timeout(Duration::from_millis(50)));
+            .with_builder(builder().close_timeout(Duration::from_millis(50)));
         let exit = run(app, when);
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
         assert!(recorder.log[2].starts_with("close 1006"), "{:?}", recorder.log);
@@ -931,7 +931,7 @@ fn a_handler_that_closes_stops_the_app_although_a_reconnect_was_asked_for() {
 #[test]
 fn an_age_of_zero_is_no_age() {
     watchdog(LIMIT, || {
-        for overlap in [false, true] {
+        for (overlap, never) in [(false, Some(Duration::ZERO)), (true, None)] {
             let server = upgraded(|peer| {
                 peer.send(&text("hello"));
                 peer.expect(TEXT, b"no Close before this");
@@ -943,7 +943,7 @@ fn an_age_of_zero_is_no_age() {
                     sender.send("no Close before this").unwrap();
                 }),
             );
-            let exit = app.max_age(SHORT).max_age(Duration::ZERO).overlap(overlap).run_forever();
+            let exit = app.max_age(SHORT).max_age(never).overlap(overlap).run_forever();
             assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
             server.join();
         }

@@ -131,7 +131,7 @@ fn pings_of_keepalive_count() {
         let callbacks = Callbacks::new().on_message(move |_, _| asked.send(()));
         let keepalive = Keepalive { interval: Some(INTERVAL), timeout: None };
         let app = app_at(server.url(), callbacks)
-            .builder(builder().keepalive(keepalive))
+            .with_builder(builder().keepalive(keepalive))
             .outbox(paced(1))
             .spawn()
             .unwrap();

@@ -154,7 +154,7 @@ fn stop_and_abort_end_the_app_while_a_message_is_being_sent_and_keep_it() {
                 peer.hold_open(&is_done);
             });
             let app = app_at(server.url(), Callbacks::new())
-                .builder(builder().close_timeout(SHORT))
+                .with_builder(builder().close_timeout(SHORT))
                 .outbox(always())
                 .spawn()
                 .unwrap();

@@ -23,7 +23,7 @@ fn attempts(url: &str, most: usize, stable_after: Duration) -> Vec<u32> {
     let (seen, told) = channel();
     let mut left = most;
     let exit = app_at(url, Callbacks::new())
-        .builder(builder())
+        .with_builder(builder())
         .stable_after(stable_after)
         .backoff(move |failure: &Failure<'_>| {
             seen.send(failure.attempts()).unwrap();
@@ -306,7 +306,7 @@ fn a_violation_is_final_until_a_connection_has_stood() {
             };
             let server = serve(script.clone());
             let limited = builder().max_message_size(1000).max_frame_size(1000);
-            let first = app_at(server.url(), Callbacks::new()).builder(limited).run_forever();
+            let first = app_at(server.url(), Callbacks::new()).with_builder(limited).run_forever();
             assert!(matches!(first, Err(Error::Protocol(_))), "{first:?}");
             server.join();
 
@@ -314,7 +314,7 @@ fn a_violation_is_final_until_a_connection_has_stood() {
             let server = serve(script);
             let limited = builder().max_message_size(1000).max_frame_size(1000);
             let lived = app_at(server.url(), Callbacks::new())
-                .builder(limited)
+                .with_builder(limited)
                 .stable_after(Duration::ZERO)
                 .backoff(Never)
                 .run_forever();
@@ -496,7 +496,7 @@ fn every_attempt_looks_the_name_up_again() {
             turns("moving.test", [None, None, Some(first.addr), None, Some(second.addr)]);
         let mut recorder = Recorder::default();
         let exit = app_at("ws://moving.test", &mut recorder)
-            .builder(builder().resolver(resolver))
+            .with_builder(builder().resolver(resolver))
             .backoff(SOON)
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
@@ -537,8 +537,10 @@ fn an_app_does_not_follow_a_name_to_an_address_that_the_filter_refuses() {
             address != denied_addr
         });
         let mut recorder = Recorder::default();
-        let exit =
-            app_at("ws://moving.test", &mut recorder).builder(builder).backoff(SOON).run_forever();
+        let exit = app_at("ws://moving.test", &mut recorder)
+            .with_builder(builder)
+            .backoff(SOON)
+            .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
         assert_eq!(*asked.lock().unwrap(), addresses);
         assert!(denied.accept().is_err(), "it was connected to");
@@ -581,7 +583,7 @@ fn an_app_waits_for_a_proxy_that_is_down_and_does_not_connect_directly() {
             .resolver(turns("proxy.test", addresses.map(Some)));
         let (seen, failures) = channel();
         let exit = app_at("ws://server.test", Callbacks::new())
-            .builder(through)
+            .with_builder(through)
             .backoff(move |failure: &Failure<'_>| {
                 seen.send(matches!(failure.error(), Error::Proxy(_))).unwrap();
                 Some(SOON.0)
@@ -636,7 +638,7 @@ fn each_connection_begins_its_keepalive_anew() {
         let mut latency = Vec::new();
         let callbacks = Callbacks::new().on_pong(|ws, _| latency.push(ws.latency().is_some()));
         let exit = app_at(server.url(), callbacks)
-            .builder(builder().keepalive(keepalive))
+            .with_builder(builder().keepalive(keepalive))
             .backoff(Fixed(Duration::ZERO))
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
@@ -669,7 +671,7 @@ fn a_slow_callback_does_not_make_a_live_peer_dead() {
             Ok(())
         });
         let exit = app_at(server.url(), callbacks)
-            .builder(builder().keepalive(keepalive))
+            .with_builder(builder().keepalive(keepalive))
             .backoff(Never)
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Stopped)), "{exit:?}");

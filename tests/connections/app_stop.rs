@@ -285,7 +285,7 @@ fn a_close_in_a_callback_does_not_wait_for_a_peer_that_floods_and_does_not_read(
                 .on_close(|closed| ends.push(closed.is_clean()));
             let small =
                 |stream: &TcpStream| socket2::SockRef::from(stream).set_send_buffer_size(16 << 10);
-            let app = app_at(server.url(), callbacks).builder(builder().on_socket(small));
+            let app = app_at(server.url(), callbacks).with_builder(builder().on_socket(small));
             slot.set(app.handle()).unwrap();
             stopped(app.run_forever());
             assert_eq!(ends, [true]);
@@ -506,7 +506,7 @@ fn a_handler_that_fails_ends_the_connection_and_the_app() {
             let server = everything();
             let mut recorder = Recorder::default().when(begins, |_| Err("no".into()));
             let exit = app_at(server.url(), &mut recorder)
-                .builder(builder().close_timeout(SHORT))
+                .with_builder(builder().close_timeout(SHORT))
                 .backoff(|_: &Failure<'_>| panic!("a handler's error is final"))
                 .run_forever();
             assert!(matches!(&exit, Err(Error::Handler(error)) if error.to_string() == "no"));
@@ -573,7 +573,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
                     }
                 });
             let exit = app_at(server.url(), callbacks)
-                .builder(builder())
+                .with_builder(builder())
                 .backoff(|_: &Failure<'_>| Some(Duration::ZERO))
                 .run_forever();
             assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
@@ -589,7 +589,7 @@ fn a_close_on_this_side_is_final_even_if_the_peer_does_not_take_it() {
         let keepalive = landline::Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
         let callbacks = Callbacks::new().on_open(|ws, _| ws.close(CloseCode::NORMAL));
         let exit = app_at(server.url(), callbacks)
-            .builder(builder().keepalive(keepalive).close_timeout(None))
+            .with_builder(builder().keepalive(keepalive).close_timeout(None))
             .retry_if(|_| panic!("it was asked"))
             .run_forever();
         stopped(exit);
@@ -609,7 +609,7 @@ fn after_an_abort_in_a_callback_only_on_close_is_called() {
             sender.unwrap().abort();
             Ok(())
         });
-        stopped(app_at(server.url(), &mut recorder).builder(builder()).run_forever());
+        stopped(app_at(server.url(), &mut recorder).with_builder(builder()).run_forever());
         let log = ["open 101, attempt 1", "text x", "close 1006 \"\" by us, aborted"];
         assert_eq!(recorder.log, log);
         server.join();
@@ -943,7 +943,7 @@ fn slow_handler(more: Vec<u8>) -> String {
         std::thread::sleep(SHORT * 2); // This makes the handler slow. No event is awaited by it.
         Ok(())
     });
-    let app = app_at(server.url(), &mut recorder).builder(builder().close_timeout(SHORT));
+    let app = app_at(server.url(), &mut recorder).with_builder(builder().close_timeout(SHORT));
     stopped(takes(SHORT * 2, || app.run_forever()));
     server.join();
     recorder.log.pop().unwrap()

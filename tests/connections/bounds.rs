@@ -296,7 +296,7 @@ fn what_a_connection_tells_waits_for_no_thread_that_sends() {
 fn start(server: &Server<()>, builder: landline::Builder, outbox: Option<Outbox>) -> AppThread {
     let (open, is_open) = channel();
     let callbacks = Callbacks::new().on_open(move |_, _| open.send(()));
-    let app = app_at(server.url(), callbacks).builder(builder).backoff(Never);
+    let app = app_at(server.url(), callbacks).with_builder(builder).backoff(Never);
     let app = match outbox {
         Some(outbox) => app.outbox(outbox),
         None => app,

@@ -248,7 +248,7 @@ fn an_app_counts_the_open_connection_too() {
         let callbacks = Callbacks::new()
             .on_open(|ws, _| ws.send("hello"))
             .on_message(move |_, _| arrived.send(()).unwrap());
-        let app = app_at(server.url(), callbacks).builder(builder().close_timeout(SHORT));
+        let app = app_at(server.url(), callbacks).with_builder(builder().close_timeout(SHORT));
         let app = app.spawn().unwrap();
         waits.recv().unwrap();
         let counters = app.handle().counters();

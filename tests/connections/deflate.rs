@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use landline::deflate::Deflate;
 use landline::error::{
-    DeflateMismatch, HandshakeProblem, InvalidInput, Mismatch, Parameter, Violation,
+    DeflateMismatch, DeflateParameter, HandshakeProblem, InvalidInput, Mismatch, Violation,
 };
 use landline::proto::deflate::NO_PARAMETERS;
 use landline::{
@@ -344,12 +344,12 @@ mod the_opening_handshake {
                 client_max_window_bits: 11,
                 ..all()
             };
-            let bits = Parameter::ServerMaxWindowBits;
+            let bits = DeflateParameter::ServerMaxWindowBits;
             let table = [
                 (
                     "permessage-deflate; client_max_window_bits=15",
                     Deflate { offer_client_max_window_bits: false, ..all() },
-                    DeflateMismatch::NotOffered(Parameter::ClientMaxWindowBits),
+                    DeflateMismatch::NotOffered(DeflateParameter::ClientMaxWindowBits),
                 ),
                 (
                     "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",

@@ -310,7 +310,7 @@ mod credentials {
         watchdog(LIMIT, || {
             let jar = Arc::new(CookieJar::new());
             jar.set("ws://127.0.0.1/", "session=canary").unwrap();
-            let (hops, mut seen) = (Arc::new(Mutex::new(Vec::new())), Shown::default());
+            let (contexts, mut seen) = (Arc::new(Mutex::new(Vec::new())), Shown::default());
             let builder = laden(&jar);
             seen.see(&builder);
             seen.see(builder.clone().bearer_auth("canary"));
@@ -336,9 +336,9 @@ mod credentials {
                     let head = format!("HTTP/1.1 302 Go\r\nLocation: {location}\r\n");
                     peer.send((head + "Set-Cookie: c=canary\r\n\r\n").as_bytes());
                 });
-                let spy = hops.clone();
-                let spying = builder.clone().headers_with(move |hop| {
-                    spy.lock().unwrap().push(hop.clone());
+                let spy = contexts.clone();
+                let spying = builder.clone().headers_with(move |context| {
+                    spy.lock().unwrap().push(context.clone());
                     Ok(Vec::new())
                 });
                 let url = format!("ws://canary:canary@{}/canary?canary", start.addr);
@@ -346,8 +346,8 @@ mod credentials {
                 start.join();
                 goal.join();
             }
-            assert_eq!(hops.lock().unwrap().len(), 10);
-            seen.see(&hops);
+            assert_eq!(contexts.lock().unwrap().len(), 10);
+            seen.see(&contexts);
 
             // More redirects than the limit, and one over a stream.
             let server = serve(|peer| {

@@ -1,4 +1,4 @@
-//! What an event loop asks a connection: its descriptor, and what to wait for until when. `mio` is
+//! An event loop asks a connection for its descriptor, and what to wait for until when. `mio` is
 //! edge-triggered on Linux; registering again makes it tell the present state once more.
 
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.

@@ -307,7 +307,7 @@ fn a_server_that_does_not_answer_the_close_is_left_after_the_close_timeout() {
             .on_open(|_, open| asked.call_once(|| reconnect(open.handle)))
             .on_close(|closed| ends.push((closed.code(), closed.is_clean())));
         let exit = app_at(server.url(), callbacks)
-            .builder(builder().close_timeout(Duration::from_millis(50)))
+            .with_builder(builder().close_timeout(Duration::from_millis(50)))
             .backoff(Never)
             .run_forever();
         assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");

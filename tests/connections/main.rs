@@ -18,6 +18,7 @@ mod app_reconnect;
 mod app_stop;
 mod bounds;
 mod closing;
+mod connection_info;
 mod connector;
 mod cookies;
 mod counters;
@@ -25,7 +26,6 @@ mod deflate;
 mod diagnostics;
 #[cfg(unix)]
 mod event_loops;
-mod facts;
 mod final_writes;
 mod full_duplex;
 mod handle_reconnect;

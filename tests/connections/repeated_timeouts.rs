@@ -49,7 +49,7 @@ fn a_thousand_timeouts_in_the_middle_of_frames_lose_nothing() {
             Call::Read if numbers.below(8) != 0 => Err(ErrorKind::WouldBlock.into()),
             _ => Ok(()),
         });
-        let mut ws = builder().connect_over("ws://patience/", stream).unwrap();
+        let mut ws = builder().connect_over("ws://stream.test/", stream).unwrap();
         let mut numbers = Numbers(42);
         let (mut next, mut timeouts) = (0, 0);
         while next < 100 {

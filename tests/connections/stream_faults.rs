@@ -23,11 +23,11 @@ fn whole_life(
     builder: &Builder,
     url: &str,
     stream: impl Stream,
-    patience: Duration,
+    limit: Duration,
     closing: &AtomicBool,
 ) -> Result<(), Error> {
     let builder = builder.clone();
-    let builder = builder.open_timeout(patience).write_timeout(patience).close_timeout(patience);
+    let builder = builder.open_timeout(limit).write_timeout(limit).close_timeout(limit);
     let mut ws = builder.connect_over(url, stream)?;
     let mut ended = None;
     for _ in 0..2 {
@@ -121,7 +121,7 @@ fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
         }
     });
     // A client that can read, but not write, waits for an answer until its timeout.
-    let patience = if harmless { LIMIT } else { SHORT * 2 };
+    let limit = if harmless { LIMIT } else { SHORT * 2 };
     let mut at = 0;
     loop {
         let failed = Arc::new(Mutex::new(None));
@@ -141,7 +141,7 @@ fn fails_at_every_call(spoken: &Spoken, kind: ErrorKind, harmless: bool) {
             }
             Ok(())
         });
-        let life = || whole_life(&spoken.builder, spoken.url, judged, patience, &closing);
+        let life = || whole_life(&spoken.builder, spoken.url, judged, limit, &closing);
         let outcome = takes_at_most(PROMPT * 2, life);
         let Some((call, late)) = *failed.lock().unwrap() else {
             match outcome {

@@ -552,16 +552,16 @@ fn a_peer_that_gets_the_ping_late_has_the_whole_timeout_to_answer() {
         // long to answer.
         let server = serve_on(small_listener(), |peer| {
             peer.upgrade();
-            std::thread::sleep(MILLI * 500 * PATIENCE);
+            std::thread::sleep(MILLI * 500 * SLOWNESS);
             // These are the frame of the message and the ping.
             let frames = (14 + MESSAGE + 14) as u64;
             let read = std::io::copy(&mut peer.socket().take(frames), &mut std::io::sink());
             assert_eq!(read.unwrap(), frames);
-            std::thread::sleep(MILLI * 300 * PATIENCE);
+            std::thread::sleep(MILLI * 300 * SLOWNESS);
             peer.send(&text("late"));
             peer.stall();
         });
-        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600 * PATIENCE));
+        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600 * SLOWNESS));
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         let sending = spawn(move || sender.send(vec![1; MESSAGE]));
         // The ping is to come behind the message, so the message must have begun.
@@ -902,9 +902,10 @@ mod over_tls {
 
     use super::*;
 
-    /// Starts a proxy that forwards both ways. After a `None` from `gate`, it forwards to the
-    /// client one byte for each `Some`. When the other end of `gate` is dropped, it forwards all.
-    fn proxy(to: std::net::SocketAddr, gate: Receiver<Option<()>>) -> std::net::SocketAddr {
+    /// Starts a proxy that forwards both ways. After a `None` from `release`, it forwards to the
+    /// client one byte for each `Some`. When the other end of `release` is dropped, it forwards
+    /// all.
+    fn proxy(to: std::net::SocketAddr, release: Receiver<Option<()>>) -> std::net::SocketAddr {
         let listener = listener();
         let addr = listener.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -916,17 +917,17 @@ mod over_tls {
                 let _ = std::io::copy(&mut from, &mut into);
                 let _ = into.shutdown(Shutdown::Write);
             });
-            let mut gated = false;
+            let mut held = false;
             let mut buffer = [0; 16 * 1024];
             let (mut server, mut client) = (server, client);
             while let Ok(len @ 1..) = server.read(&mut buffer) {
                 for byte in &buffer[..len] {
-                    if !gated {
-                        // `None` closes the gate.
-                        gated = matches!(gate.try_recv(), Ok(None));
+                    if !held {
+                        // `None` begins to hold bytes back.
+                        held = matches!(release.try_recv(), Ok(None));
                     }
-                    if gated && gate.recv().is_err() {
-                        gated = false;
+                    if held && release.recv().is_err() {
+                        held = false;
                     }
                     if client.write_all(&[*byte]).is_err() {
                         return;
@@ -940,14 +941,14 @@ mod over_tls {
     #[test]
     fn a_peer_that_stalls_anywhere_in_a_tls_record_loses_nothing() {
         watchdog(LIMIT, || {
-            let (open, gate) = channel();
+            let (open, release) = channel();
             let (go, went) = channel::<()>();
             let server = tls::upgraded_tls(move |peer| {
                 went.recv().unwrap();
                 peer.send(&[text("in a record"), binary(&[7; 130]), text("end")].concat());
                 peer.stall()
             });
-            let addr = proxy(server.addr, gate);
+            let addr = proxy(server.addr, release);
             let url = format!("wss://localhost:{}/", addr.port());
             let mut ws = tls::builder().connect(&url).unwrap();
             open.send(None).unwrap();
@@ -977,14 +978,14 @@ mod over_tls {
     #[test]
     fn a_peer_whose_tls_record_takes_long_to_arrive_is_not_given_up() {
         watchdog(LIMIT, || {
-            let (open, gate) = channel();
+            let (open, release) = channel();
             let (go, went) = channel::<()>();
             let server = tls::upgraded_tls(move |peer| {
                 went.recv().unwrap();
                 peer.send(&binary(&[7; 100]));
                 peer.stall()
             });
-            let addr = proxy(server.addr, gate);
+            let addr = proxy(server.addr, release);
             let url = format!("wss://localhost:{}/", addr.port());
             // Bytes come all the time, but a whole record takes several times the timeout.
             let builder = tls::builder().keepalive(keepalive(MILLI * 20, MILLI * 500));

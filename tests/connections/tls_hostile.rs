@@ -482,11 +482,11 @@ fn a_peer_that_takes_only_a_part_of_our_last_flight_is_given_up_at_the_open_time
             let _ = std::io::copy(&mut tls, &mut std::io::sink());
         });
         // After the ServerHello one write of 32 bytes is taken, of the last messages or before.
-        let (mut answered, mut pieces) = (false, 0);
+        let (mut answered, mut writes) = (false, 0);
         let stream = Judged::new(TcpStream::connect(server.addr).unwrap(), 32, move |_, call| {
             answered |= call == Call::Read;
-            pieces += usize::from(answered && call == Call::Write);
-            if pieces > 1 && call == Call::Write {
+            writes += usize::from(answered && call == Call::Write);
+            if writes > 1 && call == Call::Write {
                 return Err(std::io::ErrorKind::WouldBlock.into());
             }
             Ok(())

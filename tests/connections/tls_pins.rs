@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
-use crate::trust::{Shown, verdict};
+use crate::trust::{Shown, connect_to};
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ fn a_server_with_a_pinned_key_is_accepted() {
         for version in VERSIONS {
             for pins in [&[P256][..], &[P256, P521], &[P521, P256], &[&both], &[P256, P256]] {
                 let options = pinned(trusting_self_signed(), pins.iter().copied());
-                verdict(&self_signed(), "localhost", version, options).unwrap();
+                connect_to(&self_signed(), "localhost", version, options).unwrap();
             }
         }
     });
@@ -97,7 +97,7 @@ fn a_server_with_another_key_is_refused_and_the_error_shows_its_pin() {
         for version in VERSIONS {
             for pins in [&[P521][..], &[P521, NOBODY]] {
                 let options = pinned(trusting_self_signed(), pins.iter().copied());
-                let refused = verdict(&self_signed(), "localhost", version, options);
+                let refused = connect_to(&self_signed(), "localhost", version, options);
                 is_mismatch(&refused.unwrap_err(), P256);
             }
         }
@@ -118,7 +118,7 @@ fn a_pinned_key_does_not_replace_the_other_checks() {
         let said = |options: TlsOptions, host| {
             let options = pinned(options, [P256]);
             let said = VERSIONS.map(|version| {
-                verdict(&self_signed(), host, version, options.clone()).unwrap_err().problem()
+                connect_to(&self_signed(), host, version, options.clone()).unwrap_err().problem()
             });
             assert_eq!(said[0], said[1]);
             said[0]
@@ -132,7 +132,7 @@ fn a_pinned_key_does_not_replace_the_other_checks() {
 /// Connects to a server with a self-signed certificate of another name.
 fn device(version: &'static SupportedProtocolVersion, pin: &str) -> Result<(), Box<TlsError>> {
     let options = pinned(TlsOptions::new().danger_accept_any_certificate(), [pin]);
-    verdict(&self_signed(), "127.0.0.1", version, options)
+    connect_to(&self_signed(), "127.0.0.1", version, options)
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn where_any_certificate_is_accepted_the_pin_alone_decides() {
         }
         // The order of the calls does not matter.
         let options = pinned(TlsOptions::new(), [P256]).danger_accept_any_certificate();
-        verdict(&self_signed(), "127.0.0.1", &TLS13, options).unwrap();
+        connect_to(&self_signed(), "127.0.0.1", &TLS13, options).unwrap();
     });
 }
 
@@ -158,7 +158,7 @@ fn a_server_that_shows_a_pinned_certificate_but_has_not_its_key_is_refused() {
             for options in
                 [trusting_self_signed(), TlsOptions::new().danger_accept_any_certificate()]
             {
-                let refused = verdict(&impostor, "localhost", version, pinned(options, [P256]));
+                let refused = connect_to(&impostor, "localhost", version, pinned(options, [P256]));
                 assert_eq!(refused.unwrap_err().problem(), TlsProblem::BadSignature);
             }
         }
@@ -171,7 +171,7 @@ fn where_any_name_is_accepted_the_pin_must_match_too() {
         for version in VERSIONS {
             let device = |pin| {
                 let options = trusting_self_signed().danger_accept_any_name();
-                verdict(&self_signed(), "127.0.0.1", version, pinned(options, [pin]))
+                connect_to(&self_signed(), "127.0.0.1", version, pinned(options, [pin]))
             };
             device(P256).unwrap();
             is_mismatch(&device(P521).unwrap_err(), P256);
@@ -187,11 +187,11 @@ fn a_pinned_certificate_must_be_one_whose_key_can_be_read_and_its_issuer_does_no
         let options = || pinned(TlsOptions::new().danger_accept_any_certificate(), [P256]);
         for version in VERSIONS {
             let shown = Shown::signing(&[VERSION_1], P256_KEY);
-            let refused = verdict(&shown, "localhost", version, options()).unwrap_err();
+            let refused = connect_to(&shown, "localhost", version, options()).unwrap_err();
             assert_eq!(refused.problem(), TlsProblem::OtherCertificate);
             assert!(refused.to_string().contains("version 1 of X.509"), "{refused}");
             let shown = Shown::signing(&[BY_AUTHORITY], P256_KEY);
-            verdict(&shown, "localhost", version, options()).unwrap();
+            connect_to(&shown, "localhost", version, options()).unwrap();
         }
     });
 }

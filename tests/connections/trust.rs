@@ -94,7 +94,7 @@ impl Signer for Junk {
 }
 
 /// Connects to a server that shows this certificate. Returns the error if it is not accepted.
-pub(super) fn verdict(
+pub(super) fn connect_to(
     shown: &Shown,
     host: &str,
     version: &'static SupportedProtocolVersion,
@@ -115,7 +115,7 @@ pub(super) fn verdict(
     });
     let builder = builder().tls(options);
     let connected = builder.connect(&format!("wss://{host}:{}/", server.addr.port()));
-    let verdict = match connected {
+    let outcome = match connected {
         Ok(mut ws) => {
             assert_eq!(ws.recv().unwrap(), Message::from("hello"));
             Ok(())
@@ -124,7 +124,7 @@ pub(super) fn verdict(
         Err(other) => panic!("not a TLS error: {other:?}"),
     };
     server.join();
-    verdict
+    outcome
 }
 
 /// The texts that one row of the table expects, without the times of this machine's clock.
@@ -170,7 +170,7 @@ fn row_by(
         ("any certificate, ca_pem", instead().danger_accept_any_certificate(), OPEN),
     ];
     for (options_are, options, expected) in cells {
-        let said = match verdict(shown, host, version, options) {
+        let said = match connect_to(shown, host, version, options) {
             Ok(()) => OPEN.into(),
             Err(error) => without_clock(&error.to_string()),
         };
@@ -280,7 +280,7 @@ fn a_chain_to_another_root_than_the_given() {
     watchdog(LIMIT, || {
         let (shown, _) = chain(&["localhost"], same, same);
         let (_, root) = chain(&["localhost"], same, same);
-        let said = |options| verdict(&shown, "localhost", &rustls::version::TLS13, options);
+        let said = |options| connect_to(&shown, "localhost", &rustls::version::TLS13, options);
         let said = |options| said(options).unwrap_err().to_string();
         let given = TlsOptions::new().ca_pem(root.as_bytes()).unwrap();
         assert_eq!(said(given.clone()), unknown("the certificates given to `ca_pem`"));
@@ -330,7 +330,7 @@ fn a_given_certificate_of_an_authority_that_shows_it_itself_but_has_not_its_key(
         let shown = Shown::signing(&[&own], made!("p256.key"));
         let options = TlsOptions::new().ca_pem(own.as_bytes()).unwrap();
         for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-            let said = verdict(&shown, "localhost", version, options.clone()).unwrap_err();
+            let said = connect_to(&shown, "localhost", version, options.clone()).unwrap_err();
             assert_eq!(said.problem(), TlsProblem::BadSignature, "{said}");
         }
     });
@@ -425,7 +425,7 @@ fn a_key_on_p_521() {
         row_by(&rustls::version::TLS13, "localhost", &shown, made!("authority.pem"), &expected);
         // By TLS 1.2 a server of rustls would end without an alert; one of OpenSSL is below.
         let any = TlsOptions::new().danger_accept_any_certificate();
-        verdict(&shown, "localhost", &rustls::version::TLS12, any).unwrap();
+        connect_to(&shown, "localhost", &rustls::version::TLS12, any).unwrap();
     });
 }
 
@@ -535,7 +535,7 @@ fn the_kind_of_a_refusal_and_whether_to_try_again() {
         let version = &rustls::version::TLS13;
         let is = |shown: &Shown, given: &str, problem: TlsProblem, is_retryable: bool| {
             let options = TlsOptions::new().ca_pem(given.as_bytes()).unwrap();
-            let tls = verdict(shown, "localhost", version, options).unwrap_err();
+            let tls = connect_to(shown, "localhost", version, options).unwrap_err();
             assert_eq!(tls.problem(), problem, "{tls}");
             assert_eq!(tls.is_certificate(), problem != TlsProblem::Alert, "{tls}");
             assert_eq!(Error::Tls(tls).is_retryable(), is_retryable);
@@ -574,11 +574,11 @@ fn what_is_added_is_added_in_any_order() {
             TlsOptions::new().add_ca_pem(first_root).unwrap().add_ca_pem(second_root).unwrap(),
             TlsOptions::new().add_ca_pem_file(&file).unwrap().ca_pem(first_root).unwrap(),
         ] {
-            let verdict =
-                |shown| verdict(shown, "localhost", &rustls::version::TLS13, options.clone());
-            verdict(&first).unwrap();
-            verdict(&second).unwrap();
-            assert_eq!(verdict(&third).unwrap_err().problem(), TlsProblem::UnknownIssuer);
+            let connect =
+                |shown| connect_to(shown, "localhost", &rustls::version::TLS13, options.clone());
+            connect(&first).unwrap();
+            connect(&second).unwrap();
+            assert_eq!(connect(&third).unwrap_err().problem(), TlsProblem::UnknownIssuer);
         }
         std::fs::remove_file(&file).unwrap();
         assert!(TlsOptions::new().add_ca_pem_file(&file).is_err());
@@ -612,9 +612,9 @@ fn the_roots_of_the_operating_system_replace_or_are_added() {
         let (own, own_root) = chain(&["localhost"], same, same);
         let own_root = own_root.as_bytes();
         let new = TlsOptions::new;
-        let verdict =
-            |shown, options| verdict(shown, "localhost", &rustls::version::TLS13, options);
-        let said = |shown, options| verdict(shown, options).unwrap_err().to_string();
+        let connect =
+            |shown, options| connect_to(shown, "localhost", &rustls::version::TLS13, options);
+        let said = |shown, options| connect(shown, options).unwrap_err().to_string();
 
         let nothing = error(builder().tls(new().native_roots()).connect("wss://127.0.0.1:1/"));
         assert!(matches!(nothing, Error::InvalidInput(_)), "{nothing}");
@@ -624,8 +624,8 @@ fn the_roots_of_the_operating_system_replace_or_are_added() {
         );
 
         std::fs::write(&file, native_root).unwrap();
-        verdict(&native, new().native_roots()).unwrap();
-        verdict(&native, new().add_native_roots()).unwrap();
+        connect(&native, new().native_roots()).unwrap();
+        connect(&native, new().add_native_roots()).unwrap();
         assert_eq!(said(&own, new().native_roots()), unknown("the roots of the operating system"));
         for both in [
             new().native_roots().add_ca_pem(own_root).unwrap(),
@@ -633,15 +633,15 @@ fn the_roots_of_the_operating_system_replace_or_are_added() {
             new().ca_pem(own_root).unwrap().add_native_roots(),
             new().add_native_roots().ca_pem(own_root).unwrap(),
         ] {
-            verdict(&native, both.clone()).unwrap();
-            verdict(&own, both).unwrap();
+            connect(&native, both.clone()).unwrap();
+            connect(&own, both).unwrap();
         }
         // If several calls replace the roots, the last one holds.
         let last = new().native_roots().ca_pem(own_root).unwrap();
-        verdict(&own, last.clone()).unwrap();
+        connect(&own, last.clone()).unwrap();
         assert_eq!(said(&native, last), unknown("the certificates given to `ca_pem`"));
         let last = new().ca_pem(own_root).unwrap().native_roots();
-        verdict(&native, last.clone()).unwrap();
+        connect(&native, last.clone()).unwrap();
         assert_eq!(said(&own, last), unknown("the roots of the operating system"));
     });
 }

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 use crate::support;
-use crate::trust::{Shown, verdict};
+use crate::trust::{Shown, connect_to};
 
 use landline::error::TlsProblem;
 use landline::tls::TlsOptions;
@@ -64,8 +64,8 @@ fn problem(shown: &Shown, pem: &str) -> Option<TlsProblem> {
         TlsOptions::new().add_ca_pem(pem.as_bytes()).unwrap(),
     ];
     let [instead, besides] = ways.map(|options| {
-        let verdict = verdict(shown, "localhost", &rustls::version::TLS13, options);
-        verdict.err().map(|error| error.problem())
+        let connected = connect_to(shown, "localhost", &rustls::version::TLS13, options);
+        connected.err().map(|error| error.problem())
     });
     assert_eq!(instead, besides);
     instead

@@ -5,7 +5,7 @@
 mod section_7_4_status_codes {
     use landline::error::Violation;
     use landline::proto::frame::{decode_close, encode_close};
-    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
     use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::{Close, close_payload, frame, outcome};
@@ -24,7 +24,7 @@ mod section_7_4_status_codes {
                 let bytes = frame(0x88, &close_payload(code, reason.as_bytes()));
                 let mut decoder = Decoder::new(Limits::default());
                 decoder.feed(&bytes);
-                let found = decoder.advance(Delivery::Whole);
+                let found = decoder.advance(DeliveryMode::Whole);
                 if allowed(code) {
                     let close = CloseFrame::new(CloseCode::new(code), reason);
                     assert_eq!(found, Ok(Some(Found::Close { len: 2 + reason.len() })), "{code}");
@@ -177,7 +177,7 @@ mod section_5_5_1_close_payloads {
 }
 
 mod section_1_4_data_after_close {
-    use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Limits};
     use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::{Close, close_payload, frame, hex, outcome, text};
@@ -206,13 +206,13 @@ mod section_1_4_data_after_close {
     fn the_peer_floods_after_its_close_and_memory_does_not_follow() {
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(&hex("88 00"));
-        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
         assert_eq!(decoder.close(), CloseFrame::empty());
         for _ in 0..1_000 {
             let len = decoder.space().len();
             assert!((1..=65_536).contains(&len));
             decoder.filled(len);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         }
     }
 }

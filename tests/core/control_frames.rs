@@ -5,7 +5,7 @@
 mod section_5_5_control_frames {
     use landline::error::Violation;
     use landline::proto::frame::{MAX_CONTROL_PAYLOAD, Opcode};
-    use landline::proto::send::Refused;
+    use landline::proto::send::EncodeError;
 
     use crate::proto_support::{Ping, Pong, client_frames, encoder, frame, hex, outcome};
 
@@ -48,7 +48,7 @@ mod section_5_5_control_frames {
         for opcode in [Opcode::Ping, Opcode::Pong] {
             for len in [126, 127, 65_536] {
                 let refused = encoder.control(opcode, &vec![0; len], &mut out);
-                assert_eq!(refused, Err(Refused::ControlTooLong));
+                assert_eq!(refused, Err(EncodeError::ControlTooLong));
             }
             assert_eq!(out, []);
             encoder.control(opcode, &[0; 125], &mut out).unwrap();
@@ -60,7 +60,7 @@ mod section_5_5_control_frames {
 
 mod section_5_5_1_close {
     use landline::proto::frame::Opcode;
-    use landline::proto::send::Refused;
+    use landline::proto::send::EncodeError;
     use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::{Close, client_frames, encoder, hex, outcome, text};
@@ -76,13 +76,13 @@ mod section_5_5_1_close {
         let sent = out.clone();
         for opcode in [Opcode::Text, Opcode::Binary, Opcode::Continuation] {
             let refused = encoder.begin(opcode, true, 0, &mut out).map(|_| ());
-            assert_eq!(refused, Err(Refused::AfterClose));
+            assert_eq!(refused, Err(EncodeError::AfterClose));
         }
         for opcode in [Opcode::Ping, Opcode::Pong] {
-            assert_eq!(encoder.control(opcode, b"", &mut out), Err(Refused::AfterClose));
+            assert_eq!(encoder.control(opcode, b"", &mut out), Err(EncodeError::AfterClose));
         }
         for close in [CloseFrame::empty(), CloseFrame::new(CloseCode::NORMAL, "again")] {
-            assert_eq!(encoder.close(&close, &mut out), Err(Refused::AfterClose));
+            assert_eq!(encoder.close(&close, &mut out), Err(EncodeError::AfterClose));
         }
         assert_eq!(out, sent, "bytes after our Close");
         let frames = client_frames(&out);
@@ -96,7 +96,7 @@ mod section_5_5_1_close {
         let mut out = Vec::new();
         let long = CloseFrame::new(CloseCode::NORMAL, "x".repeat(124));
         assert!(!long.is_sendable());
-        assert_eq!(encoder.close(&long, &mut out), Err(Refused::InvalidClose));
+        assert_eq!(encoder.close(&long, &mut out), Err(EncodeError::InvalidClose));
         assert_eq!((out.len(), encoder.is_closed()), (0, false));
         let longest = CloseFrame::new(CloseCode::NORMAL, "x".repeat(123));
         assert!(longest.is_sendable());
@@ -188,7 +188,7 @@ mod section_5_5_2_ping_and_5_5_3_pong {
 mod what_the_encoder_refuses {
     use landline::CloseFrame;
     use landline::proto::frame::Opcode;
-    use landline::proto::send::Refused;
+    use landline::proto::send::EncodeError;
 
     use crate::proto_support::encoder;
 
@@ -199,7 +199,7 @@ mod what_the_encoder_refuses {
         for opcode in [Opcode::Close, Opcode::Ping, Opcode::Pong] {
             for (fin, len) in [(false, 0), (false, 125), (false, 126), (true, 126)] {
                 let begun = encoder.begin(opcode, fin, len, &mut out).map(|_| ());
-                assert_eq!(begun, Err(Refused::ControlTooLong), "{opcode:?} {fin} {len}");
+                assert_eq!(begun, Err(EncodeError::ControlTooLong), "{opcode:?} {fin} {len}");
             }
         }
         assert_eq!((&*out, encoder.is_closed()), (&[][..], false));
@@ -210,17 +210,20 @@ mod what_the_encoder_refuses {
         let mut close = CloseFrame::empty();
         close.reason = "why".into();
         let mut out = Vec::new();
-        assert_eq!(encoder([0; 4]).close(&close, &mut out), Err(Refused::InvalidClose));
+        assert_eq!(encoder([0; 4]).close(&close, &mut out), Err(EncodeError::InvalidClose));
         assert_eq!(out, []);
     }
 
     #[test]
     fn a_refusal_says_why() {
         for (refused, shown) in [
-            (Refused::AfterClose, "nothing may follow a Close frame"),
-            (Refused::ControlTooLong, "a control payload may have at most 125 bytes"),
-            (Refused::InvalidClose, "the close code must not be sent, or the reason is too long"),
-            (Refused::NoRandom, "the operating system gave no random bytes"),
+            (EncodeError::AfterClose, "nothing may follow a Close frame"),
+            (EncodeError::ControlTooLong, "a control payload may have at most 125 bytes"),
+            (
+                EncodeError::InvalidClose,
+                "the close code must not be sent, or the reason is too long",
+            ),
+            (EncodeError::NoRandom, "the operating system gave no random bytes"),
         ] {
             assert_eq!(refused.to_string(), shown);
         }

@@ -10,7 +10,7 @@ use landline::error::Violation;
 use landline::proto::deflate;
 use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 use landline::{MessageKind, MessageRef};
 use proto_support::{
     Binary, Numbers, Outcome, OwnedEvent, Ping, Steps, Text, frame, hex, limits, text,
@@ -43,7 +43,7 @@ fn feed(
     bytes: &[&[u8]],
     limits: Limits,
     parameters: DeflateParameters,
-    delivery: Delivery,
+    delivery: DeliveryMode,
     (moved, shrink): (bool, bool),
 ) -> Outcome {
     let mut decoder = Decoder::new(limits);
@@ -67,15 +67,15 @@ fn feed(
 
 /// Returns the outcome if the bytes come at once, and messages are handed out whole.
 fn whole(bytes: &[u8]) -> Outcome {
-    feed(&[bytes], Limits::default(), NO_PARAMETERS, Delivery::Whole, (false, false))
+    feed(&[bytes], Limits::default(), NO_PARAMETERS, DeliveryMode::Whole, (false, false))
 }
 
 /// Returns the outcome, which must be the same however the bytes are cut and handed out.
 fn outcome_with(bytes: &[u8], limits: Limits, parameters: DeflateParameters) -> Outcome {
-    let whole = feed(&[bytes], limits, parameters, Delivery::Whole, (false, false));
+    let whole = feed(&[bytes], limits, parameters, DeliveryMode::Whole, (false, false));
     let step = if bytes.len() < 10_000 { 1 } else { 997 };
     let crumbs: Vec<&[u8]> = bytes.chunks(step).collect();
-    for delivery in [Delivery::Whole, Delivery::Fragments] {
+    for delivery in [DeliveryMode::Whole, DeliveryMode::Fragments] {
         for style in [(false, false), (true, false), (false, true)] {
             let same = |cut: &[&[u8]], how: &str| {
                 let outcome = feed(cut, limits, parameters, delivery, style);
@@ -286,7 +286,7 @@ mod section_6_rsv1 {
     fn rsv1_is_refused_if_compression_was_not_negotiated() {
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(&hex("c1"));
-        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::ReservedBits));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::ReservedBits));
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod section_6_rsv1 {
         // The last fragments are empty; their number is not limited here.
         let limits = limits(|limits| limits.max_empty_fragments = None);
         let bytes = message(BINARY, &chunks);
-        let outcome = feed(&[&bytes], limits, NO_PARAMETERS, Delivery::Whole, <_>::default());
+        let outcome = feed(&[&bytes], limits, NO_PARAMETERS, DeliveryMode::Whole, <_>::default());
         assert_eq!(outcome, (vec![Binary(data)], None));
     }
 }
@@ -351,7 +351,7 @@ mod invalid_data {
                     &[&bytes],
                     Limits::default(),
                     NO_PARAMETERS,
-                    Delivery::Whole,
+                    DeliveryMode::Whole,
                     <_>::default(),
                 );
                 // The truncated bytes must not pass for another message.
@@ -372,7 +372,7 @@ mod invalid_data {
             let payload = [&first[..], &second[..len]].concat();
             let (limits, parameters) = (Limits::default(), NO_PARAMETERS);
             let bytes = frame(BINARY, &payload);
-            let outcome = feed(&[&bytes], limits, parameters, Delivery::Whole, <_>::default());
+            let outcome = feed(&[&bytes], limits, parameters, DeliveryMode::Whole, <_>::default());
             // A part that ends with three bits of zero, as every message does, may pass for one.
             assert!(outcome.1.is_some() || payload[payload.len() - 1] < 0x20, "{len}: {outcome:?}");
             refused += usize::from(outcome.1.is_some());
@@ -406,7 +406,7 @@ mod invalid_data {
         let mut decoder = Decoder::new(Limits::default());
         decoder.accept_deflate(&NO_PARAMETERS);
         decoder.feed(&hex("c1 7d 00 70 00 8f ff 61 ff"));
-        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::InvalidUtf8));
         let cut = compress(&mut compressor(NO_PARAMETERS), "é".repeat(9).as_bytes());
         assert!(outcome(&message(TEXT, &cut)).1.is_none());
         let half = compress(&mut compressor(NO_PARAMETERS), b"caf\xc3");
@@ -572,7 +572,7 @@ mod contexts {
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 rest = &rest[decoder.feed(rest)..];
-                steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+                steps.take(&mut decoder, DeliveryMode::Whole, false).unwrap();
             }
             assert_eq!(steps.events.pop(), Some(Text(data)));
         }
@@ -611,7 +611,8 @@ mod compressing {
                 let mut compressor = Compressor::new(&options, with_bits(value), most);
                 let bytes = message(BINARY, &compress(&mut compressor, &data));
                 let (limits, parameters) = (Limits::default(), with_bits(value));
-                let outcome = feed(&[&bytes], limits, parameters, Delivery::Whole, <_>::default());
+                let outcome =
+                    feed(&[&bytes], limits, parameters, DeliveryMode::Whole, <_>::default());
                 assert_eq!(outcome, expected, "{value}, {most}");
                 assert_eq!(compressor.is_able(), value > 8, "{value}");
             }
@@ -733,7 +734,7 @@ mod compressing {
         let mut decoder = Decoder::new(Limits::default());
         decoder.accept_deflate(&NO_PARAMETERS);
         decoder.feed(&frame(TEXT & 0x7F, &payloads[0]));
-        let found = decoder.advance(Delivery::Fragments).unwrap();
+        let found = decoder.advance(DeliveryMode::Fragments).unwrap();
         assert!(matches!(found, Some(Found::Fragment { len: 5, .. })), "{found:?}");
     }
 }
@@ -752,7 +753,7 @@ mod streaming {
         let mut out = Vec::new();
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            while decoder.advance(Delivery::Fragments).unwrap().is_some() {
+            while decoder.advance(DeliveryMode::Fragments).unwrap().is_some() {
                 let fragment = decoder.fragment();
                 assert!(fragment.data.len() <= 32 * 1024);
                 assert_eq!(fragment.first, out.is_empty());
@@ -770,7 +771,7 @@ mod streaming {
         decoder.leave_text_unchecked();
         decoder.feed(&frame(TEXT, &payload));
         let found = Found::Message { kind: MessageKind::Text, len: 2 };
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(Some(found)));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(Some(found)));
         assert_eq!(decoder.message(), Ok(MessageRef::Binary(b"\xff\xfe")));
     }
 }
@@ -789,7 +790,7 @@ mod room_for_messages {
         let mut find = |len: usize, decoder: &mut Decoder| {
             let bytes = message(first, &compress(&mut compressor, &vec![b'x'; len]));
             assert_eq!(decoder.feed(&bytes), bytes.len());
-            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
         };
         find(lent, &mut decoder);
         assert_eq!(decoder.message().unwrap().as_bytes().len(), lent);
@@ -834,7 +835,7 @@ fn messages_that_end_in_final_blocks() {
 
 /// RFC 7692 section 7.1, and the answers of servers that deviate from it.
 mod negotiation {
-    use landline::error::{DeflateMismatch, Mismatch, Parameter};
+    use landline::error::{DeflateMismatch, DeflateParameter, Mismatch};
 
     use super::*;
 
@@ -1023,7 +1024,7 @@ mod negotiation {
     #[test]
     fn parameters_that_do_not_fit_are_refused() {
         use DeflateMismatch::{Larger, NotOffered, Repeated, Unknown, Value};
-        use Parameter::{
+        use DeflateParameter::{
             ClientMaxWindowBits, ClientNoContextTakeover, ServerMaxWindowBits,
             ServerNoContextTakeover,
         };
@@ -1094,8 +1095,11 @@ mod negotiation {
     #[test]
     fn the_error_names_the_parameter() {
         for (mismatch, says) in [
-            (DeflateMismatch::NotOffered(Parameter::ClientMaxWindowBits), "was not offered"),
-            (DeflateMismatch::Larger(Parameter::ClientMaxWindowBits), "is larger than offered"),
+            (DeflateMismatch::NotOffered(DeflateParameter::ClientMaxWindowBits), "was not offered"),
+            (
+                DeflateMismatch::Larger(DeflateParameter::ClientMaxWindowBits),
+                "is larger than offered",
+            ),
         ] {
             let expected = format!("permessage-deflate: client_max_window_bits {says}");
             assert_eq!(Mismatch::Deflate(mismatch).to_string(), expected);

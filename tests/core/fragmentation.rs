@@ -104,13 +104,13 @@ mod section_5_4_order_of_fragments {
 
 mod many_fragments {
     use landline::error::Violation;
-    use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Limits};
 
     use crate::proto_support::{
         Binary, Outcome, Ping, Steps, Text, announce, frame, limits, outcome, outcome_with,
     };
 
-    fn feed_by(bytes: &[u8], step: usize, limits: Limits, delivery: Delivery) -> Outcome {
+    fn feed_by(bytes: &[u8], step: usize, limits: Limits, delivery: DeliveryMode) -> Outcome {
         let mut decoder = Decoder::new(limits);
         let mut steps = Steps::default();
         for mut chunk in bytes.chunks(step) {
@@ -132,7 +132,7 @@ mod many_fragments {
             bytes.extend(frame(0x00, &[byte]));
         }
         bytes.extend(frame(0x80, b""));
-        for delivery in [Delivery::Whole, Delivery::Fragments] {
+        for delivery in [DeliveryMode::Whole, DeliveryMode::Fragments] {
             for step in [1, 3, 1_000, bytes.len()] {
                 let outcome = feed_by(&bytes, step, Limits::default(), delivery);
                 assert!(outcome == (vec![Text(sent.clone())], None), "by {step}, {delivery:?}");
@@ -148,7 +148,7 @@ mod many_fragments {
             bytes.extend(frame(0x00, &[2; 64]));
         }
         bytes.extend(frame(0x80, &[3; 64]));
-        let (events, violation) = feed_by(&bytes, 65_536, Limits::default(), Delivery::Whole);
+        let (events, violation) = feed_by(&bytes, 65_536, Limits::default(), DeliveryMode::Whole);
         assert_eq!(violation, None);
         let [Binary(payload)] = &events[..] else { panic!("not one message") };
         assert_eq!(payload.len(), 4 << 20);
@@ -159,10 +159,10 @@ mod many_fragments {
     fn no_fragments_allowed_means_no_message_however_short() {
         let none = limits(|limits| limits.max_fragments = Some(0));
         let mut decoder = Decoder::new(none);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         let bytes = frame(0x82, b"x");
         assert_eq!(decoder.feed(&bytes), bytes.len());
-        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::TooManyFragments));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::TooManyFragments));
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod many_fragments {
             [(&b""[..], None), (&b"\x00\x01"[..], Some(Violation::TooManyFragments))]
         {
             let bytes = [&bytes, last].concat();
-            let outcome = feed_by(&bytes, 60_000, Limits::default(), Delivery::Whole);
+            let outcome = feed_by(&bytes, 60_000, Limits::default(), DeliveryMode::Whole);
             assert_eq!(outcome, (vec![], violation));
         }
     }
@@ -215,7 +215,7 @@ mod many_fragments {
         }
         let broken = [first, [0x00, 0x00].repeat(100_000)].concat();
         assert_eq!(
-            feed_by(&broken, 65_536, Limits::default(), Delivery::Whole),
+            feed_by(&broken, 65_536, Limits::default(), DeliveryMode::Whole),
             (vec![], Some(Violation::TooManyEmptyFragments))
         );
         assert_eq!(Violation::TooManyEmptyFragments.close_code().value(), 1008);
@@ -266,7 +266,7 @@ mod many_fragments {
         let ping = Ping(b"between".into());
         let expected =
             [ping.clone(), ping.clone(), ping, Binary(parts.concat()), Text("next".into())];
-        for delivery in [Delivery::Whole, Delivery::Fragments] {
+        for delivery in [DeliveryMode::Whole, DeliveryMode::Fragments] {
             for step in [bytes.len(), 65_537, 65_536, 8_191, 100] {
                 let (events, violation) = feed_by(&bytes, step, Limits::default(), delivery);
                 assert!(events == expected, "by {step}, {delivery:?}");
@@ -278,13 +278,13 @@ mod many_fragments {
 
 mod delivery {
     use landline::error::Violation;
-    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
     use landline::{CloseFrame, Message, MessageKind, MessageRef};
 
     use crate::proto_support::{frame, hex};
 
     /// Takes the next find, and shows its kind, its bytes, and which fragments are first and last.
-    fn next(decoder: &mut Decoder, delivery: Delivery) -> Option<String> {
+    fn next(decoder: &mut Decoder, delivery: DeliveryMode) -> Option<String> {
         Some(match decoder.advance(delivery).unwrap()? {
             Found::Fragment { kind, len, first, last } => {
                 let fragment = decoder.fragment();
@@ -320,7 +320,7 @@ mod delivery {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 01 61 00 01 62 80 01 63 82 01 64"));
         let steps: Vec<_> =
-            std::iter::from_fn(|| next(&mut decoder, Delivery::Fragments)).collect();
+            std::iter::from_fn(|| next(&mut decoder, DeliveryMode::Fragments)).collect();
         let expected =
             ["first text \"a\"", "middle text \"b\"", "last text \"c\"", "only binary \"d\""];
         assert_eq!(steps, expected);
@@ -332,7 +332,7 @@ mod delivery {
         let mut steps = Vec::new();
         for byte in hex("81 03 61 62 63") {
             feed(&mut decoder, &[byte]);
-            steps.push(next(&mut decoder, Delivery::Fragments));
+            steps.push(next(&mut decoder, DeliveryMode::Fragments));
         }
         let expected = [
             None,
@@ -349,7 +349,7 @@ mod delivery {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 01 61 00 00 80 00 82 00 01 00 80 00 01 00 80 01 62"));
         let steps: Vec<_> =
-            std::iter::from_fn(|| next(&mut decoder, Delivery::Fragments)).collect();
+            std::iter::from_fn(|| next(&mut decoder, DeliveryMode::Fragments)).collect();
         let expected = [
             "first text \"a\"",
             "last text \"\"",
@@ -364,23 +364,23 @@ mod delivery {
     fn a_message_that_began_in_fragments_goes_on_in_fragments_when_whole_is_asked() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 62 89 00"));
-        assert_eq!(next(&mut decoder, Delivery::Fragments).unwrap(), "first text \"ab\"");
-        assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "Ping([])");
-        assert_eq!(next(&mut decoder, Delivery::Whole), None);
+        assert_eq!(next(&mut decoder, DeliveryMode::Fragments).unwrap(), "first text \"ab\"");
+        assert_eq!(next(&mut decoder, DeliveryMode::Whole).unwrap(), "Ping([])");
+        assert_eq!(next(&mut decoder, DeliveryMode::Whole), None);
         feed(&mut decoder, &hex("00 01 63 80 01 64 81 01 65"));
-        assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "middle text \"c\"");
-        assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "last text \"d\"");
-        assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "text \"e\"");
+        assert_eq!(next(&mut decoder, DeliveryMode::Whole).unwrap(), "middle text \"c\"");
+        assert_eq!(next(&mut decoder, DeliveryMode::Whole).unwrap(), "last text \"d\"");
+        assert_eq!(next(&mut decoder, DeliveryMode::Whole).unwrap(), "text \"e\"");
     }
 
     #[test]
     fn a_message_that_began_whole_goes_on_whole_when_fragments_are_asked() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("02 02 61 62"));
-        assert_eq!(next(&mut decoder, Delivery::Whole), None);
+        assert_eq!(next(&mut decoder, DeliveryMode::Whole), None);
         feed(&mut decoder, &hex("80 01 63 82 01 64"));
-        assert_eq!(next(&mut decoder, Delivery::Fragments).unwrap(), "binary \"abc\"");
-        assert_eq!(next(&mut decoder, Delivery::Fragments).unwrap(), "only binary \"d\"");
+        assert_eq!(next(&mut decoder, DeliveryMode::Fragments).unwrap(), "binary \"abc\"");
+        assert_eq!(next(&mut decoder, DeliveryMode::Fragments).unwrap(), "only binary \"d\"");
     }
 
     #[test]
@@ -389,23 +389,23 @@ mod delivery {
         for (bytes, rest) in [("01 02 61 e2", "80 03 82 ac 62"), ("81 05 61 e2", "82 ac 62")] {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &hex(bytes));
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             decoder.stop_gathering();
             feed(&mut decoder, &hex(rest));
-            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
             let fragment = decoder.fragment();
             let expected = (&hex("82 ac 62")[..], false, true);
             assert_eq!((fragment.data, fragment.first, fragment.last), expected);
             // The next message is handed out whole again.
             feed(&mut decoder, &hex("81 01 63"));
-            assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "text \"c\"");
+            assert_eq!(next(&mut decoder, DeliveryMode::Whole).unwrap(), "text \"c\"");
         }
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("01 02 61 e2"));
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         decoder.stop_gathering();
         feed(&mut decoder, &hex("80 01 62"));
-        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::InvalidUtf8));
     }
 
     #[test]
@@ -415,13 +415,13 @@ mod delivery {
         let (mut gathered, mut left) = bytes.split_at(40_000);
         while !gathered.is_empty() {
             gathered = &gathered[decoder.feed(gathered)..];
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         }
         decoder.stop_gathering();
         let (mut len, left_len) = (0, left.len());
         while !left.is_empty() {
             left = &left[decoder.feed(left)..];
-            while decoder.advance(Delivery::Whole).unwrap().is_some() {
+            while decoder.advance(DeliveryMode::Whole).unwrap().is_some() {
                 let fragment = decoder.fragment();
                 assert!(fragment.data.iter().all(|&byte| byte == 7));
                 len += fragment.data.len();
@@ -429,14 +429,14 @@ mod delivery {
         }
         assert!(len <= left_len, "{len}");
         feed(&mut decoder, &hex("82 01 64"));
-        assert_eq!(next(&mut decoder, Delivery::Whole).unwrap(), "binary \"d\"");
+        assert_eq!(next(&mut decoder, DeliveryMode::Whole).unwrap(), "binary \"d\"");
     }
 
     #[test]
     fn advance_drops_a_find_that_was_not_taken() {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &hex("81 01 61 01 01 62 80 01 63 89 01 70 01 01 64 80 01 65 82 01 66"));
-        let (whole, fragments) = (Delivery::Whole, Delivery::Fragments);
+        let (whole, fragments) = (DeliveryMode::Whole, DeliveryMode::Fragments);
         for delivery in [whole, whole, whole, fragments, fragments, whole] {
             assert!(decoder.advance(delivery).unwrap().is_some());
         }
@@ -473,7 +473,7 @@ mod delivery {
         take_other_kinds(&mut decoder, None);
         feed(&mut decoder, &hex("81 01 61 01 01 62 89 01 70 8a 01 71 80 01 63 88 02 03 e8"));
         let mut seen = String::new();
-        while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+        while let Some(found) = decoder.advance(DeliveryMode::Whole).unwrap() {
             take_other_kinds(&mut decoder, Some(found));
             seen += &match found {
                 Found::Message { .. } => decoder.message().unwrap().as_text().unwrap().to_owned(),
@@ -488,7 +488,7 @@ mod delivery {
         take_other_kinds(&mut decoder, None);
         feed(&mut decoder, &hex("81 01 61"));
         take_other_kinds(&mut decoder, None);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
     }
 
     #[test]
@@ -503,7 +503,7 @@ mod delivery {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+            while let Some(found) = decoder.advance(DeliveryMode::Whole).unwrap() {
                 match found {
                     Found::Message { .. } => moved.push(decoder.take_message().unwrap()),
                     other => left.push(other),
@@ -525,7 +525,7 @@ mod delivery {
             let mut seen = Vec::new();
             for part in [&bytes[..cut], &bytes[cut..]] {
                 feed(&mut decoder, part);
-                while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+                while let Some(found) = decoder.advance(DeliveryMode::Whole).unwrap() {
                     assert_eq!(found, Found::Message { kind: MessageKind::Text, len: 2 });
                     let MessageRef::Binary(bytes) = decoder.message().unwrap() else {
                         panic!("checked");
@@ -535,17 +535,17 @@ mod delivery {
             }
             assert_eq!(seen, [vec![0xc3, 0x28], vec![0xff, 0xfe]]);
             feed(&mut decoder, &hex("81 80"));
-            assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::MaskedFrame));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::MaskedFrame));
         }
         let mut decoder = Decoder::new(Limits::default());
         decoder.leave_text_unchecked();
         feed(&mut decoder, &hex("01 01 ff 80 01 fe"));
         for expected in [b"\xff", b"\xfe"] {
-            assert!(decoder.advance(Delivery::Fragments).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Fragments).unwrap().is_some());
             assert_eq!(decoder.fragment().data, expected);
         }
         feed(&mut decoder, &hex("88 04 03e8 c3 28"));
-        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::CloseReason));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::CloseReason));
     }
 
     #[test]
@@ -554,12 +554,12 @@ mod delivery {
         feed(&mut decoder, &hex("01 01 e2 00 01 82 80 01 ac 01 01 e2 80 01 82"));
         let mut bytes = Vec::new();
         for _ in 0..4 {
-            assert!(decoder.advance(Delivery::Fragments).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Fragments).unwrap().is_some());
             let fragment = decoder.fragment();
             bytes.extend_from_slice(fragment.data);
         }
         assert_eq!(bytes, [0xe2, 0x82, 0xac, 0xe2]);
-        assert_eq!(decoder.advance(Delivery::Fragments), Err(Violation::InvalidUtf8));
+        assert_eq!(decoder.advance(DeliveryMode::Fragments), Err(Violation::InvalidUtf8));
     }
 
     #[test]
@@ -572,7 +572,7 @@ mod delivery {
 }
 
 mod what_the_values_say {
-    use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Limits};
     use landline::{AsMessage, Event, Message, MessageKind, MessageRef};
 
     #[test]
@@ -581,7 +581,7 @@ mod what_the_values_say {
         let binary = Some(MessageRef::Binary(b"\xff"));
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(b"\x02\x01\xff");
-        assert!(decoder.advance(Delivery::Fragments).unwrap().is_some());
+        assert!(decoder.advance(DeliveryMode::Fragments).unwrap().is_some());
         for (event, message) in [
             (Event::Text("é"), text),
             (Event::Binary(b"\xff"), binary),

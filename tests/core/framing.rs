@@ -262,7 +262,7 @@ mod section_5_2_base_framing {
 /// All values of the first two bytes, compared with a model that follows the tables of the RFC.
 mod section_5_2_exhaustively {
     use landline::error::Violation;
-    use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Limits};
 
     use crate::proto_support::{Binary, Close, OwnedEvent, Ping, Pong, Steps, Text};
 
@@ -315,9 +315,11 @@ mod section_5_2_exhaustively {
         for first in 0..=255 {
             for second in 0..=255 {
                 (bytes[0], bytes[1]) = (first, second);
-                for (cut, delivery) in
-                    [(132, Delivery::Whole), (1, Delivery::Whole), (2, Delivery::Fragments)]
-                {
+                for (cut, delivery) in [
+                    (132, DeliveryMode::Whole),
+                    (1, DeliveryMode::Whole),
+                    (2, DeliveryMode::Fragments),
+                ] {
                     let mut decoder = Decoder::new(Limits::default());
                     let mut steps = Steps::default();
                     let mut violation = None;
@@ -343,7 +345,7 @@ mod section_5_3_masking {
 
     use landline::proto::frame::Opcode;
     use landline::proto::mask::mask_into;
-    use landline::proto::send::{Encoder, MaskKeys, Refused};
+    use landline::proto::send::{EncodeError, Encoder, MaskKeys};
     use landline::{CloseCode, CloseFrame};
 
     use crate::proto_support::client_frames;
@@ -421,13 +423,13 @@ mod section_5_3_masking {
 
     #[test]
     fn the_source_of_keys_fails_and_nothing_is_appended() {
-        let mut encoder = Encoder::new(MaskKeys::new(|_| Err(Refused::NoRandom)));
+        let mut encoder = Encoder::new(MaskKeys::new(|_| Err(EncodeError::NoRandom)));
         let mut out = b"before".to_vec();
         let begun = encoder.begin(Opcode::Text, true, 5, &mut out).map(|_| ());
-        assert_eq!(begun, Err(Refused::NoRandom));
-        assert_eq!(encoder.control(Opcode::Ping, b"x", &mut out), Err(Refused::NoRandom));
+        assert_eq!(begun, Err(EncodeError::NoRandom));
+        assert_eq!(encoder.control(Opcode::Ping, b"x", &mut out), Err(EncodeError::NoRandom));
         let close = CloseFrame::from(CloseCode::NORMAL);
-        assert_eq!(encoder.close(&close, &mut out), Err(Refused::NoRandom));
+        assert_eq!(encoder.close(&close, &mut out), Err(EncodeError::NoRandom));
         assert_eq!(out, b"before");
         assert!(!encoder.is_closed(), "no Close was written");
     }
@@ -439,7 +441,7 @@ mod section_5_3_masking {
             fills += 1;
             if fills == 2 {
                 pool.fill(0xee); // A source may spoil what it cannot fill.
-                return Err(Refused::NoRandom);
+                return Err(EncodeError::NoRandom);
             }
             for (at, key) in pool.chunks_mut(4).enumerate() {
                 key.copy_from_slice(&[fills, 0, 0, at as u8]);
@@ -470,7 +472,7 @@ mod section_5_3_masking {
 
 mod limits_are_judged_on_the_header {
     use landline::error::Violation;
-    use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Limits};
 
     use crate::proto_support::{Binary, announce, frame, limits, outcome_with};
 
@@ -572,7 +574,7 @@ mod limits_are_judged_on_the_header {
         });
         for len in [1 << 32, 1 << 40, 1 << 46, 1 << 62, u64::MAX >> 1] {
             for first in [0x81, 0x82, 0x01, 0x02] {
-                for delivery in [Delivery::Whole, Delivery::Fragments] {
+                for delivery in [DeliveryMode::Whole, DeliveryMode::Fragments] {
                     let before = address_space();
                     let mut decoder = Decoder::new(unlimited);
                     decoder.feed(&announce(first, len));
@@ -598,7 +600,7 @@ mod limits_are_judged_on_the_header {
 }
 
 mod many_frames_in_one_read {
-    use landline::proto::recv::{Decoder, Delivery, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Limits};
 
     use crate::proto_support::{Binary, OwnedEvent, Steps, Text, frame};
 
@@ -608,7 +610,7 @@ mod many_frames_in_one_read {
         for mut chunk in bytes.chunks(step) {
             while !chunk.is_empty() {
                 chunk = &chunk[decoder.feed(chunk)..];
-                steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+                steps.take(&mut decoder, DeliveryMode::Whole, false).unwrap();
             }
         }
         steps.events
@@ -666,12 +668,12 @@ mod many_frames_in_one_read {
         while !rest.is_empty() {
             decoder.space().fill(0xee); // A read that fails may leave anything there.
             decoder.filled(0);
-            steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+            steps.take(&mut decoder, DeliveryMode::Whole, false).unwrap();
             decoder.space();
-            steps.take(&mut decoder, Delivery::Whole, false).unwrap(); // A read timed out.
+            steps.take(&mut decoder, DeliveryMode::Whole, false).unwrap(); // A read timed out.
             decoder.shrink();
             rest = &rest[decoder.feed(&rest[..rest.len().min(30_011)])..];
-            steps.take(&mut decoder, Delivery::Whole, false).unwrap();
+            steps.take(&mut decoder, DeliveryMode::Whole, false).unwrap();
         }
         assert!(steps.events == [Binary(payload), Text("next".into())]);
     }
@@ -680,7 +682,7 @@ mod many_frames_in_one_read {
 /// The length of the space that the decoder gives: short for an idle peer, long for a busy one. A
 /// big binary payload is read directly into its message.
 mod space_for_the_next_read {
-    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
     use landline::{Message, MessageKind, MessageRef};
 
     use crate::proto_support::{announce, frame, hex};
@@ -707,13 +709,13 @@ mod space_for_the_next_read {
         }
         let len = decoder.space().len();
         decoder.filled(len);
-        while decoder.advance(Delivery::Whole).unwrap().is_some() {
+        while decoder.advance(DeliveryMode::Whole).unwrap().is_some() {
             assert_eq!(decoder.message(), Ok(MessageRef::Text("")));
         }
     }
 
     /// Makes a decoder that has read the header of a data frame.
-    fn begun(first: u8, len: u64, delivery: Delivery) -> Decoder {
+    fn begun(first: u8, len: u64, delivery: DeliveryMode) -> Decoder {
         let mut decoder = Decoder::new(Limits::default());
         feed(&mut decoder, &announce(first, len));
         assert_eq!(decoder.advance(delivery), Ok(None));
@@ -722,7 +724,7 @@ mod space_for_the_next_read {
 
     /// Takes the message that must be whole now. Returns its bytes and its capacity.
     fn taken(decoder: &mut Decoder) -> (Vec<u8>, usize) {
-        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
         take(decoder)
     }
 
@@ -749,7 +751,7 @@ mod space_for_the_next_read {
             read(&mut decoder, 0x81, 1);
             assert_eq!(decoder.space().len(), SMALL - 1, "of a frame one byte is there");
             read(&mut decoder, 0x00, 1);
-            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
             assert_eq!(decoder.message(), Ok(MessageRef::Text("")));
         }
         for expected in [SMALL, 4 * SMALL, LARGE, LARGE] {
@@ -780,7 +782,7 @@ mod space_for_the_next_read {
         decoder.shrink();
         assert_eq!(decoder.space().len(), SMALL - 1);
         read(&mut decoder, 0x00, 1);
-        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
         decoder.shrink();
         assert_eq!(decoder.message(), Ok(MessageRef::Text("")), "what was not taken is kept");
         decoder.shrink();
@@ -805,7 +807,7 @@ mod space_for_the_next_read {
         for fragments in [hex("01 01 61 80 01 62"), hex("02 01 61 80 01 62")] {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &fragments);
-            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
             decoder.shrink();
             assert_eq!(take(&mut decoder).0, b"ab");
         }
@@ -813,7 +815,7 @@ mod space_for_the_next_read {
 
     #[test]
     fn a_binary_payload_of_16_kib_is_read_into_its_message_and_a_smaller_one_is_not() {
-        let whole = Delivery::Whole;
+        let whole = DeliveryMode::Whole;
         for (first, len, delivery, expected) in [
             (0x82, 16_383, whole, SMALL),
             (0x82, 16_384, whole, 16_384),
@@ -823,7 +825,7 @@ mod space_for_the_next_read {
             (0x02, 200_000, whole, LARGE),
             (0x82, 100, whole, SMALL),
             (0x81, 200_000, whole, SMALL),
-            (0x82, 200_000, Delivery::Fragments, SMALL),
+            (0x82, 200_000, DeliveryMode::Fragments, SMALL),
         ] {
             let mut decoder = begun(first, len, delivery);
             assert_eq!(decoder.space().len(), expected, "{first:02x} {len} {delivery:?}");
@@ -841,15 +843,15 @@ mod space_for_the_next_read {
         let reads = [1, 1, 2, 4, 4, 4].map(|times| times * LARGE);
         let rest = SMALL - 1;
         let whole = reads.iter().sum::<usize>() + rest;
-        let mut decoder = begun(0x82, whole as u64, Delivery::Whole);
+        let mut decoder = begun(0x82, whole as u64, DeliveryMode::Whole);
         let mut expected = Vec::new();
         for (byte, len) in (1..).zip(reads) {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             assert_eq!(decoder.space().len(), len);
             read(&mut decoder, byte, len);
             expected.resize(expected.len() + len, byte);
         }
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         assert_eq!(decoder.space().len(), SMALL);
         read(&mut decoder, 7, rest);
         expected.resize(whole, 7);
@@ -861,30 +863,30 @@ mod space_for_the_next_read {
         let mut decoder = Decoder::new(Limits::default());
         for (byte, len) in [(1, 3 * LARGE), (2, LARGE), (3, 2 * LARGE)] {
             feed(&mut decoder, &announce(0x82, len as u64));
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             let mut left = len;
             while left > 0 {
                 let space = decoder.space().len();
                 assert!(space <= left, "the next frame is read into this message");
                 read(&mut decoder, byte, space.min(1000));
                 left -= space.min(1000);
-                decoder.advance(Delivery::Whole).unwrap();
+                decoder.advance(DeliveryMode::Whole).unwrap();
             }
             let MessageRef::Binary(bytes) = decoder.message().unwrap() else { panic!("text") };
             assert!(bytes == vec![byte; len]);
         }
         feed(&mut decoder, b"\x02\x01x\x80\x01y");
-        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
         assert_eq!(decoder.message(), Ok(MessageRef::Binary(b"xy")));
     }
 
     #[test]
     fn space_that_a_short_read_left_over_is_used_until_it_is_under_a_quarter() {
-        let mut decoder = begun(0x82, 1_000_000, Delivery::Whole);
+        let mut decoder = begun(0x82, 1_000_000, DeliveryMode::Whole);
         assert_eq!(decoder.space().len(), LARGE);
         for (len, left) in [(100, LARGE - 100), (LARGE - 16_384 - 100, 16_384), (1, LARGE)] {
             read(&mut decoder, 7, len);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             assert_eq!(decoder.space().len(), left);
         }
     }
@@ -899,11 +901,11 @@ mod space_for_the_next_read {
             assert_eq!(decoder.space().len(), before, "before {len} bytes");
             let first = [announce(0x82, len), vec![7; 1_000]].concat();
             feed(&mut decoder, &first);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             let left = usize::try_from(len).unwrap() - 1_000;
             assert_eq!(decoder.space().len(), left, "all of the rest, and nothing after it");
             read(&mut decoder, 7, left - 2_000);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             assert_eq!(decoder.space().len(), 2_000);
             read(&mut decoder, 7, 2_000);
             assert!(taken(&mut decoder).0 == vec![7; left + 1_000]);
@@ -916,19 +918,19 @@ mod space_for_the_next_read {
     #[test]
     fn a_little_that_is_left_of_a_big_payload_is_read_with_the_next_header() {
         for (left, expected) in [(SMALL, SMALL), (SMALL + 1, SMALL + 1)] {
-            let mut decoder = begun(0x82, (LARGE + left) as u64, Delivery::Whole);
+            let mut decoder = begun(0x82, (LARGE + left) as u64, DeliveryMode::Whole);
             read(&mut decoder, 7, LARGE);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             assert_eq!(decoder.space().len(), expected);
         }
     }
 
     #[test]
     fn after_a_short_read_the_rest_of_a_payload_is_asked_for_when_it_is_less_than_64_kib_too() {
-        let mut decoder = begun(0x82, 100_000, Delivery::Whole);
+        let mut decoder = begun(0x82, 100_000, DeliveryMode::Whole);
         read(&mut decoder, 7, LARGE - 1_000);
         for (left, len) in [(35_464, 15_464), (20_000, 19_999), (1, 1)] {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             assert_eq!(decoder.space().len(), left);
             read(&mut decoder, 7, len);
         }
@@ -953,9 +955,9 @@ mod space_for_the_next_read {
     #[test]
     fn a_little_space_that_is_left_of_a_big_payload_becomes_all_of_the_little_that_is_left() {
         for (space, expected) in [(249, 1_000), (250, 250), (1, 1_000)] {
-            let mut decoder = begun(0x82, (LARGE - space + 1_000) as u64, Delivery::Whole);
+            let mut decoder = begun(0x82, (LARGE - space + 1_000) as u64, DeliveryMode::Whole);
             read(&mut decoder, 7, LARGE - space);
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             assert_eq!(decoder.space().len(), expected);
         }
     }
@@ -973,10 +975,10 @@ mod space_for_the_next_read {
         let mut decoder = roomy(LARGE);
         let first = [frame(0x02, &[1; 20_000]), announce(0x80, 60_000)].concat();
         feed_parts(&mut decoder, &first);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         assert_eq!(decoder.space().len(), LARGE - 20_000);
         read(&mut decoder, 2, LARGE - 20_000);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         assert_eq!(decoder.space().len(), 80_000 - LARGE);
     }
 
@@ -984,9 +986,9 @@ mod space_for_the_next_read {
     fn a_little_that_is_left_is_read_with_the_next_header_when_there_is_room_for_a_part_too() {
         let mut decoder = roomy(MOST + 2_000);
         feed_parts(&mut decoder, &announce(0x82, (MOST + SMALL) as u64));
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         read(&mut decoder, 2, MOST);
-        assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         assert_eq!(decoder.space().len(), SMALL);
     }
 
@@ -1000,7 +1002,7 @@ mod space_for_the_next_read {
         ] {
             let mut decoder = roomy(room);
             feed_parts(&mut decoder, &announce(0x82, len as u64));
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             assert_eq!(decoder.space().len(), expected);
         }
     }
@@ -1042,10 +1044,10 @@ mod space_for_the_next_read {
             let mut decoder = Decoder::new(Limits::default());
             feed(&mut decoder, &announce(first | 0x80, LARGE as u64));
             for _ in 0..16 {
-                assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+                assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
                 feed(&mut decoder, &[b'x'; SMALL]);
             }
-            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
             decoder.message().unwrap();
             feed_all(&mut decoder, &hex("81 01 61"));
             decoder.message().unwrap();
@@ -1060,11 +1062,14 @@ mod space_for_the_next_read {
         feed(&mut decoder, &hex("01 02 61 62 80 01 63 82 04 61 62 63 64 01 01 65 80 00"));
         feed(&mut decoder, &hex("89 01 66 8a 02 67 68 88 05 03 e8 62 79 65"));
         let (text, binary) = (MessageKind::Text, MessageKind::Binary);
-        let whole = Delivery::Whole;
+        let whole = DeliveryMode::Whole;
         for (delivery, found) in [
             (whole, Found::Message { kind: text, len: 3 }),
             (whole, Found::Message { kind: binary, len: 4 }),
-            (Delivery::Fragments, Found::Fragment { kind: text, len: 1, first: true, last: false }),
+            (
+                DeliveryMode::Fragments,
+                Found::Fragment { kind: text, len: 1, first: true, last: false },
+            ),
             (whole, Found::Fragment { kind: text, len: 0, first: false, last: true }),
             (whole, Found::Ping { len: 1 }),
             (whole, Found::Pong { len: 2 }),
@@ -1082,7 +1087,7 @@ mod space_for_the_next_read {
         decoder.leave_text_unchecked();
         feed(&mut decoder, &hex("81 01 ff 01 01 fe 80 01 fd 82 01 fc 02 01 fb 80 01 fa"));
         for expected in [&b"\xff"[..], b"\xfe\xfd", b"\xfc", b"\xfb\xfa"] {
-            assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+            assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
             assert_eq!(decoder.take_message(), Ok(Message::Binary(expected.to_vec())));
         }
     }
@@ -1092,7 +1097,7 @@ mod space_for_the_next_read {
         let bytes = frame(first, &vec![b'x'; len]);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             rest = &rest[decoder.feed(&rest[..rest.len().min(step)])..];
         }
         let (bytes, room) = taken(decoder);
@@ -1132,7 +1137,7 @@ mod space_for_the_next_read {
             }
             feed(&mut decoder, &announce(0x81, len as u64));
             for read in reads {
-                assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+                assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
                 feed(&mut decoder, &vec![b'x'; read]);
             }
             let (bytes, room) = taken(&mut decoder);
@@ -1144,9 +1149,9 @@ mod space_for_the_next_read {
     #[test]
     fn a_big_binary_message_in_short_reads_after_its_header_is_given_no_more_room() {
         for len in [1 << 17, 1 << 18] {
-            let mut decoder = begun(0x82, len as u64, Delivery::Whole);
+            let mut decoder = begun(0x82, len as u64, DeliveryMode::Whole);
             for at in (0..len).step_by(1_000) {
-                assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+                assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
                 read(&mut decoder, 7, 1_000.min(len - at));
             }
             let (bytes, room) = taken(&mut decoder);
@@ -1203,14 +1208,14 @@ mod space_for_the_next_read {
     /// Feeds a whole message, in as many reads as are needed.
     fn feed_all(decoder: &mut Decoder, bytes: &[u8]) {
         feed_parts(decoder, bytes);
-        assert!(decoder.advance(Delivery::Whole).unwrap().is_some());
+        assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
     }
 
     /// Feeds a part of a message, in as many reads as are needed.
     fn feed_parts(decoder: &mut Decoder, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
             rest = &rest[decoder.feed(rest)..];
         }
     }
@@ -1223,7 +1228,7 @@ mod memory_that_is_not_there {
     use std::process::Command;
 
     use landline::error::Violation;
-    use landline::proto::recv::{Decoder, Delivery};
+    use landline::proto::recv::{Decoder, DeliveryMode};
     use landline::proto::utf8::Utf8;
 
     use crate::proto_support::{announce, limits};
@@ -1265,7 +1270,7 @@ mod memory_that_is_not_there {
             decoder.feed(&announce(first, 1 << 40));
             let mut fed = 0;
             let violation = loop {
-                if let Err(violation) = decoder.advance(Delivery::Whole) {
+                if let Err(violation) = decoder.advance(DeliveryMode::Whole) {
                     break violation;
                 }
                 fed += decoder.feed(&[b'x'; 65_536]);

@@ -224,7 +224,7 @@ mod the_streaming_check {
 
 mod section_8_1_text_messages {
     use landline::error::Violation;
-    use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+    use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 
     use crate::proto_support::{Binary, Ping, announce, frame, hex, outcome, text};
 
@@ -292,7 +292,7 @@ mod section_8_1_text_messages {
 
     /// Feeds a header, and then the payload byte by byte. Returns the index of the payload byte
     /// that failed.
-    fn failing_byte(header: &[u8], payload: &[u8], delivery: Delivery) -> Option<usize> {
+    fn failing_byte(header: &[u8], payload: &[u8], delivery: DeliveryMode) -> Option<usize> {
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(header);
         for (at, byte) in payload.iter().enumerate() {
@@ -331,7 +331,7 @@ mod section_8_1_text_messages {
             ("ce ba f4 8f bf", None),
         ];
         for (row, expected) in rows {
-            for delivery in [Delivery::Whole, Delivery::Fragments] {
+            for delivery in [DeliveryMode::Whole, DeliveryMode::Fragments] {
                 for first in [0x81, 0x01] {
                     for len in [100, 1_000, 1 << 20] {
                         let found = failing_byte(&announce(first, len), &hex(row), delivery);
@@ -360,9 +360,9 @@ mod section_8_1_text_messages {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             rest = &rest[decoder.feed(rest)..];
-            assert_eq!(decoder.advance(Delivery::Whole), Ok(None));
+            assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
         }
         decoder.feed(b"\xff");
-        assert_eq!(decoder.advance(Delivery::Whole), Err(Violation::InvalidUtf8));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::InvalidUtf8));
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use landline::proto::frame::Opcode;
 use landline::proto::keepalive::{Due, Timer};
-use landline::proto::recv::{Decoder, Delivery, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Limits};
 use landline::proto::send::{Encoder, MaskKeys};
 use landline::{CloseCode, CloseFrame, Keepalive};
 
@@ -32,11 +32,11 @@ struct Client {
     received_close: Option<CloseFrame>,
     pings_sent: u32,
     dead_at: Option<Instant>,
-    delivery: Delivery,
+    delivery: DeliveryMode,
 }
 
 impl Client {
-    fn new(seed: u64, keepalive: Keepalive, delivery: Delivery, now: Instant) -> Self {
+    fn new(seed: u64, keepalive: Keepalive, delivery: DeliveryMode, now: Instant) -> Self {
         let mut numbers = Numbers::new(seed);
         let keys = MaskKeys::new(move |pool| {
             pool.fill_with(|| numbers.next().to_be_bytes()[7]);
@@ -175,7 +175,7 @@ struct Net {
 }
 
 impl Net {
-    fn new(seed: u64, keepalive: Keepalive, delivery: Delivery) -> Self {
+    fn new(seed: u64, keepalive: Keepalive, delivery: DeliveryMode) -> Self {
         let now = Instant::now();
         Self {
             client: Client::new(seed + 1, keepalive, delivery, now),
@@ -200,7 +200,7 @@ impl Net {
     }
 
     /// Lets time pass until no bytes are under way.
-    fn settle(&mut self) {
+    fn run_until_quiet(&mut self) {
         let mut ticks = 0;
         while !self.up.is_empty() || !self.down.is_empty() {
             self.pass();
@@ -283,7 +283,7 @@ impl Net {
 #[test]
 fn messages_and_pings_go_both_ways_and_nothing_is_lost() {
     for seed in 0..24 {
-        let delivery = if seed % 2 == 0 { Delivery::Whole } else { Delivery::Fragments };
+        let delivery = if seed % 2 == 0 { DeliveryMode::Whole } else { DeliveryMode::Fragments };
         let mut net = Net::new(seed, Keepalive::OFF, delivery);
         let (mut up, mut down, mut pings) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..30 {
@@ -297,7 +297,7 @@ fn messages_and_pings_go_both_ways_and_nothing_is_lost() {
             }
             net.pass();
         }
-        net.settle();
+        net.run_until_quiet();
         assert!(net.server.messages == up, "client to server, seed {seed}");
         assert!(net.client.messages == down, "server to client, seed {seed}");
         assert_eq!(net.server.pongs, pings, "one pong for each ping, seed {seed}");
@@ -307,12 +307,12 @@ fn messages_and_pings_go_both_ways_and_nothing_is_lost() {
 #[test]
 fn the_client_closes_and_everything_before_it_arrives() {
     for seed in 100..116 {
-        let mut net = Net::new(seed, Keepalive::OFF, Delivery::Whole);
+        let mut net = Net::new(seed, Keepalive::OFF, DeliveryMode::Whole);
         let (up, down) = (net.message(), net.message());
         net.server_sends(&down, &mut Vec::new());
         net.client_sends(&up);
         net.client_closes(1000);
-        net.settle();
+        net.run_until_quiet();
         net.assert_closed(1000, 1000);
         assert!(net.server.messages == [up] && net.client.messages == [down], "seed {seed}");
     }
@@ -321,12 +321,12 @@ fn the_client_closes_and_everything_before_it_arrives() {
 #[test]
 fn the_server_closes_and_the_client_echoes_its_code_once() {
     for (seed, code) in (200..).zip([1000, 1001, 1008, 1011, 1014, 3000, 4999]) {
-        let mut net = Net::new(seed, Keepalive::OFF, Delivery::Whole);
+        let mut net = Net::new(seed, Keepalive::OFF, DeliveryMode::Whole);
         let (up, down) = (net.message(), net.message());
         net.client_sends(&up);
         net.server_sends(&down, &mut Vec::new());
         net.server.close(code, &mut net.down);
-        net.settle();
+        net.run_until_quiet();
         net.assert_closed(code, code);
         assert!(net.server.messages == [up] && net.client.messages == [down], "seed {seed}");
     }
@@ -335,12 +335,12 @@ fn the_server_closes_and_the_client_echoes_its_code_once() {
 #[test]
 fn the_closes_cross_on_the_wire_and_each_side_sends_one() {
     for seed in 300..316 {
-        let mut net = Net::new(seed, Keepalive::OFF, Delivery::Fragments);
+        let mut net = Net::new(seed, Keepalive::OFF, DeliveryMode::Fragments);
         let down = net.message();
         net.server_sends(&down, &mut Vec::new());
         net.server.close(1001, &mut net.down);
         net.client_closes(4000);
-        net.settle();
+        net.run_until_quiet();
         net.assert_closed(4000, 1001);
         assert!(net.client.messages == [down], "seed {seed}");
     }
@@ -348,11 +348,11 @@ fn the_closes_cross_on_the_wire_and_each_side_sends_one() {
 
 #[test]
 fn the_server_closes_inside_its_own_message_and_the_client_does_not_deliver_it() {
-    let mut net = Net::new(400, Keepalive::OFF, Delivery::Whole);
+    let mut net = Net::new(400, Keepalive::OFF, DeliveryMode::Whole);
     net.down.extend(frame(0x01, b"half"));
     net.server.close(1000, &mut net.down);
     net.down.extend(frame(0x80, b" a message"));
-    net.settle();
+    net.run_until_quiet();
     net.assert_closed(1000, 1000);
     assert_eq!(net.client.messages, []);
 }
@@ -366,12 +366,12 @@ fn keepalive(interval: u64, timeout: u64) -> Keepalive {
 
 #[test]
 fn the_server_answers_pings_for_a_virtual_minute_and_stays_alive() {
-    let mut net = Net::new(500, keepalive(500, 400), Delivery::Whole);
+    let mut net = Net::new(500, keepalive(500, 400), DeliveryMode::Whole);
     for _ in 0..60_000 {
         net.pass();
         assert_eq!(net.client.dead_at, None);
     }
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.client.pings_sent, 120);
     assert_eq!(net.server.pings_answered, net.client.pings_sent);
     let latency = net.client.timer.latency().unwrap();
@@ -380,7 +380,7 @@ fn the_server_answers_pings_for_a_virtual_minute_and_stays_alive() {
 
 #[test]
 fn the_server_falls_silent_and_the_client_gives_it_up_at_the_pong_deadline() {
-    let mut net = Net::new(600, keepalive(500, 400), Delivery::Whole);
+    let mut net = Net::new(600, keepalive(500, 400), DeliveryMode::Whole);
     let open = net.now;
     net.server.silent = true;
     for _ in 0..2_000 {
@@ -392,7 +392,7 @@ fn the_server_falls_silent_and_the_client_gives_it_up_at_the_pong_deadline() {
 
 #[test]
 fn the_server_never_pongs_but_sends_data_and_is_not_given_up() {
-    let mut net = Net::new(700, keepalive(500, 400), Delivery::Whole);
+    let mut net = Net::new(700, keepalive(500, 400), DeliveryMode::Whole);
     net.server.silent = true;
     let mut sent = Vec::new();
     for at in 0..30 {
@@ -403,7 +403,7 @@ fn the_server_never_pongs_but_sends_data_and_is_not_given_up() {
             net.pass();
         }
     }
-    net.settle();
+    net.run_until_quiet();
     assert_eq!(net.client.dead_at, None);
     assert!(net.client.messages == sent);
 }

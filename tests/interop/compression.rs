@@ -25,7 +25,7 @@ pub(crate) fn every_offer(peer: &Peer) -> Outcome {
     Ok(())
 }
 
-/// What a server asks for by itself.
+/// Says what a server asks for by itself.
 pub(crate) fn every_answer(peer: &Peer) -> Outcome {
     let messages = [text(1), text(1000), text(70_000), noise(70_000)];
     for offer in offers(9..=15, 8..=15) {

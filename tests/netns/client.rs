@@ -15,7 +15,8 @@ use landline::proxy::Proxy;
 use landline::{App, Builder, Callbacks, Error, Keepalive, MessageRef, Timeout};
 
 const PORT: u16 = 9001;
-/// Where the server says, again and again, which connection this is, from which address.
+/// The path at which the server says, again and again, which connection this is, from which
+/// address.
 const TICKS: u16 = 9002;
 /// Whose rules `run` has made.
 const GOOD: &str = "10.77.0.2";
@@ -191,7 +192,7 @@ fn slow_names() -> Outcome {
     let before = threads("")?;
     let apps = (0..APPS).map(|nth| {
         App::new(format!("ws://app{nth}.silent.test:{PORT}/"), Callbacks::new())
-            .builder(builder.clone())
+            .with_builder(builder.clone())
             .backoff(Fixed(Duration::from_millis(50)))
             .spawn()
     });
@@ -230,7 +231,7 @@ fn slow_names() -> Outcome {
     Ok(format!("{usual} ms for 9 of 10, {slowest} at most; {most} threads"))
 }
 
-/// How many threads of this process have a name that begins so.
+/// Counts the threads of this process whose name begins so.
 fn threads(prefix: &str) -> io::Result<usize> {
     let names = std::fs::read_dir("/proc/self/task")?
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
@@ -294,19 +295,19 @@ fn comes_back(address: &str, go: &str, come: &str) -> Outcome {
         .open_timeout(Duration::from_secs(1))
         .keepalive(Keepalive { interval: Some(interval), timeout: Some(timeout) });
     let app = App::new(format!("ws://{GOOD}:{TICKS}/"), callbacks)
-        .builder(builder)
+        .with_builder(builder)
         .backoff(Fixed(Duration::from_millis(50)))
         .spawn()?;
-    let patience = Duration::from_secs(3);
+    let limit = Duration::from_secs(3);
 
-    let first = ticks.recv_timeout(patience)?;
+    let first = ticks.recv_timeout(limit)?;
     ip(go)?;
     let start = Instant::now();
-    let closed = closes.recv_timeout(patience)?;
+    let closed = closes.recv_timeout(limit)?;
     let took = start.elapsed().as_millis();
     let last = ticks.try_iter().last();
     ip(come)?;
-    let after = (0..20).map(|_| ticks.recv_timeout(patience)).collect::<Result<Vec<_>, _>>()?;
+    let after = (0..20).map(|_| ticks.recv_timeout(limit)).collect::<Result<Vec<_>, _>>()?;
     app.handle().abort();
     app.join()?;
 

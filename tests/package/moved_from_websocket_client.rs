@@ -66,7 +66,7 @@ impl Feed {
             .keepalive(Keepalive::new(Duration::from_secs(20), Duration::from_secs(10)))
             .tls(TlsOptions::new().danger_accept_any_certificate().danger_accept_any_name());
         let app = App::new(url, &mut *self)
-            .builder(builder)
+            .with_builder(builder)
             .backoff(Fixed(Duration::from_secs(1)))
             .reconnect_after_normal_close(true);
         app.run_forever()

@@ -1,4 +1,4 @@
-//! What the thread of an outbox costs: it sleeps while it has nothing to do.
+//! The thread of an outbox sleeps while it has nothing to do.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ fn an_outbox_that_waits_for_the_message_lock_does_not_spin() {
             has_begun.recv().unwrap();
         });
         let app = apps::app_at(server.url(), callbacks)
-            .builder(builder().write_timeout(Duration::from_nanos(1)))
+            .with_builder(builder().write_timeout(Duration::from_nanos(1)))
             .outbox(Outbox::new());
         app.handle().send("second").unwrap();
         let exit = app.run_forever();

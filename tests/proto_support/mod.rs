@@ -1,15 +1,15 @@
-//! What the tests of the protocol core share: hex, frames of a server, a reader of client frames
-//! that is independent of the crate, and the cutter that feeds an input in every way.
+//! Tools that the tests of the protocol core share: hex, frames of a server, a reader of client
+//! frames that is independent of the crate, and the cutter that feeds an input in every way.
 
 #![allow(dead_code)] // Each test file uses its part.
 
 use landline::error::Violation;
 use landline::proto::frame::encode_close;
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 use landline::proto::send::{Encoder, MaskKeys};
 use landline::{CloseFrame, Fragment, Message, MessageKind};
 
-/// What was received, with its bytes; the fragments of a message are put together.
+/// Holds what was received, with its bytes; the fragments of a message are put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OwnedEvent {
     Text(String),
@@ -94,7 +94,7 @@ pub(crate) fn encoder(key: [u8; 4]) -> Encoder {
 /// whole; byte by byte (long inputs: in about a thousand parts); cut at each point (long inputs: at
 /// some); short inputs also at each two points. Memory is given back in between, and messages are
 /// moved out instead of borrowed. After a violation or a Close nothing may come, whatever is fed.
-pub(crate) fn every_cut(bytes: &[u8], limits: Limits, delivery: Delivery) -> Outcome {
+pub(crate) fn every_cut(bytes: &[u8], limits: Limits, delivery: DeliveryMode) -> Outcome {
     let run = |chunks: &[&[u8]], style| feed_chunks(chunks, limits, delivery, style);
     let whole = run(&[bytes], Style::Borrow);
     let check = |outcome: Outcome, cut: std::fmt::Arguments<'_>| {
@@ -124,8 +124,8 @@ pub(crate) fn every_cut(bytes: &[u8], limits: Limits, delivery: Delivery) -> Out
 
 /// [`every_cut`] with whole messages and with fragments: the same outcome.
 pub(crate) fn outcome_with(bytes: &[u8], limits: Limits) -> Outcome {
-    let whole = every_cut(bytes, limits, Delivery::Whole);
-    let fragments = every_cut(bytes, limits, Delivery::Fragments);
+    let whole = every_cut(bytes, limits, DeliveryMode::Whole);
+    let fragments = every_cut(bytes, limits, DeliveryMode::Fragments);
     assert_eq!(whole, fragments, "whole and in fragments");
     whole
 }
@@ -145,7 +145,7 @@ enum Style {
     Shrink,
 }
 
-fn feed_chunks(chunks: &[&[u8]], limits: Limits, delivery: Delivery, style: Style) -> Outcome {
+fn feed_chunks(chunks: &[&[u8]], limits: Limits, delivery: DeliveryMode, style: Style) -> Outcome {
     let mut decoder = Decoder::new(limits);
     let mut steps = Steps::default();
     let failed = chunks.iter().find_map(|chunk| {
@@ -185,7 +185,7 @@ impl Steps {
     pub(crate) fn take(
         &mut self,
         decoder: &mut Decoder,
-        delivery: Delivery,
+        delivery: DeliveryMode,
         moved: bool,
     ) -> Result<(), Violation> {
         while let Some(found) = decoder.advance(delivery)? {

@@ -11,7 +11,7 @@ pub type HandlerResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// Returns an App without keepalive and without a proxy.
 pub fn app_at<H: Handler>(url: impl Into<String>, handler: H) -> App<H> {
-    App::new(url, handler).builder(builder())
+    App::new(url, handler).with_builder(builder())
 }
 
 /// Starts a server that accepts `times` connections, one after the other. The script gets the

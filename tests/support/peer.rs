@@ -70,7 +70,7 @@ impl<T> Server<T> {
 }
 
 /// The time that a peer waits for the client.
-const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 30 } else { 8 });
+const READ_TIMEOUT: Duration = Duration::from_secs(if cfg!(windows) { 30 } else { 8 });
 
 /// Is the server's end of a connection.
 pub struct Peer {
@@ -84,7 +84,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(io: impl Io + 'static) -> Self {
-        io.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        io.socket().set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         io.socket().set_nodelay(true).unwrap();
         let (received, request, frames) = <_>::default();
         Self { io: Box::new(io), received, request, frames }

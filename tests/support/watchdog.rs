@@ -6,17 +6,17 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How many times as long as usual anything may take. An emulated processor is slow, and under Wine
-/// a thread, a process and a socket take much longer than elsewhere.
-pub const PATIENCE: u32 = match option_env!("LANDLINE_TESTS_EMULATED") {
+/// The factor by which anything may take longer than usual. An emulated processor is slow, and
+/// under Wine a thread, a process and a socket take much longer than elsewhere.
+pub const SLOWNESS: u32 = match option_env!("LANDLINE_TESTS_EMULATED") {
     Some(_) => 5,
     None if cfg!(windows) => 3,
     None => 1,
 };
 /// The limit of the time of a test, after which it counts as hanging.
-pub const LIMIT: Duration = Duration::from_secs(20 * PATIENCE as u64);
+pub const LIMIT: Duration = Duration::from_secs(20 * SLOWNESS as u64);
 /// The limit for what should take no time, on a machine that is busy with other things.
-pub const PROMPT: Duration = Duration::from_secs(2 * PATIENCE as u64);
+pub const PROMPT: Duration = Duration::from_secs(2 * SLOWNESS as u64);
 /// The limit for waking a thread, on a machine that is busy with other things. A thread that sends
 /// looks after a second by itself whether the connection is over.
 const AWAKE: Duration = Duration::from_millis(900);
@@ -67,12 +67,12 @@ fn check_time(took: Duration, least: Duration) {
     assert!(took <= least + PROMPT, "took {took:?}, not {least:?}");
 }
 
-/// Calls `action`, which must take at most `most`, or as much longer as [`PATIENCE`] says.
+/// Calls `action`, which must take at most `most`, or as much longer as [`SLOWNESS`] says.
 pub fn takes_at_most<T>(most: Duration, action: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let value = action();
     let took = start.elapsed();
-    assert!(took <= most * PATIENCE, "took {took:?}, more than {most:?}");
+    assert!(took <= most * SLOWNESS, "took {took:?}, more than {most:?}");
     value
 }
 

@@ -1,4 +1,4 @@
-//! What is shown, and in which form.
+//! wsdump shows messages and notes, in several forms.
 
 use std::io::Write as _;
 

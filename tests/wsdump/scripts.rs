@@ -1,4 +1,4 @@
-//! What scripts need: an end after a number of messages, what is sent first, JSON, a summary.
+//! wsdump serves scripts: an end after a number of messages, what is sent first, JSON, a summary.
 
 use std::fs;
 use std::path::PathBuf;

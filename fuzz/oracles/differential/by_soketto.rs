@@ -14,10 +14,10 @@ use soketto::base::{Codec, OpCode};
 use soketto::connection::{Builder, Error, Mode};
 use soketto::{Data, Incoming, Parsing};
 
-use super::{Difference, Event, LIMIT, Verdict};
+use super::{Difference, Event, LIMIT, Parsed};
 
 /// Returns the known difference that the violation may lead to; `None` if both must refuse.
-pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> {
+pub fn difference(violation: Violation, theirs: &Parsed) -> Option<Difference> {
     match violation {
         // The length of a control frame in a longer form is too long, or is not minimal.
         Violation::NonMinimalLength | Violation::ControlTooLong => {
@@ -37,18 +37,18 @@ pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> 
     }
 }
 
-pub fn parse(data: &[u8]) -> Verdict {
+pub fn parse(data: &[u8]) -> Parsed {
     let written = Rc::default();
-    let mut verdict = Verdict { events: Vec::new(), refused: false };
+    let mut parsed = Parsed { events: Vec::new(), refused: false };
     let server = Server { unread: data, written: Rc::clone(&written) };
     // If soketto waits for more bytes, it has read all there are.
-    let _ = pin!(receive_all(server, &written, &mut verdict))
+    let _ = pin!(receive_all(server, &written, &mut parsed))
         .poll(&mut Context::from_waker(Waker::noop()));
-    verdict.events.extend(pings(&written));
-    verdict
+    parsed.events.extend(pings(&written));
+    parsed
 }
 
-async fn receive_all(server: Server<'_>, written: &RefCell<Vec<u8>>, verdict: &mut Verdict) {
+async fn receive_all(server: Server<'_>, written: &RefCell<Vec<u8>>, parsed: &mut Parsed) {
     let mut builder = Builder::new(server, Mode::Client);
     builder.set_max_message_size(LIMIT);
     builder.set_max_frame_size(LIMIT);
@@ -57,24 +57,24 @@ async fn receive_all(server: Server<'_>, written: &RefCell<Vec<u8>>, verdict: &m
     loop {
         message.clear();
         let received = receiver.receive(&mut message).await;
-        verdict.events.extend(pings(written));
+        parsed.events.extend(pings(written));
         let event = match received {
             Ok(Incoming::Data(Data::Binary(_))) => Event::Binary(message.clone()),
             // soketto leaves the check of text to its user.
             Ok(Incoming::Data(Data::Text(_))) => match String::from_utf8(message.clone()) {
                 Ok(text) => Event::Text(text),
-                Err(_) => return verdict.refused = true,
+                Err(_) => return parsed.refused = true,
             },
             Ok(Incoming::Pong(payload)) => Event::Pong(payload.to_vec()),
             Ok(Incoming::Closed(close)) => {
                 let close = (close.code, close.descr.unwrap_or_default());
-                return verdict.events.push(Event::Close(Some(close)));
+                return parsed.events.push(Event::Close(Some(close)));
             }
             // soketto reports a Close without a code so.
-            Err(Error::Closed) => return verdict.events.push(Event::Close(None)),
-            Err(_) => return verdict.refused = true,
+            Err(Error::Closed) => return parsed.events.push(Event::Close(None)),
+            Err(_) => return parsed.refused = true,
         };
-        verdict.events.push(event);
+        parsed.events.push(event);
     }
 }
 

@@ -6,10 +6,10 @@ use landline::error::Violation;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 
-use super::{Difference, Event, LIMIT, Verdict};
+use super::{Difference, Event, LIMIT, Parsed};
 
 /// Returns the known difference that the violation may lead to; `None` if both must refuse.
-pub fn difference(violation: Violation, theirs: &Verdict) -> Option<Difference> {
+pub fn difference(violation: Violation, theirs: &Parsed) -> Option<Difference> {
     match violation {
         // The length of a control frame in a longer form is too long, or is not minimal.
         Violation::NonMinimalLength | Violation::ControlTooLong => {
@@ -45,7 +45,7 @@ impl Write for Server<'_> {
     }
 }
 
-pub fn parse(data: &[u8]) -> Verdict {
+pub fn parse(data: &[u8]) -> Parsed {
     let config =
         WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
     let mut socket = WebSocket::from_raw_socket(Server(data), Role::Client, Some(config));
@@ -59,13 +59,13 @@ pub fn parse(data: &[u8]) -> Verdict {
             Ok(Message::Close(close)) => {
                 let close = close.map(|close| (close.code.into(), close.reason.to_string()));
                 events.push(Event::Close(close));
-                return Verdict { events, refused: false }; // landline reads nothing after a Close.
+                return Parsed { events, refused: false }; // landline reads nothing after a Close.
             }
             Ok(Message::Frame(_)) => {}
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Verdict { events, refused: false };
+                return Parsed { events, refused: false };
             }
-            Err(_) => return Verdict { events, refused: true },
+            Err(_) => return Parsed { events, refused: true },
         }
     }
 }

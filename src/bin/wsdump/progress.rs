@@ -11,20 +11,20 @@ pub(crate) struct Progress<'a> {
     verb: &'static str,
     done: u64,
     total: u64,
-    /// When the bar is drawn next.
+    /// The time at which the bar is drawn next.
     next: Instant,
     drawn: bool,
 }
 
 /// A shorter transfer has no bar.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_AFTER: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Above a prompt each bar is a line of its own.
 const LINES: Duration = Duration::from_secs(2);
 
 impl<'a> Progress<'a> {
     pub(crate) fn new(notes: &'a Notes, verb: &'static str, total: u64) -> Self {
-        Self { notes, verb, done: 0, total, next: Instant::now() + PATIENCE, drawn: false }
+        Self { notes, verb, done: 0, total, next: Instant::now() + FIRST_AFTER, drawn: false }
     }
 
     /// Counts bytes that are through.

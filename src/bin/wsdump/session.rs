@@ -105,7 +105,7 @@ struct Session {
     deadline: Option<Instant>,
     /// The number of messages that are still to come, if they are counted.
     left: u64,
-    /// What the program waits for has come.
+    /// Is set when what the program waits for has come.
     met: bool,
 }
 

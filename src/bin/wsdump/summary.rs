@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use landline::WebSocket;
 use landline::counters::Traffic;
-use landline::facts::Timings;
+use landline::timings::Timings;
 
 use crate::duration;
 

@@ -38,7 +38,7 @@ pub(crate) struct Terminal {
 /// The most lines that wait to be sent.
 const MOST: usize = 16;
 /// A server that takes nothing for this long does not hold up what ends its connection.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_QUEUED_FOR: Duration = Duration::from_secs(1);
 
 /// Holds the line and the screen that it is drawn on.
 struct Edited {
@@ -250,18 +250,19 @@ fn edit(line: &mut Line, key: &Key) {
 enum Typed {
     Sending(Command),
     /// Ends the connection, unless that was done already.
-    Ending(Ending),
+    Closing(ClosingCommand),
 }
 
-/// Ends the connection after what was typed before is sent, or when that takes too long.
+/// Holds a command that ends the connection: after what was typed before is sent, or when that
+/// takes too long.
 #[derive(Clone)]
-struct Ending {
+struct ClosingCommand {
     command: Command,
     eof_wait: Duration,
     is_done: Arc<AtomicBool>,
 }
 
-impl Ending {
+impl ClosingCommand {
     fn carry_out(&self, outgoing: &Outgoing) {
         if self.is_done.swap(true, Ordering::Relaxed) {
             return;
@@ -282,14 +283,14 @@ fn pass_on(outgoing: &Outgoing, lines: &SyncSender<Typed>, command: Command, eof
     match command {
         Command::Help => outgoing.notes.info(&commands::help()),
         Command::End | Command::Close(_) | Command::Reconnect => {
-            let ending = Ending { command, eof_wait, is_done: Arc::default() };
-            let has_turn = lines.try_send(Typed::Ending(ending.clone())).is_ok();
+            let closing = ClosingCommand { command, eof_wait, is_done: Arc::default() };
+            let is_queued = lines.try_send(Typed::Closing(closing.clone())).is_ok();
             let outgoing = outgoing.clone();
             threads::start(&outgoing.notes.clone(), move || {
-                if has_turn {
-                    thread::sleep(PATIENCE);
+                if is_queued {
+                    thread::sleep(MAX_QUEUED_FOR);
                 }
-                ending.carry_out(&outgoing);
+                closing.carry_out(&outgoing);
             });
         }
         command => {
@@ -306,8 +307,8 @@ fn execute(outgoing: &Outgoing, typed: &Receiver<Typed>) {
     for typed in typed {
         let done = match typed {
             Typed::Sending(command) => send(outgoing, command),
-            Typed::Ending(ending) => {
-                ending.carry_out(outgoing);
+            Typed::Closing(closing) => {
+                closing.carry_out(outgoing);
                 Ok(())
             }
         };

@@ -47,7 +47,7 @@ struct State {
 }
 
 /// Says what comes after a call of rustls.
-enum Step {
+enum RecordStep {
     /// Another call.
     Next,
     /// Reading more bytes.
@@ -65,7 +65,7 @@ impl Session {
     /// handshake is done. Take the output with [`encrypt`](Self::encrypt), also after an error.
     pub(super) fn shake_hands(&self, cipher: &mut Cipher) -> Result<bool, rustls::Error> {
         let mut state = self.0.lock();
-        while let Step::Next = state.step(cipher, &mut [], &mut 0)? {}
+        while let RecordStep::Next = state.step(cipher, &mut [], &mut 0)? {}
         let is_done = !state.tls.is_handshaking();
         if is_done && !cipher.is_empty() {
             state.kept = mem::take(cipher);
@@ -94,8 +94,8 @@ impl Session {
         }
         while len < buf.len() && state.failed.is_none() && !state.ended {
             match state.step(cipher, buf, &mut len) {
-                Ok(Step::Next) => {}
-                Ok(Step::Read) => {
+                Ok(RecordStep::Next) => {}
+                Ok(RecordStep::Read) => {
                     if cipher.retained() > 0 {
                         state.kept = mem::take(cipher);
                     }
@@ -169,7 +169,7 @@ impl State {
         cipher: &mut Cipher,
         buf: &mut [u8],
         len: &mut usize,
-    ) -> Result<Step, rustls::Error> {
+    ) -> Result<RecordStep, rustls::Error> {
         let (ciphertext, surplus) = cipher.split();
         let UnbufferedStatus { mut discard, state, .. } = self.tls.process_tls_records(ciphertext);
         let step = match state {
@@ -184,30 +184,30 @@ impl State {
                         discard += record.discard;
                     }
                     Some(Err(error)) => break Err(error),
-                    None => break Ok(Step::Next),
+                    None => break Ok(RecordStep::Next),
                 }
             },
             Ok(ConnectionState::EncodeTlsData(data)) => {
                 encode(data, &mut self.out);
-                Ok(Step::Next)
+                Ok(RecordStep::Next)
             }
             Ok(ConnectionState::TransmitTlsData(sent)) => {
                 sent.done();
-                Ok(Step::Next)
+                Ok(RecordStep::Next)
             }
             Ok(ConnectionState::WriteTraffic(_) | ConnectionState::BlockedHandshake) => {
-                Ok(Step::Read)
+                Ok(RecordStep::Read)
             }
             Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
                 self.ended = true;
-                Ok(Step::Next)
+                Ok(RecordStep::Next)
             }
             Ok(_) => Err(rustls::Error::General("TLS is in a state that no client knows".into())),
             Err(error) => Err(error),
         };
         cipher.discard(discard);
         let step = match step {
-            Ok(Step::Read) if cipher.retained() > MAX_KEPT && !self.ended => {
+            Ok(RecordStep::Read) if cipher.retained() > MAX_KEPT && !self.ended => {
                 Err(rustls::Error::General("a handshake message takes too many bytes".into()))
             }
             step => step,

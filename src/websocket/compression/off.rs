@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::proto::deflate::compress::Compressor;
 use crate::proto::deflate::{Deflate, DeflateParameters};
 use crate::proto::message::MessageRef;
-use crate::proto::send::Refused;
+use crate::proto::send::EncodeError;
 use crate::sync::Mutex;
 
 #[derive(Debug)]
@@ -26,8 +26,8 @@ impl Deflation {
 }
 
 #[allow(clippy::needless_pass_by_ref_mut)] // The signature is that of the feature.
-pub(super) fn pack(_: &mut Compressor, _: &[u8], _: &mut Vec<u8>) -> Result<(), Refused> {
-    Err(Refused::NotCompressed)
+pub(super) fn pack(_: &mut Compressor, _: &[u8], _: &mut Vec<u8>) -> Result<(), EncodeError> {
+    Err(EncodeError::NotCompressed)
 }
 
 pub(super) fn batch(_: &Wire, deflation: &Deflation, _: &[MessageRef<'_>]) -> Result<(), Error> {

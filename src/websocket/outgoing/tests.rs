@@ -19,7 +19,7 @@ use crate::proto::http::HeadReader;
 use crate::proto::keepalive::{Keepalive, Timer};
 use crate::proto::mask::mask_into;
 use crate::proto::recv::{Decoder, Limits};
-use crate::proto::send::{MaskKeys, Refused};
+use crate::proto::send::{EncodeError, MaskKeys};
 use crate::sync::now;
 use crate::websocket::compression::Deflation;
 use crate::websocket::pending::Control;
@@ -113,7 +113,7 @@ fn connection_with(
 fn has_randomness(wire: &Wire, yes: bool) {
     wire.set_mask_keys(MaskKeys::new(move |pool| {
         pool.fill(7);
-        yes.then_some(()).ok_or(Refused::NoRandom)
+        yes.then_some(()).ok_or(EncodeError::NoRandom)
     }));
 }
 
@@ -162,7 +162,7 @@ fn a_pong_or_a_close_that_cannot_be_masked_ends_the_connection() {
         }
         let said = sender.send("x").unwrap_err();
         let Cause::Io(why) = said.closed().unwrap().cause() else { panic!("{said:?}") };
-        assert_eq!(why.to_string(), Refused::NoRandom.to_string());
+        assert_eq!(why.to_string(), EncodeError::NoRandom.to_string());
         assert_eq!(recorder.frames(), []);
     }
 }
@@ -177,7 +177,7 @@ fn a_message_of_which_a_part_was_sent_closes_the_connection_and_says_so() {
     let mut refuse = true;
     wire.set_mask_keys(MaskKeys::new(move |pool| {
         pool.fill(7);
-        if mem::take(&mut refuse) { Err(Refused::NoRandom) } else { Ok(()) }
+        if mem::take(&mut refuse) { Err(EncodeError::NoRandom) } else { Ok(()) }
     }));
     writer.write_all(b", and the rest").unwrap();
     let said = writer.finish().unwrap_err();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::main_loop::{RETRY, RecvDeadline, read_from};
-use super::{Delivery, Receiver};
+use super::{DeliveryMode, Receiver};
 use crate::error::{Cause, Closed, Error};
 use crate::net::deadline::Deadline;
 use crate::net::duplex::{Wait, is_timeout};
@@ -36,7 +36,7 @@ impl Receiver {
         self.pending = true;
         self.decoder.stop_gathering();
         loop {
-            if let Err(error) = self.next(Delivery::Fragments, &mut RecvDeadline::endless()) {
+            if let Err(error) = self.next(DeliveryMode::Fragments, &mut RecvDeadline::endless()) {
                 return error;
             }
         }

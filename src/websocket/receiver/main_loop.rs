@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Delivery, Receiver};
+use super::{DeliveryMode, Receiver};
 use crate::error::{Cause, Error, Timeout};
 use crate::log;
 use crate::net::deadline::{Deadline, Grace};
@@ -40,7 +40,7 @@ impl Receiver {
 
     #[inline]
     pub(super) fn recv_by(&mut self, deadline: RecvDeadline) -> Result<Message, Error> {
-        if self.buffered(Delivery::Whole).is_none() {
+        if self.buffered(DeliveryMode::Whole).is_none() {
             self.wait_for_message(deadline)?;
         }
         self.decoder.take_message().map_err(|violation| self.wire.violated(violation))
@@ -50,14 +50,14 @@ impl Receiver {
     #[inline(never)] // So that the short way stays short.
     fn wait_for_message(&mut self, mut deadline: RecvDeadline) -> Result<(), Error> {
         // Anything else is a control frame, or the rest of a message that was begun in fragments.
-        while !matches!(self.next(Delivery::Whole, &mut deadline)?, Found::Message { .. }) {}
+        while !matches!(self.next(DeliveryMode::Whole, &mut deadline)?, Found::Message { .. }) {}
         Ok(())
     }
 
     /// Finds what comes most often, by a short way: a short message that is whole in the buffer,
     /// while nothing is to be flushed. `None` leaves it to [`next`](Self::next).
     #[inline(always)] // Whether the compiler does it by itself depends on code far away.
-    pub(super) fn buffered(&mut self, delivery: Delivery) -> Option<Found> {
+    pub(super) fn buffered(&mut self, delivery: DeliveryMode) -> Option<Found> {
         let is_over = self.wire.close_state.outcome().is_some();
         if is_over || self.pending || self.half.tls_pending {
             return None;
@@ -72,7 +72,7 @@ impl Receiver {
     /// payload of a Ping or a Pong is in `control`. A Close is an error.
     pub(in crate::websocket) fn next(
         &mut self,
-        delivery: Delivery,
+        delivery: DeliveryMode,
         deadline: &mut RecvDeadline,
     ) -> Result<Found, Error> {
         if self.wire.close_state.outcome().is_some() {
@@ -101,7 +101,7 @@ impl Receiver {
     /// something, and deals with it if it is a control frame.
     fn main_loop(
         &mut self,
-        delivery: Delivery,
+        delivery: DeliveryMode,
         deadline: &mut RecvDeadline,
     ) -> Result<Found, Error> {
         let found = loop {

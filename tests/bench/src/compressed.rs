@@ -3,7 +3,7 @@
 use landline::deflate::Deflate;
 use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 
 use crate::wire::header;
 
@@ -107,7 +107,7 @@ pub fn frame(payload: &[u8]) -> Vec<u8> {
 pub fn inflate(
     decoder: &mut Decoder,
     mut bytes: &[u8],
-    delivery: Delivery,
+    delivery: DeliveryMode,
 ) -> Result<usize, landline::error::Violation> {
     let mut len = 0;
     while !bytes.is_empty() {

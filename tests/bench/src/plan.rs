@@ -1,4 +1,4 @@
-//! How much is measured, and medians of it.
+//! Says how much is measured, and takes medians of it.
 
 /// Says how much to measure, and how often: all, or a part with `--quick`. `--only WORDS` measures
 /// only what has these words in its title.

@@ -7,7 +7,7 @@ use landline::error::Violation;
 use landline::proto::deflate::NO_PARAMETERS;
 use landline::proto::deflate::compress::Compressor;
 use landline::proto::frame::{Header, Opcode};
-use landline::proto::recv::{Decoder, Delivery, Found, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Found, Limits};
 use landline_memory::{live, measure};
 
 const KIB: usize = 1024;
@@ -100,7 +100,7 @@ fn lend(decoder: &mut Decoder, mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while !bytes.is_empty() {
         bytes = &bytes[decoder.feed(bytes)..];
-        while let Some(found) = decoder.advance(Delivery::Whole).unwrap() {
+        while let Some(found) = decoder.advance(DeliveryMode::Whole).unwrap() {
             assert!(matches!(found, Found::Message { .. }), "{found:?}");
             decoder.message().unwrap();
             count += 1;
@@ -157,7 +157,7 @@ fn a_compressed_message_in_fragments_takes_a_buffer_a_window_and_a_fragment() {
             let (mut rest, mut out) = (&bytes[..], 0);
             while !rest.is_empty() {
                 rest = &rest[decoder.feed(rest)..];
-                while decoder.advance(Delivery::Fragments).unwrap().is_some() {
+                while decoder.advance(DeliveryMode::Fragments).unwrap().is_some() {
                     out += decoder.fragment().data.len();
                 }
             }
@@ -203,7 +203,7 @@ fn a_bomb_of_256_mib_is_refused_and_takes_no_more_memory_than_the_limit() {
     const LIMIT: usize = 1 << 20;
     for opcode in [Opcode::Binary, Opcode::Text] {
         let bytes = bomb(opcode, 256 << 20);
-        for delivery in [Delivery::Whole, Delivery::Fragments] {
+        for delivery in [DeliveryMode::Whole, DeliveryMode::Fragments] {
             let mut limits = Limits::default();
             limits.max_message_size = Some(LIMIT as u64);
             let ((refused, out), used) = measure(|| {
@@ -225,7 +225,7 @@ fn a_bomb_of_256_mib_is_refused_and_takes_no_more_memory_than_the_limit() {
             println!("{opcode:?}, {delivery:?}: {out} bytes, then {refused:?}: {used:?}");
             assert_eq!(refused, Violation::MessageTooBig);
             let (most_out, most) = match delivery {
-                Delivery::Whole => (0, LIMIT + 160 * KIB),
+                DeliveryMode::Whole => (0, LIMIT + 160 * KIB),
                 // Only one fragment is kept.
                 _ => (LIMIT, 160 * KIB),
             };
@@ -249,7 +249,7 @@ fn very_many_messages_that_inflate_a_thousandfold_take_the_memory_of_one() {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     rest = &rest[decoder.feed(rest)..];
-                    while decoder.advance(Delivery::Whole).unwrap().is_some() {
+                    while decoder.advance(DeliveryMode::Whole).unwrap().is_some() {
                         match decoder.take_message() {
                             Ok(Message::Binary(message)) => {
                                 assert!(message.len() == SIZE && message.iter().all(|&b| b == 0));

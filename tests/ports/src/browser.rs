@@ -1,5 +1,5 @@
-//! What a browser driver is on top of its transport: calls with an id from any thread, answers in
-//! any order, events to a listener.
+//! Does what a browser driver does on top of its transport: calls with an id from any thread,
+//! answers in any order, events to a listener.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, mpsc};

@@ -1,4 +1,4 @@
-//! What is measured of one transport, in a process of its own. It prints lines of `name=values`,
+//! Measures one transport, in a process of its own. It prints lines of `name=values`,
 //! mostly microseconds.
 
 use std::fmt::Write as _;
@@ -30,9 +30,9 @@ const BURST: u64 = 100;
 /// Is how much is measured.
 #[derive(Clone, Copy)]
 pub struct Plan {
-    /// How long calls are made one after the other.
+    /// The time for which calls are made one after the other.
     pub calls: Duration,
-    /// How long nothing happens.
+    /// The time for which nothing happens.
     pub idle: Duration,
     /// The number of connections that are stopped.
     pub stops: usize,

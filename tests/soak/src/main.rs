@@ -2,6 +2,7 @@
 //! right, and a connection without a fault must be complete. The README says what is done and
 //! counted.
 
+mod explained;
 mod ledger;
 mod payload;
 mod plan;
@@ -13,7 +14,6 @@ mod server;
 mod server_process;
 mod session;
 mod tally;
-mod verdict;
 mod watch;
 
 use std::alloc::System;

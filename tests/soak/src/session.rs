@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use landline::tls::TlsOptions;
 use landline::{AbortHandle, Builder, CloseCode, Error, Receiver, Sender, WebSocket};
 
+use crate::explained;
 use crate::ledger::Ledger;
 use crate::plan::{End, Fault, Plan};
 use crate::proxy::Proxy;
@@ -18,7 +19,6 @@ use crate::receiving::{Receiving, Source};
 use crate::sending::Sending;
 use crate::server_process::ServerProcess;
 use crate::tally::Tally;
-use crate::verdict;
 use crate::watch::Watch;
 
 /// Holds what all sessions share.
@@ -82,7 +82,7 @@ struct Session<'a> {
     ledger: Ledger,
     abort: AbortHandle,
     aborted: Mutex<Option<Instant>>,
-    /// What went wrong, in words.
+    /// Says what went wrong.
     wrong: Mutex<Vec<String>>,
 }
 
@@ -242,8 +242,8 @@ impl Session<'_> {
 
     /// Checks that the end is final, and that later calls fail.
     fn over(&self, error: Error, source: &mut impl Source, sender: &Sender) -> Outcome {
-        let class = verdict::class(&error);
-        match source.recv().map_err(|error| verdict::class(&error)) {
+        let class = explained::class(&error);
+        match source.recv().map_err(|error| explained::class(&error)) {
             Err(again) if again == class => {}
             again => self.wrong(format!("recv said {class}, then {again:?}")),
         }
@@ -259,9 +259,9 @@ impl Session<'_> {
 
     fn check_sent(&self, sent: Result<(), Error>) {
         if let Err(error) = sent
-            && !verdict::is_end_of_sending(&error)
+            && !explained::is_end_of_sending(&error)
         {
-            self.wrong(format!("sending: {}", verdict::class(&error)));
+            self.wrong(format!("sending: {}", explained::class(&error)));
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use landline::proto::frame::Opcode;
-use landline::proto::recv::Delivery;
+use landline::proto::recv::DeliveryMode;
 use landline::proto::send::{Encoder, MaskKeys};
 use landline_bench::compressed::{compress, compressor, decoder, frame, inflate, json, prose};
 use landline_bench::plan::{Plan, median};
@@ -125,7 +125,7 @@ fn payloads(messages: &[&[u8]]) -> [Vec<Vec<u8>>; 2] {
 
 fn inflate_here([first, then]: &[Vec<Vec<u8>>; 2], times: usize) -> f64 {
     let mut decoder = decoder(Some(64 << 20));
-    let mut each = |frame: &Vec<u8>| inflate(&mut decoder, frame, Delivery::Whole).unwrap();
+    let mut each = |frame: &Vec<u8>| inflate(&mut decoder, frame, DeliveryMode::Whole).unwrap();
     first.iter().for_each(|frame| assert!(each(frame) > 0));
     let began = cpu_time();
     let bytes = (0..times).map(|_| then.iter().map(&mut each).sum::<usize>()).sum();
@@ -169,7 +169,7 @@ fn tiny_blocks() {
         let bytes = frame(&payload);
         let mut decoder = decoder(Some(64 << 20));
         let began = cpu_time();
-        inflate(&mut decoder, &bytes, Delivery::Whole).unwrap();
+        inflate(&mut decoder, &bytes, DeliveryMode::Whole).unwrap();
         let nanos = (cpu_time() - began).as_secs_f64() * 1e9 / bytes.len() as f64;
         println!("{name:32} {nanos:>10.1}");
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use flate2::{Compress, Compression, FlushCompress};
 use landline::error::Violation;
-use landline::proto::recv::Delivery;
+use landline::proto::recv::DeliveryMode;
 use landline_bench::compressed::{compress, compressor, decoder, frame, inflate, json};
 use landline_bench::heap::{Counting, during, live};
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         let sending_bytes = live() - before - bytes.capacity().cast_signed();
         let before = live();
         let mut receiving = decoder(None);
-        inflate(&mut receiving, &bytes, Delivery::Whole).unwrap();
+        inflate(&mut receiving, &bytes, DeliveryMode::Whole).unwrap();
         println!("{bits:>11} {sending_bytes:>8} {:>10}", live() - before);
     }
 
@@ -40,11 +40,11 @@ fn main() -> ExitCode {
 
     let bomb = bomb();
     let mut refusing = decoder(Some(LIMIT as u64));
-    let (refused, whole, _) = during(|| inflate(&mut refusing, &bomb, Delivery::Whole));
+    let (refused, whole, _) = during(|| inflate(&mut refusing, &bomb, DeliveryMode::Whole));
     assert_eq!(refused, Err(Violation::MessageTooBig));
     drop(refusing);
     let mut streaming = decoder(None);
-    let (len, fragments, _) = during(|| inflate(&mut streaming, &bomb, Delivery::Fragments));
+    let (len, fragments, _) = during(|| inflate(&mut streaming, &bomb, DeliveryMode::Fragments));
     assert_eq!(len, Ok(1 << 30));
     println!("\n1 GiB from {} bytes, peak heap bytes", bomb.len());
     println!("refused at 64 MiB {whole:>12}, of which over the limit {}", over(whole));
@@ -78,7 +78,7 @@ fn steady(message: &str) -> (usize, usize) {
         });
         let _ = calls;
         let framed = frame(&bytes);
-        let (len, _, gets) = during(|| inflate(&mut receiving, &framed, Delivery::Whole));
+        let (len, _, gets) = during(|| inflate(&mut receiving, &framed, DeliveryMode::Whole));
         assert_eq!(len, Ok(message.len()));
         if round >= 100 {
             sent += takes;

@@ -12,7 +12,7 @@ use std::thread;
 
 use landline::proto::frame::Opcode;
 use landline::proto::mask::mask_into;
-use landline::proto::recv::{Decoder, Delivery, Limits};
+use landline::proto::recv::{Decoder, DeliveryMode, Limits};
 use landline::proto::send::{Encoder, MaskKeys};
 use landline::proto::utf8::Utf8;
 use landline::{Builder, Event, MessageRef};
@@ -24,7 +24,7 @@ use nexus_web::ws::{
 };
 use tungstenite::Message as TungsteniteMessage;
 
-/// What one run does. Its name is an argument.
+/// Says what one run does. Its name is an argument.
 #[derive(Clone, Copy)]
 struct Job {
     name: &'static str,
@@ -293,7 +293,7 @@ fn decode(frames: &[u8], message: &Message, count: usize) {
         if bytes.is_empty() {
             bytes = frames;
         }
-        while decoder.advance(Delivery::Whole).unwrap().is_some() {
+        while decoder.advance(DeliveryMode::Whole).unwrap().is_some() {
             let received = decoder.message().unwrap();
             assert_eq!(received.as_bytes().len(), message.bytes.len());
             left = left.saturating_sub(1);

@@ -93,7 +93,7 @@ fn measure(tls: bool, count: usize) -> ExitCode {
 fn start(server: &Server, builder: &Builder, tls: bool) -> (Receiver<()>, AppThread) {
     let (echoed, echo) = channel();
     let app = App::new(server.url(tls), Echo(echoed))
-        .builder(builder.clone())
+        .with_builder(builder.clone())
         .stack_size(STACK)
         .spawn()
         .unwrap();
@@ -147,7 +147,7 @@ fn fits(tls: bool, stack: usize) -> ExitCode {
             attempts += 1;
             attempt.builder.connect(if attempts == 1 { "ws://localhost:9" } else { attempt.url })
         })
-        .builder(server.builder().bearer_auth("a token"))
+        .with_builder(server.builder().bearer_auth("a token"))
         .backoff(Fixed(Duration::from_millis(10)))
         .stack_size(stack)
         .spawn()

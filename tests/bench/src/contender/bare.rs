@@ -20,7 +20,7 @@ struct Bare<S> {
     /// message it is only the header.
     staged: Vec<u8>,
     staged_for: (usize, usize),
-    /// What was received of the message that `poll` waits for.
+    /// The bytes that were received of the message that `poll` waits for.
     polled: usize,
 }
 

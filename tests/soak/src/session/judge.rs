@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::{Outcome, Session};
+use crate::explained;
 use crate::plan::{End, Fault};
-use crate::verdict;
 
 impl Session<'_> {
     /// Judges and counts the session. `faults` are those of the network and of the server, with
@@ -52,13 +52,13 @@ impl Session<'_> {
             Outcome::Dropped => None,
         };
         let complete = missing == 0 && figures.answers == 1;
-        let complete = complete && error.as_ref().is_some_and(verdict::is_our_close);
+        let complete = complete && error.as_ref().is_some_and(explained::is_our_close);
         for (fault, at) in &faults {
             let harm = tally.faults.entry(*fault).or_default();
             harm.injected += 1;
             if complete {
                 harm.unfelt += 1;
-            } else if error.as_ref().is_some_and(|error| verdict::explains(*fault, error)) {
+            } else if error.as_ref().is_some_and(|error| explained::explains(*fault, error)) {
                 let Some(at) = at else { continue };
                 let after = told.saturating_duration_since(*at);
                 harm.longest = harm.longest.max(Some(after));
@@ -66,7 +66,7 @@ impl Session<'_> {
                 let late = after.saturating_sub(bound);
                 self.world.watch.late("told of a fault", late);
                 if late > Duration::from_secs(2) {
-                    let told = error.as_ref().map(verdict::class);
+                    let told = error.as_ref().map(explained::class);
                     eprintln!("{fault:?} was told {late:?} late: {told:?}, {:?}", self.plan);
                 }
             }
@@ -78,16 +78,16 @@ impl Session<'_> {
         tally.broken += 1;
         tally.unacknowledged += missing;
         let Some(error) = error else { return };
-        *tally.endings.entry(verdict::class(&error)).or_default() += 1;
-        if !faults.iter().any(|(fault, _)| verdict::explains(*fault, &error)) {
+        *tally.endings.entry(explained::class(&error)).or_default() += 1;
+        if !faults.iter().any(|(fault, _)| explained::explains(*fault, &error)) {
             tally.wrong_ends += 1;
             tally.lost += if faults.is_empty() { missing } else { 0 };
-            let told = verdict::class(&error);
+            let told = explained::class(&error);
             eprintln!("{told}, {missing} missing, faults: {faults:?}, {:?}", self.plan);
         }
         // All that the server answered before its Close must be here.
         if let End::PeerClose(after) = self.plan.end
-            && verdict::explains(Fault::PeerClose, &error)
+            && explained::explains(Fault::PeerClose, &error)
         {
             tally.lost += after.abs_diff(figures.received);
         }

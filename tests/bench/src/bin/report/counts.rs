@@ -1,4 +1,4 @@
-//! What is counted rather than timed: system calls and allocations; and calls that do not wait.
+//! Counts system calls and allocations, and measures calls that do not wait.
 
 use landline_bench::contender::Transport;
 use landline_bench::plan::Plan;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use landline_bench::plan::Plan;
 
-/// Where the SVGs of a full run are written. Others are written into the folder for temporary
+/// The folder for the SVGs of a full run. Others are written into the folder for temporary
 /// files.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plots");
 const WIDTH: f64 = 760.0;

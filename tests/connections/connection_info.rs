@@ -1,4 +1,4 @@
-//! What a connection knows of itself: how long it took to open.
+//! A connection tells how long it took to open, and what was agreed on in TLS.
 
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use landline::WebSocket;
-use landline::facts::Timings;
+use landline::timings::Timings;
 use support::*;
 
 /// The time by which the tests delay a step. Nothing else should take as long.
@@ -210,7 +210,7 @@ fn a_unix_socket_has_a_time_of_connecting() {
     use std::os::unix::net::UnixListener;
 
     watchdog(LIMIT, || {
-        let path = std::env::temp_dir().join(format!("landline-facts-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("landline-timings-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
         let server = spawn(move || {
