@@ -56,12 +56,14 @@ impl<H: Handler> App<H> {
     pub(super) fn watch(&mut self, live: &mut Live) -> Result<(), Error> {
         let Some(watch) = &mut live.watch else { return Ok(()) };
         let shared = &self.attempts.shared.0;
-        let under_way = self.attempts.is_under_way();
-        if let Some(close) = shared.take_replace() {
-            watch.close = *close;
-            if !under_way {
-                watch.due = Some(Instant::now());
+        if self.attempts.is_under_way() {
+            // The request stays: if this attempt fails, the next one follows without a wait.
+            if let Some(close) = shared.replace_with() {
+                watch.close = *close;
             }
+        } else if let Some(close) = shared.take_replace() {
+            watch.close = *close;
+            watch.due = Some(Instant::now());
         }
         if watch.due.is_some_and(|due| due <= Instant::now()) {
             watch.due = None;
@@ -103,6 +105,9 @@ impl<H: Handler> App<H> {
         };
         // After the last attempt, another request begins a row of its own on a stable connection.
         watch.failed = watch.due.is_some();
+        if self.attempts.shared.0.is_replacing() {
+            watch.due = Some(Instant::now());
+        }
         Ok(())
     }
 

@@ -169,7 +169,13 @@ impl Shared {
         self.lock().reconnecting = true;
     }
 
-    /// Returns the Close for the open connection, if a user has asked to replace it.
+    /// Returns the Close for the open connection, if a user has asked to replace it. The request
+    /// stays until the next attempt begins, or a connection opens.
+    pub(crate) fn replace_with(&self) -> Option<Box<CloseFrame>> {
+        self.lock().replace.clone()
+    }
+
+    /// Returns the Close as [`replace_with`](Self::replace_with) does, and takes the request.
     pub(crate) fn take_replace(&self) -> Option<Box<CloseFrame>> {
         self.lock().replace.take()
     }
@@ -177,7 +183,8 @@ impl Shared {
     /// Waits for `delay`, or until a user asks to reconnect. Returns `false` at once when the App
     /// is stopped.
     pub(crate) fn wait(&self, delay: Duration) -> bool {
-        let waits = |state: &mut State| !state.stopping && !state.reconnecting;
+        let is_asked = |state: &State| state.reconnecting || state.replace.is_some();
+        let waits = |state: &mut State| !state.stopping && !is_asked(state);
         !self.changed.wait_timeout_while(self.lock(), delay, waits).stopping
     }
 

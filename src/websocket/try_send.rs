@@ -92,7 +92,8 @@ impl Sender {
 pub enum TrySendError<M> {
     /// The call would have to wait. The connection goes on: try again later.
     WouldBlock(M),
-    /// The message cannot be sent: the [`Error`] says why, and whether the connection is over.
+    /// The message cannot be sent: the [`Error`], which is the source of this one, says why, and
+    /// whether the connection is over.
     Failed(M, Error),
 }
 
@@ -122,7 +123,7 @@ impl<M> fmt::Display for TrySendError<M> {
                 "not sent: the system takes nothing more at the moment, or another thread is \
                  sending; try again later",
             ),
-            Self::Failed(_, error) => write!(f, "not sent: {error}"),
+            Self::Failed(..) => f.write_str("not sent"),
         }
     }
 }
@@ -131,7 +132,7 @@ impl<M> StdError for TrySendError<M> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::WouldBlock(_) => None,
-            Self::Failed(_, error) => error.source(),
+            Self::Failed(_, error) => Some(error),
         }
     }
 }

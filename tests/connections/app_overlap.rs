@@ -534,6 +534,39 @@ fn a_request_after_the_backoff_gave_up_begins_a_row_of_its_own() {
 }
 
 #[test]
+fn after_a_request_during_an_attempt_that_fails_the_next_one_follows_without_a_wait() {
+    watchdog(LIMIT, || {
+        let (ready, when) = channel();
+        let (asked, is_asked) = channel();
+        let (go_on, until) = channel();
+        let server = serve_all(vec![
+            open(move |peer| {
+                ready.send(()).unwrap();
+                answer_close(peer, b"");
+            }),
+            Box::new(move |peer| {
+                peer.read_request();
+                asked.send(()).unwrap();
+                until.recv().unwrap();
+                peer.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+            }),
+            open(end),
+        ]);
+        let app = app_at(server.url(), Callbacks::new()).overlap(true).backoff(Fixed(HOUR));
+        let handle = app.handle();
+        let asking = spawn(move || {
+            is_asked.recv().unwrap();
+            replace(&handle);
+            go_on.send(()).unwrap();
+        });
+        let exit = run(app, when);
+        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+        asking.join();
+        server.join();
+    });
+}
+
+#[test]
 fn a_handler_that_cannot_send_after_an_attempt_that_failed_has_not_failed() {
     watchdog(LIMIT, || {
         let (ask, when) = channel();

@@ -16,7 +16,7 @@ use landline::app::{Exit, SendError, SendProblem};
 use landline::backoff::{Failure, Fixed, Never};
 use landline::error::InvalidInput;
 use landline::stream::Stream;
-use landline::{App, Callbacks, CloseCode, Error, Handle};
+use landline::{App, Callbacks, CloseCode, Error, Handle, TrySendError};
 use support::apps::{HandlerResult, Recorder, app_at, serve_times, upgraded_times};
 use support::streams::{Call, Judged};
 use support::*;
@@ -525,24 +525,31 @@ fn a_handler_that_fails_ends_the_connection_and_the_app() {
 #[test]
 fn a_handler_that_cannot_send_because_the_peer_is_gone_has_not_failed() {
     watchdog(LIMIT, || {
-        let server = upgraded_times(2, |nth, peer| match nth {
-            0 => {
-                peer.send(&text("x"));
-                peer.rst();
-            }
-            _ => peer.send(&close(1000, "")),
-        });
-        let mut recorder = Recorder::default().when("text", |sender| {
-            loop {
-                sender.unwrap().send("y")?;
-            }
-        });
-        let exit = app_at(server.url(), &mut recorder)
-            .backoff(|_: &Failure<'_>| Some(Duration::ZERO))
-            .run_forever();
-        assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
-        assert_eq!(recorder.log[2], "close 1006 \"\" by nobody, io");
-        server.join();
+        for tries in [false, true] {
+            let server = upgraded_times(2, |nth, peer| match nth {
+                0 => {
+                    peer.send(&text("x"));
+                    peer.rst();
+                }
+                _ => peer.send(&close(1000, "")),
+            });
+            let mut recorder = Recorder::default().when("text", move |sender| {
+                let sender = sender.unwrap();
+                loop {
+                    if !tries {
+                        sender.send("y")?;
+                    } else if let Err(error @ TrySendError::Failed(..)) = sender.try_send("y") {
+                        return Err(error.into());
+                    }
+                }
+            });
+            let exit = app_at(server.url(), &mut recorder)
+                .backoff(|_: &Failure<'_>| Some(Duration::ZERO))
+                .run_forever();
+            assert!(matches!(exit, Ok(Exit::Closed(_))), "{exit:?}");
+            assert_eq!(recorder.log[2], "close 1006 \"\" by nobody, io");
+            server.join();
+        }
     });
 }
 

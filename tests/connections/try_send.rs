@@ -5,6 +5,7 @@
 
 use crate::support;
 
+use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -537,7 +538,8 @@ fn a_connection_that_is_over_gives_the_message_back() {
         ws.recv().unwrap_err();
         let message = Message::from("kept");
         let error = ws.try_send(message).unwrap_err();
-        assert!(error.to_string().starts_with("not sent: "), "{error}");
+        assert_eq!(error.to_string(), "not sent");
+        assert!(error.source().unwrap().to_string().starts_with("closed by the peer: 4000"));
         assert_eq!(error.into_message(), Message::from("kept"));
         server.join();
 
@@ -556,5 +558,7 @@ fn an_error_shows_why_and_not_the_message() {
     for error in [blocked, failed] {
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("not sent") && !shown.contains("secret"), "{shown}");
+        let source = error.source().and_then(|source| source.downcast_ref::<Error>());
+        assert_eq!(source.is_some(), matches!(error, TrySendError::Failed(..)), "{shown}");
     }
 }
