@@ -205,6 +205,7 @@ impl Encoder {
         self.begin_frame(FrameStart { opcode, fin, compressed: true, len }, out)
     }
 
+    #[inline]
     pub(crate) fn begin_frame(
         &mut self,
         start: FrameStart,
