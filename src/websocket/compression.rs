@@ -8,7 +8,7 @@ use super::outgoing::{Flush, Outgoing, State};
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::wire::Wire;
-use super::write_lock::{CHUNK, Frame};
+use super::write_lock::{CHUNK, Frame, WriteGuard};
 use super::writer::MessageWriter;
 use crate::error::Error;
 use crate::net::deadline::Countdown;
@@ -142,7 +142,7 @@ pub(super) fn batch(
     for &message in messages {
         let bytes = message.as_bytes();
         if batch.len >= CHUNK {
-            batch.write(wire, deflation, limit)?;
+            batch.write(wire, deflation, limit, |out| out.finish_part())?;
         }
         match deflation.compressor(Some(bytes.len())) {
             None => {
@@ -154,13 +154,13 @@ pub(super) fn batch(
                 batch.compress(wire, &mut compressor.lock(), message)?;
             }
             Some(_) => {
-                batch.write(wire, deflation, limit)?;
+                batch.write(wire, deflation, limit, |out| out.finish_part())?;
                 let mut outgoing = Outgoing::new(wire, message.kind(), Some(bytes.len()));
                 outgoing.write_by(bytes, Flush::Finish, limit)?;
             }
         }
     }
-    batch.write(wire, deflation, limit)
+    batch.write(wire, deflation, limit, |out| out.finish())
 }
 
 /// Compresses a whole message, and appends it to `packed`. After an error the next message refers
@@ -212,15 +212,27 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn write(&mut self, wire: &Wire, deflation: &Deflation, limit: Countdown) -> Result<(), Error> {
-        let written = self.write_frames(wire, limit);
+    /// Writes what is held, and ends that by `finish`.
+    fn write(
+        &mut self,
+        wire: &Wire,
+        deflation: &Deflation,
+        limit: Countdown,
+        finish: fn(WriteGuard<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let written = self.write_frames(wire, limit, finish);
         self.len = 0;
         self.packed.clear();
         self.frames.clear();
         written.inspect_err(|_| deflation.compressor.lock().abandon())
     }
 
-    fn write_frames(&self, wire: &Wire, mut limit: Countdown) -> Result<(), Error> {
+    fn write_frames(
+        &self,
+        wire: &Wire,
+        mut limit: Countdown,
+        finish: fn(WriteGuard<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut out = wire.begin(&mut limit)?;
         let mut start = 0;
         for &(message, end) in &self.frames {
@@ -232,6 +244,6 @@ impl<'a> Batch<'a> {
             }
             out.put(frame)?;
         }
-        out.finish()
+        finish(out)
     }
 }

@@ -87,7 +87,8 @@ impl Receiver {
     /// and sets it to `false`.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        self.closed().is_none() && !self.half.is_drained
+        // After the peer's Close nothing more is read.
+        self.closed().is_none() && self.answer_by.is_none() && !self.half.is_drained
     }
 
     /// Returns whether something waits until the socket is writable, because the system did not

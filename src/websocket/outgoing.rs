@@ -207,10 +207,10 @@ pub(crate) fn batch(wire: &Wire, messages: &[MessageRef<'_>]) -> Result<(), Erro
                 break;
             }
         }
-        out.finish()?;
         if rest.is_empty() {
-            return Ok(());
+            return out.finish();
         }
+        out.finish_part()?;
     }
 }
 

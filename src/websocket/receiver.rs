@@ -61,6 +61,8 @@ pub struct Receiver {
     pending: bool,
     /// The limit of the closing handshake.
     closing: RecvDeadline,
+    /// The peer's Close was received, and the peer must take the answer by then.
+    pub(super) answer_by: Option<Deadline>,
     /// The payload of the last Ping or Pong, which `next_event` lends.
     control: Control,
     frames: Frames,
@@ -92,6 +94,7 @@ impl Receiver {
             options,
             pending: false,
             closing: RecvDeadline::endless(),
+            answer_by: None,
             control: Control::new(&[]),
             frames: Frames::default(),
             empty_since: None,

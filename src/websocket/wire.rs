@@ -200,7 +200,7 @@ impl Wire {
 
     /// Returns whether the receiver will still look for a Close that another thread noted. It looks
     /// before each wait for the peer.
-    fn receiver_will_look(&self) -> bool {
+    pub(super) fn receiver_will_look(&self) -> bool {
         *self.receiver.lock() == ReceiverIs::Away
     }
 }
@@ -256,23 +256,33 @@ impl Wire {
         Ok(())
     }
 
-    /// Answers the peer's Close frame, and ends the connection. Waiting until the peer takes the
-    /// answer cannot deadlock, because the peer sends nothing more.
-    pub(crate) fn peer_closed(&self, close: CloseFrame, deadline: Deadline) -> Error {
+    /// Notes the peer's Close frame. Returns until when the peer must take the answer, which
+    /// [`answer_close`](Self::answer_close) writes.
+    pub(crate) fn peer_closed(&self, close: CloseFrame) -> Deadline {
         // RFC 6455 section 5.5.1: the answer has the code that was received.
         let reply = close.code.map_or_else(CloseFrame::empty, CloseFrame::from);
         self.request_close(reply, CloseReason::Reply);
         self.close_state.peer_closed(close);
         self.pending.note_end();
-        let until = deadline.min(self.close_state.close_at()).min(self.write_deadline());
+        self.close_state.close_at().min(self.write_deadline())
+    }
+
+    /// Writes the answer to the peer's Close, and ends the connection. Waiting until the peer takes
+    /// it cannot deadlock, because the peer sends nothing more. If the `deadline` of the call
+    /// passes, [`Timeout::Recv`] is returned, and a later call goes on, until `answer_by`.
+    pub(crate) fn answer_close(&self, deadline: Deadline, answer_by: Deadline) -> Error {
+        let until = deadline.min(answer_by);
         let mut flushed = self.flush_behind_tries(until);
         // The frame that another thread is sending goes first.
         while flushed == Flushed::Busy && self.may_wait_for_sender(until) {
             sleep(TRY_AGAIN);
             flushed = self.flush_behind_tries(until);
         }
-        let is_late = flushed == Flushed::Busy && self.close_state.close_at().is_past();
-        if flushed == Flushed::Blocked || is_late {
+        if flushed != Flushed::Done {
+            let is_lost = answer_by.is_past() || self.close_state.is_aborted();
+            if deadline.is_past() && !is_lost {
+                return Error::Timeout(Timeout::Recv);
+            }
             self.close_state.close_not_taken();
         }
         self.end(Cause::Handshake)

@@ -111,8 +111,13 @@ impl Wire {
         // Pending control frames go first. If one is a Close, this message can no longer be sent.
         writer.stage_pending();
         let is_open = writer.check();
+        // A Close need not be waited for here if the receiver writes it: this may be its thread.
+        let is_flushed = is_open.is_err() && self.receiver_will_look();
+        if is_flushed {
+            writer.try_flush(Wait::Not);
+        }
         let after = FlushAfter { wire: self, limit, was_panicking };
-        let guard = WriteGuard { writer, after, _queue: queue, is_flushed: false };
+        let guard = WriteGuard { writer, after, _queue: queue, is_flushed };
         is_open.map(|()| guard)
     }
 
@@ -290,6 +295,14 @@ impl WriteGuard<'_> {
     /// Returns whether a frame with `len` bytes of payload still fits into the chunk.
     pub(super) fn has_room(&mut self, len: usize) -> bool {
         self.writer.staged().saturating_add(len) <= CHUNK
+    }
+
+    /// Writes all that was put as [`finish`](Self::finish) does, and fails if the limit has passed,
+    /// because more is to be written within it.
+    pub(super) fn finish_part(mut self) -> Result<(), Error> {
+        let flushed = self.writer.flush_frames(self.after.limit);
+        self.is_flushed = true;
+        flushed.and_then(|()| self.writer.check_deadline(self.after.limit))
     }
 
     /// Writes all that was put, waits until the system has taken it, and releases the lock.

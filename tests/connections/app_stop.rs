@@ -279,7 +279,12 @@ fn a_close_in_a_callback_does_not_wait_for_a_peer_that_floods_and_does_not_read(
                     assert_eq!(message.as_bytes(), b"stop");
                     promptly(|| match by_handle {
                         true => slot.get().unwrap().stop(CloseCode::NORMAL),
-                        false => ws.close(CloseCode::NORMAL),
+                        false => {
+                            ws.close(CloseCode::NORMAL).unwrap();
+                            let late = error(ws.send("late"));
+                            assert!(matches!(late, Error::Closed(_)), "{late:?}");
+                            Ok(())
+                        }
                     })
                 })
                 .on_close(|closed| ends.push(closed.is_clean()));

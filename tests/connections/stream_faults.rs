@@ -491,6 +491,36 @@ fn a_stream_that_is_slow_and_never_blocks_does_not_stretch_a_send() {
 }
 
 #[test]
+fn a_stream_that_is_slow_and_never_blocks_does_not_stretch_many_sends_at_once() {
+    sends_many_at_once(builder());
+    #[cfg(feature = "deflate")]
+    sends_many_at_once(builder().deflate(landline::deflate::Deflate::default()));
+}
+
+/// Sends so many messages over a slow stream that they take too long.
+fn sends_many_at_once(builder: Builder) {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| drop(io::copy(&mut peer.socket(), &mut io::sink())));
+        let begins = Arc::new(AtomicBool::new(false));
+        let is_begun = begins.clone();
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let slow = Judged::new(stream, usize::MAX, move |_, call| {
+            if call == Call::Write && is_begun.load(Ordering::SeqCst) {
+                std::thread::sleep(SHORT / 3); // A slow stream.
+            }
+            Ok(())
+        });
+        let ws = builder.write_timeout(SHORT).connect_over("ws://slow/", slow).unwrap();
+        begins.store(true, Ordering::SeqCst);
+        let messages = vec![vec![7; 1024]; 32 << 10];
+        let said = takes(SHORT, || error(ws.sender().send_all(&messages)));
+        assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
+        drop(ws);
+        server.join();
+    });
+}
+
+#[test]
 fn a_close_that_we_could_not_answer_is_not_clean_and_tells_what_the_peer_said() {
     watchdog(LIMIT, || {
         for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::WouldBlock] {

@@ -232,6 +232,75 @@ fn a_thread_that_begins_to_receive_writes_the_rest() {
     });
 }
 
+/// A call that has little time.
+type Receive = fn(&mut WebSocket) -> Result<Option<Message>, Error>;
+
+/// Calls `receive` until the connection is over, and returns how it ended. Each call has less time
+/// than the peer takes to read.
+fn ends(mut ws: WebSocket, release: Channel<()>, receive: Receive) -> Error {
+    let mut release = Some(release);
+    loop {
+        match receive(&mut ws) {
+            Ok(Some(message)) => panic!("{message:?}"),
+            // The peer's Close was received, and the answer waits behind the rest.
+            Ok(None) if !ws.is_open() => {
+                assert!(ws.closed().is_none() && ws.call_by().is_some());
+                assert!(release.is_none() || ws.wants_write() && !ws.has_more());
+                drop(release.take());
+            }
+            Ok(None) => yield_now(),
+            Err(error) => return error,
+        }
+    }
+}
+
+#[test]
+fn a_call_with_little_time_leaves_the_answer_to_a_close_to_the_next() {
+    let receives: [Receive; 2] =
+        [WebSocket::try_recv, |ws| match ws.recv_timeout(Duration::from_millis(1)) {
+            Err(Error::Timeout(Timeout::Recv)) => Ok(None),
+            received => received.map(Some),
+        }];
+    for receive in receives {
+        watchdog(LIMIT, move || {
+            let (release, held) = channel();
+            let server = serve_on(small_listener(), move |peer| {
+                peer.upgrade();
+                peer.send(&close(1000, "enough"));
+                peer.hold_open(&held);
+                expect_big(peer);
+                peer.expect_close(1000);
+            });
+            let ws = builder().connect(&server.url()).unwrap();
+            ws.try_send(vec![7; BIG]).unwrap();
+            let ended = ends(ws, release, receive);
+            assert!(ended.closed().unwrap().is_clean(), "{ended:?}");
+            server.join();
+        });
+    }
+}
+
+#[test]
+fn an_answer_that_the_peer_never_takes_is_given_up_at_the_close_timeout() {
+    watchdog(LIMIT, || {
+        let (_held, never) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.send(&close(1000, "enough"));
+            peer.hold_open(&never);
+        });
+        let ws = builder().close_timeout(SHORT).connect(&server.url()).unwrap();
+        ws.try_send(vec![7; BIG]).unwrap();
+        let (release, _) = channel();
+        let ended = takes(SHORT, || ends(ws, release, WebSocket::try_recv));
+        let closed = ended.closed().unwrap();
+        assert!(!closed.is_clean() && closed.local().is_none(), "{closed:?}");
+        assert_eq!(closed.code(), CloseCode::NORMAL);
+        drop(_held);
+        server.join();
+    });
+}
+
 #[test]
 fn a_thread_that_is_receiving_already_finds_the_rest() {
     watchdog(LIMIT, || {

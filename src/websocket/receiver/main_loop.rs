@@ -80,7 +80,10 @@ impl Receiver {
         }
         // Only the time of the calls counts, and not the caller's time between them.
         self.closing.grace.go_on();
-        let found = self.main_loop(delivery, deadline);
+        let found = match self.answer_by {
+            None => self.main_loop(delivery, deadline),
+            Some(by) => Err(self.wire.answer_close(deadline.until, by)),
+        };
         self.closing.grace.stop();
         found.inspect_err(|_| self.publish())
     }
@@ -124,7 +127,9 @@ impl Receiver {
                 self.flush_pending();
             }
             Found::Close { .. } => {
-                return Err(self.wire.peer_closed(self.decoder.close(), deadline.until));
+                let by = self.wire.peer_closed(self.decoder.close());
+                self.answer_by = Some(by);
+                return Err(self.wire.answer_close(deadline.until, by));
             }
         }
         Ok(found)
