@@ -235,6 +235,42 @@ fn what_is_sent_first_is_sent_again_after_a_reconnect() {
 }
 
 #[test]
+fn a_message_that_is_cut_off_is_not_joined_to_the_next_one() {
+    const NOTE: &str = "wsdump: a message was cut off: ";
+    watchdog(LIMIT, || {
+        // Bytes have no end in the output, unless it is a zero.
+        for (options, opcode, out) in [
+            (&[][..], 0x81, "01234\nhello\n"),
+            (&["-0"], 0x81, "01234\0hello\0"),
+            (&["-0"], 0x82, "01234\0hello\0"),
+            (&[], 0x82, "01234hello\n"),
+        ] {
+            let listener = listener();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let server = spawn(move || {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.upgrade();
+                peer.send(&[&[opcode, 10], &b"01234"[..]].concat());
+                drop(peer);
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.upgrade();
+                peer.send(&[text("hello"), close(1000, "")].concat());
+            });
+            let run = run(&[options, &["--reconnect", "--retry-delay", "0", &url]].concat());
+            server.join();
+            assert_eq!((run.status, &*run.out), (0, out), "{}", run.err);
+            assert_eq!(run.err.matches(NOTE).count(), 1, "{}", run.err);
+        }
+        // No other connection follows.
+        let server = upgraded(|peer| peer.send(b"\x81\x0A01234"));
+        let run = run(&[server.url()]);
+        server.join();
+        assert_eq!((run.status, &*run.out), (8, "01234\n"), "{}", run.err);
+        assert_eq!(run.err.matches(NOTE).count(), 1, "{}", run.err);
+    });
+}
+
+#[test]
 fn a_line_whose_connection_is_lost_is_sent_over_the_next_one() {
     watchdog(LIMIT, || {
         let listener = listener();

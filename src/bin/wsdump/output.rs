@@ -57,6 +57,13 @@ pub(crate) struct Output {
     sink: Sink,
     pub(crate) format: Format,
     previous: Instant,
+    /// Is set while a message is written in fragments, and its last one has not come.
+    unfinished: Option<Unfinished>,
+}
+
+/// Tells how a message ends that is written in part.
+struct Unfinished {
+    has_end: bool,
 }
 
 enum Sink {
@@ -79,7 +86,7 @@ impl Output {
 
     fn new(sink: Sink, format: Format) -> Self {
         let previous = format.start;
-        Self { sink, format, previous }
+        Self { sink, format, previous, unfinished: None }
     }
 
     /// Shows all further messages above a prompt.
@@ -131,10 +138,25 @@ impl Output {
     fn raw(&mut self, data: &[u8], first: bool, last: bool, has_end: bool) -> io::Result<()> {
         let stamp = if first { self.stamp() } else { String::new() };
         let end = self.format.end;
+        // If this cannot be written, neither can an end.
+        self.unfinished = None;
         let Sink::Stream(stream) = &mut self.sink else { return Ok(()) };
         stream.write_all(stamp.as_bytes())?;
         stream.write_all(data)?;
-        if last && has_end { stream.write_all(&[end]) } else { Ok(()) }
+        if !last {
+            self.unfinished = Some(Unfinished { has_end });
+            return Ok(());
+        }
+        if has_end { stream.write_all(&[end]) } else { Ok(()) }
+    }
+
+    /// Ends a message whose last fragment will not come, so that the next message is not taken for
+    /// the rest of it. Returns whether there was such a message.
+    pub(crate) fn cut_off(&mut self) -> io::Result<bool> {
+        let Some(Unfinished { has_end }) = self.unfinished.take() else { return Ok(false) };
+        self.raw(&[], false, true, has_end)?;
+        self.flush()?;
+        Ok(true)
     }
 
     fn text(&mut self, text: &str, label: &str) -> io::Result<()> {

@@ -227,10 +227,11 @@ impl Session {
         let counters = receiver.counters();
         self.outgoing.summary.sent.add_compression(&counters.sent);
         self.outgoing.summary.received.add_compression(&counters.received);
+        let written = self.end_message();
         if let Some(closed) = receiver.closed() {
             self.tell_closed(closed);
         }
-        match self.output().flush() {
+        match written.and_then(|()| self.output().flush()) {
             Err(error) if !matches!(end, End::Done(_)) => self.unwritable(&error),
             _ => end,
         }
@@ -347,6 +348,16 @@ impl Session {
             self.left = self.left.saturating_sub(1);
             self.met |= self.left == 0;
         }
+    }
+
+    /// Ends a message that the end of its connection has cut off, and says so.
+    fn end_message(&self) -> std::io::Result<()> {
+        let is_cut_off = self.output().cut_off()?;
+        if is_cut_off {
+            let text = "a message was cut off: the connection ended before the rest of it came";
+            self.outgoing.notes.error(text);
+        }
+        Ok(())
     }
 
     fn close(&self, receiver: &mut Receiver) {
