@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// The most bytes that a message may have when it is decompressed.
 const MOST: u64 = 64 << 20;
@@ -15,7 +15,11 @@ const MORE: u64 = 64 << 10;
 /// Returns the name of the format and the decompressed bytes, if the message is gzip, zlib or
 /// deflate.
 pub(crate) fn any(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
-    labelled(bytes, MOST).or_else(|| Some(("deflate", all(DeflateDecoder::new(bytes), MOST)?)))
+    labelled(bytes, MOST).or_else(|| {
+        let mut deflate = DeflateDecoder::new(bytes);
+        let inflated = all(&mut deflate, MOST)?;
+        is_used_up(deflate.total_in(), bytes).then_some(("deflate", inflated))
+    })
 }
 
 /// Does the same as [`any`] for a person who has not asked for it: without deflate, which has
@@ -27,14 +31,22 @@ pub(crate) fn unasked(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
 
 fn labelled(bytes: &[u8], most: u64) -> Option<(&'static str, Vec<u8>)> {
     match *bytes {
-        [0x1F, 0x8B, ..] => Some(("gzip", all(GzDecoder::new(bytes), most)?)),
+        [0x1F, 0x8B, ..] => Some(("gzip", all(MultiGzDecoder::new(bytes), most)?)),
         [method, flags, ..]
             if method & 15 == 8 && (u16::from(method) * 256 + u16::from(flags)) % 31 == 0 =>
         {
-            Some(("zlib", all(ZlibDecoder::new(bytes), most)?))
+            let mut zlib = ZlibDecoder::new(bytes);
+            let inflated = all(&mut zlib, most)?;
+            is_used_up(zlib.total_in(), bytes).then_some(("zlib", inflated))
         }
         _ => None,
     }
+}
+
+/// Returns whether a decoder took all bytes of the message. Other bytes may begin like zlib or
+/// deflate; what follows would be lost. gzip needs no such check: bytes that follow are an error.
+fn is_used_up(taken: u64, bytes: &[u8]) -> bool {
+    taken == bytes.len() as u64
 }
 
 /// Returns all that can be read, if it is not more than `most`.
@@ -79,6 +91,30 @@ mod tests {
         assert!(gzip.len() < 20_000);
         assert!(unasked(&gzip).is_none());
         assert!(any(&gzip).is_some_and(|(_, bytes)| bytes.len() == 16 << 20));
+    }
+
+    #[test]
+    fn only_the_whole_of_a_message_is_decompressed() {
+        // The first three bytes are a complete deflate of one zero byte.
+        assert_eq!(any(b"c\0\0"), Some(("deflate", vec![0])));
+        assert_eq!(any(b"c\0\0\0hello world"), None);
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"hello").unwrap();
+        let zlib = [zlib.finish().unwrap(), b"more".to_vec()].concat();
+        assert_eq!((any(&zlib), unasked(&zlib)), (None, None));
+    }
+
+    #[test]
+    fn gzip_of_several_members_is_kept_whole() {
+        let members = [&b"hello "[..], b"", b"world"].map(|member| {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+            gzip.write_all(member).unwrap();
+            gzip.finish().unwrap()
+        });
+        let mut gzip = members.concat();
+        assert_eq!(any(&gzip), Some(("gzip", b"hello world".to_vec())));
+        gzip.extend(b"more");
+        assert_eq!((any(&gzip), unasked(&gzip)), (None, None));
     }
 
     #[test]
