@@ -317,6 +317,28 @@ fn quiet_says_nothing_at_all() {
     });
 }
 
+#[test]
+fn the_reason_to_close_decides_also_if_the_time_is_over_before_the_server_answers() {
+    watchdog(LIMIT, || {
+        for option in ["--timeout", "--max-time"] {
+            for (input, status, err) in
+                [(&b""[..], 0, ""), (b"\xFF\n", 10, "wsdump: standard input is not UTF-8")]
+            {
+                let server = upgraded(|peer| {
+                    peer.expect_close(1000);
+                    peer.expect_end();
+                });
+                let url = server.url();
+                let args = [option, ENOUGH, "--eof-wait", "0", "--close-timeout", "1h", &url];
+                let run = run_with(&args, input);
+                server.join();
+                assert_eq!((run.status, &*run.out), (status, ""), "{}", run.err);
+                assert!(run.err.starts_with(err) && !run.err.contains(option), "{}", run.err);
+            }
+        }
+    });
+}
+
 #[cfg(unix)]
 fn signal(child: &std::process::Child, signal: &str) {
     let pid = child.id().to_string();
@@ -364,6 +386,29 @@ fn a_second_signal_does_not_wait_for_the_server() {
         signal(&child, "-INT");
         promptly(|| finished(child)).gave(130, "");
         server.join();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_is_130_also_if_the_time_is_over_before_the_server_answers() {
+    watchdog(LIMIT, || {
+        for option in ["--timeout", "--max-time"] {
+            let (said, says) = std::sync::mpsc::channel();
+            let server = upgraded(move |peer| {
+                peer.expect(TEXT, b"x");
+                said.send(()).unwrap();
+                peer.expect_close(1000);
+                peer.expect_end();
+            });
+            // The signal comes long before the time is over.
+            let args = ["-t", "x", option, "3", "--close-timeout", "1h", &server.url()];
+            let child = wsdump(&args).spawn().unwrap();
+            says.recv().unwrap();
+            signal(&child, "-INT");
+            finished(child).gave(130, "");
+            server.join();
+        }
     });
 }
 

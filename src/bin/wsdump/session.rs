@@ -295,6 +295,10 @@ impl Session {
 
     /// Ends because the server is too slow, so its answer to the Close is not waited for.
     fn timed_out(&self, sender: &Sender, heard: Instant) -> End {
+        if self.outgoing.control.stopped().is_some() {
+            // This side ended before. Only the server's answer is missing.
+            return End::Done(self.stopped());
+        }
         let of_idle = self.plan.timeout.filter(|timeout| heard.elapsed() >= *timeout);
         drop(sender.close(self.plan.close.clone()));
         let text = match of_idle {
