@@ -191,6 +191,52 @@ fn json_tells_all_that_happens() {
 }
 
 #[test]
+fn json_has_every_error_that_standard_error_has() {
+    watchdog(LIMIT, || {
+        let errors = |run: Run, status: i32, texts: &[&str]| {
+            assert_eq!(run.status, status, "{}", run.err);
+            let lines = lines(&run.out);
+            let errors = lines.iter().filter(|line| line["kind"] == "error");
+            let errors: Vec<_> = errors.map(|line| line["error"].as_str().unwrap()).collect();
+            let said: Vec<_> =
+                run.err.lines().map(|line| line.strip_prefix("wsdump: ").unwrap()).collect();
+            assert_eq!(errors, said);
+            assert_eq!(errors.len(), texts.len(), "{errors:?}");
+            for (error, text) in errors.iter().zip(texts) {
+                assert!(error.contains(text), "{text} is not in {error}");
+            }
+        };
+        // Standard input.
+        let server = upgraded(|peer| answer_close(peer, 1000));
+        let run_10 = run_with(&["--json", &server.url()], b"\xFF\n");
+        server.join();
+        errors(run_10, 10, &["standard input is not UTF-8"]);
+        // What is sent first: the file is gone when its turn comes.
+        let file = temporary("gone");
+        fs::write(&file, "x").unwrap();
+        let path = file.clone();
+        let server = upgraded(move |peer| answer_close(peer, 1000));
+        let gone = serve(move |peer| {
+            peer.read_request();
+            fs::remove_file(path).unwrap();
+            let answer = peer.good_answer("");
+            peer.send(&answer);
+            answer_close(peer, 1000);
+        });
+        let run_gone = run(&["--json", "--send-file", file.to_str().unwrap(), &gone.url()]);
+        gone.join();
+        errors(run_gone, 10, &["cannot read"]);
+        // What is waited for, and the cookies, whose folder does not exist.
+        let jar = temporary("no-such-folder").join("jar");
+        let url = server.url();
+        let args = ["--json", "-1", "--eof-wait", "0", "-c", jar.to_str().unwrap(), &url];
+        let run_9 = run(&args);
+        server.join();
+        errors(run_9, 9, &["ended after 0 of 1 messages", "cannot write"]);
+    });
+}
+
+#[test]
 fn json_tells_of_a_retry_before_the_wait() {
     watchdog(LIMIT, || {
         let url = format!("ws://{}/", closed());

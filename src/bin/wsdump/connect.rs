@@ -103,12 +103,9 @@ impl Target {
     }
 
     /// Writes the cookies to their file, if there is one.
-    pub(crate) fn save_cookies(&self, notes: &Notes) {
-        if let Some((jar, path)) = &self.jar {
-            if let Err(error) = cookies::write(path, jar) {
-                notes.error(&format!("cannot write {path:?}: {error}"));
-            }
-        }
+    pub(crate) fn save_cookies(&self) -> Result<(), String> {
+        let Some((jar, path)) = &self.jar else { return Ok(()) };
+        cookies::write(path, jar).map_err(|error| format!("cannot write {path:?}: {error}"))
     }
 }
 

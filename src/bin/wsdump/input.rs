@@ -69,7 +69,7 @@ pub(crate) fn pump(outgoing: &Outgoing, shape: Shape, eof_wait: Option<Duration>
         }
         Err(Ended::Over) => {}
         Err(Ended::Failed(why)) => {
-            outgoing.notes.error(&why);
+            outgoing.error(&why, None);
             outgoing.control.stop(Stop::Failed, &outgoing.close);
         }
     }
@@ -200,7 +200,7 @@ impl<R: io::Read> Reader<'_, R> {
         if !error.is_fatal() || is_ended_here(&error) {
             return Err(Ended::Failed(why));
         }
-        self.outgoing.notes.error(&why);
+        self.outgoing.error(&why, None);
         if self.outgoing.reconnects { Ok(None) } else { Err(Ended::Over) }
     }
 }
@@ -241,6 +241,22 @@ fn decode(coding: Coding, record: &[u8]) -> Result<Message, Ended> {
 }
 
 impl Outgoing {
+    /// Says what went wrong, also in a line of JSON if `--json` is given. The status is that of
+    /// HTTP, if the server refused.
+    pub(crate) fn error(&self, text: &str, status: Option<u16>) {
+        self.notes.error(text);
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = output.event("error", |line| {
+            line.text("error", text);
+            match status {
+                Some(status) => line.number("status", u64::from(status)),
+                None => line.text_or_null("status", None),
+            }
+        });
+        // The thread that receives notices too that nothing can be written.
+        drop(told.and_then(|()| output.flush()));
+    }
+
     /// Sends messages, over the next connection if the present one is lost.
     pub(crate) fn send(&self, messages: &[Message]) -> Result<(), Ended> {
         // A batch that fails may be sent in part. So it must not be sent again.

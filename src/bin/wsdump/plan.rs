@@ -132,8 +132,8 @@ impl Plan {
         self.target.connect(builder)
     }
 
-    pub(crate) fn save_cookies(&self, notes: &Notes) {
-        self.target.save_cookies(notes);
+    pub(crate) fn save_cookies(&self) -> Result<(), String> {
+        self.target.save_cookies()
     }
 }
 

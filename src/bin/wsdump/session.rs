@@ -63,7 +63,9 @@ pub(crate) fn run(mut plan: Plan, notes: Notes) -> Status {
     if session.plan.summary {
         notes.info(&summary.text());
     }
-    session.plan.save_cookies(&notes);
+    if let Err(why) = session.plan.save_cookies() {
+        session.outgoing.error(&why, None);
+    }
     status
 }
 
@@ -113,7 +115,7 @@ struct Session {
 fn send_first(outgoing: &Outgoing, sender: &Sender, first: &[Preamble]) {
     match preamble::send(outgoing, sender, first) {
         Err(Ended::Failed(why)) => {
-            outgoing.notes.error(&why);
+            outgoing.error(&why, None);
             outgoing.control.stop(Stop::Failed, &outgoing.close);
         }
         // The thread that receives says why the connection is lost.
@@ -305,8 +307,7 @@ impl Session {
             Some(timeout) => format!("no message came for {} (--timeout)", duration::time(timeout)),
             None => "the time is over (--max-time)".to_owned(),
         };
-        self.outgoing.notes.error(&text);
-        self.tell_error(&text, None);
+        self.outgoing.error(&text, None);
         End::Done(Status::TimedOut)
     }
 
@@ -359,7 +360,7 @@ impl Session {
         let is_cut_off = self.output().cut_off()?;
         if is_cut_off {
             let text = "a message was cut off: the connection ended before the rest of it came";
-            self.outgoing.notes.error(text);
+            self.outgoing.error(text, None);
         }
         Ok(())
     }
@@ -387,11 +388,10 @@ impl Session {
                 self.outgoing.notes.info(&text);
             }
         } else {
-            self.outgoing.notes.error(&text);
+            self.outgoing.error(&text, error.status());
             if let Some(body) = error.response().map(|response| response.body()) {
                 self.outgoing.notes.verbose(String::from_utf8_lossy(body).trim_end());
             }
-            self.tell_error(&text, error.status());
         }
         status
     }
@@ -408,7 +408,7 @@ impl Session {
             ),
             None => "the connection ended before a message matched --until".to_owned(),
         };
-        self.outgoing.notes.error(&text);
+        self.outgoing.error(&text, None);
         Status::Unmet
     }
 
@@ -491,19 +491,6 @@ impl Session {
         });
         // The flush that follows fails too, and is looked at.
         drop(told);
-    }
-
-    fn tell_error(&self, text: &str, status: Option<u16>) {
-        let mut output = self.output();
-        let told = output.event("error", |line| {
-            line.text("error", text);
-            match status {
-                Some(status) => line.number("status", u64::from(status)),
-                None => line.text_or_null("status", None),
-            }
-        });
-        // The program ends with an error in any case.
-        drop(told.and_then(|()| output.flush()));
     }
 
     fn output(&self) -> MutexGuard<'_, Output> {
