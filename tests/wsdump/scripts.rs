@@ -237,6 +237,35 @@ fn json_has_every_error_that_standard_error_has() {
 }
 
 #[test]
+fn json_has_a_message_once_also_if_its_connection_is_lost() {
+    watchdog(LIMIT, || {
+        let listener = listener();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let line = "x".repeat(16 << 20);
+        let sent = line.clone();
+        let server = spawn(move || {
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            peer.upgrade();
+            // The tool is within the message, which is longer than the buffers of the system.
+            std::io::Read::read_exact(&mut peer.socket(), &mut [0; 4096]).unwrap();
+            peer.rst();
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            peer.upgrade();
+            peer.expect(TEXT, sent.as_bytes());
+            peer.send(&close(1000, ""));
+        });
+        let args = ["--json", "--reconnect", "--retry-delay", "0", &url];
+        let run = run_with(&args, format!("{line}\n").as_bytes());
+        server.join();
+        assert_eq!(run.status, 0, "{}", run.err);
+        let lines = lines(&run.out);
+        let kinds: Vec<_> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["open", "text", "close", "retry", "open", "close"], "{}", run.err);
+        assert!(lines[1]["text"] == line.as_str());
+    });
+}
+
+#[test]
 fn json_tells_of_a_retry_before_the_wait() {
     watchdog(LIMIT, || {
         let url = format!("ws://{}/", closed());

@@ -265,9 +265,15 @@ impl Outgoing {
     }
 
     fn send_batch(&self, batch: &[Message]) -> Result<(), Ended> {
+        let mut is_shown = false;
         loop {
             let sender = self.control.sender().ok_or(Ended::Over)?;
-            match self.send_over(&sender, batch) {
+            // A message is shown once, however many connections it takes.
+            if !is_shown {
+                self.show(batch);
+                is_shown = true;
+            }
+            match self.count_and_send(&sender, batch) {
                 Err(Error::Timeout(Timeout::Busy)) if batch.len() == 1 => {}
                 Err(error) if error.is_fatal() => {
                     if !self.reconnects {
@@ -283,6 +289,12 @@ impl Outgoing {
     /// Sends messages over this connection. They are shown and counted before, because the program
     /// may end when the answer comes.
     pub(crate) fn send_over(&self, sender: &Sender, messages: &[Message]) -> Result<(), Error> {
+        self.show(messages);
+        self.count_and_send(sender, messages)
+    }
+
+    /// Shows messages that are to be sent, for `--json`.
+    fn show(&self, messages: &[Message]) {
         if self.json {
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
             let mut all = messages.iter();
@@ -290,6 +302,9 @@ impl Outgoing {
             let _ = all.try_for_each(|message| output.sent(message.into()));
             let _ = output.flush();
         }
+    }
+
+    fn count_and_send(&self, sender: &Sender, messages: &[Message]) -> Result<(), Error> {
         let bytes = messages.iter().map(Message::len).sum();
         self.summary.sent.add(messages.len(), bytes);
         let sent = sender.send_all(messages);
