@@ -463,6 +463,32 @@ fn no_line_is_sent_twice() {
 }
 
 #[test]
+fn a_server_can_ask_for_a_wait_of_an_hour_beyond_the_longest_one() {
+    const HELP: &str = "The longest wait, unless the server asks for more: then its Retry-After, \
+                        of an hour at most, is added [default: 60]";
+    watchdog(LIMIT, || {
+        let server = serve(|peer| {
+            peer.read_request();
+            let answer = "503 Busy\r\nRetry-After: 7200\r\nContent-Length: 0";
+            peer.send(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes());
+        });
+        let url = server.url();
+        let args = ["--json", "--reconnect", "--retry-max-delay", "0", &url];
+        let mut child = wsdump(&args).spawn().unwrap();
+        let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        server.join();
+        assert_eq!(lines(&line)[0]["wait"], 3600.0);
+        let help = run(&["--help"]).out;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(HELP), "{help}");
+    });
+}
+
+#[test]
 fn giving_up_after_a_number_of_failures_has_the_status_of_the_last_one() {
     watchdog(LIMIT, || {
         let url = format!("ws://{}/", closed());

@@ -316,7 +316,8 @@ pub(crate) struct Retry {
     /// The longest first wait; it doubles with each failure [default: 1]
     #[arg(long, value_name = "SECONDS", value_parser = duration::parse)]
     pub(crate) retry_delay: Option<Duration>,
-    /// The longest wait [default: 60]
+    /// The longest wait, unless the server asks for more: then its Retry-After, of an hour at most,
+    /// is added [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = duration::parse)]
     pub(crate) retry_max_delay: Option<Duration>,
 }
