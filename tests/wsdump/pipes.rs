@@ -1,7 +1,11 @@
 //! Standard input and output as pipes.
 
 use std::io::{BufRead as _, BufReader};
+#[cfg(unix)]
+use std::process::Stdio;
 
+#[cfg(target_os = "linux")]
+use crate::scripts::temporary;
 use crate::support::*;
 use crate::tool::*;
 
@@ -162,8 +166,7 @@ fn a_reader_that_goes_away_ends_the_tool_quietly() {
 fn an_endless_writer_ends_with_the_tool() {
     watchdog(LIMIT, || {
         let server = echoes();
-        let mut yes =
-            std::process::Command::new("yes").stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut yes = std::process::Command::new("yes").stdout(Stdio::piped()).spawn().unwrap();
         let mut command = wsdump(&["--count", "3", &server.url()]);
         let child = command.stdin(yes.stdout.take().unwrap()).spawn().unwrap();
         drop(command);
@@ -187,21 +190,30 @@ fn a_full_disk_is_an_error_of_this_side() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_of_cookies_stays_as_it_was_if_the_disk_is_full() {
+fn a_file_of_cookies_stays_as_it_was_if_a_new_one_cannot_be_written() {
+    const OLD: &str = "127.0.0.1\tFALSE\t/\tFALSE\t0\told\t1\n";
+    // Each write to a file fails, as on a full disk, and no signal ends the tool.
+    const NO_ROOM: &str = r#"trap "" XFSZ; ulimit -f 0; exec "$0" "$@""#;
     watchdog(LIMIT, || {
-        const OLD: &str = "127.0.0.1\tFALSE\t/\tFALSE\t0\told\t1\n";
-        let jar = std::env::temp_dir().join(format!("wsdump-full-{}", std::process::id()));
+        let folder = temporary("full");
+        std::fs::create_dir(&folder).unwrap();
+        let jar = folder.join("jar");
         std::fs::write(&jar, OLD).unwrap();
-        let new = jar.with_extension("new");
-        let _ = std::fs::remove_file(&new);
-        std::os::unix::fs::symlink("/dev/full", &new).unwrap();
         let server = echoes();
-        let run = run(&["-1", "-t", "x", "-c", jar.to_str().unwrap(), &server.url()]);
-        assert_eq!((run.status, &*run.out), (0, "x\n"));
+        let tool = wsdump(&["-1", "-t", "x", "-c", jar.to_str().unwrap(), &server.url()]);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", NO_ROOM]).arg(tool.get_program()).args(tool.get_args());
+        for (variable, _) in tool.get_envs() {
+            shell.env_remove(variable);
+        }
+        let shell = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let run = finished(shell.spawn().unwrap());
+        assert_eq!((run.status, &*run.out), (0, "x\n"), "{}", run.err);
         assert!(run.err.contains("cannot write"), "{}", run.err);
         assert_eq!(std::fs::read_to_string(&jar).unwrap(), OLD);
-        assert!(std::fs::symlink_metadata(&new).is_err(), "a part of the new file is left");
-        std::fs::remove_file(jar).unwrap();
+        let files = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(files, 1, "a part of the new file is left");
+        std::fs::remove_dir_all(folder).unwrap();
         server.join();
     });
 }

@@ -6,9 +6,10 @@
 //! `#` are comments.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use landline::cookie::{Cookie, CookieJar};
@@ -66,30 +67,46 @@ pub(crate) fn write(path: &Path, jar: &CookieJar) -> io::Result<()> {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}", line(&cookie));
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = fs::canonicalize(path).ok().filter(|path| path.is_file());
     if file.is_none() && fs::symlink_metadata(path).is_ok() {
         // This is a device, a pipe, or a link to a file that does not exist yet.
-        return options.open(path)?.write_all(text.as_bytes());
+        let mut options = private();
+        return options.create(true).truncate(true).open(path)?.write_all(text.as_bytes());
     }
-    replace(file.as_deref().unwrap_or(path), &options, &text)
+    replace(file.as_deref().unwrap_or(path), &text)
+}
+
+/// Returns options to write a file. If it is made, nobody else may read it.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Writes a file anew. The old one stays until the new one is complete.
-fn replace(path: &Path, options: &OpenOptions, text: &str) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = Path::new(&name);
-    let mut file = options.open(new)?;
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let (mut file, new) = make_beside(path)?;
     let written = file.write_all(text.as_bytes());
     drop(file); // Windows renames no file that is open.
-    written.and_then(|()| fs::rename(new, path)).inspect_err(|_| {
+    written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
         // A part of it would only take room on a disk that is full.
-        let _ = fs::remove_file(new);
+        let _ = fs::remove_file(&new);
     })
+}
+
+/// Makes a file in the same folder, with a name that no file has: all others are the user's.
+fn make_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    let mut number = 0_u64;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}-{number}.new", process::id()));
+        match private().create_new(true).open(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            opened => return Ok((opened?, name.into())),
+        }
+    }
 }
 
 fn line(cookie: &Cookie) -> String {
@@ -123,7 +140,7 @@ mod tests {
 
     #[test]
     fn cookies_survive_a_file() {
-        let path = std::env::temp_dir().join(format!("wsdump-cookies-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("wsdump-cookies-{}", process::id()));
         fs::write(&path, FILE).unwrap();
         let jar = CookieJar::new();
         assert_eq!(read(&path, &jar).unwrap(), 2);
@@ -137,5 +154,24 @@ mod tests {
         assert_eq!(first[0], ".example.com\tTRUE\t/\tFALSE\t0\ta\t1");
         assert!(first[1].starts_with("#HttpOnly_www.example.com\tFALSE\t/x\tTRUE\t"));
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn no_file_beside_the_jar_is_touched() {
+        let folder = std::env::temp_dir().join(format!("wsdump-beside-{}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("jar");
+        let others = [".new".to_owned(), format!(".{}-0.new", process::id())];
+        let others = others.map(|end| folder.join(format!("jar{end}")));
+        for other in &others {
+            fs::write(other, "mine").unwrap();
+        }
+        write(&path, &CookieJar::new()).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().starts_with("# Netscape"));
+        for other in &others {
+            assert_eq!(fs::read_to_string(other).unwrap(), "mine");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+        fs::remove_dir_all(folder).unwrap();
     }
 }
