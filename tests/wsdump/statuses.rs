@@ -165,6 +165,20 @@ fn a_time_that_is_over_is_7() {
 }
 
 #[test]
+fn the_closing_handshake_after_the_last_message_is_over_with_the_time_too() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.send(&text("x"));
+            peer.expect_close(1000);
+            peer.expect_end();
+        });
+        let args = ["-1", "--max-time", "1", "--close-timeout", "1h", &server.url()];
+        takes(Duration::from_secs(1), || run(&args)).gave(0, "x\n");
+        server.join();
+    });
+}
+
+#[test]
 fn the_time_is_over_also_while_the_server_sends_without_a_pause() {
     watchdog(LIMIT, || {
         let (message, ping) = (text("tick"), ping(b""));

@@ -1,7 +1,7 @@
 //! Holds the connection, receives, and connects again.
 
 use std::process;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -266,7 +266,7 @@ impl Session {
                 Err(Error::Timeout(Timeout::Recv)) => Ok(()),
                 Err(error) => {
                     // Another thread may still have to send our answer to the server's Close.
-                    self.close(receiver);
+                    self.close(receiver, sender);
                     return End::Lost(error);
                 }
             };
@@ -279,7 +279,7 @@ impl Session {
                 return self.unwritable(&error);
             }
             if self.met {
-                self.close(receiver);
+                self.close(receiver, sender);
                 return End::Done(Status::Clean);
             }
             // A server that sends without a pause, pings for example, is noticed here too.
@@ -365,9 +365,23 @@ impl Session {
         Ok(())
     }
 
-    fn close(&self, receiver: &mut Receiver) {
+    /// Does the closing handshake, and cuts the connection if the time is over before.
+    fn close(&self, receiver: &mut Receiver, sender: &Sender) {
+        let (done, is_done) = sync_channel::<()>(0);
+        if let Some(deadline) = self.deadline {
+            // The Close is sent also if the time is over already.
+            drop(sender.close(self.plan.close.clone()));
+            let sender = sender.clone();
+            threads::start(&self.outgoing.notes, move || {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if is_done.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+                    sender.abort();
+                }
+            });
+        }
         // The code was checked, so an error says that the connection is over already.
         drop(receiver.close(self.plan.close.clone()));
+        drop(done);
     }
 
     /// Returns the status after this side has ended the connection, or the attempt.
