@@ -337,7 +337,7 @@ impl Connection {
             match self.ws.try_recv() {
                 Ok(Some(message)) => self.received(message),
                 // `try_recv` does not wait for bytes that keep arriving: call it again.
-                Ok(None) if self.line.is_unread() => {}
+                Ok(None) if self.line.is_unread() && self.ws.has_more() => {}
                 Ok(None) => break self.idle(),
                 Err(error) => break self.failed(&error),
             }
@@ -354,10 +354,12 @@ impl Connection {
                 }
                 Ok(Event::Pong(_)) => return,
                 Ok(event) => panic!("unexpected {event:?}"),
-                // It does not wait for bytes that keep arriving: call it again.
-                Err(Error::Timeout(Timeout::Recv)) if self.line.is_unread() => {}
-                Err(Error::Timeout(Timeout::Recv)) => return self.idle(),
+                Err(Error::Timeout(Timeout::Recv)) => {}
                 Err(error) => return self.failed(&error),
+            }
+            // It does not wait for bytes that keep arriving: call it again.
+            if !self.line.is_unread() || !self.ws.has_more() {
+                return self.idle();
             }
         };
         self.received(message);
@@ -373,10 +375,12 @@ impl Connection {
     fn idle(&mut self) {
         assert!(self.ended.is_none(), "an end that did not last");
         assert!(self.model.messages.is_empty(), "messages that were not handed out");
-        assert_eq!(self.model.end, None);
+        let is_full = self.line.0.lock().unwrap().full;
+        // The answer to the peer's Close waits until there is room.
+        assert!(self.model.end.is_none() || is_full && matches!(self.model.end, Some(Ok(_))));
         self.check_sent();
         let is_closing = self.asked.is_some() || self.abandoned;
-        if !is_closing && !self.line.0.lock().unwrap().full {
+        if !is_closing && !is_full {
             assert_eq!(self.pongs.last(), self.model.pings.last(), "the latest Ping is answered");
         }
     }
