@@ -125,16 +125,21 @@ impl<'a> Exchange<'a> {
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             self.opening.check_abort()?;
-            if mem::take(&mut self.reading.tls_pending) {
-                self.flush()?; // The peer may wait for this output.
-            }
+            // The peer may wait for this output. An answer that is there tells more than an error.
+            let is_pending = mem::take(&mut self.reading.tls_pending);
+            let flushed = if is_pending { self.flush() } else { Ok(()) };
             let is_late = self.opening.deadline.is_past();
             if is_late && self.grace.is_over() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let wait = if is_late { Wait::Not } else { self.opening.poll() };
             match self.duplex.read(&mut self.reading, buf, wait) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !is_late => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && (!is_late || self.reading.tls_pending) =>
+                {
+                    flushed?;
+                }
                 read => return read,
             }
         }

@@ -109,9 +109,9 @@ impl Receiver {
         if self.closed().is_some() {
             return None;
         }
-        let mut by = self.wire.close_state.close_at();
+        let mut by = self.answer_by.unwrap_or_else(|| self.wire.close_state.close_at());
         // The closing handshake has a limit of its own, and no ping may follow our Close.
-        if by == Deadline::NEVER {
+        if by == Deadline::NEVER && self.answer_by.is_none() {
             by = Deadline::at(self.timer.deadline());
         }
         if let Some(since) = self.wire.left.lock().blocked_since {

@@ -283,8 +283,14 @@ impl Wire {
             if deadline.is_past() && !is_lost {
                 return Error::Timeout(Timeout::Recv);
             }
-            self.close_state.close_not_taken();
+            return self.answer_not_taken();
         }
+        self.end(Cause::Handshake)
+    }
+
+    /// Ends the connection, because the peer does not take the answer to its Close.
+    pub(crate) fn answer_not_taken(&self) -> Error {
+        self.close_state.close_not_taken();
         self.end(Cause::Handshake)
     }
 

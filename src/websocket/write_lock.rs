@@ -302,7 +302,10 @@ impl WriteGuard<'_> {
     pub(super) fn finish_part(mut self) -> Result<(), Error> {
         let flushed = self.writer.flush_frames(self.after.limit);
         self.is_flushed = true;
-        flushed.and_then(|()| self.writer.check_deadline(self.after.limit))
+        if flushed.is_ok() && self.after.limit.end().is_past() {
+            return Err(self.writer.fail(Cause::Timeout(Timeout::Send)));
+        }
+        flushed
     }
 
     /// Writes all that was put, waits until the system has taken it, and releases the lock.

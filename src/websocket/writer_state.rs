@@ -190,7 +190,7 @@ impl WriterGuard<'_> {
         self.check_deadline(limit)
     }
 
-    pub(super) fn check_deadline(&mut self, limit: &mut Countdown) -> Result<(), Error> {
+    fn check_deadline(&mut self, limit: &mut Countdown) -> Result<(), Error> {
         let late = if limit.end().is_past() {
             Timeout::Send
         } else if self.wire.close_state.close_at().is_past() {

@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Sender as Channel, channel};
 use std::sync::{Arc, Barrier};
 use std::thread::yield_now;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landline::error::{Cause, InvalidInput};
-use landline::{Builder, CloseCode, Error, Message, MessageKind, Timeout, TrySendError, WebSocket};
+use landline::{
+    Builder, CloseCode, Error, Keepalive, Message, MessageKind, Timeout, TrySendError, WebSocket,
+};
 use support::streams::{Call, Judged};
 use support::*;
 
@@ -278,6 +280,54 @@ fn a_call_with_little_time_leaves_the_answer_to_a_close_to_the_next() {
             server.join();
         });
     }
+}
+
+#[test]
+fn while_an_answer_waits_no_ping_is_due() {
+    watchdog(LIMIT, || {
+        let (release, held) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.send(&close(1000, "enough"));
+            peer.hold_open(&held);
+        });
+        let keepalive = Keepalive::new(SHORT, SHORT);
+        let builder = builder().close_timeout(None).keepalive(keepalive);
+        let mut ws = builder.write_timeout(LIMIT * 2).connect(&server.url()).unwrap();
+        ws.try_send(vec![7; BIG]).unwrap();
+        while ws.is_open() {
+            assert_eq!(ws.try_recv().unwrap(), None);
+        }
+        let by = ws.call_by().unwrap();
+        assert!(by > Instant::now() + LIMIT, "it is due in {:?}", by - Instant::now());
+        drop(release);
+        server.join();
+    });
+}
+
+/// An event loop that waits until the socket is readable would call again and again.
+#[test]
+fn an_answer_that_waits_is_given_up_when_the_stream_ends() {
+    watchdog(LIMIT, || {
+        let (release, held) = channel();
+        let server = serve_on(small_listener(), move |peer| {
+            peer.upgrade();
+            peer.send(&[close(1000, "enough"), vec![0; 100_000]].concat());
+            peer.fin();
+            peer.hold_open(&held);
+        });
+        let mut ws = builder().close_timeout(None).connect(&server.url()).unwrap();
+        ws.try_send(vec![7; BIG]).unwrap();
+        let error = loop {
+            if let Err(error) = ws.try_recv() {
+                break error;
+            }
+        };
+        let closed = error.closed().unwrap();
+        assert!(!closed.is_clean() && closed.code() == CloseCode::NORMAL, "{closed:?}");
+        drop(release);
+        server.join();
+    });
 }
 
 #[test]

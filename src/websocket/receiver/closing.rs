@@ -10,6 +10,8 @@ use crate::net::duplex::{Wait, is_timeout};
 use crate::websocket::pending::Flushed;
 use crate::websocket::wire::ReceiverIs;
 
+/// The most reads of a call that discards what follows the peer's Close.
+const MAX_DISCARDS: usize = 64;
 /// The limit of the wait for the end of the stream after the closing handshake.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -40,6 +42,30 @@ impl Receiver {
                 return error;
             }
         }
+    }
+
+    /// Writes the answer to the peer's Close, and ends the connection. If `deadline` passes before,
+    /// the next call goes on, until `answer_by`.
+    pub(super) fn answer_close(&mut self, deadline: Deadline, answer_by: Deadline) -> Error {
+        let error = self.wire.answer_close(deadline, answer_by);
+        if matches!(error, Error::Timeout(_)) && self.has_stream_ended() {
+            return self.wire.answer_not_taken();
+        }
+        error
+    }
+
+    /// Discards what has arrived, and returns whether that was the end of the stream. An event loop
+    /// would find the socket readable again and again.
+    fn has_stream_ended(&mut self) -> bool {
+        let mut buffer = [0; 4 * 1024];
+        for _ in 0..MAX_DISCARDS {
+            match read_from(&self.wire, &mut self.half, &mut buffer, Wait::Not) {
+                Err(error) if is_timeout(&error) => return false,
+                Ok(0) | Err(_) => return true,
+                Ok(_) => {}
+            }
+        }
+        false
     }
 
     /// Waits for the end of the stream. Discards what arrives, and flushes a Close that the peer

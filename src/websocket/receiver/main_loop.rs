@@ -82,7 +82,7 @@ impl Receiver {
         self.closing.grace.go_on();
         let found = match self.answer_by {
             None => self.main_loop(delivery, deadline),
-            Some(by) => Err(self.wire.answer_close(deadline.until, by)),
+            Some(by) => Err(self.answer_close(deadline.until, by)),
         };
         self.closing.grace.stop();
         found.inspect_err(|_| self.publish())
@@ -129,7 +129,7 @@ impl Receiver {
             Found::Close { .. } => {
                 let by = self.wire.peer_closed(self.decoder.close());
                 self.answer_by = Some(by);
-                return Err(self.wire.answer_close(deadline.until, by));
+                return Err(self.answer_close(deadline.until, by));
             }
         }
         Ok(found)
