@@ -102,8 +102,7 @@ impl<'a> Outgoing<'a> {
         if state != State::Begun {
             return None;
         }
-        self.wire.give_up(why);
-        Some(Error::Closed(self.wire.close_state.so_far()))
+        Some(Error::Closed(self.wire.give_up(why)))
     }
 
     /// Returns the error for a write after the end of the message.

@@ -49,7 +49,7 @@ use super::counters::Published;
 use super::fair_lock::FairLock;
 use super::pending::{Flushed, Pending};
 use super::write_lock::WriteLock;
-use crate::error::{Cause, Error, InvalidInput, Timeout};
+use crate::error::{Cause, Closed, Error, InvalidInput, Timeout};
 use crate::log::SentLog;
 use crate::net::deadline::Deadline;
 use crate::net::duplex::Duplex;
@@ -310,16 +310,19 @@ impl Wire {
 
     /// Closes the connection with 1011 because of a failure on this side. Waits until the peer
     /// takes the Close, unless the receiver will look for it: no other thread may come to send it
-    /// later.
-    pub(crate) fn give_up(&self, why: &str) {
-        if self.close_state.outcome().is_none() {
-            self.request_close((CloseCode::INTERNAL_ERROR, why).into(), CloseReason::Failure);
-            if self.receiver_will_look() {
-                self.flush_pending();
-            } else {
-                self.flush_behind_tries(Deadline::NEVER);
-            }
+    /// later. Returns what was known of the end before that: the peer's answer would hide `why`.
+    pub(crate) fn give_up(&self, why: &str) -> Closed {
+        if self.close_state.outcome().is_some() {
+            return self.close_state.so_far();
         }
+        self.request_close((CloseCode::INTERNAL_ERROR, why).into(), CloseReason::Failure);
+        let closed = self.close_state.so_far();
+        if self.receiver_will_look() {
+            self.flush_pending();
+        } else {
+            self.flush_behind_tries(Deadline::NEVER);
+        }
+        closed
     }
 
     /// Ends the connection, because the rest of a message that was begun cannot be sent in time.

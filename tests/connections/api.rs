@@ -7,6 +7,8 @@ use crate::support;
 use std::error::Error as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -660,6 +662,37 @@ fn a_text_that_ends_within_a_character_after_a_part_was_sent_closes_the_connecti
         assert!(said.to_string().contains("within a character"), "{said}");
         assert!(!sender.is_open());
         assert!(error(ws.recv()).closed().unwrap().is_clean());
+        server.join();
+    });
+}
+
+#[test]
+fn an_answer_of_the_peer_does_not_hide_why_a_message_was_given_up() {
+    watchdog(LIMIT, || {
+        let server = upgraded(|peer| {
+            peer.next_frame().unwrap();
+            peer.expect_close(1011);
+            peer.send(&close(1011, ""));
+            peer.stall();
+        });
+        let is_closing = Arc::new(AtomicBool::new(false));
+        let closes = is_closing.clone();
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let slow = Judged::new(stream, usize::MAX, |_, _| Ok(())).after_write(move || {
+            if closes.load(Ordering::SeqCst) {
+                std::thread::sleep(SHORT); // A slow stream: the peer answers meanwhile.
+            }
+        });
+        let (mut receiver, sender) = builder().connect_over("ws://slow/", slow).unwrap().split();
+        let receiving = spawn(move || error(receiver.recv()));
+        let mut writer = sender.writer(MessageKind::Text).unwrap();
+        writer.write_all(b"a\xe2").unwrap();
+        writer.flush().unwrap();
+        is_closing.store(true, Ordering::SeqCst);
+        let said = error(writer.finish());
+        assert!(said.to_string().contains("within a character"), "{said}");
+        assert!(receiving.join().closed().unwrap().is_clean());
+        drop(sender);
         server.join();
     });
 }

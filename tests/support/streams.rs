@@ -27,6 +27,7 @@ pub struct Judged {
     most: usize,
     judge: Mutex<(usize, Judge)>,
     on_shutdown: Box<dyn Fn() + Send + Sync>,
+    after_write: Box<dyn Fn() + Send + Sync>,
     is_deaf: bool,
 }
 
@@ -37,7 +38,14 @@ impl Judged {
         judge: impl FnMut(usize, Call) -> io::Result<()> + Send + 'static,
     ) -> Self {
         let judge = Mutex::new((0, Box::new(judge) as Judge));
-        Self { socket, most, judge, on_shutdown: Box::new(|| ()), is_deaf: false }
+        let nothing = || Box::new(|| ());
+        let (on_shutdown, after_write) = (nothing(), nothing());
+        Self { socket, most, judge, on_shutdown, after_write, is_deaf: false }
+    }
+
+    /// Calls `action` after each write.
+    pub fn after_write(self, action: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { after_write: Box::new(action), ..self }
     }
 
     /// Calls `action` before each shutdown.
@@ -74,7 +82,9 @@ impl Stream for Judged {
 
     fn write(&self, buf: &[u8]) -> io::Result<usize> {
         self.judge(Call::Write)?;
-        io::Write::write(&mut &self.socket, &buf[..buf.len().min(self.most)])
+        let written = io::Write::write(&mut &self.socket, &buf[..buf.len().min(self.most)]);
+        (self.after_write)();
+        written
     }
 
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
