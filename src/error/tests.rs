@@ -254,7 +254,7 @@ fn every_error() -> Vec<(Error, Answers)> {
         (Error::InvalidInput(input), (!FATAL, !RETRYABLE, None, io::ErrorKind::InvalidInput, text))
     };
     vec![
-        // What the program gave cannot be used. Nothing was connected or sent.
+        // The program gave something that cannot be used. Nothing was connected or sent.
         invalid(InvalidInput::Url("why".into()), "invalid URL: why"),
         invalid(InvalidInput::Header("A b".into()), "the header \"A b\" has characters that"),
         invalid(InvalidInput::ReservedHeader("Host".into()), "the header \"Host\" is written by"),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use landline::error::Cause;
 use landline::stream::Stream;
-use landline::{Builder, CloseCode, Error, Event, Message, MessageKind, Timeout};
+use landline::{Builder, CloseCode, Error, Event, Message, MessageKind, Timeout, WebSocket};
 use support::streams::{Call, Judged};
 use support::*;
 
@@ -469,37 +469,23 @@ fn a_stream_that_writes_nothing_is_an_error_and_no_loop() {
 
 #[test]
 fn a_stream_that_is_slow_and_never_blocks_does_not_stretch_a_send() {
-    watchdog(LIMIT, || {
-        let server = upgraded(|peer| drop(io::copy(&mut peer.socket(), &mut io::sink())));
-        let begins = Arc::new(AtomicBool::new(false));
-        let is_begun = begins.clone();
-        let stream = TcpStream::connect(server.addr).unwrap();
-        let slow = Judged::new(stream, usize::MAX, move |_, call| {
-            if call == Call::Write && is_begun.load(Ordering::SeqCst) {
-                std::thread::sleep(SHORT / 3); // A slow stream.
-            }
-            Ok(())
-        });
-        let builder = builder().write_timeout(SHORT);
-        let ws = builder.connect_over("ws://slow/", slow).unwrap();
-        begins.store(true, Ordering::SeqCst);
-        let said = takes(SHORT, || error(ws.sender().send(vec![7; 32 << 20])));
-        assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
-        drop(ws);
-        server.join();
-    });
+    takes_too_long(builder(), |ws| ws.send(vec![7; 32 << 20]));
 }
 
 #[test]
 fn a_stream_that_is_slow_and_never_blocks_does_not_stretch_many_sends_at_once() {
-    sends_many_at_once(builder());
+    let many = |ws: &WebSocket| ws.sender().send_all(vec![vec![7; 1024]; 32 << 10]);
+    takes_too_long(builder(), many);
     #[cfg(feature = "deflate")]
-    sends_many_at_once(builder().deflate(landline::deflate::Deflate::default()));
+    takes_too_long(builder().deflate(landline::deflate::Deflate::default()), many);
 }
 
-/// Sends so many messages over a slow stream that they take too long.
-fn sends_many_at_once(builder: Builder) {
-    watchdog(LIMIT, || {
+/// Sends so much over a slow stream that `write_timeout` passes.
+fn takes_too_long(
+    builder: Builder,
+    send: impl Fn(&WebSocket) -> Result<(), Error> + Send + 'static,
+) {
+    watchdog(LIMIT, move || {
         let server = upgraded(|peer| drop(io::copy(&mut peer.socket(), &mut io::sink())));
         let begins = Arc::new(AtomicBool::new(false));
         let is_begun = begins.clone();
@@ -512,8 +498,7 @@ fn sends_many_at_once(builder: Builder) {
         });
         let ws = builder.write_timeout(SHORT).connect_over("ws://slow/", slow).unwrap();
         begins.store(true, Ordering::SeqCst);
-        let messages = vec![vec![7; 1024]; 32 << 10];
-        let said = takes(SHORT, || error(ws.sender().send_all(&messages)));
+        let said = takes(SHORT, || error(send(&ws)));
         assert!(matches!(said, Error::Timeout(Timeout::Send)), "{said:?}");
         drop(ws);
         server.join();
@@ -867,7 +852,7 @@ impl Stream for PanicsInRead {
 
 /// Runs `receive` on a stream that panics in every read. The thread owns the connection, so that
 /// its destructors run while it unwinds. Returns whether another sender could go on.
-fn panics_in_read(mut receive: impl FnMut(&mut landline::WebSocket) + Send + 'static) -> bool {
+fn panics_in_read(mut receive: impl FnMut(&mut WebSocket) + Send + 'static) -> bool {
     let server = upgraded(|peer| peer.stall());
     let socket = TcpStream::connect(server.addr).unwrap();
     let (armed, called) = <(Arc<_>, Arc<_>)>::default();

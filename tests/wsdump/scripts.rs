@@ -211,7 +211,7 @@ fn json_has_every_error_that_standard_error_has() {
         let run_10 = run_with(&["--json", &server.url()], b"\xFF\n");
         server.join();
         errors(run_10, 10, &["standard input is not UTF-8"]);
-        // What is sent first: the file is gone when its turn comes.
+        // The file of what is sent first is gone when it is to be read.
         let file = temporary("gone");
         fs::write(&file, "x").unwrap();
         let path = file.clone();
@@ -226,7 +226,7 @@ fn json_has_every_error_that_standard_error_has() {
         let run_gone = run(&["--json", "--send-file", file.to_str().unwrap(), &gone.url()]);
         gone.join();
         errors(run_gone, 10, &["cannot read"]);
-        // What is waited for, and the cookies, whose folder does not exist.
+        // No message comes that is waited for, and the folder for the cookies does not exist.
         let jar = temporary("no-such-folder").join("jar");
         let url = server.url();
         let args = ["--json", "-1", "--eof-wait", "0", "-c", jar.to_str().unwrap(), &url];
