@@ -2,7 +2,7 @@
 
 use landline::WebSocket;
 
-use crate::process::{again, open_files, passed, value};
+use crate::process::{again, open_sockets, passed, settled, value};
 use crate::support::*;
 use crate::{echoes, running};
 
@@ -28,23 +28,19 @@ fn an_address_that_lost_the_race_keeps_a_thread_and_a_socket_until_the_open_time
         });
         spawn(move || builder.connect("ws://several.test/").unwrap())
     };
-    let files = open_files();
+    let sockets = open_sockets();
     let connecting: Vec<_> = servers.iter().map(|server| connect(server, PROMPT * 2)).collect();
     let open: Vec<WebSocket> = connecting.into_iter().map(Joined::join).collect();
     // The threads of the winners end just now.
-    while running("landline-connect") > SILENT * CONNECTS {
-        std::thread::yield_now();
-    }
-    assert_eq!(running("landline-connect"), SILENT * CONNECTS);
+    let connecting = || running("landline-connect");
+    assert_eq!(settled(SILENT * CONNECTS, connecting), SILENT * CONNECTS);
     // Each connection has a socket here and one at its server, whose listener is closed.
-    assert_eq!(open_files() - files, (SILENT + 1) * CONNECTS);
+    assert_eq!(open_sockets() - sockets, (SILENT + 1) * CONNECTS);
     open.iter().for_each(WebSocket::abort);
     servers.into_iter().for_each(Server::join);
     drop(open);
-    while running("landline-connect") > 0 {
-        std::thread::yield_now();
-    }
+    assert_eq!(settled(0, connecting), 0);
     // The listeners of the servers are closed too.
-    assert_eq!(open_files() + CONNECTS, files);
+    assert_eq!(settled(sockets - CONNECTS, open_sockets), sockets - CONNECTS);
     drop(waiting);
 }

@@ -319,11 +319,7 @@ fn a_connection_needs_no_thread_and_one_file() {
     let all: Vec<_> = (0..200).map(|_| builder().connect(&url).unwrap()).collect();
     assert_eq!(process::open_files() - files, all.len());
     // The threads that connected end by themselves.
-    let start = Instant::now();
-    while process::threads() > threads && start.elapsed() < PROMPT {
-        std::thread::yield_now();
-    }
-    assert_eq!(process::threads(), threads);
+    assert_eq!(process::settled(threads, process::threads), threads);
     drop(all);
     assert_eq!(process::open_files(), files);
 }

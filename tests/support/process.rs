@@ -3,6 +3,8 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use super::PROMPT;
+
 /// Returns the user and system time of the calling thread, in the kernel's ticks of 10 ms.
 pub fn cpu_of_this_thread() -> Duration {
     cpu(&std::fs::read_to_string("/proc/thread-self/stat").unwrap())
@@ -20,9 +22,34 @@ pub fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// Returns the number of open sockets. What the C library opens for a moment in any thread does not
+/// count, as it does for [`open_files`]: the allocator reads a file to learn the number of
+/// processors.
+pub fn open_sockets() -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap();
+    // A file may be closed while its name is read.
+    let names = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    names.filter(|name| name.to_string_lossy().starts_with("socket:")).count()
+}
+
 /// Returns the number of threads.
 pub fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Waits until `count` returns `expected`. Returns what it returned last.
+///
+/// A thread that ends may be counted no more and still keep its files, and a listing of threads
+/// may end at it.
+pub fn settled<T: PartialEq>(expected: T, count: impl Fn() -> T) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        let now = count();
+        if now == expected || start.elapsed() > PROMPT * 4 {
+            return now;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Returns a command that runs one test of this program alone in a process of its own. The shell
