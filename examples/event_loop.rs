@@ -34,7 +34,8 @@ mod client {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
-    use landline::{Builder, CloseCode, Keepalive, Message, TrySendError, WebSocket};
+    use landline::error::TrySendError;
+    use landline::{Builder, CloseCode, Keepalive, Message, WebSocket};
     use mio::unix::SourceFd;
     use mio::{Events, Interest, Poll, Token};
 

@@ -13,7 +13,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use landline::{Builder, CloseCode, TrySendError, WebSocket};
+use landline::error::TrySendError;
+use landline::{Builder, CloseCode, WebSocket};
 use tungstenite::Message;
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);

@@ -81,7 +81,7 @@
 //! | close a connection, and learn how it ended | [`WebSocket::close`], [`CloseCode`], [`Closed`] |
 //! | end a connection, or an attempt to connect, from another thread | [`AbortHandle`] |
 //! | notice a lost peer, send and receive pings | [`Keepalive`], [`Sender::ping`], [`Event`] |
-//! | read or write a long message part by part | [`MessageReader`], [`MessageWriter`] |
+//! | read or write a long message part by part | [`WebSocket::reader`], [`WebSocket::writer`] |
 //! | send a file, or what another reader gives | [`Sender::send_reader`] |
 //! | run for ever | [`App`], [`Handler`], [`Callbacks`], [`App::connections`] |
 //! | send to an App, stop it | [`Handle`], [`Outbox`](app::Outbox), [`guide::sending`] |
@@ -225,12 +225,10 @@ pub use error::error::{Error, Timeout};
 pub use net::abort::AbortHandle;
 pub use proto::close::{CloseCode, CloseFrame};
 pub use proto::keepalive::options::Keepalive;
-pub use proto::message::{AsMessage, Event, Fragment, Message, MessageKind, MessageRef};
+pub use proto::message::{Event, Fragment, Message, MessageKind, MessageRef};
 pub use websocket::WebSocket;
-pub use websocket::receiver::{MessageReader, Messages, Receiver};
+pub use websocket::receiver::Receiver;
 pub use websocket::sender::Sender;
-pub use websocket::try_send::TrySendError;
-pub use websocket::writer::MessageWriter;
 
 /// Decides when an [`App`] connects again: after how long, and after which failures.
 ///
@@ -287,6 +285,33 @@ pub mod counters {
 #[cfg(feature = "deflate")]
 pub mod deflate {
     pub use crate::proto::deflate::options::{Deflate, DeflateParameters};
+}
+
+/// Reads and writes messages in parts, and says what can be sent as one.
+///
+/// A program seldom names these types: methods of [`WebSocket`], [`Receiver`] and [`Sender`] take
+/// and return them. The messages themselves are [`Message`] and [`MessageRef`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::Read as _;
+/// use landline::message::MessageReader;
+///
+/// fn head(reader: &mut MessageReader<'_>) -> std::io::Result<[u8; 16]> {
+///     let mut head = [0; 16];
+///     reader.read_exact(&mut head)?;
+///     Ok(head)
+/// }
+///
+/// let mut ws = landline::connect("wss://example.com/files")?;
+/// println!("{:?}", head(&mut ws.reader()?)?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub mod message {
+    pub use crate::proto::message::AsMessage;
+    pub use crate::websocket::receiver::{MessageReader, Messages};
+    pub use crate::websocket::writer::MessageWriter;
 }
 
 /// Holds [`Timings`](timings::Timings): how long it took to open a connection.

@@ -346,12 +346,12 @@ pub enum InvalidInput {
     /// A message of 2^63 bytes or more, which no frame can hold (RFC 6455 section 5.2).
     MessageTooLong,
     /// A text message that ends within a character, so it is not UTF-8. Nothing of it was sent.
-    /// Write whole characters to a [`MessageWriter`](crate::MessageWriter), or make the message
-    /// binary.
+    /// Write whole characters to a [`MessageWriter`](crate::message::MessageWriter), or make the
+    /// message binary.
     Text,
-    /// A [`MessageWriter`](crate::MessageWriter) was used again after a part of its message could
-    /// not be sent. The message had been given up then. Begin a new message, if the connection is
-    /// still open.
+    /// A [`MessageWriter`](crate::message::MessageWriter) was used again after a part of its
+    /// message could not be sent. The message had been given up then. Begin a new message, if the
+    /// connection is still open.
     GivenUp,
     /// TLS options that do not work: a PEM file that is missing or malformed, a key that does not
     /// belong to its certificate, no crypto provider. Holds the reason.
@@ -449,8 +449,8 @@ pub enum Timeout {
     Send,
     /// `write_timeout` passed while other threads were sending. Nothing was sent, and the
     /// connection goes on: send it again. Of a [`send_all`](crate::Sender::send_all), the first
-    /// messages may have been sent. A [`MessageWriter`](crate::MessageWriter) that is not finished
-    /// is such a thread too.
+    /// messages may have been sent. A [`MessageWriter`](crate::message::MessageWriter) that is not
+    /// finished is such a thread too.
     Busy,
     /// The peer was silent for the keepalive timeout after a ping: it is gone, or the network is.
     /// Connect again. A few servers never answer pings, against RFC 6455: use

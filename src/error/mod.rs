@@ -11,6 +11,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod try_send;
 
 pub(crate) use closed::{Advice, Closed};
 pub use closed::{Cause, Side};
@@ -21,6 +22,7 @@ pub(crate) use retry::Retry;
 #[cfg(feature = "tls-core")]
 pub(crate) use tls::explain::{PinMismatch, is_ca_used_as_end_entity};
 pub use tls::{TlsError, TlsProblem};
+pub use try_send::TrySendError;
 
 #[cfg(feature = "deflate")]
 pub use crate::proto::deflate::options::{DeflateMismatch, DeflateParameter};

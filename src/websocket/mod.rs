@@ -26,14 +26,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::error::{Closed, Error};
+use crate::error::{Closed, Error, TrySendError};
 use crate::net::stopwatch::Timings;
 use crate::proto::close::CloseFrame;
 use crate::proto::http::Response;
 use crate::proto::message::{AsMessage, Event, Message, MessageKind};
 use receiver::{MessageReader, Messages, Receiver};
 use sender::Sender;
-use try_send::TrySendError;
 use writer::MessageWriter;
 
 /// Sends and receives messages over an open connection: a [`Receiver`] and a [`Sender`] together.

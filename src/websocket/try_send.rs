@@ -3,16 +3,13 @@
 //! The bytes of an accepted message that the system does not take at once are the *rest*. It stays
 //! staged, and is written before anything else by the next call that sends or receives.
 
-use std::error::Error as StdError;
-use std::fmt;
-
 use super::compression;
 use super::pending::Flushed;
 use super::sender::Sender;
 use super::wire::Wire;
 use super::write_lock::{CHUNK, Frame};
 use super::writer_state::WriterGuard;
-use crate::error::Error;
+use crate::error::{Error, TrySendError};
 use crate::net::duplex::Wait;
 use crate::proto::frame::MAX_HEADER;
 use crate::proto::message::{AsMessage, MessageRef};
@@ -55,7 +52,7 @@ impl Sender {
     /// Sends the newest state of a game, and leaves out those for which there is no room:
     ///
     /// ```no_run
-    /// use landline::TrySendError;
+    /// use landline::error::TrySendError;
     ///
     /// let ws = landline::connect("wss://example.com/game")?;
     /// # fn state() -> String { String::new() }
@@ -73,7 +70,7 @@ impl Sender {
     ///
     /// * [`WouldBlock`](TrySendError::WouldBlock): the system has not taken the rest of an earlier
     ///   message, or a pending Pong; or another thread is sending, or a
-    ///   [`MessageWriter`](crate::MessageWriter) is not finished.
+    ///   [`MessageWriter`](crate::message::MessageWriter) is not finished.
     /// * [`Failed`](TrySendError::Failed): the same errors as those of [`send`](Self::send),
     ///   without the timeouts.
     pub fn try_send<M: AsMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
@@ -82,57 +79,6 @@ impl Sender {
             Ok(true) => Ok(()),
             Ok(false) => Err(TrySendError::WouldBlock(message)),
             Err(error) => Err(TrySendError::Failed(message, error)),
-        }
-    }
-}
-
-/// Tells why [`Sender::try_send`] did not send a message, and holds the message. An example is
-/// there.
-#[allow(clippy::exhaustive_enums)] // Each caller must match both.
-pub enum TrySendError<M> {
-    /// The call would have to wait. The connection goes on: try again later.
-    WouldBlock(M),
-    /// The message cannot be sent: the [`Error`], which is the source of this one, says why, and
-    /// whether the connection is over.
-    Failed(M, Error),
-}
-
-impl<M> TrySendError<M> {
-    /// Gives the message back.
-    #[must_use]
-    pub fn into_message(self) -> M {
-        let (Self::WouldBlock(message) | Self::Failed(message, _)) = self;
-        message
-    }
-}
-
-impl<M> fmt::Debug for TrySendError<M> {
-    /// Leaves out the message, which may be a secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WouldBlock(_) => f.write_str("WouldBlock(..)"),
-            Self::Failed(_, error) => write!(f, "Failed(.., {error:?})"),
-        }
-    }
-}
-
-impl<M> fmt::Display for TrySendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WouldBlock(_) => f.write_str(
-                "not sent: the system takes nothing more at the moment, or another thread is \
-                 sending; try again later",
-            ),
-            Self::Failed(..) => f.write_str("not sent"),
-        }
-    }
-}
-
-impl<M> StdError for TrySendError<M> {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::WouldBlock(_) => None,
-            Self::Failed(_, error) => Some(error),
         }
     }
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 use landline::app::{Backlog, Connection, Connections, Fate, Ticket};
 use landline::error::{Cause, HandshakeError, InvalidInput, Violation};
 use landline::http::Response;
+use landline::message::AsMessage;
 use landline::{
-    AbortHandle, AsMessage, Builder, CloseCode, CloseFrame, Closed, Error, Event, Message,
-    MessageKind, MessageRef, Receiver, Sender, Timeout, WebSocket,
+    AbortHandle, Builder, CloseCode, CloseFrame, Closed, Error, Event, Message, MessageKind,
+    MessageRef, Receiver, Sender, Timeout, WebSocket,
 };
 use support::streams::{Call, Judged};
 use support::*;

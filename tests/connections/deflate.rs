@@ -14,13 +14,12 @@ use std::time::Duration;
 
 use landline::deflate::Deflate;
 use landline::error::{
-    DeflateMismatch, DeflateParameter, HandshakeProblem, InvalidInput, Mismatch, Violation,
+    DeflateMismatch, DeflateParameter, HandshakeProblem, InvalidInput, Mismatch, TrySendError,
+    Violation,
 };
+use landline::message::MessageWriter;
 use landline::proto::deflate::NO_PARAMETERS;
-use landline::{
-    Builder, CloseCode, Error, Event, Keepalive, Message, MessageKind, MessageWriter, TrySendError,
-    WebSocket,
-};
+use landline::{Builder, CloseCode, Error, Event, Keepalive, Message, MessageKind, WebSocket};
 use proto_support::{ClientFrame, Numbers, frame, hex, take_client_frame};
 use support::{Joined, LIMIT, spawn};
 

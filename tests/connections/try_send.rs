@@ -15,10 +15,8 @@ use std::sync::{Arc, Barrier};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
-use landline::error::{Cause, InvalidInput};
-use landline::{
-    Builder, CloseCode, Error, Keepalive, Message, MessageKind, Timeout, TrySendError, WebSocket,
-};
+use landline::error::{Cause, InvalidInput, TrySendError};
+use landline::{Builder, CloseCode, Error, Keepalive, Message, MessageKind, Timeout, WebSocket};
 use support::streams::{Call, Judged};
 use support::*;
 

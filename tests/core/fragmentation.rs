@@ -572,8 +572,9 @@ mod delivery {
 }
 
 mod what_the_values_say {
+    use landline::message::AsMessage;
     use landline::proto::recv::{Decoder, DeliveryMode, Limits};
-    use landline::{AsMessage, Event, Message, MessageKind, MessageRef};
+    use landline::{Event, Message, MessageKind, MessageRef};
 
     #[test]
     fn an_event_has_a_message_only_if_it_is_a_whole_one() {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::error::{Cause, Closed};
+use crate::error::{Cause, Closed, TrySendError};
 use crate::net::duplex::{Duplex, ReadHalf};
 use crate::net::stream::Stream;
 use crate::proto::close::CloseCode;
@@ -25,7 +25,6 @@ use crate::websocket::compression::Deflation;
 use crate::websocket::pending::Control;
 use crate::websocket::receiver::{Options, Receiver};
 use crate::websocket::sender::Sender;
-use crate::websocket::try_send::TrySendError;
 use crate::websocket::wire::{OnSent, Timeouts};
 use crate::websocket::write_lock::CHUNK;
 

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use landline::{Error, Event, Message, MessageKind, MessageReader, Receiver, Timeout, WebSocket};
+use landline::message::MessageReader;
+use landline::{Error, Event, Message, MessageKind, Receiver, Timeout, WebSocket};
 
 use crate::ledger::{Ledger, Received};
 use crate::payload::Stamp;
