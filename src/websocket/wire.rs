@@ -342,7 +342,7 @@ impl Wire {
 
     /// Returns whether our Close, if there is one, was certainly not written. The receiver does not
     /// wait for a thread that may be writing the Close at this moment.
-    fn close_is_unsent(&self) -> bool {
+    pub(super) fn close_is_unsent(&self) -> bool {
         self.pending.has_close()
             || self.try_lock_writer().is_some_and(|writer| !writer.state.close_sent)
     }

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Sender as Channel, channel};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -326,6 +326,57 @@ fn an_answer_that_waits_is_given_up_when_the_stream_ends() {
         drop(release);
         server.join();
     });
+}
+
+/// The peer has the Close before the thread that wrote it can say so.
+#[test]
+fn a_close_that_another_thread_is_just_writing_is_not_taken_for_unsent() {
+    fn end(returns: bool) {
+        let server = upgraded(|peer| {
+            assert_eq!(peer.next_frame().unwrap().payload, b"x");
+            peer.expect_close(1000);
+            peer.send(&close(1000, ""));
+        });
+        let (written, is_written) = channel();
+        let (go_on, goes_on) = channel::<()>();
+        let (armed, goes_on) = (Arc::new(AtomicBool::new(false)), Mutex::new(goes_on));
+        let is_armed = armed.clone();
+        let socket = TcpStream::connect(server.addr).unwrap();
+        let stream = Judged::new(socket, usize::MAX, |_, _| Ok(())).after_write(move || {
+            if is_armed.load(SeqCst) {
+                written.send(()).unwrap();
+                let _ = goes_on.lock().unwrap().recv();
+            }
+        });
+        let mut ws = builder().connect_over(&server.url(), stream).unwrap();
+        let sender = ws.sender();
+        armed.store(true, SeqCst);
+        let sending = spawn(move || sender.send("x").unwrap());
+        is_written.recv().unwrap();
+        ws.sender().close(CloseCode::NORMAL).unwrap();
+        go_on.send(()).unwrap();
+        is_written.recv().unwrap(); // The thread that sent has written the Close too.
+        server.join(); // The peer's Close and the end of its stream have arrived.
+        assert_eq!(ws.try_recv().unwrap(), None);
+        armed.store(false, SeqCst);
+        if returns {
+            drop(go_on);
+            sending.join();
+            let ended = error(ws.try_recv());
+            assert!(ended.closed().unwrap().is_clean(), "{ended:?}");
+            return;
+        }
+        let ended = loop {
+            if let Err(ended) = ws.try_recv() {
+                break ended;
+            }
+        };
+        assert!(!ended.closed().unwrap().is_clean(), "{ended:?}");
+        drop(go_on);
+        sending.join();
+    }
+    watchdog(LIMIT, || end(true));
+    watchdog(LIMIT, || end(false));
 }
 
 #[test]

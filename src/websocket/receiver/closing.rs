@@ -14,6 +14,8 @@ use crate::websocket::wire::ReceiverIs;
 const MAX_DISCARDS: usize = 64;
 /// The limit of the wait for the end of the stream after the closing handshake.
 const LINGER: Duration = Duration::from_secs(2);
+/// The limit of the wait for a thread that writes our Close, after the end of the stream.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 impl Receiver {
     /// Completes a closing handshake that has begun: discards what still arrives, waits for the
@@ -49,7 +51,11 @@ impl Receiver {
     pub(super) fn answer_close(&mut self, deadline: Deadline, answer_by: Deadline) -> Error {
         let error = self.wire.answer_close(deadline, answer_by);
         if matches!(error, Error::Timeout(_)) && self.has_stream_ended() {
-            return self.wire.answer_not_taken();
+            if self.wire.close_is_unsent() {
+                return self.wire.answer_not_taken();
+            }
+            // The thread that writes our Close may not have said yet that the system has it.
+            self.answer_by = Some(answer_by.min(Deadline::after(Some(LAST_WRITE))));
         }
         error
     }
