@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         // The connection is lost, or the answer is late: the next one comes after a while.
         let Ok(welcome) = subscribe(&mut connection, &symbol) else { continue };
         println!("{welcome}");
-        for message in connection.messages() {
+        for message in connection.messages_until_end() {
             println!("{}", message.as_text().ok_or("the price is not text")?);
             received += 1;
         }

@@ -403,7 +403,7 @@ impl Connection {
                 // Only a Close that the stream took counts as sent.
                 assert!(closed.is_clean() || self.line.0.lock().unwrap().full);
                 assert_eq!(closed.is_clean(), closed.local().is_some());
-                assert_eq!(closed.remote(), Some(close));
+                assert_eq!(closed.peer(), Some(close));
             }
             (end, error) => panic!("{end:?}, but {error:?}"),
         }

@@ -49,7 +49,7 @@ use crate::websocket::sender::Sender;
 ///     if connection.send("subscribe").is_err() {
 ///         continue;
 ///     }
-///     for message in connection.messages() {
+///     for message in connection.messages_until_end() {
 ///         println!("{message:?}");
 ///     }
 ///     eprintln!("{:?}", connection.closed());
@@ -288,13 +288,13 @@ impl Connection {
     ///
     /// for connection in App::new("wss://example.com/feed", ()).connections() {
     ///     let mut connection = connection?;
-    ///     for message in connection.messages() {
+    ///     for message in connection.messages_until_end() {
     ///         println!("{message:?}");
     ///     }
     /// }
     /// # Ok::<(), landline::Error>(())
     /// ```
-    pub fn messages(&mut self) -> impl Iterator<Item = Message> {
+    pub fn messages_until_end(&mut self) -> impl Iterator<Item = Message> {
         WebSocket::messages(self).map_while(Result::ok)
     }
 

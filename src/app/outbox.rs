@@ -326,7 +326,7 @@ impl Queue {
             let oldest = if droppable { self.entries.pop_front() } else { None };
             let Some(oldest) = oldest else { return Err((message, NoRoom::Now(when_full))) };
             self.bytes -= oldest.len();
-            oldest.end(Fate::Displaced);
+            oldest.end(Fate::Dropped);
             dropped += 1;
         }
         self.bytes += size;

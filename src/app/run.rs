@@ -385,7 +385,7 @@ impl App<()> {
     /// for connection in App::new("wss://example.com/feed", ()).connections() {
     ///     let mut connection = connection?; // A failure that is final.
     ///     if connection.send("subscribe").is_ok() {
-    ///         connection.messages().for_each(|message| println!("{message:?}"));
+    ///         connection.messages_until_end().for_each(|message| println!("{message:?}"));
     ///     }
     /// }
     /// # Ok::<(), landline::Error>(())

@@ -79,7 +79,7 @@ impl<H: Handler> App<H> {
         };
         let (sender, shared) = (&live.up.sender, &self.attempts.shared.0);
         let closing = unless_over(self.handler.on_close(&closed), Some(sender), shared);
-        if is_last && matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
+        if is_last && matches!(closed.cause(), Cause::Close | Cause::Protocol(_)) {
             // RFC 6455 section 7.1.1: wait until the server ends the stream, or has read why we
             // do. The code 1000 may be sent, so this cannot fail.
             let _ = ws.close(CloseCode::NORMAL);

@@ -61,13 +61,13 @@ pub enum Fate {
     },
     /// It was dropped, to make room for a later one
     /// ([`WhenFull::DropOldest`](crate::app::WhenFull::DropOldest)). It was never sent.
-    Displaced,
+    Dropped,
     /// [`Ticket::cancel`] or [`Handle::take_unsent`](crate::Handle::take_unsent) took it out of the
     /// outbox. It was never sent.
     Taken,
     /// The App was over first. The message was never sent.
     AppOver,
-    /// It left the outbox as with [`Displaced`](Self::Displaced), [`Taken`](Self::Taken) or
+    /// It left the outbox as with [`Dropped`](Self::Dropped), [`Taken`](Self::Taken) or
     /// [`AppOver`](Self::AppOver), but a connection had ended before it took all of the message.
     /// The server may have got a part. It has all of the message only if the system or the stream
     /// took more than it told.

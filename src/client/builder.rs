@@ -178,16 +178,15 @@ impl Builder {
     /// [`InvalidInput::Header`](crate::error::InvalidInput::Header) if the user contains a colon,
     /// because Basic cannot carry it.
     #[must_use]
-    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.config.authorization =
-            Some(Authorization::Basic(user.to_owned(), password.to_owned()));
+    pub fn basic_auth(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.config.authorization = Some(Authorization::Basic(user.into(), password.into()));
         self
     }
 
     /// Sends `Authorization: Bearer` with this token (RFC 6750). Default: not sent.
     #[must_use]
-    pub fn bearer_auth(mut self, token: &str) -> Self {
-        self.config.authorization = Some(Authorization::Bearer(token.to_owned()));
+    pub fn bearer_auth(mut self, token: impl Into<String>) -> Self {
+        self.config.authorization = Some(Authorization::Bearer(token.into()));
         self
     }
 
@@ -650,8 +649,8 @@ impl Builder {
     #[cfg(unix)]
     pub fn connect_unix(
         &self,
-        path: impl AsRef<std::path::Path>,
         url: &str,
+        path: impl AsRef<std::path::Path>,
     ) -> Result<WebSocket, Error> {
         let dial = Dial::first(&self.config, url)?;
         let stream = dial.reach_unix(path.as_ref())?;

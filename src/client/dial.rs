@@ -200,7 +200,7 @@ impl<'a> Dial<'a> {
             Some(tls) => self.stopwatch.time(Step::Tls, || tls.handshake(stream, opening))?,
             None => Duplex::plain(stream),
         };
-        self.stopwatch.time(Step::Upgrade, || upgrade(duplex, &request, opening))
+        self.stopwatch.time(Step::Handshake, || upgrade(duplex, &request, opening))
     }
 }
 

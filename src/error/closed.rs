@@ -38,7 +38,7 @@ pub enum Side {
 pub enum Cause {
     /// A closing handshake: it is done, or at least one side has begun it. [`Closed::code`] and
     /// [`Closed::reason`] say what the peer meant.
-    Handshake,
+    Close,
     /// The peer ended the stream without a Close frame: the server was killed, or something in
     /// between cut the connection. Connect again.
     Eof,
@@ -93,7 +93,7 @@ pub struct Closed(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     local: Option<CloseFrame>,
-    remote: Option<CloseFrame>,
+    peer: Option<CloseFrame>,
     initiator: Option<Side>,
     /// The user closed, before the peer did.
     asked: bool,
@@ -114,13 +114,13 @@ pub(crate) enum Advice {
 impl Closed {
     pub(crate) fn new(
         local: Option<CloseFrame>,
-        remote: Option<CloseFrame>,
+        peer: Option<CloseFrame>,
         initiator: Option<Side>,
         asked: bool,
         cause: Cause,
         advice: Option<Advice>,
     ) -> Self {
-        Self(Arc::new(Inner { local, remote, initiator, asked, cause, advice }))
+        Self(Arc::new(Inner { local, peer, initiator, asked, cause, advice }))
     }
 
     /// Returns the close code of the connection (RFC 6455 section 7.1.5): the peer's,
@@ -128,7 +128,7 @@ impl Closed {
     /// [`ABNORMAL`](CloseCode::ABNORMAL) if there was no Close from it.
     #[must_use]
     pub fn code(&self) -> CloseCode {
-        match &self.0.remote {
+        match &self.0.peer {
             Some(close) => close.code.unwrap_or(CloseCode::NO_STATUS),
             None => CloseCode::ABNORMAL,
         }
@@ -138,7 +138,7 @@ impl Closed {
     /// escape it before you show it, as `{:?}` and the `Display` of [`Closed`] do.
     #[must_use]
     pub fn reason(&self) -> &str {
-        self.0.remote.as_ref().map_or("", |close| &close.reason)
+        self.0.peer.as_ref().map_or("", |close| &close.reason)
     }
 
     /// Returns the Close frame that this side sent. `None` if there was none, or if it could not be
@@ -150,8 +150,8 @@ impl Closed {
 
     /// Returns the Close frame that the peer sent.
     #[must_use]
-    pub fn remote(&self) -> Option<&CloseFrame> {
-        self.0.remote.as_ref()
+    pub fn peer(&self) -> Option<&CloseFrame> {
+        self.0.peer.as_ref()
     }
 
     /// Returns the side that began to end the connection; `None` if the network did.
@@ -165,9 +165,7 @@ impl Closed {
     /// whether it complains. The answer is `false` if the peer sent a Close but did not take ours.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        matches!(self.0.cause, Cause::Handshake)
-            && self.0.local.is_some()
-            && self.0.remote.is_some()
+        matches!(self.0.cause, Cause::Close) && self.0.local.is_some() && self.0.peer.is_some()
     }
 
     /// Returns why the connection ended.
@@ -190,7 +188,7 @@ impl Closed {
     /// Returns whether the peer closed because nothing more is to come: with 1000, or without a
     /// code. It does not matter whether our answer could still be written.
     pub(crate) fn is_normal_close_of_peer(&self) -> bool {
-        matches!(self.0.cause, Cause::Handshake)
+        matches!(self.0.cause, Cause::Close)
             && self.0.initiator == Some(Side::Peer)
             && matches!(self.code(), CloseCode::NORMAL | CloseCode::NO_STATUS)
     }
@@ -213,7 +211,7 @@ impl fmt::Debug for Closed {
             .field("clean", &self.is_clean())
             .field("initiator", &self.0.initiator)
             .field("local", &self.0.local)
-            .field("remote", &self.0.remote)
+            .field("peer", &self.0.peer)
             .field("cause", &self.0.cause)
             .finish()
     }
@@ -222,7 +220,7 @@ impl fmt::Debug for Closed {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.cause {
-            Cause::Handshake => {}
+            Cause::Close => {}
             Cause::Eof => {
                 f.write_str("the peer ended the connection without a Close")?;
                 return self.advise(f);
@@ -244,9 +242,9 @@ impl fmt::Display for Closed {
             Cause::Timeout(timeout) => return timeout.fmt(f),
             Cause::Aborted => return f.write_str("the connection was aborted here"),
         }
-        match (self.0.initiator, &self.0.remote, &self.0.local) {
-            (Some(Side::Peer), Some(remote), _) => write!(f, "closed by the peer: {remote}"),
-            (_, Some(remote), _) => write!(f, "closed here, the peer answered: {remote}"),
+        match (self.0.initiator, &self.0.peer, &self.0.local) {
+            (Some(Side::Peer), Some(peer), _) => write!(f, "closed by the peer: {peer}"),
+            (_, Some(peer), _) => write!(f, "closed here, the peer answered: {peer}"),
             (_, None, Some(local)) => write!(f, "this side is closing the connection: {local}"),
             (_, None, None) => f.write_str("closed"),
         }
@@ -258,11 +256,9 @@ impl StdError for Closed {
         match &self.0.cause {
             Cause::Io(error) => error.source(),
             Cause::Tls(error) => error.source(),
-            Cause::Protocol(_)
-            | Cause::Timeout(_)
-            | Cause::Handshake
-            | Cause::Eof
-            | Cause::Aborted => None,
+            Cause::Protocol(_) | Cause::Timeout(_) | Cause::Close | Cause::Eof | Cause::Aborted => {
+                None
+            }
         }
     }
 }

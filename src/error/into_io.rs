@@ -77,7 +77,7 @@ fn of_error(error: &Error) -> ErrorKind {
         },
         Error::Protocol(_) => ErrorKind::InvalidData,
         Error::Closed(closed) => match closed.cause() {
-            Cause::Handshake | Cause::Aborted => ErrorKind::ConnectionAborted,
+            Cause::Close | Cause::Aborted => ErrorKind::ConnectionAborted,
             Cause::Eof => ErrorKind::UnexpectedEof,
             Cause::Io(error) => error.kind(),
             Cause::Tls(_) | Cause::Protocol(_) => ErrorKind::InvalidData,

@@ -125,7 +125,7 @@ fn without_a_root() -> Vec<Error> {
         handshake(HandshakeProblem::InsecureRedirect),
         handshake(HandshakeProblem::BadRedirect),
         handshake(HandshakeProblem::UnfollowedRedirect),
-        closed(Cause::Handshake),
+        closed(Cause::Close),
         closed(Cause::Eof),
         closed(Cause::Protocol(Violation::InvalidUtf8)),
         closed(Cause::Timeout(Timeout::Close)),
@@ -198,7 +198,7 @@ fn number(error: &Error) -> usize {
         },
         Error::Protocol(_) => 32,
         Error::Closed(closed) => match closed.cause() {
-            Cause::Handshake => 33,
+            Cause::Close => 33,
             Cause::Eof => 34,
             Cause::Io(_) => 35,
             Cause::Tls(_) => 36,
@@ -245,8 +245,8 @@ fn every_error() -> Vec<(Error, Answers)> {
         let response = status.and_then(answered);
         Error::Handshake(Box::new(HandshakeError { problem, response }))
     };
-    let closed = |remote: Option<CloseFrame>, cause| {
-        Error::Closed(Closed::new(None, remote, Some(Side::Peer), false, cause, None))
+    let closed = |peer: Option<CloseFrame>, cause| {
+        Error::Closed(Closed::new(None, peer, Some(Side::Peer), false, cause, None))
     };
     let close = |code: u16| Some(CloseFrame::from((code, "why")));
     let timeout = |timeout| Error::Timeout(timeout);
@@ -399,11 +399,11 @@ fn every_error() -> Vec<(Error, Answers)> {
         ),
         // An open connection ends: by a Close, by the end of its stream, by an error of it.
         (
-            closed(close(1000), Cause::Handshake),
+            closed(close(1000), Cause::Close),
             (FATAL, !RETRYABLE, None, ConnectionAborted, "closed by the peer: 1000"),
         ),
         (
-            closed(close(1012), Cause::Handshake),
+            closed(close(1012), Cause::Close),
             (FATAL, RETRYABLE, None, ConnectionAborted, "closed by the peer: 1012"),
         ),
         (

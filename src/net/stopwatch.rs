@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 pub struct Timings {
     /// The time for looking up the name of the server, or of the proxy if there is one; with a
     /// `socks4` or `socks5` proxy, of both. `None` if no name had to be looked up.
-    pub lookup: Option<Duration>,
+    pub resolve: Option<Duration>,
     /// The time for connecting by TCP or to a Unix socket. It includes the addresses that failed
     /// before. `None` for [`connect_over`](crate::Builder::connect_over).
     pub connect: Option<Duration>,
@@ -40,7 +40,7 @@ pub struct Timings {
     /// The time of the TLS handshake with the server. `None` for `ws://`.
     pub tls: Option<Duration>,
     /// The time of the opening handshake of the WebSocket: the request, and the server's answer.
-    pub upgrade: Duration,
+    pub handshake: Duration,
     /// The time from the call that connects to the open connection.
     pub total: Duration,
 }
@@ -48,11 +48,11 @@ pub struct Timings {
 /// A step of opening a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    Lookup,
+    Resolve,
     Connect,
     Proxy,
     Tls,
-    Upgrade,
+    Handshake,
 }
 
 /// Measures the steps with one server. A step that is done several times is added up.
@@ -103,14 +103,14 @@ pub(crate) struct Spent {
 
 impl Spent {
     pub(crate) fn timings(&self) -> Timings {
-        let [lookup, connect, proxy, tls, upgrade] = self.steps;
+        let [resolve, connect, proxy, tls, handshake] = self.steps;
         let step = |spent| (spent > 0).then(|| Duration::from_nanos(spent));
         Timings {
-            lookup: step(lookup),
+            resolve: step(resolve),
             connect: step(connect),
             proxy: step(proxy),
             tls: step(tls),
-            upgrade: Duration::from_nanos(upgrade),
+            handshake: Duration::from_nanos(handshake),
             total: Duration::from_nanos(self.total),
         }
     }

@@ -89,7 +89,7 @@ impl<'a> Dialer<'a> {
     pub(crate) fn addresses(&self, host: &Host, port: u16) -> Result<Addresses, Error> {
         let found = match host {
             Host::Address(address) => vec![SocketAddr::new(*address, port)],
-            Host::Name(name) => self.stopwatch.time(Step::Lookup, || self.resolve(name, port))?,
+            Host::Name(name) => self.stopwatch.time(Step::Resolve, || self.resolve(name, port))?,
         };
         let (mut allowed, mut refused) = (Vec::new(), Vec::new());
         for address in found.into_iter().map(unmapped) {

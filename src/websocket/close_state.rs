@@ -46,7 +46,7 @@ struct State {
     /// The user asked for our Close.
     asked: bool,
     /// The Close that the peer sent.
-    remote: Option<CloseFrame>,
+    peer: Option<CloseFrame>,
     initiator: Option<Side>,
     /// The end of `close_timeout`.
     close_at: Option<Instant>,
@@ -76,7 +76,7 @@ impl CloseState {
     pub(crate) fn so_far(&self) -> Closed {
         let failed = self.state().write_failed.clone();
         let advice = failed.is_some().then_some(Advice::Receive);
-        let now = || self.closed(failed.unwrap_or(Cause::Handshake), advice);
+        let now = || self.closed(failed.unwrap_or(Cause::Close), advice);
         self.outcome().cloned().unwrap_or_else(now)
     }
 
@@ -137,7 +137,7 @@ impl CloseState {
     }
 
     pub(crate) fn peer_closed(&self, close: CloseFrame) {
-        self.state().remote = Some(close);
+        self.state().peer = Some(close);
     }
 
     /// Notes that our Close was written.
@@ -198,8 +198,8 @@ impl CloseState {
         // A Close counts as sent only if it was written, or still can be.
         let unsent = state.not_taken || state.write_failed.is_some();
         let local = state.local.clone().filter(|_| state.sent || !unsent);
-        let remote = state.remote.clone();
-        Closed::new(local, remote, state.initiator, state.asked, cause, advice)
+        let peer = state.peer.clone();
+        Closed::new(local, peer, state.initiator, state.asked, cause, advice)
     }
 
     /// Notes that no message can be sent any more. The state is locked.

@@ -46,8 +46,8 @@ impl Iterator for Messages<'_> {
 fn is_complete(closed: &Closed) -> bool {
     let good = [CloseCode::NORMAL, CloseCode::GOING_AWAY, CloseCode::NO_STATUS];
     let by_peer = closed.initiator() == Some(Side::Peer) && good.contains(&closed.code());
-    let was_answered = closed.is_asked_for_here() && closed.remote().is_some();
-    matches!(closed.cause(), Cause::Handshake) && (by_peer || was_answered)
+    let was_answered = closed.is_asked_for_here() && closed.peer().is_some();
+    matches!(closed.cause(), Cause::Close) && (by_peer || was_answered)
 }
 
 /// Reads one message as it arrives. [`Receiver::reader`] makes the reader. `read` returns 0 at the

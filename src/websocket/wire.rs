@@ -285,13 +285,13 @@ impl Wire {
             }
             return self.answer_not_taken();
         }
-        self.end(Cause::Handshake)
+        self.end(Cause::Close)
     }
 
     /// Ends the connection, because the peer does not take the answer to its Close.
     pub(crate) fn answer_not_taken(&self) -> Error {
         self.close_state.close_not_taken();
-        self.end(Cause::Handshake)
+        self.end(Cause::Close)
     }
 
     /// Returns whether the receiver may wait for the thread that sends. It may not while that
@@ -407,7 +407,7 @@ impl Wire {
     /// Sets the outcome, and ends the stream: after our Close if one is to be sent, else at once.
     /// The caller holds no lock.
     fn end(&self, cause: Cause) -> Error {
-        let says_close = matches!(cause, Cause::Handshake | Cause::Protocol(_));
+        let says_close = matches!(cause, Cause::Close | Cause::Protocol(_));
         let closed = self.close_state.finish(cause).clone();
         self.wake_all();
         if says_close && !self.close_state.is_aborted() {

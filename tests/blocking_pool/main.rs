@@ -282,7 +282,7 @@ fn connects_to_a_unix_socket_that_never_end_leave_four_threads_behind_and_no_mor
         let full = streams::full_backlog_at(&stuck);
         let builder = builder().open_timeout(Duration::from_millis(20));
         for _ in 0..10 {
-            let timeout = promptly(|| error(builder.connect_unix(&stuck, "ws://x/")));
+            let timeout = promptly(|| error(builder.connect_unix("ws://x/", &stuck)));
             assert!(matches!(timeout, Error::Timeout(Timeout::Connect)), "{timeout:?}");
         }
         assert_eq!(threads("landline-connec"), 4);
@@ -292,7 +292,7 @@ fn connects_to_a_unix_socket_that_never_end_leave_four_threads_behind_and_no_mor
         let _ = std::fs::remove_file(&other);
         let listener = std::os::unix::net::UnixListener::bind(&other).unwrap();
         let patient = builder.open_timeout(SHORT * 3);
-        let said = error(patient.connect_unix(&other, "ws://x/"));
+        let said = error(patient.connect_unix("ws://x/", &other));
         assert!(matches!(said, Error::Timeout(Timeout::Handshake)), "{said:?}");
         listener.accept().unwrap();
 

@@ -854,7 +854,7 @@ fn every_call_tells_the_end_alike() {
         for told in &told {
             let closed = told.closed().unwrap_or_else(|| panic!("{told:?}"));
             assert_eq!((closed.code().value(), closed.reason()), (4000, "over"));
-            assert_eq!(closed.remote(), Some(&CloseFrame::new(CloseCode::new(4000), "over")));
+            assert_eq!(closed.peer(), Some(&CloseFrame::new(CloseCode::new(4000), "over")));
             assert_eq!(told.to_string(), closed.to_string());
         }
         assert!(!sender.is_open());

@@ -37,7 +37,9 @@ fn follow(connections: &mut Connections) -> Result<Vec<String>, Error> {
     for connection in connections {
         let mut connection = connection?;
         if connection.send("subscribe").is_ok() {
-            texts.extend(connection.messages().map(|text| text.as_text().unwrap().to_owned()));
+            texts.extend(
+                connection.messages_until_end().map(|text| text.as_text().unwrap().to_owned()),
+            );
         }
     }
     Ok(texts)
@@ -93,7 +95,7 @@ fn a_connection_tells_its_attempt_and_the_failure_before_it() {
             let status = connection.last_error().and_then(Error::status);
             let code = connection.last_error().and_then(Error::closed).map(|closed| closed.code());
             told.push((connection.attempt(), connection.reconnected(), status, code));
-            assert_eq!(connection.messages().count(), 0);
+            assert_eq!(connection.messages_until_end().count(), 0);
             assert!(connection.closed().is_some());
         }
         let restart = Some(CloseCode::SERVICE_RESTART);
@@ -121,7 +123,7 @@ fn failures_in_a_row_are_counted_as_an_app_counts_them() {
                 })
                 .connections();
             let results: Vec<_> = connections
-                .map(|connection| connection.map(|mut own| own.messages().count()))
+                .map(|connection| connection.map(|mut own| own.messages_until_end().count()))
                 .collect();
             // The failure after which the backoff gave up is the last item.
             assert!(matches!(results[..], [Ok(0), Ok(0), Ok(0), Err(_)]), "{results:?}");
@@ -164,7 +166,7 @@ fn retry_if_and_reconnect_after_normal_close_hold() {
         let mut count = 0;
         let app = prompt(server.url()).reconnect_after_normal_close(true);
         for connection in app.connections().take(2) {
-            count += connection.unwrap().messages().count() + 1;
+            count += connection.unwrap().messages_until_end().count() + 1;
         }
         assert_eq!(count, 2);
         server.join();
@@ -176,7 +178,7 @@ fn retry_if_and_reconnect_after_normal_close_hold() {
             false
         });
         let mut connections = app.connections();
-        assert_eq!(connections.next().unwrap().unwrap().messages().count(), 0);
+        assert_eq!(connections.next().unwrap().unwrap().messages_until_end().count(), 0);
         assert!(connections.next().is_none());
         assert!(matches!(connections.exit(), Some(Exit::Closed(_))), "{connections:?}");
         let lost = "attempt 1: the peer ended the connection without a Close";
@@ -209,7 +211,7 @@ fn connect_with_makes_each_attempt_and_may_log_in() {
         for connection in &mut connections {
             let mut connection = connection.unwrap();
             assert!(matches!(handle.send("kept"), Ok(Delivery::Sent | Delivery::Queued { .. })));
-            assert_eq!(connection.messages().count(), 0);
+            assert_eq!(connection.messages_until_end().count(), 0);
         }
         assert!(matches!(connections.exit(), Some(Exit::Closed(_))));
         server.join();
@@ -303,7 +305,7 @@ fn next_ends_a_connection_that_is_kept() {
         assert!(handle.is_open(), "this thread is the loop's");
         drop(first);
         assert_eq!(handle.send("over the second").unwrap(), Delivery::Sent);
-        assert_eq!(second.messages().count(), 0);
+        assert_eq!(second.messages_until_end().count(), 0);
         drop(second);
         assert!(connections.next().is_none());
         server.join();
@@ -564,7 +566,7 @@ fn a_reconnect_is_no_failure() {
             if count == 0 {
                 handle.reconnect((CloseCode::NORMAL, "new token")).unwrap();
             }
-            assert_eq!(connection.messages().count(), 0);
+            assert_eq!(connection.messages_until_end().count(), 0);
             count += 1;
         }
         assert_eq!(count, 2);
@@ -641,7 +643,7 @@ fn other_threads_send_from_the_first_call_that_receives() {
                 assert_eq!(own.send("direct").unwrap(), Delivery::Sent);
             })
             .join();
-            assert_eq!(connection.messages().count(), 0);
+            assert_eq!(connection.messages_until_end().count(), 0);
         }
         assert_eq!(handle.take_unsent(), []);
         server.join();
@@ -673,7 +675,7 @@ fn a_call_that_receives_on_an_old_connection_does_not_open_the_next_one_for_othe
         second.send("subscribe").unwrap();
         assert!(second.try_recv().unwrap().is_none());
         assert_eq!(send(), (true, Some(Delivery::Sent)));
-        assert_eq!(second.messages().count(), 0);
+        assert_eq!(second.messages_until_end().count(), 0);
         server.join();
     });
 }
@@ -712,7 +714,7 @@ fn a_message_that_the_outbox_was_sending_is_kept_when_the_connection_is_dropped(
         when.recv().unwrap();
         promptly(|| drop(connection));
         drop(dropped);
-        assert_eq!(connections.next().unwrap().unwrap().messages().count(), 0);
+        assert_eq!(connections.next().unwrap().unwrap().messages_until_end().count(), 0);
         assert!(connections.next().is_none());
         assert_eq!(handle.take_unsent(), []);
         server.join();
@@ -761,7 +763,7 @@ fn a_connection_may_be_used_on_another_thread() {
         let mut connections = prompt(server.url()).connections();
         for connection in &mut connections {
             let mut connection = connection.unwrap();
-            assert_eq!(spawn(move || connection.messages().count()).join(), 1);
+            assert_eq!(spawn(move || connection.messages_until_end().count()).join(), 1);
         }
         assert!(matches!(connections.exit(), Some(Exit::Closed(_))), "{connections:?}");
         server.join();

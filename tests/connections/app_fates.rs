@@ -104,12 +104,12 @@ fn a_message_that_is_not_taken_has_no_ticket() {
 }
 
 #[test]
-fn a_message_that_makes_room_is_displaced() {
+fn a_message_that_makes_room_is_dropped() {
     let app = idle(Outbox::new().max_messages(2).when_full(WhenFull::DropOldest));
     let handle = app.handle();
     let tickets = ["a", "b", "c"].map(|message| send(&handle, message));
     let fates = tickets.map(|ticket| ticket.wait(Duration::ZERO));
-    assert_eq!(fates, [Fate::Displaced, Fate::Queued, Fate::Queued]);
+    assert_eq!(fates, [Fate::Dropped, Fate::Queued, Fate::Queued]);
 }
 
 #[test]

@@ -38,12 +38,9 @@ fn a_peer_that_closes_gets_its_code_back() {
                     assert!(closed.is_clean());
                     assert_eq!((closed.code().value(), closed.reason()), (code, "why"));
                     assert_eq!(closed.initiator(), Some(Side::Peer));
-                    assert_eq!(
-                        closed.remote(),
-                        Some(&CloseFrame::new(CloseCode::new(code), "why"))
-                    );
+                    assert_eq!(closed.peer(), Some(&CloseFrame::new(CloseCode::new(code), "why")));
                     assert_eq!(closed.local(), Some(&CloseCode::new(code).into()));
-                    assert!(matches!(closed.cause(), Cause::Handshake));
+                    assert!(matches!(closed.cause(), Cause::Close));
                 }
                 assert!(error(sender.send("late")).closed().unwrap().is_clean());
                 assert!(error(sender.close(CloseCode::NORMAL)).closed().unwrap().is_clean());
@@ -66,7 +63,7 @@ fn a_peer_that_closes_without_a_code_gets_an_empty_close_back() {
         let closed = error(ws.recv()).closed().cloned().unwrap();
         assert!(closed.is_clean());
         assert_eq!(closed.code(), CloseCode::NO_STATUS);
-        assert_eq!(closed.remote(), Some(&CloseFrame::empty()));
+        assert_eq!(closed.peer(), Some(&CloseFrame::empty()));
         server.join();
     });
 }

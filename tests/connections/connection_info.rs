@@ -17,8 +17,8 @@ const STEP: Duration = Duration::from_millis(80);
 
 /// Returns the steps that were done.
 fn steps(timings: &Timings) -> Vec<Duration> {
-    let Timings { lookup, connect, proxy, tls, upgrade, .. } = *timings;
-    [lookup, connect, proxy, tls, Some(upgrade)].into_iter().flatten().collect()
+    let Timings { resolve, connect, proxy, tls, handshake, .. } = *timings;
+    [resolve, connect, proxy, tls, Some(handshake)].into_iter().flatten().collect()
 }
 
 /// Connects, and checks that the steps together take no longer than all, and all no longer than
@@ -62,9 +62,9 @@ fn the_time_of_a_step_counts_for_that_step() {
                 TcpStream::connect(address)
             });
         let timings = timed(|| builder.connect("ws://slow.test/").unwrap());
-        assert!(timings.lookup.unwrap() >= STEP, "{timings:?}");
+        assert!(timings.resolve.unwrap() >= STEP, "{timings:?}");
         assert!(timings.connect.unwrap() >= STEP, "{timings:?}");
-        assert!(timings.upgrade >= STEP, "{timings:?}");
+        assert!(timings.handshake >= STEP, "{timings:?}");
         assert_eq!((timings.proxy, timings.tls), (None, None));
         server.join();
     });
@@ -77,13 +77,13 @@ fn steps_that_were_not_done_have_no_time() {
         let server = upgraded(|peer| peer.expect_end());
         let timings = timed(|| builder().connect(&server.url()).unwrap());
         assert!(timings.connect.is_some());
-        assert_eq!((timings.lookup, timings.proxy, timings.tls), (None, None, None));
+        assert_eq!((timings.resolve, timings.proxy, timings.tls), (None, None, None));
         server.join();
 
         let server = upgraded(|peer| peer.expect_end());
         let stream = TcpStream::connect(server.addr).unwrap();
         let timings = timed(|| builder().connect_over("ws://over.test/", stream).unwrap());
-        assert_eq!(steps(&timings), [timings.upgrade]);
+        assert_eq!(steps(&timings), [timings.handshake]);
         server.join();
     });
 }
@@ -105,7 +105,7 @@ fn the_tls_handshake_has_a_time_of_its_own() {
         });
         let timings = timed(|| tls::builder().connect(&format!("wss://{addr}/")).unwrap());
         assert!(timings.tls.unwrap() >= STEP, "{timings:?}");
-        assert_eq!((timings.lookup, timings.proxy), (None, None));
+        assert_eq!((timings.resolve, timings.proxy), (None, None));
         server.join();
     });
 }
@@ -132,7 +132,7 @@ fn a_proxy_has_a_time_besides_that_of_connecting_to_it() {
         let timings = timed(|| builder().proxy(proxy).connect("ws://a.test/").unwrap());
         assert!(timings.proxy.unwrap() >= STEP, "{timings:?}");
         assert!(timings.connect.is_some());
-        assert_eq!((timings.lookup, timings.tls), (None, None));
+        assert_eq!((timings.resolve, timings.tls), (None, None));
         server.join();
     });
 }
@@ -175,7 +175,7 @@ fn the_lookups_of_a_proxy_and_of_the_server_are_added_up() {
                 Ok(vec![if name == "proxy.test" { at_proxy } else { at_server }])
             });
         let timings = timed(|| builder.connect("ws://server.test/").unwrap());
-        assert!(timings.lookup.unwrap() >= STEP * 2, "{timings:?}");
+        assert!(timings.resolve.unwrap() >= STEP * 2, "{timings:?}");
         assert!(timings.connect.is_some() && timings.proxy.is_some(), "{timings:?}");
         server.join();
     });
@@ -196,7 +196,7 @@ fn after_a_redirect_the_steps_are_those_with_the_last_server_and_the_total_is_of
         // Only the first server has a name.
         let builder = builder().resolver(move |_, _| Ok(vec![addr]));
         let timings = timed(|| builder.connect("ws://first.test/").unwrap());
-        assert_eq!(timings.lookup, None);
+        assert_eq!(timings.resolve, None);
         let here: Duration = steps(&timings).iter().sum();
         assert!(timings.total >= here + STEP, "{timings:?}");
         first.join();
@@ -217,10 +217,10 @@ fn a_unix_socket_has_a_time_of_connecting() {
             let (stream, _) = listener.accept().unwrap();
             tungstenite::accept(stream).map(drop).map_err(|error| error.to_string())
         });
-        let timings = timed(|| builder().connect_unix(&path, "ws://unix.test/").unwrap());
+        let timings = timed(|| builder().connect_unix("ws://unix.test/", &path).unwrap());
         std::fs::remove_file(&path).unwrap();
         assert!(timings.connect.is_some(), "{timings:?}");
-        assert_eq!((timings.lookup, timings.proxy, timings.tls), (None, None, None));
+        assert_eq!((timings.resolve, timings.proxy, timings.tls), (None, None, None));
         server.join().unwrap();
     });
 }
@@ -283,7 +283,7 @@ mod tls_info {
                     assert_eq!(info.version, name);
                     assert_eq!(info.alpn, alpn);
                     assert_eq!(info.peer_certificates, leaf.der());
-                    assert!(!info.is_resumed);
+                    assert!(!info.resumed);
                     let shown = format!("{info:?}");
                     assert!(shown.contains("peer_certificates: 2"), "{shown}");
                 }
@@ -337,8 +337,8 @@ mod tls_info {
             let leaf = ca().leaf(&["localhost"]);
             for version in [&TLS12, &TLS13] {
                 let infos = infos(versions(&leaf, &[version]), 2);
-                assert!(!infos[0].0.is_resumed);
-                assert!(infos[1].0.is_resumed, "{infos:?}");
+                assert!(!infos[0].0.resumed);
+                assert!(infos[1].0.resumed, "{infos:?}");
                 assert_eq!(infos[1].0.peer_certificates, leaf.der());
             }
         });

@@ -189,7 +189,7 @@ fn a_peer_that_closes_with_a_hostile_reason_is_quoted_escaped() {
             assert_eq!((closed.code(), closed.reason()), (CloseCode::new(4000), reason));
             is_harmless(&said);
             is_harmless(&closed);
-            is_harmless(&closed.remote().unwrap());
+            is_harmless(&closed.peer().unwrap());
             is_harmless(&format!("{said:?} {:?}", ws.closed()));
             drop(ws);
             server.join();

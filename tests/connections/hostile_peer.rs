@@ -37,7 +37,7 @@ fn violates(builder: Builder, bytes: &[u8], violation: Violation, code: u16) {
         assert_eq!(closed.initiator(), Some(Side::Local));
         assert_eq!(closed.local().and_then(|close| close.code).map(u16::from), Some(code));
         assert!(!closed.is_clean());
-        assert!(closed.remote().is_none());
+        assert!(closed.peer().is_none());
         assert!(!sender.is_open());
         assert!(error(sender.ping(b"")).closed().is_some());
         // The peer reads our Close while this end still exists.
@@ -461,7 +461,7 @@ fn the_outcome_is_known_after_a_violation() {
         let closed = ws.closed().unwrap();
         assert!(matches!(closed.cause(), Cause::Protocol(Violation::ReservedOpcode(3))));
         assert_eq!(closed.local().and_then(|close| close.code).map(u16::from), Some(1002));
-        assert_eq!(closed.remote(), None);
+        assert_eq!(closed.peer(), None);
         assert!(!closed.is_clean());
         let (receiver, _sender) = ws.split();
         assert_eq!(receiver.closed().unwrap().initiator(), Some(Side::Local));

@@ -736,7 +736,7 @@ fn a_redirect_over_a_unix_socket_is_refused_and_says_so() {
             assert!(stream.read(&mut request).unwrap() > 0);
             stream.write_all(&redirect("ws://127.0.0.1:1/")).unwrap();
         });
-        let refused = refused(error(builder().connect_unix(&path, "ws://example.com/")));
+        let refused = refused(error(builder().connect_unix("ws://example.com/", &path)));
         assert_eq!(refused.problem(), HandshakeProblem::UnfollowedRedirect);
         server.join();
         std::fs::remove_file(&path).unwrap();

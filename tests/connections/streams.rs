@@ -76,11 +76,11 @@ mod unix {
             let listener = UnixListener::bind(&path).unwrap();
             let addr = server.addr;
             let pumping = spawn(move || pump(listener.accept().unwrap().0, addr));
-            works(builder().connect_unix(&path, "ws://localhost/chat").unwrap());
+            works(builder().connect_unix("ws://localhost/chat", &path).unwrap());
             pumping.join();
             server.join();
             std::fs::remove_file(&path).unwrap();
-            let missing = error(builder().connect_unix(&path, "ws://localhost/"));
+            let missing = error(builder().connect_unix("ws://localhost/", &path));
             assert!(matches!(&missing, Error::Io(error) if error.kind() == ErrorKind::NotFound));
         });
     }
@@ -136,7 +136,7 @@ mod unix {
             let path = std::env::temp_dir().join(name);
             let full = streams::full_backlog_at(&path);
             let builder = builder().open_timeout(SHORT);
-            let refused = takes(SHORT, || error(builder.connect_unix(&path, "ws://x/")));
+            let refused = takes(SHORT, || error(builder.connect_unix("ws://x/", &path)));
             let expected = landline::Timeout::Connect;
             assert!(matches!(refused, Error::Timeout(which) if which == expected), "{refused:?}");
             drop(full);
@@ -167,7 +167,7 @@ mod unix {
             let to = path.clone();
             let connecting = spawn(move || {
                 inside.send(()).unwrap();
-                error(builder.connect_unix(&to, "ws://x/"))
+                error(builder.connect_unix("ws://x/", &to))
             });
             is_inside.recv().unwrap();
             while !is_connecting() {

@@ -231,7 +231,7 @@ fn a_peer_that_never_answers_our_close_is_given_up_after_the_close_timeout() {
         assert!(!closed.is_clean());
         assert_eq!(closed.code(), CloseCode::ABNORMAL);
         assert!(matches!(closed.cause(), Cause::Timeout(Timeout::Close)), "{closed:?}");
-        assert!(closed.remote().is_none());
+        assert!(closed.peer().is_none());
         // The connection is cut although `ws` is not dropped.
         let frames = server.join();
         assert_eq!((frames.len(), frames[0].close_code()), (1, Some(1000)));

@@ -371,7 +371,7 @@ fn a_session_that_is_resumed_was_made_with_the_same_pins() {
         let connect = |options: &TlsOptions| {
             let mut ws = builder().tls(options.clone()).connect(&url)?;
             assert_eq!(ws.recv()?, Message::from("hello"));
-            Ok(ws.tls_info().unwrap().is_resumed)
+            Ok(ws.tls_info().unwrap().resumed)
         };
         assert_eq!(connect(&unpinned).ok(), Some(false));
         assert_eq!(connect(&unpinned).ok(), Some(true));

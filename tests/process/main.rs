@@ -398,7 +398,7 @@ fn a_send_over_a_unix_socket_whose_peer_is_gone_is_an_error_even_if_sigpipe_kill
     let is_default = Command::new("sh").args(["-c", "kill -PIPE $$"]).status().unwrap();
     assert!(!is_default.success(), "SIGPIPE is ignored, so this test shows nothing");
     let connects: [fn(&str) -> WebSocket; 2] = [
-        |path| builder().connect_unix(path, "ws://unix/").unwrap(),
+        |path| builder().connect_unix("ws://unix/", path).unwrap(),
         |path| {
             let over = UnixStream::connect(path).unwrap();
             builder().connect_over("ws://unix/", over).unwrap()

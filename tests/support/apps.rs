@@ -110,7 +110,7 @@ impl Handler for Recorder<'_> {
             _ => "nobody",
         };
         let how = match closed.cause() {
-            Cause::Handshake if closed.is_clean() => "clean".to_owned(),
+            Cause::Close if closed.is_clean() => "clean".to_owned(),
             Cause::Io(_) => "io".to_owned(),
             Cause::Protocol(_) => "protocol".to_owned(),
             cause => format!("{cause:?}").to_lowercase(),

@@ -121,7 +121,7 @@ fn verbose_tells_what_happens_and_very_verbose_the_heads_and_frames() {
         for part in [
             "connected to ws://",
             "\nopened by connect ",
-            " ms, upgrade ",
+            " ms, handshake ",
             "sent a Ping",
             "the peer answered: 1000",
         ] {

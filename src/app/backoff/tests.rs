@@ -55,7 +55,7 @@ fn lost(cause: Cause) -> Error {
 
 /// Makes the error of a connection on which both sides sent a Close.
 fn closed(ours: CloseFrame, theirs: CloseFrame, by: Side, asked: bool) -> Error {
-    Error::from(Closed::new(Some(ours), Some(theirs), Some(by), asked, Cause::Handshake, None))
+    Error::from(Closed::new(Some(ours), Some(theirs), Some(by), asked, Cause::Close, None))
 }
 
 fn closed_by_peer(close: CloseFrame) -> Error {
@@ -247,7 +247,7 @@ fn the_peer_closes_with_a_code() {
     // The peer did not take our answer.
     let normal = CloseFrame::from(CloseCode::NORMAL);
     let by = Some(Side::Peer);
-    let closed = Closed::new(None, Some(normal), by, false, Cause::Handshake, None);
+    let closed = Closed::new(None, Some(normal), by, false, Cause::Close, None);
     assert_retried(&Error::Closed(closed), NEVER);
 }
 

@@ -97,7 +97,7 @@ impl Target {
     pub(crate) fn connect(&self, builder: &Builder) -> Result<WebSocket, Error> {
         #[cfg(unix)]
         if let Some(path) = &self.unix_socket {
-            return builder.connect_unix(path, &self.url);
+            return builder.connect_unix(&self.url, path);
         }
         builder.connect(&self.url)
     }

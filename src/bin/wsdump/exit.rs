@@ -63,7 +63,7 @@ impl Status {
     /// Returns the status for the end of a connection that the server or the network ended.
     fn of_end(closed: &Closed) -> Self {
         match closed.cause() {
-            Cause::Handshake if is_normal(closed) => Self::Clean,
+            Cause::Close if is_normal(closed) => Self::Clean,
             Cause::Tls(_) => Self::Tls,
             Cause::Protocol(_) => Self::Protocol,
             Cause::Timeout(_) => Self::TimedOut,

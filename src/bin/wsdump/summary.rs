@@ -45,13 +45,13 @@ impl Opening {
     }
 
     fn steps(&self) -> String {
-        let Timings { lookup, connect, proxy, tls, upgrade, .. } = self.timings;
+        let Timings { resolve, connect, proxy, tls, handshake, .. } = self.timings;
         let steps = [
-            ("lookup", lookup),
+            ("resolve", resolve),
             ("connect", connect),
             ("proxy", proxy),
             ("TLS", tls),
-            ("upgrade", Some(upgrade)),
+            ("handshake", Some(handshake)),
         ];
         let done = steps.into_iter().filter_map(|(name, time)| Some((name, time?)));
         let done: Vec<_> =
@@ -178,7 +178,7 @@ mod tests {
         let summary = Summary::new(Instant::now());
         let mut timings = Timings::default();
         timings.connect = Some(Duration::from_millis(12));
-        timings.upgrade = Duration::from_millis(7);
+        timings.handshake = Duration::from_millis(7);
         let took = Duration::from_millis(20);
         summary.opened(Opening { took, timings, tls: None });
         timings.tls = Some(Duration::from_millis(5));
@@ -191,8 +191,8 @@ mod tests {
         }
         let text = summary.text();
         for part in [
-            "opened    in 20 ms: connect 12 ms, upgrade 7.00 ms\n",
-            "opened    in 20 ms: connect 12 ms, TLS 5.00 ms, upgrade 7.00 ms\n\
+            "opened    in 20 ms: connect 12 ms, handshake 7.00 ms\n",
+            "opened    in 20 ms: connect 12 ms, TLS 5.00 ms, handshake 7.00 ms\n\
              TLS       TLSv1.3, TLS_AES_128_GCM_SHA256\n",
             "sent      1 messages, 5 bytes",
             "received  0 messages, 0 bytes",

@@ -36,7 +36,7 @@ pub struct TlsInfo {
     pub peer_certificates: Vec<Vec<u8>>,
     /// `true` if the session of an earlier connection was resumed, so that the server sent no
     /// certificate; `false` after a full handshake.
-    pub is_resumed: bool,
+    pub resumed: bool,
 }
 
 impl TlsInfo {
@@ -58,7 +58,7 @@ impl TlsInfo {
             cipher_suite: name,
             alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
             peer_certificates: certificates.iter().map(|der| der.to_vec()).collect(),
-            is_resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+            resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
 }
@@ -72,7 +72,7 @@ impl fmt::Debug for TlsInfo {
             .field("cipher_suite", &self.cipher_suite)
             .field("alpn", &alpn)
             .field("peer_certificates", &self.peer_certificates.len())
-            .field("is_resumed", &self.is_resumed)
+            .field("resumed", &self.resumed)
             .finish()
     }
 }

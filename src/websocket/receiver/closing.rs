@@ -26,7 +26,7 @@ impl Receiver {
         let closed = self.wire.close_state.so_far();
         // Bytes that arrive after the socket is closed would reset the connection, and the peer
         // might not get our Close.
-        if matches!(closed.cause(), Cause::Handshake | Cause::Protocol(_)) {
+        if matches!(closed.cause(), Cause::Close | Cause::Protocol(_)) {
             self.linger();
         }
         self.wire.duplex.shutdown();

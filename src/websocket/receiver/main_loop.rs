@@ -92,7 +92,7 @@ impl Receiver {
     #[cold]
     fn ended(&self, deadline: Deadline) -> Error {
         let closed = self.wire.close_state.so_far();
-        if matches!(closed.cause(), Cause::Handshake) {
+        if matches!(closed.cause(), Cause::Close) {
             // The call that saw the end may have had no time to write our Close.
             let _ = self.wire.flush_pending_until(deadline);
         }

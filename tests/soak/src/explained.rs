@@ -14,7 +14,7 @@ pub fn class(error: &Error) -> String {
         Error::Handshake(handshake) => format!("Handshake: {:?}", handshake.problem()),
         Error::Timeout(timeout) => format!("Timeout: {timeout:?}"),
         Error::Closed(closed) => match closed.cause() {
-            Cause::Handshake => format!("Closed: {}", closed.code().value()),
+            Cause::Close => format!("Closed: {}", closed.code().value()),
             Cause::Io(error) => format!("Closed: Io: {:?}", error.kind()),
             Cause::Tls(_) => "Closed: Tls".to_owned(),
             cause => format!("Closed: {cause:?}"),
@@ -66,7 +66,7 @@ fn is_cut(error: &Error) -> bool {
 
 /// Returns whether the peer sent a Close, and was gone before ours.
 fn is_half_closed(closed: &Closed) -> bool {
-    matches!(closed.cause(), Cause::Handshake) && !closed.is_clean()
+    matches!(closed.cause(), Cause::Close) && !closed.is_clean()
 }
 
 fn is_silence(error: &Error) -> bool {
