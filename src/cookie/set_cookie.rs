@@ -396,6 +396,9 @@ impl Place {
     ) -> Result<(String, bool), CookieError> {
         let domain = domain.strip_prefix('.').unwrap_or(domain);
         let domain = domain.strip_suffix('.').unwrap_or(domain);
+        if domain.contains('%') {
+            return Err(CookieError::ForeignDomain); // Unlike the host of a URL, it is not decoded.
+        }
         // The host of the URL was parsed in the same way, so the two can be compared.
         let domain = match url::parse_host(domain).ok_or(CookieError::ForeignDomain)? {
             Host::Name(name) => name,

@@ -74,7 +74,9 @@ impl<'a> Dialer<'a> {
     pub(crate) fn connect(&self, host: &Host, port: u16) -> Result<TcpStream, Error> {
         let Addresses { allowed, refused } = self.addresses(host, port)?;
         let stream = self.stopwatch.time(Step::Connect, || self.race(host, &allowed, refused))?;
-        stream.set_nodelay(self.options.nodelay).map_err(Error::Io)?;
+        // It fails on macOS and illumos if the peer has reset the connection, which the next call
+        // tells better.
+        let _ = stream.set_nodelay(self.options.nodelay);
         if let Some(hook) = &self.options.on_socket {
             hook(&stream).map_err(Error::Io)?;
             // The options that the hook sets stay, except this one. Timeouts are set before each

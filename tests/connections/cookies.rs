@@ -114,6 +114,7 @@ mod domains {
             ("ws://one.example/", "a=b; Domain=http://one.example/", ForeignDomain),
             ("ws://one.example/", "a=b; Domain=*.example", ForeignDomain),
             ("ws://one.example/", "a=b; Domain=one example", ForeignDomain),
+            ("ws://one.example/", "a=b; Domain=on%65.example", ForeignDomain),
             ("ws://one.example/", "a=b; Domain=one.example; Domain=two.example", ForeignDomain),
         ]);
     }

@@ -485,6 +485,11 @@ fn socks_4_is_not_asked_for_what_it_cannot_name() {
         assert_eq!(relay.asked(), []);
         works(connect("server.test", &[[0, 0, 0, 5], [10, 0, 0, 1]]).unwrap());
         assert_eq!(relay.asked().pop().unwrap().destination, "10.0.0.1:80");
+        // An IPv4 address that is written as an IPv6 one.
+        works(connect("[::ffff:10.0.0.2]", &[]).unwrap());
+        assert_eq!(relay.asked().pop().unwrap().destination, "10.0.0.2:80");
+        let refused = error(connect("[::ffff:0.0.0.5]", &[]));
+        assert!(matches!(refused, Error::InvalidInput(InvalidInput::Proxy(_))), "{refused:?}");
     });
 }
 

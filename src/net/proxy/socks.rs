@@ -42,6 +42,7 @@ pub(super) fn ask(
 pub(super) fn destination(host: &Host) -> Destination<'_> {
     match host {
         Host::Name(name) => Destination::Name(name),
-        Host::Address(address) => Destination::Address(*address),
+        // An IPv4 address that is written as an IPv6 one is asked for as IPv4.
+        Host::Address(address) => Destination::Address(address.to_canonical()),
     }
 }
