@@ -372,7 +372,7 @@ impl<'a> Failure<'a> {
     /// alone. After a connection [has stood](Self::has_stood) nearly everything is retried, because
     /// what worked once is only down for a while.
     ///
-    /// | failure | first attempt | once a connection has stood |
+    /// | failure | no connection has stood yet | once one has stood |
     /// |---|---|---|
     /// | the name cannot be looked up, no address can be connected to | retried | retried |
     /// | any timeout; no random bytes to mask a message with | retried | retried |

@@ -33,7 +33,7 @@ use crate::proto::http::Response;
 /// | `Handshake` | the server's, or the server refused | while connecting |
 /// | `Protocol` | the server's: it broke RFC 6455, or went over a limit | while receiving |
 /// | `Timeout` | the variant says what took too long | at any time |
-/// | `Closed` | none: the connection is over, cleanly or not | while sending and receiving |
+/// | `Closed` | none: the connection is over, cleanly or not | at any time |
 /// | `Handler` | the caller's | in an [`App`](crate::App) |
 ///
 /// Three questions have a method each. May I go on with this connection? Is it worth another

@@ -23,9 +23,8 @@ use std::time::Duration;
 ///
 /// The stream is in blocking mode, and its timeouts mean what they mean for [`TcpStream`].
 ///
-/// landline holds a lock while it calls `write` or `set_nonblocking`, and while it calls `read` in
-/// non-blocking mode. So a stream must not call the connection that it belongs to from within its
-/// methods: that call could wait for ever.
+/// landline may hold a lock while it calls any of its methods. So a stream must not call the
+/// connection that it belongs to from within its methods: that call could wait for ever.
 ///
 /// A method that panics ends the connection; the panic goes on to the code that called landline.
 /// No method of a stream of your own is called while a thread unwinds, so a message that a

@@ -35,9 +35,9 @@
 //!   decoder the parameters that were agreed on, with `recv::Decoder::accept_deflate`; send the
 //!   chunks of `deflate::compress::Compressor` in frames of `send::Encoder::begin_compressed`.
 //!
-//! This module is exempt from semantic versioning until 1.0. Types that the rest of the crate shows
-//! too, such as [`Message`](crate::Message) and [`Violation`], are not in it but at their stable
-//! paths.
+//! This module may change in each release 0.x, but not in a patch; semantic versioning does not
+//! cover it after 1.0. Types that the rest of the crate shows too, such as
+//! [`Message`](crate::Message) and [`Violation`], are not in it but at their stable paths.
 
 pub(crate) mod close;
 pub mod date;

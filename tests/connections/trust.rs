@@ -436,7 +436,7 @@ fn a_signature_of_ecdsa_with_sha_512() {
         let said = "TLS failed: a signature of the certificate, or of one of its chain, is \
                     ecdsa-with-SHA512, which cannot be checked here. Have it signed with RSA of \
                     2048 bits or more, or with ECDSA on P-256 or P-384 with SHA-256 or SHA-384; or \
-                    bring another crypto provider with `TlsOptions::from_rustls`";
+                    bring another crypto provider with `TlsOptions::crypto_provider`";
         let mozilla = &unknown_to_mozilla();
         let expected = Expected { mozilla, given: said, any_name: said };
         row(&shown, made!("authority.pem"), &expected);

@@ -514,7 +514,7 @@ fn the_summary_counts_both_directions() {
         assert!(run.err.contains("received  2 messages, 5 bytes\n"), "{}", run.err);
         assert!(run.err.contains("opened    in "), "{}", run.err);
         assert!(run.err.contains(" ms: connect "), "{}", run.err);
-        assert!(run.err.contains(" ms, upgrade "), "{}", run.err);
+        assert!(run.err.contains(" ms, handshake "), "{}", run.err);
         assert!(!run.err.contains("TLS"), "{}", run.err);
     });
 }

@@ -43,6 +43,10 @@ pub(crate) enum Preamble {
     BinaryFile(PathBuf),
 }
 
+/// What the help says of the arguments.
+const UNITS: &str = "\
+SECONDS may have a unit, as in 500ms, 5m and 1h, and so may BYTES, as in 64k and 16M.";
+
 /// Talks to a WebSocket server: by hand, in pipes and in scripts.
 ///
 /// On a terminal it shows a prompt. Otherwise each line of standard input is sent as a message, and
@@ -53,7 +57,7 @@ pub(crate) enum Preamble {
     version,
     override_usage = "wsdump [OPTIONS] URL\n       wsdump --listen [ADDRESS]",
     after_help = "`--help` has the exit statuses.",
-    after_long_help = exit::TABLE,
+    after_long_help = format!("{UNITS}\n\n{}", exit::TABLE),
     max_term_width = 100,
 )]
 pub(crate) struct Args {

@@ -216,7 +216,7 @@ fn unsupported(f: &mut fmt::Formatter<'_>, signature: &[u8], key: Option<&[u8]>)
     f.write_str(
         ", which cannot be checked here. Have it signed with RSA of 2048 bits or more, or with \
          ECDSA on P-256 or P-384 with SHA-256 or SHA-384; or bring another crypto provider with \
-         `TlsOptions::from_rustls`",
+         `TlsOptions::crypto_provider`",
     )
 }
 

@@ -91,9 +91,9 @@ use crate::proto::url::Host;
 /// * RSA-PSS only with a salt as long as the hash.
 /// * X.509 version 3, with the names in `subjectAltName`: the common name is not looked at.
 ///
-/// If a server needs more, there are two ways. Give [`from_rustls`](Self::from_rustls) a
-/// `ClientConfig` with another crypto provider: `aws-lc-rs`, for example, knows P-521 and ECDSA
-/// with SHA-512. Or speak TLS by another library in a program of its own, such as stunnel, and give
+/// If a server needs more, there are two ways. Give another
+/// [`crypto_provider`](Self::crypto_provider): `aws-lc-rs`, for example, knows P-521 and ECDSA with
+/// SHA-512. Or speak TLS by another library in a program of its own, such as stunnel, and give
 /// [`Builder::connect_over`](crate::Builder::connect_over) a plain connection to it. A stream that
 /// reads and writes by one `&mut self`, as those of most TLS libraries do, cannot be a
 /// [`Stream`](crate::stream::Stream) directly. In a test,
@@ -134,6 +134,7 @@ struct Client {
 
 impl TlsOptions {
     /// Returns the defaults: Mozilla's roots, TLS 1.2 and 1.3, the URL's host as server name.
+    /// Without the features `mozilla-roots` and `tls12` there are no roots, and 1.3 only.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
