@@ -278,7 +278,7 @@ pub mod counters {
 /// use landline::Builder;
 /// use landline::deflate::Deflate;
 ///
-/// let ws = Builder::new().deflate(Deflate::default()).connect("wss://example.com/feed")?;
+/// let ws = Builder::new().deflate(Deflate::new()).connect("wss://example.com/feed")?;
 /// println!("compressed: {}", ws.deflate().is_some());
 /// # Ok::<(), landline::Error>(())
 /// ```

@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
 }
 
 fn script(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
-    let options = Deflate { level: input.int_in_range(0..=9)?, ..Deflate::default() };
+    let options = Deflate::new().level(input.int_in_range(0..=9)?);
     let mut parameters = NO_PARAMETERS;
     parameters.client_max_window_bits = input.int_in_range(9..=15)?;
     let forgets = input.arbitrary()?;

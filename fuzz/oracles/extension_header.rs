@@ -10,14 +10,12 @@ use landline::proto::deflate::extension::parse;
 
 pub fn check(data: &[u8]) {
     let [first, second, header @ ..] = data else { return };
-    let offer = Deflate {
-        server_no_context_takeover: first & 1 != 0,
-        client_no_context_takeover: first & 2 != 0,
-        server_max_window_bits: 8 + (first >> 2) % 8,
-        client_max_window_bits: 9 + second % 7,
-        offer_client_max_window_bits: second & 0x80 == 0,
-        ..Deflate::default()
-    };
+    let offer = Deflate::new()
+        .server_no_context_takeover(first & 1 != 0)
+        .client_no_context_takeover(first & 2 != 0)
+        .server_max_window_bits(8 + (first >> 2) % 8)
+        .client_max_window_bits(9 + second % 7)
+        .offer_client_max_window_bits(second & 0x80 == 0);
     assert_eq!(deflate::out_of_range(&offer), None);
     let lines: Vec<&[u8]> = header.split(|&byte| byte == b'\n').collect();
     lines.iter().for_each(|line| check_parse(line));

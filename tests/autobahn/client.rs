@@ -117,11 +117,7 @@ fn connect(url: &str) -> Result<WebSocket, Error> {
     let builder = Builder::new().keepalive(Keepalive::OFF).proxy(None);
     // Small messages are compressed too: the cases are there to be tried. The level, which nobody
     // can see, is the fastest.
-    let builder = builder.deflate(landline::deflate::Deflate {
-        min_size: 0,
-        level: 1,
-        ..landline::deflate::Deflate::default()
-    });
+    let builder = builder.deflate(landline::deflate::Deflate::new().min_size(0).level(1));
     builder.connect(url)
 }
 

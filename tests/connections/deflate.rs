@@ -146,11 +146,11 @@ fn builder(options: Deflate) -> Builder {
 }
 
 fn all() -> Deflate {
-    Deflate { min_size: 0, ..Deflate::default() }
+    Deflate::new().min_size(0)
 }
 
 fn forgets() -> Deflate {
-    Deflate { client_no_context_takeover: true, ..all() }
+    all().client_no_context_takeover(true)
 }
 
 /// Inflates a message that does not refer to an earlier one.
@@ -180,7 +180,7 @@ fn bytes_before_and_after_compression_are_counted_both_ways() {
             peer.send(&frame(FIN | TEXT, b"not compressed"));
             sizes
         });
-        let mut ws = server.connect(Deflate { min_size: 3, ..Deflate::default() });
+        let mut ws = server.connect(Deflate::new().min_size(3));
         let long = noise(200_000);
         ws.send("Hello, Hello, Hello").unwrap();
         ws.send(&*long).unwrap();
@@ -253,15 +253,15 @@ mod the_opening_handshake {
         watchdog(|| {
             let table = [
                 (None, None),
-                (Some(Deflate::default()), Some("permessage-deflate; client_max_window_bits")),
+                (Some(Deflate::new()), Some("permessage-deflate; client_max_window_bits")),
                 (
-                    Some(Deflate {
-                        server_no_context_takeover: true,
-                        client_no_context_takeover: true,
-                        server_max_window_bits: 8,
-                        client_max_window_bits: 9,
-                        ..Deflate::default()
-                    }),
+                    Some(
+                        Deflate::new()
+                            .server_no_context_takeover(true)
+                            .client_no_context_takeover(true)
+                            .server_max_window_bits(8)
+                            .client_max_window_bits(9),
+                    ),
                     Some(
                         "permessage-deflate; client_max_window_bits=9; server_max_window_bits=8; \
                          client_no_context_takeover; server_no_context_takeover",
@@ -298,8 +298,7 @@ mod the_opening_handshake {
     #[test]
     fn a_server_that_does_not_accept_a_smaller_window_may_use_the_whole_one() {
         watchdog(|| {
-            let asked =
-                Deflate { server_no_context_takeover: true, server_max_window_bits: 9, ..all() };
+            let asked = all().server_no_context_takeover(true).server_max_window_bits(9);
             let server = Server::start(Some("permessage-deflate"), |peer| {
                 peer.send(&frame(FIN | RSV1 | TEXT, &HELLO));
                 // This message refers to the one before.
@@ -323,7 +322,7 @@ mod the_opening_handshake {
     #[test]
     fn client_max_window_bits_is_not_offered_if_the_option_is_off() {
         watchdog(|| {
-            let silent = Deflate { offer_client_max_window_bits: false, ..all() };
+            let silent = all().offer_client_max_window_bits(false);
             let server = Server::start(Some("permessage-deflate"), |peer| {
                 assert_eq!(peer.offer.as_deref(), Some("permessage-deflate"));
                 inflate(&peer.message())
@@ -337,17 +336,15 @@ mod the_opening_handshake {
     #[test]
     fn a_server_that_accepts_what_was_not_offered_is_refused_and_the_error_names_the_parameter() {
         watchdog(|| {
-            let asked = Deflate {
-                server_no_context_takeover: true,
-                server_max_window_bits: 10,
-                client_max_window_bits: 11,
-                ..all()
-            };
+            let asked = all()
+                .server_no_context_takeover(true)
+                .server_max_window_bits(10)
+                .client_max_window_bits(11);
             let bits = DeflateParameter::ServerMaxWindowBits;
             let table = [
                 (
                     "permessage-deflate; client_max_window_bits=15",
-                    Deflate { offer_client_max_window_bits: false, ..all() },
+                    all().offer_client_max_window_bits(false),
                     DeflateMismatch::NotOffered(DeflateParameter::ClientMaxWindowBits),
                 ),
                 (
@@ -401,11 +398,11 @@ mod the_opening_handshake {
     #[test]
     fn options_that_are_out_of_range_open_no_socket() {
         for (options, name) in [
-            (Deflate { server_max_window_bits: 7, ..all() }, "server_max_window_bits"),
-            (Deflate { server_max_window_bits: 16, ..all() }, "server_max_window_bits"),
-            (Deflate { client_max_window_bits: 8, ..all() }, "client_max_window_bits"),
-            (Deflate { client_max_window_bits: 16, ..all() }, "client_max_window_bits"),
-            (Deflate { level: 10, ..all() }, "level"),
+            (all().server_max_window_bits(7), "server_max_window_bits"),
+            (all().server_max_window_bits(16), "server_max_window_bits"),
+            (all().client_max_window_bits(8), "client_max_window_bits"),
+            (all().client_max_window_bits(16), "client_max_window_bits"),
+            (all().level(10), "level"),
         ] {
             let error = builder(options).connect("ws://127.0.0.1:1/").unwrap_err();
             let Error::InvalidInput(input) = &error else { panic!("{error:?}") };
@@ -424,7 +421,7 @@ mod sending {
             let server = Server::start(Some("permessage-deflate"), |peer| {
                 (0..6).map(|_| peer.next()).collect::<Vec<_>>()
             });
-            let options = Deflate { min_size: 5, ..Deflate::default() };
+            let options = Deflate::new().min_size(5);
             let ws = server.connect(options);
             let sender = ws.sender();
             ws.send("Hello").unwrap();
@@ -480,7 +477,7 @@ mod sending {
                 }
                 fragments
             });
-            let ws = server.connect(Deflate { level: 9, ..all() });
+            let ws = server.connect(all().level(9));
             let (mut receiver, sender) = ws.split();
             let receiving = spawn(move || receiver.recv());
             let data = noise(8 << 20);
@@ -498,7 +495,7 @@ mod sending {
                 Server::start(Some("permessage-deflate; client_no_context_takeover"), |peer| {
                     (0..5).map(|_| peer.message()).collect::<Vec<_>>()
                 });
-            let ws = server.connect(Deflate { min_size: 3, ..all() });
+            let ws = server.connect(all().min_size(3));
             let messages: [&[u8]; 5] = [b"Hello", b"no", b"Hello", &big, b"Hello"];
             ws.sender().send_all(messages).unwrap();
             let received = server.join();

@@ -521,8 +521,7 @@ fn a_pong_does_not_wait_for_the_end_of_a_batch() {
 #[test]
 #[cfg(feature = "deflate")]
 fn a_pong_does_not_wait_for_the_end_of_a_batch_that_is_too_short_to_compress() {
-    let deflate =
-        landline::deflate::Deflate { min_size: 10_000, ..landline::deflate::Deflate::default() };
+    let deflate = landline::deflate::Deflate::new().min_size(10_000);
     let answer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     a_batch_lets_a_pong_through(builder().deflate(deflate), answer);
 }

@@ -307,7 +307,7 @@ fn each_wrong_option_is_reported_before_a_socket_is_opened_or_a_byte_is_sent() {
         ];
         #[cfg(feature = "deflate")]
         {
-            let level = landline::deflate::Deflate { level: 10, ..<_>::default() };
+            let level = landline::deflate::Deflate::new().level(10);
             wrong.push(("ws", builder().deflate(level)));
         }
         #[cfg(feature = "tls")]

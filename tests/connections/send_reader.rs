@@ -53,7 +53,7 @@ impl Over {
                     peer.send(&peer.good_answer(agreed));
                     script(peer)
                 });
-                (builder().deflate(landline::deflate::Deflate::default()), server)
+                (builder().deflate(landline::deflate::Deflate::new()), server)
             }
         };
         (change(builder).connect(&server.url()).unwrap(), server)

@@ -477,7 +477,7 @@ fn a_stream_that_is_slow_and_never_blocks_does_not_stretch_many_sends_at_once() 
     let many = |ws: &WebSocket| ws.sender().send_all(vec![vec![7; 1024]; 32 << 10]);
     takes_too_long(builder(), many);
     #[cfg(feature = "deflate")]
-    takes_too_long(builder().deflate(landline::deflate::Deflate::default()), many);
+    takes_too_long(builder().deflate(landline::deflate::Deflate::new()), many);
 }
 
 /// Sends so much over a slow stream that `write_timeout` passes.

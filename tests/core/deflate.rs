@@ -21,7 +21,7 @@ const TEXT: u8 = 0xC1;
 const BINARY: u8 = 0xC2;
 
 fn options() -> Deflate {
-    Deflate { min_size: 0, ..Deflate::default() }
+    Deflate::new().min_size(0)
 }
 
 fn no_takeover() -> DeflateParameters {
@@ -508,7 +508,7 @@ mod limits_on_inflated_bytes {
         let data = noise(1000, 6);
         for level in [0, 1, 6, 9] {
             for bits in [9, 11, 15] {
-                let options = Deflate { level, ..options() };
+                let options = options().level(level);
                 let mut compressor = Compressor::new(&options, with_bits(bits), 64 * 1024);
                 let bytes = message(BINARY, &compress(&mut compressor, &data));
                 let outcome = outcome_with(&bytes, limits, NO_PARAMETERS);
@@ -607,7 +607,7 @@ mod compressing {
         let expected = (vec![Binary(data.clone())], None);
         for value in 0..=255 {
             for most in [0, 64 * 1024, usize::MAX] {
-                let options = Deflate { level: value, ..options() };
+                let options = options().level(value);
                 let mut compressor = Compressor::new(&options, with_bits(value), most);
                 let bytes = message(BINARY, &compress(&mut compressor, &data));
                 let (limits, parameters) = (Limits::default(), with_bits(value));
@@ -618,7 +618,7 @@ mod compressing {
             }
         }
         let compressed = |level, bits| {
-            let options = Deflate { level, ..options() };
+            let options = options().level(level);
             compress(&mut Compressor::new(&options, with_bits(bits), usize::MAX), &data)
         };
         assert_eq!(compressed(255, 255), compressed(9, 15));
@@ -641,7 +641,7 @@ mod compressing {
         for level in [0, 1, 2, 6, 9] {
             for bits in [9, 12, 15] {
                 for most in [64, 64 * 1024] {
-                    let options = Deflate { level, ..options() };
+                    let options = options().level(level);
                     let mut compressor = Compressor::new(&options, with_bits(bits), most);
                     let mut stream = Vec::new();
                     for input in &inputs {
@@ -705,7 +705,7 @@ mod compressing {
     fn data_that_does_not_compress_hardly_grows() {
         let data = noise(200_000, 8);
         for level in [0, 1, 2, 6, 9] {
-            let options = Deflate { level, ..options() };
+            let options = options().level(level);
             let mut compressor = Compressor::new(&options, NO_PARAMETERS, 64 * 1024);
             let len = compress(&mut compressor, &data).concat().len();
             // Level 1 has only blocks with fixed codes.
@@ -852,17 +852,14 @@ mod negotiation {
 
     #[test]
     fn answers_that_fit_the_offer_are_accepted() {
-        let plain = Deflate::default();
-        let asks = Deflate {
-            server_no_context_takeover: true,
-            client_no_context_takeover: true,
-            server_max_window_bits: 10,
-            client_max_window_bits: 11,
-            ..plain
-        };
-        let least = Deflate { server_max_window_bits: 8, ..plain };
-        let silent =
-            Deflate { client_max_window_bits: 12, offer_client_max_window_bits: false, ..plain };
+        let plain = Deflate::new();
+        let asks = plain
+            .server_no_context_takeover(true)
+            .client_no_context_takeover(true)
+            .server_max_window_bits(10)
+            .client_max_window_bits(11);
+        let least = plain.server_max_window_bits(8);
+        let silent = plain.client_max_window_bits(12).offer_client_max_window_bits(false);
         let table = [
             (plain, "permessage-deflate", (false, 15), (false, 15)),
             (plain, " permessage-deflate\t", (false, 15), (false, 15)),
@@ -913,26 +910,50 @@ mod negotiation {
     }
 
     #[test]
+    fn each_option_has_its_default_until_its_setter_is_called() {
+        let fields = |options: Deflate| {
+            (
+                (options.server_no_context_takeover, options.server_max_window_bits),
+                (options.client_no_context_takeover, options.client_max_window_bits),
+                options.offer_client_max_window_bits,
+                (options.level, options.min_size),
+            )
+        };
+        let plain = Deflate::new();
+        assert_eq!(plain, Deflate::default());
+        for (options, expected) in [
+            (plain, ((false, 15), (false, 15), true, (6, 64))),
+            (plain.server_no_context_takeover(true), ((true, 15), (false, 15), true, (6, 64))),
+            (plain.server_max_window_bits(9), ((false, 9), (false, 15), true, (6, 64))),
+            (plain.client_no_context_takeover(true), ((false, 15), (true, 15), true, (6, 64))),
+            (plain.client_max_window_bits(9), ((false, 15), (false, 9), true, (6, 64))),
+            (plain.offer_client_max_window_bits(false), ((false, 15), (false, 15), false, (6, 64))),
+            (plain.level(9), ((false, 15), (false, 15), true, (9, 64))),
+            (plain.min_size(9), ((false, 15), (false, 15), true, (6, 9))),
+        ] {
+            assert_eq!(fields(options), expected);
+        }
+    }
+
+    #[test]
     fn we_offer_what_the_options_say_and_nothing_that_is_the_default() {
-        let plain = Deflate::default();
+        let plain = Deflate::new();
         for (offer, expected) in [
             (plain, ""),
-            (Deflate { client_max_window_bits: 14, ..plain }, "=14"),
-            (Deflate { client_max_window_bits: 9, ..plain }, "=9"),
-            (Deflate { server_max_window_bits: 14, ..plain }, "; server_max_window_bits=14"),
-            (Deflate { server_max_window_bits: 8, ..plain }, "; server_max_window_bits=8"),
-            (Deflate { client_no_context_takeover: true, ..plain }, "; client_no_context_takeover"),
-            (Deflate { server_no_context_takeover: true, ..plain }, "; server_no_context_takeover"),
+            (plain.client_max_window_bits(14), "=14"),
+            (plain.client_max_window_bits(9), "=9"),
+            (plain.server_max_window_bits(14), "; server_max_window_bits=14"),
+            (plain.server_max_window_bits(8), "; server_max_window_bits=8"),
+            (plain.client_no_context_takeover(true), "; client_no_context_takeover"),
+            (plain.server_no_context_takeover(true), "; server_no_context_takeover"),
             // The server need not know these.
-            (Deflate { level: 9, min_size: 0, ..plain }, ""),
+            (plain.level(9).min_size(0), ""),
             (
-                Deflate {
-                    client_max_window_bits: 10,
-                    server_max_window_bits: 11,
-                    client_no_context_takeover: true,
-                    server_no_context_takeover: true,
-                    ..plain
-                },
+                plain
+                    .client_max_window_bits(10)
+                    .server_max_window_bits(11)
+                    .client_no_context_takeover(true)
+                    .server_no_context_takeover(true),
                 "=10; server_max_window_bits=11; client_no_context_takeover; \
                  server_no_context_takeover",
             ),
@@ -944,18 +965,13 @@ mod negotiation {
 
     #[test]
     fn our_window_is_not_offered_if_the_options_say_so() {
-        let silent = Deflate { offer_client_max_window_bits: false, ..Deflate::default() };
+        let silent = Deflate::new().offer_client_max_window_bits(false);
         assert_eq!(deflate::offer(&silent), "permessage-deflate");
-        assert_eq!(
-            deflate::offer(&Deflate { client_max_window_bits: 9, ..silent }),
-            "permessage-deflate"
-        );
-        let asks = Deflate {
-            server_max_window_bits: 11,
-            client_no_context_takeover: true,
-            server_no_context_takeover: true,
-            ..silent
-        };
+        assert_eq!(deflate::offer(&silent.client_max_window_bits(9)), "permessage-deflate");
+        let asks = silent
+            .server_max_window_bits(11)
+            .client_no_context_takeover(true)
+            .server_no_context_takeover(true);
         let expected = "permessage-deflate; server_max_window_bits=11; \
                         client_no_context_takeover; server_no_context_takeover";
         assert_eq!(deflate::offer(&asks), expected);
@@ -963,24 +979,23 @@ mod negotiation {
 
     #[test]
     fn an_option_out_of_its_range_is_named_and_the_first_one_only() {
-        let plain = Deflate::default();
+        let plain = Deflate::new();
         for value in 0..=255 {
             let name = |good: bool, name| if good { None } else { Some(name) };
-            let server = Deflate { server_max_window_bits: value, ..plain };
+            let server = plain.server_max_window_bits(value);
             let expected = name((8..=15).contains(&value), "server_max_window_bits");
             assert_eq!(deflate::out_of_range(&server), expected, "{value}");
-            let client = Deflate { client_max_window_bits: value, ..plain };
+            let client = plain.client_max_window_bits(value);
             let expected = name((9..=15).contains(&value), "client_max_window_bits");
             assert_eq!(deflate::out_of_range(&client), expected, "{value}");
-            let level = Deflate { level: value, ..plain };
+            let level = plain.level(value);
             assert_eq!(
                 deflate::out_of_range(&level),
                 name((0..=9).contains(&value), "level"),
                 "{value}"
             );
         }
-        let mut all =
-            Deflate { server_max_window_bits: 7, client_max_window_bits: 8, level: 10, ..plain };
+        let mut all = plain.server_max_window_bits(7).client_max_window_bits(8).level(10);
         assert_eq!(deflate::out_of_range(&all), Some("server_max_window_bits"));
         all.server_max_window_bits = 8;
         assert_eq!(deflate::out_of_range(&all), Some("client_max_window_bits"));
@@ -1028,11 +1043,11 @@ mod negotiation {
             ClientMaxWindowBits, ClientNoContextTakeover, ServerMaxWindowBits,
             ServerNoContextTakeover,
         };
-        let plain = Deflate::default();
-        let small = Deflate { server_max_window_bits: 10, client_max_window_bits: 10, ..plain };
-        let least = Deflate { server_max_window_bits: 8, ..plain };
-        let nine = Deflate { server_max_window_bits: 9, ..plain };
-        let silent = Deflate { offer_client_max_window_bits: false, ..plain };
+        let plain = Deflate::new();
+        let small = plain.server_max_window_bits(10).client_max_window_bits(10);
+        let least = plain.server_max_window_bits(8);
+        let nine = plain.server_max_window_bits(9);
+        let silent = plain.offer_client_max_window_bits(false);
         for (offer, parameters, expected) in [
             (plain, "foo", Unknown),
             (plain, "foo=\"1\"", Unknown),

@@ -86,7 +86,7 @@ pub(crate) fn fragments(peer: &Peer) -> Outcome {
 }
 
 fn options() -> Deflate {
-    Deflate { min_size: 0, ..Deflate::default() }
+    Deflate::new().min_size(0)
 }
 
 type Bits = std::ops::RangeInclusive<u8>;
@@ -94,12 +94,12 @@ type Bits = std::ops::RangeInclusive<u8>;
 fn offers(server: Bits, client: Bits) -> impl Iterator<Item = Deflate> {
     server.flat_map(move |server_max_window_bits| {
         client.clone().flat_map(move |client_max_window_bits| {
-            (0..4).map(move |takeover| Deflate {
-                server_no_context_takeover: takeover & 1 != 0,
-                client_no_context_takeover: takeover & 2 != 0,
-                server_max_window_bits,
-                client_max_window_bits,
-                ..options()
+            (0..4).map(move |takeover| {
+                options()
+                    .server_no_context_takeover(takeover & 1 != 0)
+                    .client_no_context_takeover(takeover & 2 != 0)
+                    .server_max_window_bits(server_max_window_bits)
+                    .client_max_window_bits(client_max_window_bits)
             })
         })
     })

@@ -226,7 +226,7 @@ fn a_peer_whose_compressed_message_needs_more_than_there_is_memory_gets_1009() {
             }
         });
     };
-    let builder = builder().deflate(landline::deflate::Deflate::default()).max_message_size(None);
+    let builder = builder().deflate(landline::deflate::Deflate::new()).max_message_size(None);
     let mut ws = builder.connect(&url).unwrap();
     let said = error(ws.recv());
     assert!(matches!(said, Error::Protocol(Violation::OutOfMemory)), "{said:?}");

@@ -154,7 +154,7 @@ fn with_request(mut builder: Builder, request: Request, notes: &Notes) -> Result
         request.subprotocols.into_iter().chain(headers.subprotocols).collect();
     builder = builder.subprotocols(subprotocols);
     if request.deflate {
-        builder = builder.deflate(Deflate::default());
+        builder = builder.deflate(Deflate::new());
     }
     if request.no_redirect {
         builder = builder.max_redirects(0);

@@ -18,47 +18,38 @@ use core::fmt;
 /// [`send_uncompressed`](crate::Sender::send_uncompressed). The guide
 /// [`compression`](crate::guide::compression) says more about risks and memory.
 ///
+/// Each option has a setter, and a field of the same name to read it. A number that is out of its
+/// range is reported when connecting, as
+/// [`InvalidInput::Deflate`](crate::error::InvalidInput::Deflate).
+///
 /// # Examples
+///
+/// Short messages are sent as they are, and sending takes as little memory as it can:
 ///
 /// ```
 /// use landline::Builder;
 /// use landline::deflate::Deflate;
 ///
-/// let builder = Builder::new().deflate(Deflate { min_size: 256, ..Deflate::default() });
+/// let deflate = Deflate::new().min_size(256).client_max_window_bits(9);
+/// assert_eq!(deflate.min_size, 256);
+/// let builder = Builder::new().deflate(deflate);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)] // Users write it down, with the fields that they need.
+#[non_exhaustive]
 pub struct Deflate {
-    /// Asks the server to compress each message by itself, which saves the server memory. If the
-    /// server accepts compression but not this, the connection is opened nevertheless:
-    /// [`DeflateParameters::server_no_context_takeover`] has the answer. Default: `false`.
+    /// The server is asked to compress each message by itself.
     pub server_no_context_takeover: bool,
-    /// Compresses each message by itself, and tells the server so in the offer. If `false`, the
-    /// server may still ask for it. Messages that resemble earlier ones become larger. Default:
-    /// `false`.
+    /// The client compresses each message by itself.
     pub client_no_context_takeover: bool,
-    /// Asks the server to refer back no further than 2 to the power of this number, 8 to 15, in
-    /// bytes. That saves the server memory, and none here. If the server accepts compression but
-    /// not this, the connection is opened nevertheless:
-    /// [`DeflateParameters::server_max_window_bits`] has the answer. Default: 15, which asks for
-    /// nothing.
-    ///
-    /// Do not ask for 8 without need: zlib cannot do it on a raw stream. Servers that use zlib
-    /// answer with 9, which is accepted, or decline compression, or refuse the connection with 400.
+    /// The server is asked to refer back at most 2 to the power of this number, in bytes.
     pub server_max_window_bits: u8,
-    /// Refers back no further than 2 to the power of this number, 9 to 15, in bytes. A server may
-    /// ask for less if `offer_client_max_window_bits` is set. Default: 15.
+    /// The client refers back at most 2 to the power of this number, in bytes.
     pub client_max_window_bits: u8,
-    /// Offers `client_max_window_bits`, which lets the server ask for a smaller window of ours (RFC
-    /// 7692 section 7.1.2.2). Some gateways answer 400 to that. With `false` it is not offered, and
-    /// connecting fails if the server asks for it nevertheless. Default: `true`.
+    /// The server may ask for a smaller window of the client.
     pub offer_client_max_window_bits: bool,
-    /// The level of compression: 0 only stores, 1 is the fastest, 9 gives the smallest output. Data
-    /// that does not compress grows by a twentieth with level 1, by a thousandth with the others.
-    /// Default: 6.
+    /// The level of compression.
     pub level: u8,
-    /// The minimum length of a message that is compressed, in bytes. Shorter ones are sent as they
-    /// are. Default: 64.
+    /// The minimum length of a message that is compressed, in bytes.
     pub min_size: usize,
 }
 
@@ -77,6 +68,81 @@ impl Default for Deflate {
     }
 }
 
+impl Deflate {
+    /// Makes options with all defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets whether the server is asked to compress each message by itself, which saves the server
+    /// memory. If the server accepts compression but not this, the connection is opened
+    /// nevertheless: [`DeflateParameters::server_no_context_takeover`] has the answer. Default: no.
+    #[must_use]
+    pub fn server_no_context_takeover(mut self, yes: bool) -> Self {
+        self.server_no_context_takeover = yes;
+        self
+    }
+
+    /// Sets whether each message is compressed by itself, which the offer then tells the server.
+    /// Messages that resemble earlier ones become larger. Default: no; but the server may ask for
+    /// it.
+    #[must_use]
+    pub fn client_no_context_takeover(mut self, yes: bool) -> Self {
+        self.client_no_context_takeover = yes;
+        self
+    }
+
+    /// Asks the server to refer back no further than 2 to the power of this number, 8 to 15, in
+    /// bytes. That saves the server memory, and none here. If the server accepts compression but
+    /// not this, the connection is opened nevertheless:
+    /// [`DeflateParameters::server_max_window_bits`] has the answer. Default: 15, which asks for
+    /// nothing.
+    ///
+    /// Do not ask for 8 without need: zlib cannot do it on a raw stream. Servers that use zlib
+    /// answer with 9, which is accepted, or decline compression, or refuse the connection with 400.
+    #[must_use]
+    pub fn server_max_window_bits(mut self, bits: u8) -> Self {
+        self.server_max_window_bits = bits;
+        self
+    }
+
+    /// Refers back no further than 2 to the power of this number, 9 to 15, in bytes. A server may
+    /// ask for less if [`offer_client_max_window_bits`](Self::offer_client_max_window_bits()) is
+    /// set. Default: 15.
+    #[must_use]
+    pub fn client_max_window_bits(mut self, bits: u8) -> Self {
+        self.client_max_window_bits = bits;
+        self
+    }
+
+    /// Sets whether `client_max_window_bits` is offered, which lets the server ask for a smaller
+    /// window of ours (RFC 7692 section 7.1.2.2). Some gateways answer 400 to that. If it is not
+    /// offered, and the server asks for a window nevertheless, connecting fails. Default: yes.
+    #[must_use]
+    pub fn offer_client_max_window_bits(mut self, yes: bool) -> Self {
+        self.offer_client_max_window_bits = yes;
+        self
+    }
+
+    /// Sets the level of compression: 0 only stores, 1 is the fastest, 9 gives the smallest output.
+    /// Data that does not compress grows by a twentieth with level 1, by a thousandth with the
+    /// others. Default: 6.
+    #[must_use]
+    pub fn level(mut self, level: u8) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Sets the minimum length of a message that is compressed, in bytes. Shorter ones are sent as
+    /// they are. Default: 64.
+    #[must_use]
+    pub fn min_size(mut self, bytes: usize) -> Self {
+        self.min_size = bytes;
+        self
+    }
+}
+
 /// Holds the parameters that client and server agreed on (RFC 7692 section 7.1). What the client
 /// asked for does not hold unless the server confirmed it.
 ///
@@ -86,7 +152,7 @@ impl Default for Deflate {
 /// use landline::Builder;
 /// use landline::deflate::Deflate;
 ///
-/// let ws = Builder::new().deflate(Deflate::default()).connect("wss://example.com/feed")?;
+/// let ws = Builder::new().deflate(Deflate::new()).connect("wss://example.com/feed")?;
 /// match ws.deflate() {
 ///     Some(agreed) if agreed.server_no_context_takeover => println!("each message by itself"),
 ///     Some(agreed) => println!("a window of 2^{} bytes", agreed.server_max_window_bits),
@@ -139,7 +205,7 @@ pub enum DeflateMismatch {
     /// The parameter asks for a larger window than was offered.
     Larger(DeflateParameter),
     /// The parameter is in the answer, but was not offered. For `client_max_window_bits`, set
-    /// [`offer_client_max_window_bits`](Deflate::offer_client_max_window_bits).
+    /// [`offer_client_max_window_bits`](Deflate::offer_client_max_window_bits()).
     NotOffered(DeflateParameter),
 }
 

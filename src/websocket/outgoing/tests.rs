@@ -311,7 +311,7 @@ mod compressed {
 
     /// Returns an open connection that compresses all messages.
     fn compressed(write: Option<Duration>) -> (Sender, Arc<Wire>, Arc<Recorder>) {
-        let options = Deflate { min_size: 0, ..Deflate::default() };
+        let options = Deflate::new().min_size(0);
         connection_with(write, Some(Deflation::new(&options, NO_PARAMETERS)))
     }
 

@@ -71,7 +71,7 @@ pub fn prose(len: usize, seed: u64) -> String {
 pub fn compressor(bits: u8) -> Compressor {
     let mut parameters = NO_PARAMETERS;
     parameters.client_max_window_bits = bits;
-    Compressor::new(&Deflate::default(), parameters, 64 * 1024)
+    Compressor::new(&Deflate::new(), parameters, 64 * 1024)
 }
 
 pub fn decoder(limit: Option<u64>) -> Decoder {

@@ -25,7 +25,7 @@ fn no_takeover() -> DeflateParameters {
 }
 
 fn compressor(parameters: DeflateParameters) -> Compressor {
-    Compressor::new(&Deflate::default(), parameters, CHUNK)
+    Compressor::new(&Deflate::new(), parameters, CHUNK)
 }
 
 /// Returns bytes that cannot be compressed, the same in each run.

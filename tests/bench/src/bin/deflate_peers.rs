@@ -66,7 +66,7 @@ fn main() {
 }
 
 fn landline(url: &str, task: &str, count: usize, message: &str) -> f64 {
-    let options = Deflate { min_size: 0, ..Deflate::default() };
+    let options = Deflate::new().min_size(0);
     let mut ws = Builder::new().deflate(options).connect(url).unwrap();
     let began = Instant::now();
     if task == "receive" {

@@ -20,7 +20,7 @@ pub fn connect(target: &Target, path: &str, owned: bool) -> Landline {
         builder = builder.tls(TlsOptions::from_rustls(config.clone()));
     }
     if target.deflate {
-        builder = builder.deflate(Deflate::default());
+        builder = builder.deflate(Deflate::new());
     }
     // The others look up no name either.
     let ws = builder.connect_over(&target.url(path), target.tcp()).unwrap();

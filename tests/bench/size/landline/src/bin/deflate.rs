@@ -5,7 +5,7 @@ use landline::{Builder, CloseCode};
 
 fn main() {
     let url = std::env::args().nth(1).expect("a URL");
-    let mut ws = Builder::new().deflate(Deflate::default()).connect(&url).unwrap();
+    let mut ws = Builder::new().deflate(Deflate::new()).connect(&url).unwrap();
     ws.send("hello").unwrap();
     println!("{} bytes", ws.recv().unwrap().as_bytes().len());
     ws.close(CloseCode::NORMAL).unwrap();
