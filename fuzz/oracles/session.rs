@@ -100,7 +100,7 @@ impl Session {
             // Zero switches off, as `None` does.
             Ok((seconds < 60).then(|| Duration::from_secs(seconds.into())))
         };
-        let keepalive = Keepalive { interval: second()?, timeout: second()? };
+        let keepalive = Keepalive::new(second()?, second()?);
         let now = Instant::now();
         let mut seed = 0u8;
         let keys = MaskKeys::new(move |pool| {

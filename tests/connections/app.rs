@@ -151,7 +151,7 @@ fn a_server_that_breaks_the_protocol_ends_the_app_with_an_error() {
 fn an_app_connects_again_to_a_server_that_does_not_answer_pings() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
-        let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
+        let keepalive = Keepalive::new(SHORT, SHORT);
         let mut recorder = Recorder::default();
         let app = app_at(server.url(), &mut recorder).with_builder(builder().keepalive(keepalive));
         let exit = app.backoff(Never).run_forever();

@@ -129,7 +129,7 @@ fn pings_of_keepalive_count() {
         });
         let (asked, is_asked) = channel();
         let callbacks = Callbacks::new().on_message(move |_, _| asked.send(()));
-        let keepalive = Keepalive { interval: Some(INTERVAL), timeout: None };
+        let keepalive = Keepalive::new(INTERVAL, None);
         let app = app_at(server.url(), callbacks)
             .with_builder(builder().keepalive(keepalive))
             .outbox(paced(1))

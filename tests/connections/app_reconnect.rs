@@ -634,7 +634,7 @@ fn each_connection_begins_its_keepalive_anew() {
                 peer.stall();
             }
         });
-        let keepalive = Keepalive { interval: Some(SHORT * 2), timeout: Some(SHORT * 20) };
+        let keepalive = Keepalive::new(SHORT * 2, SHORT * 20);
         let mut latency = Vec::new();
         let callbacks = Callbacks::new().on_pong(|ws, _| latency.push(ws.latency().is_some()));
         let exit = app_at(server.url(), callbacks)
@@ -662,7 +662,7 @@ fn a_slow_callback_does_not_make_a_live_peer_dead() {
             peer.send(&close(1000, ""));
         });
         let timeout = PROMPT / 2;
-        let keepalive = Keepalive { interval: Some(SHORT), timeout: Some(timeout) };
+        let keepalive = Keepalive::new(SHORT, timeout);
         let callbacks = Callbacks::new().on_message(|ws, message| {
             if message.as_bytes() == b"stop" {
                 return ws.close(CloseCode::NORMAL);

@@ -599,7 +599,7 @@ fn a_handler_that_cannot_send_through_its_handle_or_a_writer_has_not_failed() {
 fn a_close_on_this_side_is_final_even_if_the_peer_does_not_take_it() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
-        let keepalive = landline::Keepalive { interval: Some(SHORT), timeout: Some(SHORT) };
+        let keepalive = landline::Keepalive::new(SHORT, SHORT);
         let callbacks = Callbacks::new().on_open(|ws, _| ws.close(CloseCode::NORMAL));
         let exit = app_at(server.url(), callbacks)
             .with_builder(builder().keepalive(keepalive).close_timeout(None))

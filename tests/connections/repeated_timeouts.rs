@@ -116,7 +116,7 @@ fn timeouts_that_are_too_long_to_add_to_the_time_are_no_timeouts() {
                 .open_timeout(most)
                 .write_timeout(most)
                 .close_timeout(most)
-                .keepalive(Keepalive { interval: Some(most), timeout: Some(most) });
+                .keepalive(Keepalive::new(most, most));
             // The lookup of a name waits for a thread by a deadline.
             let url = format!("ws://localhost:{}/", server.addr.port());
             let mut ws = builder.connect(&url).unwrap();

@@ -18,10 +18,6 @@ use support::*;
 
 const MILLI: Duration = Duration::from_millis(1);
 
-fn keepalive(interval: Duration, timeout: Duration) -> Keepalive {
-    Keepalive { interval: Some(interval), timeout: Some(timeout) }
-}
-
 fn timed_out<T: std::fmt::Debug>(result: Result<T, Error>, what: Timeout) {
     let said = error(result);
     let Error::Timeout(timeout) = said else { panic!("not Timeout::{what:?}: {said:?}") };
@@ -305,7 +301,7 @@ fn a_peer_that_does_not_read_wakes_the_receiver_when_a_send_times_out() {
 fn a_peer_that_goes_silent_is_given_up_by_keepalive() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
-        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 100));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 50, MILLI * 100));
         let mut ws = takes(MILLI * 150, || {
             let mut ws = builder.connect(&server.url()).unwrap();
             timed_out(ws.recv(), Timeout::Pong);
@@ -332,7 +328,7 @@ fn a_peer_that_answers_pings_lives_and_its_latency_is_known() {
             peer.send(&text("done"));
             peer.stall()
         });
-        let builder = builder().keepalive(keepalive(MILLI * 20, Duration::from_secs(5)));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 20, Duration::from_secs(5)));
         let ws = takes(MILLI * 100, || {
             let mut ws = builder.connect(&server.url()).unwrap();
             assert_eq!(ws.latency(), None);
@@ -366,7 +362,7 @@ fn a_peer_that_has_never_answered_a_ping_may_need_keepalive_off_and_the_error_sa
                     (false, 1..) => PROMPT,
                     (false, 0) => SHORT,
                 };
-                let builder = builder().keepalive(keepalive(MILLI * 20, timeout));
+                let builder = builder().keepalive(Keepalive::new(MILLI * 20, timeout));
                 let mut ws = builder.connect(&server.url()).unwrap();
                 let said = error(ws.recv()).to_string();
                 let ending = ws.closed().unwrap().to_string();
@@ -388,7 +384,7 @@ fn a_peer_that_has_never_answered_a_ping_may_need_keepalive_off_and_the_error_sa
 fn the_error_of_a_connection_that_ends_before_a_ping_does_not_advise_keepalive_off() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.fin());
-        let builder = builder().keepalive(keepalive(LIMIT, LIMIT));
+        let builder = builder().keepalive(Keepalive::new(LIMIT, LIMIT));
         let said = error(builder.connect(&server.url()).unwrap().recv()).to_string();
         assert_eq!(said, "the peer ended the connection without a Close");
         server.join();
@@ -403,7 +399,7 @@ fn a_peer_that_sends_data_but_never_pongs_lives() {
             peer.drip(&binary(&[1; 60]), MILLI * 25);
             peer.stall()
         });
-        let builder = builder().keepalive(keepalive(MILLI * 20, MILLI * 500));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 20, MILLI * 500));
         let mut ws = builder.connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap().as_bytes().len(), 60);
         drop(ws);
@@ -433,7 +429,7 @@ fn a_peer_that_takes_long_to_read_a_big_message_is_not_given_up() {
                 }
             }
         });
-        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 200));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 50, MILLI * 200));
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         let sending = spawn(move || sender.send(vec![1; 8 << 20]));
         // The ping is to come behind the message, so the message must have begun.
@@ -476,7 +472,7 @@ fn a_peer_with_much_to_read_before_the_ping_has_the_time_for_it() {
             peer.send(&text("read it"));
             peer.stall();
         });
-        let builder = small_sends(keepalive(MILLI * 50, MILLI * 200), 128 * 1024);
+        let builder = small_sends(Keepalive::new(MILLI * 50, MILLI * 200), 128 * 1024);
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         sender.send(vec![1; MESSAGE]).unwrap();
         sent.send(()).unwrap();
@@ -495,7 +491,7 @@ fn a_peer_with_much_to_read_before_the_ping_has_no_more_than_the_time_for_it() {
     watchdog(LIMIT, || {
         let (done, hold) = channel();
         let server = upgraded(move |peer| peer.hold_open(&hold));
-        let builder = small_sends(keepalive(MILLI * 50, MILLI * 100), 128 * 1024);
+        let builder = small_sends(Keepalive::new(MILLI * 50, MILLI * 100), 128 * 1024);
         // The ping comes after 50 ms. The message takes 1 s, and then come 100 ms of silence.
         takes(MILLI * 1150, || {
             let mut ws = builder.connect(&server.url()).unwrap();
@@ -525,7 +521,7 @@ fn a_peer_that_reads_is_alive_and_is_given_up_when_it_stops_reading() {
             stopped.send(Instant::now()).unwrap();
             peer.hold_open(&hold);
         });
-        let builder = small_sends(keepalive(MILLI * 50, MILLI * 1200), 8 * 1024);
+        let builder = small_sends(Keepalive::new(MILLI * 50, MILLI * 1200), 8 * 1024);
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         let sending = spawn(move || {
             // The messages go out as fast as the peer reads them.
@@ -561,7 +557,7 @@ fn a_peer_that_gets_the_ping_late_has_the_whole_timeout_to_answer() {
             peer.send(&text("late"));
             peer.stall();
         });
-        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 600 * SLOWNESS));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 50, MILLI * 600 * SLOWNESS));
         let (mut receiver, sender) = builder.connect(&server.url()).unwrap().split();
         let sending = spawn(move || sender.send(vec![1; MESSAGE]));
         // The ping is to come behind the message, so the message must have begun.
@@ -582,7 +578,8 @@ fn a_peer_that_gets_the_ping_late_has_the_whole_timeout_to_answer() {
 fn keepalive_gives_up_a_peer_that_does_not_answer_our_close_without_a_close_timeout() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
-        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 100)).close_timeout(None);
+        let builder =
+            builder().keepalive(Keepalive::new(MILLI * 50, MILLI * 100)).close_timeout(None);
         takes(MILLI * 150, || {
             let mut ws = builder.connect(&server.url()).unwrap();
             ws.sender().close(CloseCode::NORMAL).unwrap();
@@ -596,7 +593,7 @@ fn keepalive_gives_up_a_peer_that_does_not_answer_our_close_without_a_close_time
 fn keepalive_runs_inside_recv_timeout_too() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.stall());
-        let builder = builder().keepalive(keepalive(MILLI * 30, MILLI * 60));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 30, MILLI * 60));
         let mut ws = builder.connect(&server.url()).unwrap();
         let said = loop {
             match error(ws.recv_timeout(MILLI * 7)) {
@@ -619,7 +616,7 @@ fn keepalive_without_a_timeout_pings_for_ever() {
             peer.send(&text("enough"));
             peer.stall()
         });
-        let keepalive = Keepalive { interval: Some(MILLI * 20), timeout: None };
+        let keepalive = Keepalive::new(MILLI * 20, None);
         let mut ws = builder().keepalive(keepalive).connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("enough"));
         drop(ws);
@@ -676,7 +673,7 @@ fn a_keepalive_of_zero_is_off() {
                 peer.send(&text("alive"));
                 peer.stall()
             });
-            let keepalive = Keepalive { interval: Some(interval), timeout };
+            let keepalive = Keepalive::new(interval, timeout);
             let mut ws = builder().keepalive(keepalive).connect(&server.url()).unwrap();
             timed_out(ws.recv_timeout(MILLI * 100), Timeout::Recv);
             go.send(()).unwrap();
@@ -705,7 +702,7 @@ fn the_payload_of_a_keepalive_ping_is_no_number_that_a_user_counts_with() {
             peer.stall();
             payloads
         });
-        let builder = builder().keepalive(keepalive(MILLI * 20, Duration::from_secs(5)));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 20, Duration::from_secs(5)));
         let mut ws = builder.connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("done"));
         drop(ws);
@@ -836,7 +833,7 @@ fn a_message_before_the_silence_does_not_extend_the_keepalive_timeout() {
             peer.stall()
         });
         let timeout = Duration::from_secs(2);
-        let builder = builder().keepalive(keepalive(MILLI * 50, timeout)).close_timeout(None);
+        let builder = builder().keepalive(Keepalive::new(MILLI * 50, timeout)).close_timeout(None);
         let mut ws = builder.connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("hi"));
         // The timeout does not count twice.
@@ -858,7 +855,7 @@ fn keepalive_gives_up_a_unix_peer_that_reads_no_more_and_is_silent() {
             theirs.shutdown(std::net::Shutdown::Read).unwrap();
             let _ = hold.recv();
         });
-        let builder = builder().keepalive(keepalive(MILLI * 50, MILLI * 100));
+        let builder = builder().keepalive(Keepalive::new(MILLI * 50, MILLI * 100));
         let mut ws = builder.connect_over("ws://unix/", ours).unwrap();
         promptly(|| error(ws.recv()));
         drop(done);
@@ -988,7 +985,7 @@ mod over_tls {
             let addr = proxy(server.addr, release);
             let url = format!("wss://localhost:{}/", addr.port());
             // Bytes come all the time, but a whole record takes several times the timeout.
-            let builder = tls::builder().keepalive(keepalive(MILLI * 20, MILLI * 500));
+            let builder = tls::builder().keepalive(Keepalive::new(MILLI * 20, MILLI * 500));
             let mut ws = builder.connect(&url).unwrap();
             open.send(None).unwrap();
             go.send(()).unwrap();

@@ -177,7 +177,7 @@ fn a_server_whose_request_waited_behind_a_message_is_not_given_up() {
             answer.send(()).unwrap();
             peer.socket().read_to_end(&mut Vec::new()).unwrap();
         });
-        let pings = Keepalive { interval: Some(SHORT / 3), timeout: Some(SHORT * 6) };
+        let pings = Keepalive::new(SHORT / 3, SHORT * 6);
         let mut ws = builder().keepalive(pings).connect(&server.url()).unwrap();
         assert_eq!(ws.recv().unwrap().as_bytes().len(), 4060);
         taken.send(()).unwrap();

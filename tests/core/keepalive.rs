@@ -17,7 +17,7 @@ const NANOSECOND: Duration = Duration::from_nanos(1);
 const SEED: u64 = u64::MAX - 1;
 
 fn config(interval: Option<u64>, timeout: Option<u64>) -> Keepalive {
-    Keepalive { interval: interval.map(seconds), timeout: timeout.map(seconds) }
+    Keepalive::new(interval.map(seconds), timeout.map(seconds))
 }
 
 /// Returns the payload of the Ping that must be due now.
@@ -31,17 +31,31 @@ fn ping(timer: &mut Timer, now: Instant) -> [u8; 8] {
 mod when_to_ping {
     use super::*;
 
+    /// Returns the interval and the timeout, in seconds.
+    fn parts(keepalive: Keepalive) -> (Option<u64>, Option<u64>) {
+        let seconds = |part: Option<Duration>| part.map(|time| time.as_secs());
+        (seconds(keepalive.interval), seconds(keepalive.timeout))
+    }
+
     #[test]
     fn the_default_is_twenty_seconds_for_both() {
-        assert_eq!(Keepalive::default(), config(Some(20), Some(20)));
-        assert_eq!(Keepalive::OFF, config(None, None));
+        assert_eq!(parts(Keepalive::default()), (Some(20), Some(20)));
+        assert_eq!(parts(Keepalive::OFF), (None, None));
     }
 
     #[test]
     fn a_keepalive_is_made_of_an_interval_and_a_timeout() {
-        assert_eq!(Keepalive::new(seconds(1), seconds(2)), config(Some(1), Some(2)));
-        assert_eq!(Keepalive::new(seconds(1), None), config(Some(1), None));
+        assert_eq!(parts(Keepalive::new(seconds(1), seconds(2))), (Some(1), Some(2)));
+        assert_eq!(parts(Keepalive::new(seconds(1), None)), (Some(1), None));
         assert_eq!(Keepalive::new(None, None), Keepalive::OFF);
+    }
+
+    #[test]
+    fn a_setter_changes_one_part_and_leaves_the_other() {
+        let keepalive = Keepalive::new(seconds(1), seconds(2));
+        assert_eq!(parts(keepalive.interval(seconds(3))), (Some(3), Some(2)));
+        assert_eq!(parts(keepalive.timeout(seconds(3))), (Some(1), Some(3)));
+        assert_eq!(keepalive.interval(None).timeout(None), Keepalive::OFF);
     }
 
     #[test]
@@ -158,10 +172,10 @@ mod when_to_ping {
     #[test]
     fn an_interval_beyond_all_time_is_never_and_does_not_panic() {
         let open = Instant::now();
-        let forever = Keepalive { interval: Some(Duration::MAX), timeout: Some(Duration::MAX) };
+        let forever = Keepalive::new(Duration::MAX, Duration::MAX);
         let mut timer = Timer::new(forever, open, SEED);
         assert_eq!((timer.deadline(), timer.due(open + seconds(1_000))), (None, Due::Nothing));
-        let patient = Keepalive { interval: Some(seconds(1)), timeout: Some(Duration::MAX) };
+        let patient = Keepalive::new(seconds(1), Duration::MAX);
         let mut timer = Timer::new(patient, open, SEED);
         ping(&mut timer, open + seconds(1));
         assert_eq!(timer.due(open + seconds(1) + NANOSECOND), Due::Nothing);

@@ -358,10 +358,7 @@ fn the_server_closes_inside_its_own_message_and_the_client_does_not_deliver_it()
 }
 
 fn keepalive(interval: u64, timeout: u64) -> Keepalive {
-    Keepalive {
-        interval: Some(Duration::from_millis(interval)),
-        timeout: Some(Duration::from_millis(timeout)),
-    }
+    Keepalive::new(Duration::from_millis(interval), Duration::from_millis(timeout))
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn silent_proxy() -> Outcome {
 
 fn falls_silent() -> Outcome {
     let (interval, timeout) = (Duration::from_millis(300), Duration::from_millis(500));
-    let pings = Keepalive { interval: Some(interval), timeout: Some(timeout) };
+    let pings = Keepalive::new(interval, timeout);
     let mut ws = client(&[SILENT_LATER]).keepalive(pings).connect("ws://several/")?;
     ws.send(vec![7; 64 * 1024])?;
     let start = Instant::now();
@@ -293,7 +293,7 @@ fn comes_back(address: &str, go: &str, come: &str) -> Outcome {
     let builder = Builder::new()
         .proxy(None)
         .open_timeout(Duration::from_secs(1))
-        .keepalive(Keepalive { interval: Some(interval), timeout: Some(timeout) });
+        .keepalive(Keepalive::new(interval, timeout));
     let app = App::new(format!("ws://{GOOD}:{TICKS}/"), callbacks)
         .with_builder(builder)
         .backoff(Fixed(Duration::from_millis(50)))

@@ -238,7 +238,7 @@ fn a_silent_peer_is_pinged_once_after_the_process_was_stopped() {
             assert!((1..=3).contains(&pings), "{pings} pings");
         });
     };
-    let keepalive = landline::Keepalive { interval: Some(INTERVAL), timeout: Some(INTERVAL * 2) };
+    let keepalive = landline::Keepalive::new(INTERVAL, INTERVAL * 2);
     let mut ws = builder().keepalive(keepalive).connect(&url).unwrap();
     let said = error(ws.recv());
     assert!(matches!(said, Error::Timeout(Timeout::Pong)), "{said:?}");

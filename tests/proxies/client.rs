@@ -275,8 +275,7 @@ fn idle(way: &Way) -> Outcome {
     }
     let url = way.url("wss", "localhost").ok_or("no URL")?;
     let mut silent = way.builder()?.connect(&url)?;
-    let interval = Some(Duration::from_millis(300));
-    let pings = Keepalive { interval, ..Keepalive::default() };
+    let pings = Keepalive::default().interval(Duration::from_millis(300));
     let mut pinging = way.builder()?.keepalive(pings).connect(&url)?;
     let quiet = thread::spawn(move || silent.recv_timeout(Duration::from_secs(4)));
     match pinging.recv_timeout(Duration::from_secs(4)) {

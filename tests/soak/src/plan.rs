@@ -79,25 +79,30 @@ pub struct Bounds {
     pub keepalive: Keepalive,
 }
 
-const fn seconds(seconds: u64) -> Duration {
+fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 impl Bounds {
     /// For sessions in which a timeout is a mistake.
-    const GENEROUS: Self = Self {
-        open: seconds(30),
-        write: seconds(30),
-        close: seconds(30),
-        keepalive: Keepalive { interval: Some(seconds(5)), timeout: Some(seconds(30)) },
-    };
+    fn generous() -> Self {
+        Self {
+            open: seconds(30),
+            write: seconds(30),
+            close: seconds(30),
+            keepalive: Keepalive::new(seconds(5), seconds(30)),
+        }
+    }
+
     /// For sessions in which a timeout must come. It must not come because the machine is busy.
-    const TIGHT: Self = Self {
-        open: seconds(10),
-        write: seconds(8),
-        close: seconds(8),
-        keepalive: Keepalive { interval: Some(seconds(1)), timeout: Some(seconds(8)) },
-    };
+    fn tight() -> Self {
+        Self {
+            open: seconds(10),
+            write: seconds(8),
+            close: seconds(8),
+            keepalive: Keepalive::new(seconds(1), seconds(8)),
+        }
+    }
 
     /// Returns how long a peer may be silent.
     pub fn silence(self) -> Duration {
@@ -171,7 +176,7 @@ impl Plan {
             name: format!("seed {seed}, slot {slot}, session {number}"),
             secure: rng.bool(),
             style: [Style::OneThread, Style::Split, Style::TwoSenders][rng.usize(..3)],
-            bounds: Bounds::GENEROUS,
+            bounds: Bounds::generous(),
             messages: log_uniform(rng, 200),
             largest: 1 << 20,
             big: None,
@@ -225,7 +230,7 @@ impl Plan {
             link.fault = Some(LinkFault { kind, up: rng.bool(), after });
             // After a flipped bit the peer may wait for the rest of a longer record.
             if matches!(kind, Fault::BlackHole | Fault::Freeze | Fault::BitFlip) {
-                self.bounds = Bounds::TIGHT;
+                self.bounds = Bounds::tight();
             }
             return;
         }
@@ -234,7 +239,7 @@ impl Plan {
             1 if self.style != Style::OneThread => End::AbortBySender(after),
             // A thread that sends when the receiver is gone may run into a timeout.
             2 => {
-                self.bounds = Bounds::TIGHT;
+                self.bounds = Bounds::tight();
                 End::Drop(after)
             }
             3 => {
@@ -254,7 +259,7 @@ impl Plan {
             let slow = |shape: &Shape| shape.chop.is_some() || shape.delay.is_some();
             link.tiny_window || slow(&link.up) || slow(&link.down)
         });
-        if slow || self.bounds.write < Bounds::GENEROUS.write {
+        if slow || self.bounds.write < Bounds::generous().write {
             self.messages = self.messages.min(30);
             self.largest = if slow { 4 << 10 } else { 64 << 10 };
         } else if rng.u8(..50) == 0 {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest bound of any call: `Bounds::GENEROUS.write`, and the same again until the other
+/// The longest bound of any call: `Bounds::generous().write`, and the same again until the other
 /// sender is done.
 const LONGEST: Duration = Duration::from_secs(60);
 
