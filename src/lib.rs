@@ -178,7 +178,8 @@
 //!   environment names a proxy**, and no [`Proxy`](proxy::Proxy) can be made.
 //! * `tls` (default): `wss://` by rustls. It is the sum of `mozilla-roots`, `ring` and `tls12`;
 //!   [`guide::small_binaries`] tells how to do without them. Each of these brings `tls-core`:
-//!   rustls alone, which needs a crypto provider of the program, and trusts nobody by itself.
+//!   rustls alone, which needs a crypto provider of the program, and trusts nobody by itself. A
+//!   provider that the program gives or installs goes before *ring*.
 //! * `url` (default): host names of all languages, and all else that the URL Standard allows.
 //!   [`Builder::connect`] has the table of what is refused without it.
 //! * `cli`: the tool `wsdump`. It adds nothing for a library.
@@ -189,6 +190,9 @@
 //!   checked in a tenth of the instructions. The crate of this name has `unsafe` code.
 //! * `log`: handshake heads and frames to the `log` facade, with secrets hidden; also the settings
 //!   of the environment that are skipped.
+//!
+//! A missing feature is not a policy, because another crate of the program may switch it on: call
+//! `TlsOptions::ca_pem` to trust nobody else, and `TlsOptions::tls13_only` for TLS 1.3 only.
 //!
 //! # Platforms
 //!

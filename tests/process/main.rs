@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)] // `clippy.toml` allows it in test functions only.
 
 mod addresses;
+#[cfg(feature = "tls")]
+mod crypto_provider;
 #[cfg(target_env = "gnu")]
 mod detach;
 mod limits;

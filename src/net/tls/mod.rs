@@ -1,5 +1,6 @@
-//! TLS by rustls. The crypto provider is passed explicitly; no process-wide default is installed or
-//! needed. Without the feature `tls-core`, `off.rs` takes the place of this module.
+//! TLS by rustls. The crypto provider is passed explicitly. A process-wide default is used if the
+//! program has installed one; it is never installed here, and not needed with the feature `ring`.
+//! Without the feature `tls-core`, `off.rs` takes the place of this module.
 
 #![cfg(feature = "tls-core")] // So that the documentation names the feature.
 

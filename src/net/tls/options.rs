@@ -79,7 +79,8 @@ use crate::proto::url::Host;
 ///
 /// # Limits
 ///
-/// Revocation (CRL, OCSP) is not checked. The cryptography is that of *ring*:
+/// Revocation (CRL, OCSP) is not checked. The cryptography is that of *ring*, unless the program
+/// installs or [gives](Self::crypto_provider) another provider. With *ring*:
 ///
 /// * TLS 1.3 and 1.2, nothing older. Of TLS 1.2 only ECDHE with AES-GCM or ChaCha20-Poly1305: a
 ///   server that knows only CBC suites, or only RSA or DHE key exchange, ends the handshake with
@@ -216,6 +217,9 @@ impl TlsOptions {
     /// Mozilla's roots. The order of the calls does not matter. After a redirect to another host
     /// they are trusted too.
     ///
+    /// To leave out the feature `mozilla-roots` is not a policy, because another crate of the
+    /// program may switch it on: call [`ca_pem`](Self::ca_pem) to trust nobody else.
+    ///
     /// # Errors
     /// [`InvalidInput::Tls`] if `pem` holds no certificate, or a malformed one.
     pub fn add_ca_pem(self, pem: &[u8]) -> Result<Self, Error> {
@@ -342,10 +346,13 @@ impl TlsOptions {
         }))
     }
 
-    /// Sets the cryptography, instead of that of *ring*: a provider for rustls 0.23, such as those
-    /// of `aws-lc-rs`, or one that FIPS allows. Without the feature `ring` the default is the one
-    /// that the program has installed for its process; if there is none, connecting fails with
-    /// [`InvalidInput::Tls`].
+    /// Sets the cryptography: a provider for rustls 0.23, such as those of `aws-lc-rs`, or one that
+    /// FIPS allows. Default: the provider that the program has installed for its process
+    /// ([`CryptoProvider::install_default`]); if there is none, that of *ring*. If the feature
+    /// `ring` is off too, connecting fails with [`InvalidInput::Tls`].
+    ///
+    /// Install a provider before the first connection. These options and their clones then make
+    /// their configuration, and keep its provider. landline never installs one.
     ///
     /// # Examples
     ///
@@ -365,6 +372,9 @@ impl TlsOptions {
 
     /// Refuses TLS 1.2. Default: TLS 1.2 and 1.3 are spoken, or 1.3 only without the feature
     /// `tls12`.
+    ///
+    /// To leave out the feature `tls12` is not a policy, because another crate of the program may
+    /// switch it on: call this if TLS 1.2 must not be spoken.
     #[must_use]
     pub fn tls13_only(self) -> Self {
         self.change(|settings| settings.tls13_only = true)
@@ -488,23 +498,24 @@ impl Settings {
     }
 }
 
-/// Returns the provider that is used if the caller gives none.
-#[cfg(feature = "ring")]
-#[allow(clippy::unnecessary_wraps)] // The other one may fail.
+/// Returns the provider that is used if the caller gives none: the one that the program has
+/// installed for its process, or else that of *ring*. Any crate of the program may switch the
+/// feature `ring` on, so it must not replace what the program has chosen.
 fn default_provider() -> Result<CryptoProvider, InvalidInput> {
-    Ok(rustls::crypto::ring::default_provider())
-}
-
-/// Returns the provider that the program has installed for its process.
-#[cfg(not(feature = "ring"))]
-fn default_provider() -> Result<CryptoProvider, InvalidInput> {
-    let provider = CryptoProvider::get_default();
-    provider.map(|provider| (**provider).clone()).ok_or_else(|| {
-        invalid(
-            "there is no crypto provider: enable the feature \"ring\", or give one to \
-             `TlsOptions::crypto_provider`",
-        )
-    })
+    if let Some(installed) = CryptoProvider::get_default() {
+        return Ok((**installed).clone());
+    }
+    #[cfg(feature = "ring")]
+    {
+        Ok(rustls::crypto::ring::default_provider())
+    }
+    #[cfg(not(feature = "ring"))]
+    {
+        Err(invalid(
+            "there is no crypto provider: enable the feature \"ring\", give one to \
+             `TlsOptions::crypto_provider`, or install one by `CryptoProvider::install_default`",
+        ))
+    }
 }
 
 /// Loads no private key. The provider of a connection has it; see [`Client`].
