@@ -57,6 +57,7 @@ fn an_address_that_answers_too_late_is_closed() {
         // The backlog has room now, so the SYN that is sent again after a second is answered.
         let ours: Vec<_> =
             waiting.iter().filter_map(|client| client.local_addr().ok()?.as_socket()).collect();
+        drop(waiting); // They send no SYN again that could take the room.
         let mut loser = loop {
             let (stream, from) = silent.accept().unwrap();
             if !ours.contains(&from) {

@@ -243,7 +243,8 @@ fn the_text_of_an_error_includes_its_cause_and_the_source_does_not() {
         assert!(violation.source().is_none());
         assert!(Error::Io(std::io::Error::other("x")).source().is_none());
         assert!(Error::Timeout(Timeout::Recv).source().is_none());
-        let refused = error(builder().connect("ws://does-not-exist.invalid/"));
+        let unknown = builder().resolver(|_, _| Err(std::io::Error::other("no such name")));
+        let refused = error(unknown.connect("ws://does-not-exist.invalid/"));
         let Error::Connect(connect) = &refused else { panic!("{refused:?}") };
         assert!(refused.to_string().contains(&connect.resolve_error().unwrap().to_string()));
 

@@ -152,6 +152,8 @@ fn bytes_that_arrive_with_the_answer_to_the_opening_handshake_are_counted() {
         ws.recv().unwrap();
         let received = ws.counters().received;
         assert_eq!((received.bytes, received.messages), (7 + 8, 2));
+        drop(ws);
+        server.join();
     });
 }
 

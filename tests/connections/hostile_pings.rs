@@ -60,7 +60,7 @@ fn a_peer_that_never_reads_our_pongs_costs_little_processor_time() {
         let said = error(ws.recv_timeout(Duration::from_secs(1)));
         let used = process::cpu_of_this_thread() - before;
         assert!(matches!(said, Error::Timeout(Timeout::Recv)), "{said:?}");
-        assert!(used <= Duration::from_millis(100), "{used:?} of the processor");
+        assert!(used <= Duration::from_millis(200), "{used:?} of the processor");
         drop(done);
         drop(ws);
         server.join();

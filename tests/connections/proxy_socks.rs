@@ -217,7 +217,9 @@ fn a_proxy_that_hangs_anywhere_is_given_up_at_the_open_timeout() {
             let timeout = SHORT_OPENING;
             let builder = builder_for(talk.scheme, talk.user, proxy).open_timeout(timeout);
             let timeout = takes(timeout, || error(builder.connect(URL)));
-            assert!(matches!(timeout, Error::Timeout(Timeout::Proxy)), "{timeout:?}");
+            // A busy machine may need all the time to connect so many.
+            let expected = matches!(timeout, Error::Timeout(Timeout::Proxy | Timeout::Connect));
+            assert!(expected, "{timeout:?}");
         });
     });
 }

@@ -265,8 +265,8 @@ fn a_socket_hook_that_sets_non_blocking_mode_and_timeouts_makes_nothing_spin() {
             let before = process::cpu_of_this_thread();
             takes(SHORT * 2, action);
             let used = process::cpu_of_this_thread() - before;
-            // Other programs may leave little time to this one.
-            assert!(used < SHORT / 6, "{used:?} of the processor in {:?}", SHORT * 2);
+            // A loop that spins takes all of the time, or what other programs leave of it.
+            assert!(used < SHORT / 2, "{used:?} of the processor in {:?}", SHORT * 2);
         };
         let mut open = None;
         spent(&mut || open = Some(builder.connect(&server.url()).unwrap()));

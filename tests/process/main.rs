@@ -495,7 +495,9 @@ fn the_race_of_addresses_goes_on_with_one_thread_if_a_second_cannot_be_started()
     let serving = spawn(move || {
         // The server is slow: the second address is tried after 250 ms.
         std::thread::sleep(Duration::from_millis(600));
-        // The backlog has room now, so the SYN that is sent again after a second is answered.
+        // The backlog has room now, so the SYN that is sent again after a second is answered. The
+        // others send none again that could take the room.
+        drop(waiting);
         loop {
             let (stream, from) = silent.accept().unwrap();
             if !ours.contains(&from) {
@@ -524,5 +526,4 @@ fn the_race_of_addresses_goes_on_with_one_thread_if_a_second_cannot_be_started()
     assert_eq!(ws.peer_addr(), Some(addr));
     ws.abort();
     serving.join();
-    drop(waiting);
 }

@@ -17,9 +17,9 @@ use support::process::{again, value};
 use support::*;
 
 /// Every timeout of the client.
-const EACH: Duration = Duration::from_millis(400);
+const EACH: Duration = Duration::from_secs(1);
 /// A stop that is longer than all of them together.
-const LONG: Duration = Duration::from_millis(1700);
+const LONG: Duration = Duration::from_secs(4);
 
 /// Returns a builder whose timeouts are all [`EACH`].
 fn hasty() -> Builder {

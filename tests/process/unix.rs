@@ -27,6 +27,6 @@ fn a_connect_to_a_unix_socket_that_signals_interrupt_goes_on() {
     let error_of_std = UnixStream::connect(&path).unwrap_err();
     assert_eq!(error_of_std.kind(), std::io::ErrorKind::Interrupted);
     // The server accepts the connection, but never answers.
-    let said = error(builder().open_timeout(SHORT).connect_unix("ws://x/", &path));
+    let said = error(builder().open_timeout(SHORT_OPENING).connect_unix("ws://x/", &path));
     assert!(matches!(said, Error::Timeout(Timeout::Handshake)), "{said:?}");
 }
