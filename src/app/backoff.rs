@@ -349,18 +349,11 @@ impl<'a> Failure<'a> {
         self.has_stood
     }
 
-    /// Returns how long the server, or the proxy, wants the client to wait: `Retry-After` of a 429
-    /// or 503, in seconds or as a date, and at most one hour. Reads the clock.
-    ///
-    /// [`Response::retry_after`](crate::http::Response::retry_after) returns up to a day.
+    /// Returns how long the server, or the proxy, asks to wait, at most one hour: what
+    /// [`Error::retry_after`] returns for the [`error`](Self::error).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let (response, asked) = match self.error {
-            Error::Handshake(refused) => (refused.response()?, refused.retry_after()?),
-            Error::Proxy(refused) => (refused.response()?, refused.retry_after()?),
-            _ => return None,
-        };
-        matches!(response.status(), 429 | 503).then_some(asked.min(MAX_PAUSE))
+        self.error.retry_after()
     }
 
     /// Returns whether the failure is worth another attempt: the rule of an [`App`](crate::App)
@@ -406,9 +399,6 @@ impl<'a> Failure<'a> {
         Retry::of(self.error).is_retried(self.has_stood)
     }
 }
-
-/// The longest `Retry-After` that is obeyed: a server cannot put a client to sleep for years.
-const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

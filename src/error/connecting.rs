@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::tls::TlsError;
 use crate::proto::error::{HeadError, Mismatch, SocksError};
-use crate::proto::http::Response;
+use crate::proto::http::{self, Response};
 use crate::proto::location::BadLocation;
 
 /// Tells why a server, or a proxy, could not be reached.
@@ -155,8 +155,8 @@ impl ProxyError {
         }
     }
 
-    /// Returns how long a proxy that refused wants the client to wait before the next attempt; see
-    /// [`Response::retry_after`]. Reads the clock.
+    /// Returns how long a proxy that refused asks to wait before the next attempt.
+    /// [`Error::retry_after`](crate::Error::retry_after) says when, and how long at most.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(self.response()?)
@@ -272,8 +272,8 @@ impl HandshakeError {
         self.response.as_ref()
     }
 
-    /// Returns how long the server wants the client to wait before the next attempt; see
-    /// [`Response::retry_after`]. Reads the clock.
+    /// Returns how long a server that refused asks to wait before the next attempt.
+    /// [`Error::retry_after`](crate::Error::retry_after) says when, and how long at most.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(self.response.as_ref()?)
@@ -334,7 +334,7 @@ fn is_about_extensions(mismatch: Mismatch) -> bool {
 
 fn retry_after(refusal: &Response) -> Option<Duration> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    refusal.retry_after(now)
+    http::retry_after(refusal, now)
 }
 
 /// Writes the status, and the line of the body where the reason usually stands. What the peer wrote

@@ -7,6 +7,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use super::closed::{Cause, Closed, Side};
 use super::connecting::{ConnectError, HandshakeError, ProxyError};
@@ -40,7 +41,8 @@ use crate::proto::http::Response;
 /// attempt? What did the server say?
 ///
 /// * [`is_fatal`](Self::is_fatal) returns whether the connection is over.
-/// * [`is_retryable`](Self::is_retryable) returns whether another attempt may go well.
+/// * [`is_retryable`](Self::is_retryable) returns whether another attempt may go well, and
+///   [`retry_after`](Self::retry_after) how long the server asks to wait before it.
 /// * [`status`](Self::status) and [`response`](Self::response) give the answer of a server that
 ///   refused the WebSocket, and [`closed`](Self::closed) tells how the connection ended.
 ///
@@ -52,6 +54,8 @@ use crate::proto::http::Response;
 /// To connect until it works, unless it will not work later either:
 ///
 /// ```no_run
+/// use std::time::Duration;
+///
 /// use landline::{Error, WebSocket};
 ///
 /// fn connect(url: &str) -> Result<WebSocket, Error> {
@@ -68,7 +72,7 @@ use crate::proto::http::Response;
 ///         if !error.is_retryable() {
 ///             return Err(error);
 ///         }
-///         std::thread::sleep(std::time::Duration::from_secs(5));
+///         std::thread::sleep(error.retry_after().unwrap_or(Duration::from_secs(5)));
 ///     }
 /// }
 /// ```
@@ -251,6 +255,26 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         Retry::of(self).is_retried(false)
+    }
+
+    /// Returns how long a server, or a proxy, that refused asks to wait before the next attempt, by
+    /// the header `Retry-After` (RFC 9110 section 10.2.3) of an answer with status 429 or 503.
+    ///
+    /// The header holds whole seconds or a date. A date is compared with the clock of this machine,
+    /// and one that has passed gives a wait of zero. The wait is at most one hour, so that a server
+    /// cannot put a client to sleep for years. `None` if there is no such answer, or if its header
+    /// is missing or malformed.
+    ///
+    /// An [`App`](crate::App) waits for at least that long. After any other status the header is
+    /// ignored; the headers of [`response`](Self::response) and of [`ProxyError::response`] have
+    /// it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Handshake(handshake) => handshake.retry_after(),
+            Self::Proxy(proxy) => proxy.retry_after(),
+            _ => None,
+        }
     }
 
     pub(crate) fn aborted() -> Self {

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::connecting::{ConnectError, HandshakeError, HandshakeProblem, ProxyError, ProxyProblem};
 use super::{Cause, Closed, Error, InvalidInput, Side, Timeout, TlsError};
@@ -483,6 +484,26 @@ fn every_error() -> Vec<(Error, Answers)> {
             (FATAL, RETRYABLE, None, TimedOut, "the peer does not answer pings"),
         ),
     ]
+}
+
+#[test]
+fn a_server_and_a_proxy_that_are_busy_say_when_to_come_again() {
+    let refusal = |status: u16| {
+        let head = format!("HTTP/1.1 {status} X\r\nRetry-After: 7\r\n\r\n");
+        HeadReader::default().advance(head.as_bytes()).unwrap().unwrap().0
+    };
+    for (status, seconds) in [(429, Some(7)), (503, Some(7)), (502, None), (401, None)] {
+        let asked = seconds.map(Duration::from_secs);
+        let (problem, response) = (HandshakeProblem::Refused, Some(refusal(status)));
+        let error = Error::Handshake(Box::new(HandshakeError { problem, response }));
+        assert_eq!(error.retry_after(), asked, "{error}");
+        let problem = ProxyProblem::Refused(refusal(status));
+        let error = Error::Proxy(Box::new(ProxyError { proxy: "http://p:80".into(), problem }));
+        assert_eq!(error.retry_after(), asked, "{error}");
+    }
+    for (error, _) in every_error() {
+        assert_eq!(error.retry_after(), None, "{error}");
+    }
 }
 
 #[test]

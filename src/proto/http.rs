@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::error::HeadError;
 pub(crate) use response::Response;
-pub use response::{BodyReader, keep_body, minor_version};
+pub use response::{BodyReader, keep_body, minor_version, retry_after};
 
 /// The maximum length of a line of a response head, in bytes without the line end.
 pub const MAX_LINE: usize = 16 * 1024;
@@ -18,8 +18,8 @@ pub const MAX_LINES: usize = 128;
 pub const MAX_HEAD: usize = 64 * 1024;
 /// The maximum length that is kept of the body of a refusal, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
-/// The longest wait that [`Response::retry_after`] returns: a server must not switch a client off.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest wait that [`retry_after`] returns: a server cannot put a client to sleep for years.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Returns whether the value of a header must not appear in a diagnostic. All but a few headers may
 /// hold a token, or a URL with a token in its path.

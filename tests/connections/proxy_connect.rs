@@ -169,10 +169,12 @@ fn a_proxy_that_refuses_is_quoted_with_status_reason_headers_and_body() {
             assert_eq!(refused.is_retryable(), retry, "{status}");
             let shown = format!("{refused} {refused:?}");
             assert!(shown.contains(&status.to_string()) && !shown.contains("canary"), "{shown}");
+            let asked = matches!(status, 429 | 503).then_some(Duration::from_secs(7));
+            assert_eq!(refused.retry_after(), asked, "{status}");
             let refused = proxy_error(refused);
+            assert_eq!(refused.retry_after(), asked, "{status}");
             let response = refused.response().unwrap();
             assert_eq!((response.status(), response.reason()), (status, "Because"));
-            assert_eq!(refused.retry_after(), Some(Duration::from_secs(7)));
             // RFC 9110 section 15.2: a 1xx has no body.
             let body = if status == 101 { &b""[..] } else { b"no secret" };
             assert_eq!(response.body(), body);

@@ -539,8 +539,8 @@ fn a_refusal_with_retry_after_is_quoted() {
     watchdog(LIMIT, || {
         for (value, seconds) in [
             ("7", Some(7)),
-            ("1000000000000000000", Some(24 * 60 * 60)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(24 * 60 * 60)),
+            ("1000000000000000000", Some(60 * 60)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(60 * 60)),
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
             ("soon", None),
         ] {
@@ -549,8 +549,9 @@ fn a_refusal_with_retry_after_is_quoted() {
                 let head = format!("HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\n");
                 peer.send((head + "Content-Length: 0\r\n\r\n").as_bytes());
             });
-            let refused = refused(error(builder().connect(&server.url())));
-            assert_eq!(refused.retry_after(), seconds.map(Duration::from_secs), "{value}");
+            let error = error(builder().connect(&server.url()));
+            assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{value}");
+            assert_eq!(refused(error).retry_after(), seconds.map(Duration::from_secs), "{value}");
             server.join();
         }
     });

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use landline::proto::date::{format, parse};
-use landline::proto::http::HeadReader;
+use landline::proto::http::{self, HeadReader};
 
 use crate::ONE_IN;
 
@@ -78,11 +78,23 @@ fn every_day_of_a_cycle_and_one_in_97_of_the_others_is_written_and_read_back() {
     assert_eq!(format(1_709_210_096), "Thu, 29 Feb 2024 12:34:56 GMT");
 }
 
-/// Returns the wait that an answer with these header lines asks for, at 1994-11-06 08:49:37.
+/// Returns the wait that a 503 with these header lines asks for, at 1994-11-06 08:49:37.
 fn retry_after(lines: &str) -> Option<u64> {
-    let head = format!("HTTP/1.1 503 x\r\n{lines}\r\n");
+    retry_after_of(503, lines)
+}
+
+fn retry_after_of(status: u16, lines: &str) -> Option<u64> {
+    let head = format!("HTTP/1.1 {status} x\r\n{lines}\r\n");
     let (response, _) = HeadReader::default().advance(head.as_bytes()).unwrap().unwrap();
-    response.retry_after(Duration::from_secs(784_111_777)).map(|wait| wait.as_secs())
+    http::retry_after(&response, Duration::from_secs(784_111_777)).map(|wait| wait.as_secs())
+}
+
+#[test]
+fn only_a_429_and_a_503_say_when_to_come_again() {
+    for status in 100..=999 {
+        let seconds = matches!(status, 429 | 503).then_some(7);
+        assert_eq!(retry_after_of(status, "Retry-After: 7\r\n"), seconds, "{status}");
+    }
 }
 
 #[test]
@@ -95,6 +107,8 @@ fn a_server_says_when_to_come_again_in_seconds_or_as_a_date() {
         ("Sun, 06 Nov 1994 08:50:07 GMT", 30),
         ("Sunday, 06-Nov-94 08:50:07 GMT", 30),
         ("Sun Nov  6 08:50:07 1994", 30),
+        ("3599", 3599),
+        ("Sun, 06 Nov 1994 09:49:36 GMT", 3599),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
         ("Sun, 06 Nov 1994 08:49:36 GMT", 0),
         ("Mon, 01 Jan 1601 00:00:00 GMT", 0),
@@ -104,19 +118,19 @@ fn a_server_says_when_to_come_again_in_seconds_or_as_a_date() {
 }
 
 #[test]
-fn a_server_that_says_to_come_again_in_a_million_years_is_given_a_day() {
+fn a_server_that_says_to_come_again_in_a_million_years_is_given_an_hour() {
     for value in [
-        "86400",
-        "86401",
+        "3600",
+        "3601",
         "1000000000000000000",
         "18446744073709551615",
         "18446744073709551616",
         "99999999999999999999999999999999999999999999999999",
-        "Mon, 07 Nov 1994 08:49:38 GMT",
+        "Sun, 06 Nov 1994 09:49:38 GMT",
         "Fri, 31 Dec 9999 23:59:59 GMT",
     ] {
         let seconds = retry_after(&format!("Retry-After: {value}\r\n"));
-        assert_eq!(seconds, Some(24 * 60 * 60), "{value}");
+        assert_eq!(seconds, Some(60 * 60), "{value}");
     }
 }
 

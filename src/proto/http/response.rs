@@ -134,26 +134,6 @@ impl Response {
         self.url = url.into();
     }
 
-    /// Returns how long the server asks to wait before the next attempt, by the header
-    /// `Retry-After`; `None` if it is not there, or cannot be understood. The header has seconds or
-    /// a date (RFC 9110 section 10.2.3), and `now` is the time since the start of 1970.
-    ///
-    /// The wait is at most a day. An App waits at most the hour of
-    /// [`Failure::retry_after`](crate::backoff::Failure::retry_after).
-    #[must_use]
-    pub fn retry_after(&self, now: Duration) -> Option<Duration> {
-        let text = self.headers.all("Retry-After").next()?;
-        let seconds = if !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
-            let digit = |byte: &u8| u64::from(byte - b'0');
-            text.iter().fold(0u64, |sum, byte| sum.saturating_mul(10).saturating_add(digit(byte)))
-        } else {
-            // A date that has passed asks for no wait.
-            let date = u64::try_from(date::parse(text)?).unwrap_or(0);
-            date.saturating_sub(now.as_secs())
-        };
-        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-    }
-
     /// Returns how the end of the body is found (RFC 9112 section 6.3). With a malformed length
     /// there is no body.
     fn framing(&self) -> Framing {
@@ -181,6 +161,26 @@ impl Response {
 #[must_use]
 pub fn minor_version(response: &Response) -> u8 {
     response.minor
+}
+
+/// Returns how long a refusal with status 429 or 503 asks to wait before the next attempt, at most
+/// [`MAX_RETRY_AFTER`]. `now` is the time since the start of 1970, for a date in the header.
+/// [`Error::retry_after`](crate::Error::retry_after) says the rest.
+#[must_use]
+pub fn retry_after(response: &Response, now: Duration) -> Option<Duration> {
+    if !matches!(response.status, 429 | 503) {
+        return None;
+    }
+    let text = response.headers.all("Retry-After").next()?;
+    let seconds = if !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
+        let digit = |byte: &u8| u64::from(byte - b'0');
+        text.iter().fold(0u64, |sum, byte| sum.saturating_mul(10).saturating_add(digit(byte)))
+    } else {
+        // A date that has passed asks for no wait.
+        let date = u64::try_from(date::parse(text)?).unwrap_or(0);
+        date.saturating_sub(now.as_secs())
+    };
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// Finds the end of the body of a refusal, as it arrives. Looks at each chunk once.
