@@ -1,6 +1,7 @@
 //! Redirects: the URL that a request is for, and the headers that may be sent there.
 
-use crate::error::{Error, HandshakeProblem};
+use crate::error::Error;
+use crate::error::HandshakeProblem::{self, BadRedirect, InsecureRedirect, TooManyRedirects};
 use crate::net::tls;
 use crate::net::url::ServerUrl;
 use crate::proto::http::Response;
@@ -41,23 +42,24 @@ impl RequestContext {
         max: u32,
     ) -> Result<Self, HandshakeProblem> {
         if self.redirects >= max {
-            return Err(HandshakeProblem::TooManyRedirects);
+            return Err(TooManyRedirects);
         }
-        let bad = HandshakeProblem::BadRedirect;
-        let mut locations = response.ok_or(bad)?.headers().all("Location");
-        let (Some(location), None) = (locations.next(), locations.next()) else { return Err(bad) };
+        let mut locations = response.ok_or(BadRedirect)?.headers().all("Location");
+        let (Some(location), None) = (locations.next(), locations.next()) else {
+            return Err(BadRedirect);
+        };
         let url = location::resolve(&self.server.url, location).map_err(|error| match error {
-            BadLocation::Insecure => HandshakeProblem::InsecureRedirect,
-            BadLocation::Invalid => bad,
+            BadLocation::Insecure => InsecureRedirect,
+            BadLocation::Invalid => BadRedirect,
         })?;
-        let mut server = ServerUrl::parse(&url).map_err(|_| bad)?;
+        let mut server = ServerUrl::parse(&url).map_err(|_| BadRedirect)?;
         // Credentials stay away after a redirect to another origin, also when one leads back.
         let is_first_origin = self.is_first_origin && server.is_same_origin(&self.server);
         if is_first_origin {
             server.credentials = self.server.credentials.clone();
         }
         if !is_first_origin && server.secure && !tls::can_name(&server.host) {
-            return Err(bad);
+            return Err(BadRedirect);
         }
         Ok(Self { server, redirects: self.redirects + 1, is_first_origin })
     }

@@ -224,7 +224,7 @@ pub struct HandshakeError {
 /// [`HandshakeError::problem`] gives it, with an example. Of these, [`Eof`](Self::Eof) and a
 /// [`Refused`](Self::Refused) with status 408, 429 or 5xx may go well if tried again. The others
 /// stay until the URL, the request or the server is mended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeProblem {
     /// The connection ended before the answer was complete. Try again later. If it stays so, the
@@ -260,8 +260,8 @@ pub enum HandshakeProblem {
 impl HandshakeError {
     /// Returns what went wrong.
     #[must_use]
-    pub fn problem(&self) -> HandshakeProblem {
-        self.problem
+    pub fn problem(&self) -> &HandshakeProblem {
+        &self.problem
     }
 
     /// Returns the server's answer, with the first 64 KiB of its body if the server refused. The
@@ -283,7 +283,7 @@ impl HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("opening handshake failed: ")?;
-        match self.problem {
+        match &self.problem {
             HandshakeProblem::Eof => {
                 f.write_str("the server closed the connection before it answered")
             }
@@ -321,7 +321,7 @@ impl fmt::Display for HandshakeError {
 impl StdError for HandshakeError {}
 
 /// Returns whether `Sec-WebSocket-Extensions` is the header that is wrong.
-fn is_about_extensions(mismatch: Mismatch) -> bool {
+fn is_about_extensions(mismatch: &Mismatch) -> bool {
     match mismatch {
         Mismatch::Version
         | Mismatch::Upgrade

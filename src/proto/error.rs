@@ -136,7 +136,7 @@ impl core::error::Error for Violation {}
 /// because both sides could understand the bytes in different ways.
 /// [`Error::response`](crate::Error::response) has the answer. Report it to those who run the
 /// server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mismatch {
     /// The version is not HTTP/1.1.

@@ -12,7 +12,7 @@ use super::http::{self, Response};
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Tells why an answer of the server opens no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum NotOpened {
     /// The status is not 101: the server refuses, or redirects.

@@ -220,7 +220,7 @@ fn on_error_is_called_for_every_attempt_that_the_server_refuses() {
         let Ok(Exit::GaveUp { attempts: 4, error: Error::Handshake(refused), .. }) = exit else {
             panic!("{exit:?}")
         };
-        assert_eq!(refused.problem(), HandshakeProblem::Refused);
+        assert_eq!(refused.problem(), &HandshakeProblem::Refused);
         let log = [
             "error status 503",
             "error status 429",

@@ -987,7 +987,7 @@ mod on_the_wire {
             let server = answers("HTTP/1.1 302 x\r\nLocation: ftp://x/\r\nSet-Cookie: a=b\r\n");
             let said = error(builder.connect(&server.url()));
             let Error::Handshake(refused) = &said else { panic!("{said:?}") };
-            assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+            assert_eq!(refused.problem(), &HandshakeProblem::BadRedirect);
             server.join();
             assert_eq!(jar.all().len(), 1);
         });

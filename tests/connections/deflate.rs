@@ -369,7 +369,7 @@ mod the_opening_handshake {
                 let error = builder(options).connect(&server.url()).unwrap_err();
                 let Error::Handshake(handshake) = &error else { panic!("{error:?}") };
                 let mismatch = Mismatch::Deflate(expected);
-                assert_eq!(handshake.problem(), HandshakeProblem::Mismatch(mismatch), "{answer}");
+                assert_eq!(handshake.problem(), &HandshakeProblem::Mismatch(mismatch), "{answer}");
                 assert!(!error.is_retryable());
                 let message = error.to_string();
                 assert!(message.contains("permessage-deflate"), "{message}");
@@ -391,7 +391,7 @@ mod the_opening_handshake {
             let server = Server::start(Some("permessage-deflate"), |_| ());
             let error = Builder::new().connect(&server.url()).unwrap_err();
             let Error::Handshake(handshake) = &error else { panic!("{error:?}") };
-            assert_eq!(handshake.problem(), HandshakeProblem::Mismatch(Mismatch::Extension));
+            assert_eq!(handshake.problem(), &HandshakeProblem::Mismatch(Mismatch::Extension));
         });
     }
 

@@ -163,7 +163,7 @@ fn a_server_that_gives_a_hostile_reason_is_quoted_escaped_and_cut() {
             });
             let said = error(builder().connect(&server.url()));
             let Error::Handshake(refused) = &said else { panic!("{said:?}") };
-            assert_eq!(refused.problem(), HandshakeProblem::Refused);
+            assert_eq!(refused.problem(), &HandshakeProblem::Refused);
             assert_eq!(said.response().unwrap().reason(), reason);
             assert_eq!(said.status(), Some(403));
             is_harmless(&said);

@@ -29,14 +29,14 @@ fn refusal(builder: Builder, server: Server<()>) -> Error {
     refused
 }
 
-fn problem(error: &Error) -> HandshakeProblem {
+fn problem(error: &Error) -> &HandshakeProblem {
     match error {
         Error::Handshake(handshake) => handshake.problem(),
         other => panic!("not a handshake error: {other:?}"),
     }
 }
 
-fn fails_with(bytes: impl AsRef<[u8]>, expected: HandshakeProblem) {
+fn fails_with(bytes: impl AsRef<[u8]>, expected: &HandshakeProblem) {
     let shown = String::from_utf8_lossy(bytes.as_ref()).chars().take(200).collect::<String>();
     let said = refusal(builder(), answers(bytes.as_ref().to_vec()));
     assert_eq!(problem(&said), expected, "{shown:?}");
@@ -45,7 +45,7 @@ fn fails_with(bytes: impl AsRef<[u8]>, expected: HandshakeProblem) {
 
 fn heads(cases: &[&str], expected: HeadError) {
     for case in cases {
-        fails_with(case, HandshakeProblem::Head(expected));
+        fails_with(case, &HandshakeProblem::Head(expected));
     }
 }
 
@@ -60,13 +60,14 @@ fn changes(change: impl FnOnce(String) -> String + Send + 'static) -> Server<()>
 }
 
 fn mismatches(cases: &[(&'static str, &'static str)], expected: Mismatch) {
+    let expected = HandshakeProblem::Mismatch(expected);
     for &(from, to) in cases {
         let server = changes(move |answer| {
             assert!(answer.contains(from));
             answer.replace(from, to)
         });
         let said = refusal(builder(), server);
-        assert_eq!(problem(&said), HandshakeProblem::Mismatch(expected), "{to:?}");
+        assert_eq!(problem(&said), &expected, "{to:?}");
         assert!(!said.is_retryable());
     }
 }
@@ -145,7 +146,7 @@ fn a_server_that_ends_the_stream_anywhere_in_a_good_answer_is_no_websocket() {
                         assert!(reset, "{cut}: {said:?}");
                         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
                     }
-                    other => assert_eq!(problem(other), HandshakeProblem::Eof, "{cut}"),
+                    other => assert_eq!(problem(other), &HandshakeProblem::Eof, "{cut}"),
                 }
                 assert!(said.is_retryable());
                 server.join();
@@ -191,7 +192,7 @@ fn a_server_that_is_no_http_server_is_given_up_at_the_first_byte() {
 fn a_server_that_speaks_tls_where_http_was_expected_is_reported_as_such() {
     watchdog(LIMIT, || {
         let said = refusal(builder(), answers(b"\x15\x03\x03\x00\x02\x02\x28".to_vec()));
-        assert_eq!(problem(&said), HandshakeProblem::Head(HeadError::NotHttp));
+        assert_eq!(problem(&said), &HandshakeProblem::Head(HeadError::NotHttp));
         assert!(said.to_string().contains("TLS"), "{said}");
     });
 }
@@ -242,7 +243,7 @@ fn a_server_whose_refusal_has_a_malformed_line_is_understood() {
                     "HTTP/1.1 {status} No\r\nRetry-After: 5\r\n{line}\r\nContent-Length: 0\r\n\r\n"
                 );
                 let said = refusal(builder(), answers(answer.into_bytes()));
-                assert_eq!(problem(&said), HandshakeProblem::Refused, "{line}");
+                assert_eq!(problem(&said), &HandshakeProblem::Refused, "{line}");
                 assert_eq!(said.is_retryable(), retry, "{status}");
                 assert_eq!(said.status(), Some(status));
                 assert_eq!(said.retry_after(), retry.then_some(Duration::from_secs(5)));
@@ -298,7 +299,7 @@ fn a_server_that_refuses_is_quoted_with_status_headers_and_body() {
                  Content-Length: 4\r\n\r\nbodyand more"
             );
             let said = refusal(builder().max_redirects(0), answers(answer.into_bytes()));
-            assert_eq!(problem(&said), HandshakeProblem::Refused);
+            assert_eq!(problem(&said), &HandshakeProblem::Refused);
             let Error::Handshake(refused) = &said else { unreachable!() };
             let response = refused.response().unwrap();
             assert_eq!((response.status(), response.reason()), (status, "Because"));
@@ -345,7 +346,7 @@ fn a_server_that_wants_an_older_version_is_quoted_and_not_asked_again() {
             peer.expect_end();
         });
         let said = refusal(builder(), server);
-        assert_eq!(problem(&said), HandshakeProblem::Refused);
+        assert_eq!(problem(&said), &HandshakeProblem::Refused);
         let Error::Handshake(refused) = &said else { unreachable!() };
         let response = refused.response().unwrap();
         assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("8, 7"));
@@ -521,7 +522,7 @@ fn a_server_whose_accept_value_is_wrong_is_no_websocket() {
                 answer.replace(&right, &change(&right))
             });
             let said = refusal(builder(), server);
-            assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Accept), "{at}");
+            assert_eq!(problem(&said), &HandshakeProblem::Mismatch(Mismatch::Accept), "{at}");
         }
     });
 }
@@ -571,7 +572,7 @@ fn a_server_that_chooses_a_subprotocol_of_ours_is_obeyed_and_no_other() {
                 (Ok(ws), Some(chosen)) => assert_eq!(ws.subprotocol(), chosen),
                 (Err(said), None) => {
                     let expected = HandshakeProblem::Mismatch(Mismatch::Subprotocol);
-                    assert_eq!(problem(&said), expected, "{more}");
+                    assert_eq!(problem(&said), &expected, "{more}");
                 }
                 (other, _) => panic!("{more}: {other:?}"),
             }
@@ -599,7 +600,7 @@ fn a_server_may_send_eight_interim_responses_and_no_more() {
                 }
                 Err(said) => {
                     assert!(!good, "{count}: {said:?}");
-                    assert_eq!(problem(&said), HandshakeProblem::TooManyInterim);
+                    assert_eq!(problem(&said), &HandshakeProblem::TooManyInterim);
                 }
             }
             server.join();
@@ -674,7 +675,7 @@ fn a_server_that_answers_before_the_request_is_no_websocket() {
             std::io::copy(&mut peer.socket(), &mut std::io::sink()).unwrap();
         });
         let said = refusal(builder(), server);
-        assert_eq!(problem(&said), HandshakeProblem::Mismatch(Mismatch::Accept));
+        assert_eq!(problem(&said), &HandshakeProblem::Mismatch(Mismatch::Accept));
     });
 }
 

@@ -506,7 +506,7 @@ fn a_redirect_to_what_the_proxy_cannot_be_asked_for_is_the_fault_of_the_server()
         let Error::Handshake(refused) = error(builder.connect("ws://server.test/")) else {
             panic!("not the server");
         };
-        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        assert_eq!(refused.problem(), &HandshakeProblem::BadRedirect);
         server.join();
     });
 }

@@ -141,7 +141,7 @@ fn other_statuses_with_a_location_are_refusals() {
                 peer.send((head + "Content-Length: 0\r\n\r\n").as_bytes());
             });
             let refused = refused(error(builder().connect(&server.url())));
-            assert_eq!(refused.problem(), HandshakeProblem::Refused);
+            assert_eq!(refused.problem(), &HandshakeProblem::Refused);
             assert_eq!(refused.response().unwrap().status(), status);
             server.join();
         }
@@ -158,7 +158,7 @@ fn a_redirect_is_a_refusal_with_its_location_and_body_if_none_is_to_be_followed(
             );
         });
         let refused = refused(error(builder().max_redirects(0).connect(&server.url())));
-        assert_eq!(refused.problem(), HandshakeProblem::Refused);
+        assert_eq!(refused.problem(), &HandshakeProblem::Refused);
         let response = refused.response().unwrap();
         assert_eq!(response.headers().get("Location"), Some("ws://127.0.0.1:1/x"));
         assert_eq!(response.body(), b"body");
@@ -177,7 +177,7 @@ fn a_server_that_redirects_to_itself_is_asked_once_more_than_the_limit() {
                 peer.send(&redirect(&format!("/{at}")));
             });
             let refused = refused(error(builder.connect(&format!("ws://{addr}/"))));
-            assert_eq!(refused.problem(), HandshakeProblem::TooManyRedirects);
+            assert_eq!(refused.problem(), &HandshakeProblem::TooManyRedirects);
             assert_eq!(
                 refused.to_string(),
                 "opening handshake failed: too many redirects (max_redirects)"
@@ -226,7 +226,7 @@ fn two_servers_that_redirect_to_each_other_are_given_up() {
             })
         });
         let refused = refused(error(builder().connect(&start)));
-        assert_eq!(refused.problem(), HandshakeProblem::TooManyRedirects);
+        assert_eq!(refused.problem(), &HandshakeProblem::TooManyRedirects);
         let requests = visits.map(Joined::join);
         assert_eq!(requests.map(|requests| requests.len()), [2, 2]);
     });
@@ -469,7 +469,7 @@ fn a_redirect_that_leads_nowhere_is_an_error_that_quotes_it() {
                 peer.send(format!("HTTP/1.1 302 x\r\n{lines}\r\n").as_bytes());
             });
             let refused = refused(promptly(|| error(builder().connect(&server.url()))));
-            assert_eq!(refused.problem(), HandshakeProblem::BadRedirect, "{lines:?}");
+            assert_eq!(refused.problem(), &HandshakeProblem::BadRedirect, "{lines:?}");
             assert_eq!(refused.response().unwrap().status(), 302);
             assert!(!refused.to_string().contains("127.0.0.1"), "{refused}");
             server.join();
@@ -484,7 +484,7 @@ fn a_location_that_makes_the_request_too_large_is_an_error_of_the_server() {
         let server = redirects_to(location);
         let builder = builder().header("X-Big", "b".repeat(60_000));
         let refused = refused(error(builder.connect(&server.url())));
-        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        assert_eq!(refused.problem(), &HandshakeProblem::BadRedirect);
         server.join();
     });
 }
@@ -495,7 +495,7 @@ fn a_redirect_to_wss_without_tls_leads_nowhere() {
     watchdog(LIMIT, || {
         let server = redirects_to("https://127.0.0.1:1/");
         let refused = refused(error(builder().connect(&server.url())));
-        assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+        assert_eq!(refused.problem(), &HandshakeProblem::BadRedirect);
         server.join();
     });
 }
@@ -509,7 +509,7 @@ fn a_location_of_any_bytes_is_kept_as_it_came() {
                 peer.send(&[b"HTTP/1.1 302 x\r\nLocation: ", bytes, b"\r\n\r\n"].concat());
             });
             let refused = refused(error(builder().connect(&server.url())));
-            assert_eq!(refused.problem(), HandshakeProblem::BadRedirect);
+            assert_eq!(refused.problem(), &HandshakeProblem::BadRedirect);
             let headers = refused.response().unwrap().headers();
             assert_eq!(headers.all("Location").collect::<Vec<_>>(), [bytes]);
             server.join();
@@ -526,7 +526,7 @@ fn a_server_that_wants_an_older_version_is_not_asked_again() {
             peer.send((head.to_owned() + "Content-Length: 0\r\n\r\n").as_bytes());
         });
         let refused = refused(error(builder().connect(&server.url())));
-        assert_eq!(refused.problem(), HandshakeProblem::Refused);
+        assert_eq!(refused.problem(), &HandshakeProblem::Refused);
         let response = refused.response().unwrap();
         assert_eq!(response.status(), 426);
         assert_eq!(response.headers().get("Sec-WebSocket-Version"), Some("8, 7"));
@@ -577,7 +577,7 @@ fn a_location_that_is_no_header_value_is_not_followed() {
                 let _ = peer.try_send(&answer);
             });
             let refused = refused(error(builder().connect(&server.url())));
-            assert_eq!(refused.problem(), HandshakeProblem::BadRedirect, "{location:?}");
+            assert_eq!(refused.problem(), &HandshakeProblem::BadRedirect, "{location:?}");
             assert_eq!(refused.response().unwrap().headers().all("Location").count(), 0);
             server.join();
         }
@@ -714,7 +714,7 @@ fn a_redirect_over_a_given_stream_is_refused_and_says_so() {
         let server = redirects_to("ws://127.0.0.1:1/");
         let stream = std::net::TcpStream::connect(server.addr).unwrap();
         let refused = refused(error(builder().connect_over("ws://example.com/", stream)));
-        assert_eq!(refused.problem(), HandshakeProblem::UnfollowedRedirect);
+        assert_eq!(refused.problem(), &HandshakeProblem::UnfollowedRedirect);
         let response = refused.response().unwrap();
         assert_eq!(response.headers().get("Location"), Some("ws://127.0.0.1:1/"));
         assert_eq!(response.url(), "ws://example.com/");
@@ -738,7 +738,7 @@ fn a_redirect_over_a_unix_socket_is_refused_and_says_so() {
             stream.write_all(&redirect("ws://127.0.0.1:1/")).unwrap();
         });
         let refused = refused(error(builder().connect_unix("ws://example.com/", &path)));
-        assert_eq!(refused.problem(), HandshakeProblem::UnfollowedRedirect);
+        assert_eq!(refused.problem(), &HandshakeProblem::UnfollowedRedirect);
         server.join();
         std::fs::remove_file(&path).unwrap();
     });
@@ -769,7 +769,7 @@ mod over_tls {
                     peer.send(&redirect(&location));
                 });
                 let refused = refused(error(tls::builder().connect(&start.url())));
-                assert_eq!(refused.problem(), HandshakeProblem::InsecureRedirect);
+                assert_eq!(refused.problem(), &HandshakeProblem::InsecureRedirect);
                 assert!(refused.to_string().contains("from wss to ws"), "{refused}");
                 let visit = unvisited.accept();
                 assert_eq!(visit.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);

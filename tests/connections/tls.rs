@@ -717,7 +717,7 @@ fn a_server_that_sends_more_after_its_close_notify_in_the_handshake_is_given_up(
         let builder = builder().tls(trusting()).open_timeout(PROMPT);
         let said = promptly(|| error(builder.connect(&url)));
         let Error::Handshake(handshake) = &said else { panic!("{said:?}") };
-        assert_eq!(handshake.problem(), landline::error::HandshakeProblem::Eof);
+        assert_eq!(handshake.problem(), &landline::error::HandshakeProblem::Eof);
         drop(builder);
         server.join();
     });
@@ -763,7 +763,7 @@ fn a_redirect_to_a_host_that_no_certificate_can_name_leads_nowhere() {
                 Error::Handshake(refused) => refused,
                 other => panic!("{other:?}"),
             };
-            assert_eq!(refused.problem(), landline::error::HandshakeProblem::BadRedirect);
+            assert_eq!(refused.problem(), &landline::error::HandshakeProblem::BadRedirect);
             assert_eq!(refused.response().unwrap().status(), 302);
             server.join();
         }

@@ -84,7 +84,7 @@ fn a_server_that_redirects_sees_the_end_of_tls() {
         let last = answers(b"HTTP/1.1 302 Go\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
         let refused = error(tls::builder().max_redirects(0).connect(&last.url()));
         let landline::Error::Handshake(refused) = refused else { panic!("{refused:?}") };
-        assert_eq!(refused.problem(), HandshakeProblem::Refused);
+        assert_eq!(refused.problem(), &HandshakeProblem::Refused);
         last.join();
     });
 }

@@ -770,7 +770,7 @@ fn keys_that_ring_does_not_take_at_a_server_of_openssl() {
                 // By TLS 1.2 a key is useless unless the client offers key exchange on its curve.
                 ("p521", said) if version == "-tls1_2" => assert_eq!(said.to_string(), expected),
                 (_, Error::Handshake(page)) => {
-                    assert_eq!(page.problem(), HandshakeProblem::Refused, "{page}");
+                    assert_eq!(page.problem(), &HandshakeProblem::Refused, "{page}");
                 }
                 (_, other) => panic!("{name} {version}: no page, but {other}"),
             }

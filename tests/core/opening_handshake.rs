@@ -148,9 +148,9 @@ mod section_4_2_2_server_answer {
         verify(&answer(replace), &sample_key(), &strings(offered))
     }
 
-    fn rows(rows: &[(&[&str], Result<(), Mismatch>)]) {
+    fn rows(rows: &[(&[&str], Result<(), &Mismatch>)]) {
         for (replace, expected) in rows {
-            let expected = expected.map_err(NotOpened::from);
+            let expected = expected.map_err(|mismatch| mismatch.clone().into());
             assert_eq!(verified(replace, &[]).map(|_| ()), expected, "{replace:?}");
         }
     }
@@ -184,7 +184,7 @@ mod section_4_2_2_server_answer {
 
     #[test]
     fn the_server_says_something_else_in_upgrade() {
-        let bad = Err(Mismatch::Upgrade);
+        let bad = Err(&Mismatch::Upgrade);
         rows(&[
             (&["Upgrade"], bad),
             (&["Upgrade: h2c"], bad),
@@ -202,7 +202,7 @@ mod section_4_2_2_server_answer {
 
     #[test]
     fn the_server_says_something_else_in_connection() {
-        let bad = Err(Mismatch::Connection);
+        let bad = Err(&Mismatch::Connection);
         rows(&[
             (&["Connection"], bad),
             (&["Connection:"], bad),
@@ -220,7 +220,7 @@ mod section_4_2_2_server_answer {
 
     #[test]
     fn the_server_does_not_prove_that_it_read_our_key() {
-        let bad = Err(Mismatch::Accept);
+        let bad = Err(&Mismatch::Accept);
         rows(&[
             (&["Sec-WebSocket-Accept"], bad),
             (&["Sec-WebSocket-Accept:"], bad),
@@ -265,9 +265,9 @@ mod section_4_2_2_server_answer {
     #[test]
     fn the_server_chooses_a_subprotocol() {
         let offered = ["chat", "superchat"];
-        let bad = Err(Mismatch::Subprotocol);
+        let bad = Err(&Mismatch::Subprotocol);
         /// The lines of the answer, the offered subprotocols, and the chosen one.
-        type Row<'a> = (&'a [&'a str], &'a [&'a str], Result<Option<&'a str>, Mismatch>);
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], Result<Option<&'a str>, &'a Mismatch>);
         let rows: [Row<'_>; 13] = [
             (&[], &offered, Ok(None)),
             (&["chat"], &offered, Ok(Some("chat"))),
@@ -287,8 +287,9 @@ mod section_4_2_2_server_answer {
             let lines: Vec<String> =
                 values.iter().map(|value| format!("Sec-WebSocket-Protocol: {value}")).collect();
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-            let expected =
-                expected.map(|chosen| chosen.map(str::to_owned)).map_err(NotOpened::from);
+            let expected = expected
+                .map(|chosen| chosen.map(str::to_owned))
+                .map_err(|mismatch| mismatch.clone().into());
             assert_eq!(verified(&lines, offered), expected, "{values:?} of {offered:?}");
         }
     }

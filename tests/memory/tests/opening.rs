@@ -31,7 +31,7 @@ fn never_ends(begin: &'static str, again: String) -> (Error, Used) {
 
 fn fails_of(said: &Error, expected: HeadError) {
     let Error::Handshake(handshake) = said else { panic!("{said:?}") };
-    assert_eq!(handshake.problem(), HandshakeProblem::Head(expected));
+    assert_eq!(handshake.problem(), &HandshakeProblem::Head(expected));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_server_that_sends_interim_responses_for_ever_costs_a_few() {
     let again = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".to_owned();
     let (said, used) = never_ends("", again);
     let Error::Handshake(handshake) = said else { panic!("{said:?}") };
-    assert_eq!(handshake.problem(), HandshakeProblem::TooManyInterim);
+    assert_eq!(handshake.problem(), &HandshakeProblem::TooManyInterim);
     assert!(used.peak <= 64 * KIB, "{used:?}");
 }
 

@@ -56,7 +56,7 @@ fn is_cut(error: &Error) -> bool {
     match error {
         Error::Connect(_) | Error::Io(_) => true,
         Error::Tls(_) => error.is_retryable(),
-        Error::Handshake(handshake) => handshake.problem() == HandshakeProblem::Eof,
+        Error::Handshake(handshake) => handshake.problem() == &HandshakeProblem::Eof,
         Error::Closed(closed) => {
             matches!(closed.cause(), Cause::Eof | Cause::Io(_)) || is_half_closed(closed)
         }
