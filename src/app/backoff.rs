@@ -14,6 +14,8 @@ use crate::error::{Closed, Error, Retry};
 /// then come back together, unless the answer is [`retry_after`](Failure::retry_after) plus a
 /// random time, as that of [`Exponential`] is.
 ///
+/// A `Box<dyn Backoff + Send>` is a backoff too, for a program that chooses one at run time.
+///
 /// # Examples
 ///
 /// A closure is a backoff:
@@ -66,6 +68,18 @@ pub trait Backoff {
 impl<F: FnMut(&Failure<'_>) -> Option<Duration>> Backoff for F {
     fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration> {
         self(failure)
+    }
+}
+
+impl Backoff for Box<dyn Backoff + '_> {
+    fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration> {
+        (**self).delay(failure)
+    }
+}
+
+impl Backoff for Box<dyn Backoff + Send + '_> {
+    fn delay(&mut self, failure: &Failure<'_>) -> Option<Duration> {
+        (**self).delay(failure)
     }
 }
 

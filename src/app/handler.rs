@@ -1,7 +1,7 @@
 //! The trait that an App calls: a method for each event of a connection.
 //!
-//! A new event needs a method here (and in the `impl` for `&mut H`), a closure in `callbacks.rs`,
-//! and the call in `session.rs`.
+//! A new event needs a method here (and in `forward`), a closure in `callbacks.rs`, and the call in
+//! `session.rs`.
 
 use std::error::Error as StdError;
 
@@ -42,6 +42,9 @@ pub(crate) type HandlerResult = Result<(), Box<dyn StdError + Send + Sync>>;
 /// An error that only says that the connection is over, such as that of `sender.send(..)?`, or that
 /// there is none, such as that of `handle.send(..)?`, does none of this: the App goes on as if the
 /// method had returned `Ok`.
+///
+/// A `Box<dyn Handler>` is a handler too, for a program that chooses one at run time. With
+/// [`App::spawn`](crate::App::spawn) it is a `Box<dyn Handler + Send>`.
 ///
 /// # Examples
 ///
@@ -162,35 +165,43 @@ pub trait Handler {
 /// [`App::connections`](crate::App::connections).
 impl Handler for () {}
 
-impl<H: Handler + ?Sized> Handler for &mut H {
-    fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
-        (**self).on_open(sender, open)
-    }
+/// Lets a pointer to a handler be a handler.
+macro_rules! forward {
+    ($pointer:ty) => {
+        impl<H: Handler + ?Sized> Handler for $pointer {
+            fn on_open(&mut self, sender: &Sender, open: &Open<'_>) -> HandlerResult {
+                (**self).on_open(sender, open)
+            }
 
-    fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
-        (**self).on_message(sender, message)
-    }
+            fn on_message(&mut self, sender: &Sender, message: MessageRef<'_>) -> HandlerResult {
+                (**self).on_message(sender, message)
+            }
 
-    fn on_fragment(&mut self, sender: &Sender, fragment: Fragment<'_>) -> HandlerResult {
-        (**self).on_fragment(sender, fragment)
-    }
+            fn on_fragment(&mut self, sender: &Sender, fragment: Fragment<'_>) -> HandlerResult {
+                (**self).on_fragment(sender, fragment)
+            }
 
-    fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
-        (**self).on_ping(sender, payload)
-    }
+            fn on_ping(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+                (**self).on_ping(sender, payload)
+            }
 
-    fn on_pong(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
-        (**self).on_pong(sender, payload)
-    }
+            fn on_pong(&mut self, sender: &Sender, payload: &[u8]) -> HandlerResult {
+                (**self).on_pong(sender, payload)
+            }
 
-    fn on_close(&mut self, closed: &Closed) -> HandlerResult {
-        (**self).on_close(closed)
-    }
+            fn on_close(&mut self, closed: &Closed) -> HandlerResult {
+                (**self).on_close(closed)
+            }
 
-    fn on_error(&mut self, error: &Error) -> HandlerResult {
-        (**self).on_error(error)
-    }
+            fn on_error(&mut self, error: &Error) -> HandlerResult {
+                (**self).on_error(error)
+            }
+        }
+    };
 }
+
+forward!(&mut H);
+forward!(Box<H>);
 
 /// Describes a connection that has just opened.
 ///

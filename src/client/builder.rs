@@ -639,7 +639,7 @@ impl Builder {
     pub fn connect_over(&self, url: &str, stream: impl Stream) -> Result<WebSocket, Error> {
         let dial = Dial::first(&self.config, url)?;
         stream.set_nonblocking(false).map_err(Error::Io)?;
-        dial.open(stream.into_shared())
+        dial.open(Box::new(stream).into_shared())
     }
 
     /// Connects to a Unix socket. The rest is as with [`connect_over`](Self::connect_over).

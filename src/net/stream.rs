@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Carries a WebSocket connection: a connected stream socket, or anything that behaves like one.
 /// [`Builder::connect_over`](crate::Builder::connect_over) takes it.
 ///
-/// [`TcpStream`] implements it, and on Unix `UnixStream`.
+/// [`TcpStream`] implements it, and on Unix `UnixStream`. So does a `Box<dyn Stream>`, for a
+/// program that chooses at run time.
 ///
 /// One thread reads while another one writes, so all methods take `&self`. A stream of a TLS
 /// library that reads and writes by `&mut self`, such as that of native-tls or openssl, cannot do
@@ -172,10 +173,7 @@ pub trait Stream: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the stream to use, which for some of `std` is another one.
     #[doc(hidden)]
-    fn into_shared(self) -> Arc<dyn Stream>
-    where
-        Self: Sized,
-    {
+    fn into_shared(self: Box<Self>) -> Arc<dyn Stream> {
         Arc::new(UnlessPanicking(self))
     }
 }
@@ -244,8 +242,8 @@ macro_rules! socket {
             }
 
             /// Calls into the system do not panic, so they are made while a thread unwinds too.
-            fn into_shared(self) -> Arc<dyn Stream> {
-                Arc::new($shared(self))
+            fn into_shared(self: Box<Self>) -> Arc<dyn Stream> {
+                Arc::new($shared(*self))
             }
         }
     };
@@ -267,6 +265,58 @@ socket!(std::os::unix::net::UnixStream, |_| None, |_| None, without_sigpipe);
 #[cfg(unix)]
 pub(super) fn without_sigpipe(stream: std::os::unix::net::UnixStream) -> TcpStream {
     TcpStream::from(std::os::fd::OwnedFd::from(stream))
+}
+
+impl<S: Stream + ?Sized> Stream for Box<S> {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        (**self).read(buf)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (**self).write(buf)
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        (**self).set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        (**self).set_write_timeout(timeout)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        (**self).set_nonblocking(nonblocking)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        (**self).shutdown(how)
+    }
+
+    fn resumes_writes(&self) -> bool {
+        (**self).resumes_writes()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        (**self).peer_addr()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        (**self).local_addr()
+    }
+
+    #[cfg(unix)]
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        (**self).fd()
+    }
+
+    #[cfg(windows)]
+    fn socket(&self) -> Option<BorrowedSocket<'_>> {
+        (**self).socket()
+    }
+
+    fn into_shared(self: Box<Self>) -> Arc<dyn Stream> {
+        S::into_shared(*self)
+    }
 }
 
 /// Does not call the stream while a thread unwinds. A second panic, in a destructor, would abort
@@ -323,5 +373,10 @@ impl<S: Stream> Stream for UnlessPanicking<S> {
     #[cfg(windows)]
     fn socket(&self) -> Option<BorrowedSocket<'_>> {
         if panicking() { None } else { self.0.socket() }
+    }
+
+    /// Wraps nothing more: the default would make a type of wrappers in wrappers without end.
+    fn into_shared(self: Box<Self>) -> Arc<dyn Stream> {
+        Arc::new(*self)
     }
 }

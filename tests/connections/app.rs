@@ -341,6 +341,41 @@ fn on_fragment_is_called_if_the_builder_asks_for_fragments() {
 }
 
 #[test]
+fn a_boxed_handler_gets_each_call() {
+    watchdog(LIMIT, || {
+        for (fragments, message) in [(false, "text a"), (true, "fragment [97], the last")] {
+            let server = serve_times(2, |nth, peer| {
+                if nth == 0 {
+                    peer.read_request();
+                    return peer.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+                }
+                peer.upgrade();
+                peer.send(&text("a"));
+                peer.send(&ping(b"b"));
+                peer.send(&frame(PONG, true, b"c"));
+                peer.send(&close(1000, "d"));
+                peer.expect(PONG, b"b");
+                peer.expect_close(1000);
+            });
+            let mut recorder = Recorder::default();
+            let handler: Box<dyn Handler + '_> = Box::new(&mut recorder);
+            let app = app_at(server.url(), handler).with_builder(builder().fragments(fragments));
+            app.backoff(at_once(2)).run_forever().unwrap();
+            let log = [
+                "error status 503",
+                "open 101, attempt 2",
+                message,
+                "ping b",
+                "pong c",
+                "close 1000 \"d\" by the peer, clean",
+            ];
+            assert_eq!(recorder.log, log);
+            server.join();
+        }
+    });
+}
+
+#[test]
 fn closures_borrow_from_their_surroundings() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| {

@@ -5,10 +5,11 @@
 use crate::support;
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use landline::stream::Stream;
 use landline::{CloseCode, Error, Message};
 use support::streams::Judged;
 use support::*;
@@ -35,7 +36,6 @@ fn close_answer(frame: &Frame) -> Vec<u8> {
 #[cfg(unix)]
 mod unix {
     use std::io::ErrorKind;
-    use std::net::{Shutdown, SocketAddr};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -94,14 +94,20 @@ mod unix {
                     self.0.send("over it").unwrap();
                 }
             }
-            let tcp = echoes_once();
-            let unix = echoes_once();
-            let (ours, theirs) = UnixStream::pair().unwrap();
-            pump(theirs, unix.addr);
-            let stream = TcpStream::connect(tcp.addr).unwrap();
+            let servers = [echoes_once(), echoes_once(), echoes_once(), echoes_once()];
+            let tcp = |at: usize| TcpStream::connect(servers[at].addr).unwrap();
+            let unix = |at: usize| {
+                let (ours, theirs) = UnixStream::pair().unwrap();
+                pump(theirs, servers[at].addr);
+                ours
+            };
+            let boxed: [Box<dyn Stream>; 2] = [Box::new(tcp(2)), Box::new(unix(3))];
+            let [boxed_tcp, boxed_unix] = boxed;
             for mut ws in [
-                builder().connect_over("ws://tcp/", stream).unwrap(),
-                builder().connect_over("ws://pair/", ours).unwrap(),
+                builder().connect_over("ws://tcp/", tcp(0)).unwrap(),
+                builder().connect_over("ws://pair/", unix(1)).unwrap(),
+                builder().connect_over("ws://tcp/", boxed_tcp).unwrap(),
+                builder().connect_over("ws://pair/", boxed_unix).unwrap(),
             ] {
                 let panicked = catch_unwind(AssertUnwindSafe(|| {
                     let _at_last = AtLast(&ws);
@@ -111,8 +117,7 @@ mod unix {
                 assert_eq!(ws.recv().unwrap(), Message::from("over it"));
                 assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
             }
-            tcp.join();
-            unix.join();
+            servers.into_iter().for_each(Server::join);
         });
     }
 
@@ -211,6 +216,128 @@ fn a_stream_that_moves_a_byte_at_a_time_works() {
             ws.send(&bytes).unwrap();
             assert_eq!(ws.recv().unwrap(), Message::Binary(bytes));
         }
+        assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
+        server.join();
+    });
+}
+
+/// Is a stream none of whose answers is that of a default method. It records the calls.
+#[derive(Debug)]
+struct Telling {
+    socket: TcpStream,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Telling {
+    fn told<T>(&self, call: impl Into<String>, answer: T) -> T {
+        self.calls.lock().unwrap().push(call.into());
+        answer
+    }
+}
+
+impl Stream for Telling {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        buf.fill(7);
+        self.told("read", Ok(buf.len()))
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.told(format!("write {buf:?}"), Ok(buf.len()))
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.told(format!("read timeout {timeout:?}"), Ok(()))
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.told(format!("write timeout {timeout:?}"), Ok(()))
+    }
+
+    fn resumes_writes(&self) -> bool {
+        self.told("resumes writes", true)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.told(format!("non-blocking {nonblocking}"), Ok(()))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.told(format!("shutdown {how:?}"), Ok(()))
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.told("peer", Some(([1, 2, 3, 4], 5).into()))
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.told("local", Some(([6, 7, 8, 9], 10).into()))
+    }
+
+    #[cfg(unix)]
+    fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.told("socket", Stream::fd(&self.socket))
+    }
+
+    #[cfg(windows)]
+    fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.told("socket", Stream::socket(&self.socket))
+    }
+}
+
+/// Calls each method once.
+fn use_each_method(stream: impl Stream) {
+    let mut buf = [0; 3];
+    assert_eq!(stream.read(&mut buf).unwrap(), 3);
+    assert_eq!(buf, [7; 3]);
+    assert_eq!(stream.write(&[1, 2]).unwrap(), 2);
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.set_write_timeout(None).unwrap();
+    assert!(stream.resumes_writes());
+    stream.set_nonblocking(true).unwrap();
+    stream.shutdown(Shutdown::Read).unwrap();
+    assert_eq!(stream.peer_addr(), Some(([1, 2, 3, 4], 5).into()));
+    assert_eq!(stream.local_addr(), Some(([6, 7, 8, 9], 10).into()));
+    #[cfg(unix)]
+    assert!(stream.fd().is_some());
+    #[cfg(windows)]
+    assert!(stream.socket().is_some());
+}
+
+#[test]
+fn a_boxed_stream_gets_each_call() {
+    let listener = listener();
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let telling = || {
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Telling { socket, calls: calls.clone() }
+    };
+    let take = || std::mem::take(&mut *calls.lock().unwrap());
+
+    use_each_method(telling());
+    let expected = take();
+    let mut once = expected.clone();
+    once.sort();
+    once.dedup();
+    let count = if cfg!(any(unix, windows)) { 10 } else { 9 };
+    assert_eq!((once.len(), expected.len()), (count, count), "{expected:?}");
+
+    use_each_method(Box::new(telling()));
+    assert_eq!(take(), expected);
+    use_each_method(Box::new(telling()) as Box<dyn Stream>);
+    assert_eq!(take(), expected);
+}
+
+#[test]
+fn a_boxed_stream_carries_a_connection() {
+    watchdog(LIMIT, || {
+        let server = echoes_once();
+        let socket = TcpStream::connect(server.addr).unwrap();
+        let local = socket.local_addr().unwrap();
+        let stream: Box<dyn Stream> = Box::new(socket);
+        let mut ws = builder().connect_over("ws://boxed/", stream).unwrap();
+        assert_eq!((ws.peer_addr(), ws.local_addr()), (Some(server.addr), Some(local)));
+        ws.send("over it").unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("over it"));
         assert!(ws.close(CloseCode::NORMAL).unwrap().is_clean());
         server.join();
     });

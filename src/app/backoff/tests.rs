@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::super::run::App;
 use super::*;
 use crate::error::{
     Cause, ConnectError, HandshakeError, HandshakeProblem, InvalidInput, ProxyError, ProxyProblem,
@@ -369,4 +370,20 @@ fn a_stable_connection_that_is_replaced_ends_the_row_of_the_attempts_that_failed
         let next = if is_stable { 2 } else { own + 2 };
         assert_eq!(streak.attempt(at(lived + 1)), next);
     }
+}
+
+#[test]
+fn a_boxed_backoff_answers_as_the_one_in_it() {
+    fn asked(mut backoff: impl Backoff) -> Option<Duration> {
+        backoff.delay(&Failure::new(&lost(Cause::Eof), 3, SECOND))
+    }
+
+    let closure = |failure: &Failure<'_>| Some(failure.attempts() * SECOND);
+    let boxed: [Box<dyn Backoff>; 3] =
+        [Box::new(Fixed(7 * SECOND)), Box::new(closure), Box::new(Never)];
+    assert_eq!(boxed.map(asked), [Some(7 * SECOND), Some(3 * SECOND), None]);
+    let boxed: [Box<dyn Backoff + Send>; 2] = [Box::new(Fixed(7 * SECOND)), Box::new(closure)];
+    assert_eq!(boxed.map(asked), [Some(7 * SECOND), Some(3 * SECOND)]);
+    let boxed: Box<dyn Backoff + Send> = Box::new(Never);
+    let _ = App::new("ws://localhost/", ()).backoff(boxed);
 }
