@@ -80,8 +80,7 @@ impl WebSocket {
     }
 
     /// Splits the connection into its halves, for different threads. `WebSocket::from(receiver)`
-    /// makes it one again. [`peer_addr`](Self::peer_addr) and [`local_addr`](Self::local_addr) are
-    /// methods of the whole connection only.
+    /// makes it one again.
     ///
     /// # Examples
     /// ```no_run

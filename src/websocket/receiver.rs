@@ -356,16 +356,21 @@ impl Receiver {
         self.wire.latency()
     }
 
-    pub(crate) fn so_far(&self) -> Closed {
-        self.wire.close_state.so_far()
-    }
-
-    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+    /// Returns the address of the other end of the socket: that of the proxy, if the connection
+    /// leads through one; `None` as for [`WebSocket::peer_addr`](crate::WebSocket::peer_addr).
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.wire.duplex.stream().peer_addr()
     }
 
-    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+    /// Returns the address of this end of the socket; `None` as for [`peer_addr`](Self::peer_addr).
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
         self.wire.duplex.stream().local_addr()
+    }
+
+    pub(crate) fn so_far(&self) -> Closed {
+        self.wire.close_state.so_far()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sending, from any thread.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,6 +265,19 @@ impl Sender {
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.wire.latency()
+    }
+
+    /// Returns the address of the other end of the socket: that of the proxy, if the connection
+    /// leads through one; `None` as for [`WebSocket::peer_addr`](crate::WebSocket::peer_addr).
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.wire.duplex.stream().peer_addr()
+    }
+
+    /// Returns the address of this end of the socket; `None` as for [`peer_addr`](Self::peer_addr).
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.wire.duplex.stream().local_addr()
     }
 }
 

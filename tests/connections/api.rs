@@ -97,8 +97,12 @@ fn both_ends_of_the_socket_have_an_address() {
     watchdog(LIMIT, || {
         let server = upgraded(|peer| peer.socket().peer_addr().unwrap());
         let ws = builder().connect(&server.url()).unwrap();
+        let local = ws.local_addr();
         assert_eq!(ws.peer_addr(), Some(server.addr));
-        assert_eq!(ws.local_addr(), Some(server.join()));
+        let (receiver, sender) = ws.split();
+        assert_eq!((sender.peer_addr(), sender.local_addr()), (Some(server.addr), local));
+        assert_eq!((receiver.peer_addr(), receiver.local_addr()), (Some(server.addr), local));
+        assert_eq!(local, Some(server.join()));
     });
 }
 

@@ -284,6 +284,8 @@ fn what_a_connection_tells_waits_for_no_thread_that_sends() {
             let (receiver, sender) = ws.split();
             let _ = (sender.clone().is_open(), sender.latency(), sender.counters());
             let _ = (receiver.latency(), receiver.closed(), receiver.counters());
+            let _ = (sender.peer_addr(), sender.local_addr());
+            let _ = (receiver.peer_addr(), receiver.local_addr());
             WebSocket::from(receiver).abort();
         });
         promptly(|| sending.join());
