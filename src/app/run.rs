@@ -86,6 +86,7 @@ use crate::websocket::WebSocket;
 ///
 /// The [guide](crate::guide::from_websocket_client#websocketapp) has each argument, callback and
 /// method of `WebSocketApp`, and what takes its place here.
+#[doc(alias = "WebSocketApp")]
 pub struct App<H> {
     // The first field, so that it is dropped first: the destructor of the handler finds an App that
     // is over.

@@ -221,6 +221,7 @@ impl Builder {
     /// but `Accept`, `Accept-Language`, `Origin` and `User-Agent`. What is trusted in TLS stays the
     /// same. The subprotocols are offered to every server: do not put a token there.
     #[must_use]
+    #[doc(alias = "redirect_limit")]
     pub fn max_redirects(mut self, redirects: u32) -> Self {
         self.config.max_redirects = redirects;
         self
@@ -247,6 +248,7 @@ impl Builder {
     /// [`address_filter`](Self::address_filter) and the [`cookie_store`](Self::cookie_store). Only
     /// a [`resolver`](Self::resolver) and a [`connector`](Self::connector) are left behind.
     #[must_use]
+    #[doc(alias = "timeout_connect")]
     pub fn open_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.open_timeout = timeout.into();
         self

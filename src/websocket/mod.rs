@@ -116,6 +116,7 @@ impl WebSocket {
     ///
     /// # Errors
     /// The same as [`Sender::send`].
+    #[doc(alias = "write_message")]
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         self.sender.send(message)
     }
@@ -203,6 +204,8 @@ impl WebSocket {
     ///
     /// # Errors
     /// The same as [`Receiver::recv`].
+    #[doc(alias = "read")]
+    #[doc(alias = "read_message")]
     #[inline]
     pub fn recv(&mut self) -> Result<Message, Error> {
         self.receiver.recv()
@@ -389,6 +392,7 @@ impl WebSocket {
     /// its address, and for a socket that is no longer connected. The type is not `io::Result`, as
     /// it is in `std`, because a stream without an address is no failure.
     #[must_use]
+    #[doc(alias = "get_ref")]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.receiver.peer_addr()
     }

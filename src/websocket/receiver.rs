@@ -119,6 +119,8 @@ impl Receiver {
     ///   (20 s by default).
     /// * [`Timeout::Send`]: the peer did not take a message, or a pending Pong, within
     ///   `write_timeout` (30 s by default).
+    #[doc(alias = "read")]
+    #[doc(alias = "read_message")]
     pub fn recv(&mut self) -> Result<Message, Error> {
         self.recv_until(Deadline::NEVER)
     }
@@ -359,6 +361,7 @@ impl Receiver {
     /// Returns the address of the other end of the socket: that of the proxy, if the connection
     /// leads through one; `None` as for [`WebSocket::peer_addr`](crate::WebSocket::peer_addr).
     #[must_use]
+    #[doc(alias = "get_ref")]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.wire.duplex.stream().peer_addr()
     }

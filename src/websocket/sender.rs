@@ -68,6 +68,7 @@ impl Sender {
     /// * [`Error::Local`]: this machine could not prepare the message. Nothing was sent, and the
     ///   connection goes on. If fragments of the message were sent already, the connection is
     ///   closed with 1011 instead, and the error is [`Error::Closed`].
+    #[doc(alias = "write_message")]
     pub fn send(&self, message: impl AsMessage) -> Result<(), Error> {
         let message = message.as_message();
         let _log = self.wire.sent_log.guard();
@@ -270,6 +271,7 @@ impl Sender {
     /// Returns the address of the other end of the socket: that of the proxy, if the connection
     /// leads through one; `None` as for [`WebSocket::peer_addr`](crate::WebSocket::peer_addr).
     #[must_use]
+    #[doc(alias = "get_ref")]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.wire.duplex.stream().peer_addr()
     }

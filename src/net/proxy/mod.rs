@@ -261,6 +261,7 @@ impl Proxy {
     ///
     /// # Errors
     /// [`InvalidInput::Proxy`] with the first entry that is none of these.
+    #[doc(alias = "no_proxy")]
     pub fn except(mut self, list: &str) -> Result<Self, Error> {
         self.except.extend(NoProxy::parse(list)?);
         Ok(self)

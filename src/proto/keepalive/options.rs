@@ -23,6 +23,7 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[doc(alias = "ping_interval")]
 pub struct Keepalive {
     /// The time from the opening of the connection to the first ping, and from one ping to the
     /// next.
