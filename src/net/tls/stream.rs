@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -158,5 +159,10 @@ impl Stream for TlsStream {
     #[cfg(windows)]
     fn socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
         self.duplex.stream().socket()
+    }
+
+    /// Needs no guard against panics. The default would compile one that is never used.
+    fn into_shared(self: Box<Self>) -> Arc<dyn Stream> {
+        Arc::new(*self)
     }
 }
