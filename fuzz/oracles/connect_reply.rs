@@ -16,6 +16,14 @@ pub fn check(data: &[u8]) {
     assert_eq!(careful, read(bytes, &[]), "cut by {plan:?}");
     assert_eq!(careful, HeadReader::for_tunnel().advance(bytes), "all at once");
     super::note(&careful);
+    if careful == Ok(None) {
+        let mut reader = HeadReader::for_tunnel();
+        assert_eq!(reader.advance(bytes), Ok(None));
+        if let Some(refusal) = reader.refusal() {
+            assert!(refusal.status() >= 300, "what is cut opens no tunnel, and is no refusal");
+            of_lines_that_httparse_reads(&refusal, bytes);
+        }
+    }
     let Ok(Some((response, len))) = careful else { return };
 
     assert!(len <= MAX_HEAD);

@@ -15,6 +15,16 @@ pub fn check(data: &[u8]) {
     super::note(&whole);
     assert_eq!(whole, read(bytes, &[0]), "byte by byte");
     assert_eq!(whole, read(bytes, plan), "cut by {plan:?}");
+    if whole == Ok(None) {
+        let refusal = begun(bytes, &[]);
+        super::note(&refusal);
+        assert_eq!(refusal, begun(bytes, &[0]), "byte by byte");
+        assert_eq!(refusal, begun(bytes, plan), "cut by {plan:?}");
+        if let Some(refusal) = refusal {
+            assert!(refusal.status() >= 200);
+            of_lines_that_httparse_reads(&refusal, bytes);
+        }
+    }
     let Ok(Some((mut response, len))) = whole else { return };
 
     assert!(len <= MAX_HEAD);
@@ -56,7 +66,7 @@ pub fn as_httparse_reads_it(response: &Response, bytes: &[u8], len: usize) {
 }
 
 /// Checks that each header line of a refusal is a line of the head, in order, that `httparse` reads
-/// by itself; and that no line is left out that has only letters and digits.
+/// by itself; and that no line is left out that has only letters and digits. The head may be cut.
 pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
     assert_eq!(head.get(9..12), Some(response.status().to_string().as_bytes()));
     let first = head.iter().position(|&byte| byte == b'\n').unwrap();
@@ -82,6 +92,9 @@ pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
             _ => None,
         });
     }
+    if matches!(rest, [b' ' | b'\t', ..]) {
+        model.pop(); // The head is cut within a line that continues the one before it.
+    }
     let mut kept = response.headers().iter().peekable();
     let within = |name: &str, value: &[u8]| name.len() + value.len() + 2 <= MAX_LINE;
     for (name, value) in model.iter().take(MAX_LINES).flatten() {
@@ -104,4 +117,15 @@ fn read(bytes: &[u8], plan: &[u8]) -> Result<Option<(Response, usize)>, HeadErro
         }
     }
     Ok(None)
+}
+
+/// Returns the refusal that the bytes begin.
+fn begun(bytes: &[u8], plan: &[u8]) -> Option<Response> {
+    let mut reader = HeadReader::default();
+    let mut end = 0;
+    for part in super::cut(bytes, plan) {
+        end += part.len();
+        assert_eq!(reader.advance(&bytes[..end]), Ok(None));
+    }
+    reader.refusal()
 }

@@ -194,8 +194,7 @@ impl StdError for ProxyError {
     }
 }
 
-/// Tells why the opening handshake failed, and holds the server's answer if its head was received
-/// completely.
+/// Tells why the opening handshake failed, and holds the server's answer if there is one.
 ///
 /// # Examples
 ///
@@ -227,8 +226,8 @@ pub struct HandshakeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeProblem {
-    /// The connection ended before the answer was complete. Try again later. If it stays so, the
-    /// port may be one for TLS.
+    /// The connection ended before the server answered, or within an answer that does not refuse.
+    /// Try again later. If it stays so, the port may be one for TLS.
     Eof,
     /// The answer is not HTTP as RFC 9112 defines it, or is too large. Most often it is another
     /// service: are scheme and port right?
@@ -266,7 +265,7 @@ impl HandshakeError {
 
     /// Returns the server's answer, with the first 64 KiB of its body if the server refused. The
     /// body of a redirect that was to be followed is not read. `None` if the head was not received
-    /// completely.
+    /// completely; of a refusal, the status line is enough.
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()

@@ -224,7 +224,7 @@ impl Error {
     /// Returns the server's answer to the opening handshake, with the first 64 KiB of its body if
     /// the server refused. Every [`Error::Handshake`](Self::Handshake) has an answer if its head
     /// was received completely: also for a redirect that was not followed, and for a 101 that fails
-    /// a check.
+    /// a check. Of a refusal, the status line is enough.
     ///
     /// The answer of a proxy is not the server's: [`ProxyError::response`] has it.
     #[must_use]

@@ -22,7 +22,8 @@ pub(crate) enum Peer {
 }
 
 /// Sends a request, and reads the answer up to the end of its head. Returns the answer and the
-/// bytes that were read after its head; those of a proxy are none.
+/// bytes that were read after its head; those of a proxy are none. The head of a refusal may be
+/// incomplete.
 pub(crate) fn ask(
     exchange: &mut Exchange<'_>,
     peer: Peer,
@@ -91,7 +92,13 @@ fn read_head(
             // A byte more could be the server's.
             Peer::Proxy => reader.missing(bytes),
         };
-        exchange.receive(bytes, most)?;
+        match exchange.receive(bytes, most) {
+            // The head does not end, but the status of a refusal tells more than the error.
+            Err(error @ (ExchangeError::Eof | ExchangeError::Timeout)) => {
+                return reader.refusal().map(|refusal| (refusal, bytes.len())).ok_or(error);
+            }
+            received => received?,
+        }
     }
 }
 

@@ -51,7 +51,8 @@ pub fn is_secret(name: &str) -> bool {
 /// refusal is evidence, and its status must not be lost because of another line. So a line of a
 /// refusal that is malformed or exceeds a limit is left out, together with the line that it
 /// continues (section 5.2). And if the status line of a refusal ends in a bare LF, all its lines
-/// may end so (section 2.2).
+/// may end so (section 2.2). If it ends in CR LF, a bare LF ends no line, not even the head: then
+/// [`refusal`](Self::refusal) has the status.
 #[derive(Debug, Default)]
 pub struct HeadReader {
     /// A 2xx, which opens a tunnel, is read strictly too.
@@ -116,6 +117,12 @@ impl HeadReader {
             let forgiving = self.response.as_ref().is_some_and(|found| self.is_refusal(found));
             if byte != b'\n' {
                 if forgiving {
+                    // A folded line continues the value before it, which was read in part only.
+                    let continues = line.is_empty() && matches!(byte, b' ' | b'\t');
+                    match &mut self.response {
+                        Some(refusal) if continues && self.kept_last => refusal.headers.0.pop(),
+                        _ => None,
+                    };
                     continue;
                 }
                 // A CR may stand only before a LF.
@@ -160,16 +167,20 @@ impl HeadReader {
                     if let (Err(error), false) = (&read, forgiving) {
                         return Err(*error);
                     }
-                    // A folded line continues the value before it, which was read in part only.
-                    if self.kept_last && matches!(line, [b' ' | b'\t', ..]) {
-                        response.headers.0.pop();
-                    }
                     self.kept_last = read.is_ok();
                     response.headers.0.extend(read);
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Returns the refusal whose head has begun, with the header lines that were read. Returns
+    /// `None` before its status line ends, and for an answer that opens a connection or a tunnel.
+    /// The method is for a head that does not end: it was cut, or its lines end in different ways.
+    #[must_use]
+    pub fn refusal(mut self) -> Option<Response> {
+        self.response.take().filter(|begun| self.is_refusal(begun))
     }
 
     /// Reads a status line, such as `HTTP/1.1 101 Switching Protocols` (RFC 9112 section 4).

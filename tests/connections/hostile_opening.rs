@@ -252,6 +252,38 @@ fn a_server_whose_refusal_has_a_malformed_line_is_understood() {
     });
 }
 
+/// The first line ends in CR LF, and a later one in LF, so that the head never ends; or it is cut.
+#[test]
+fn a_server_whose_refusal_does_not_end_is_understood() {
+    watchdog(LIMIT, || {
+        let answer = |status, rest| format!("HTTP/1.1 {status} No\r\n{rest}").into_bytes();
+        let mixed = "Content-Type: text/plain\r\n\nno token\n";
+        for rest in [mixed, "\nno token\n", "Content-Type: text/plain\r\nContent-Le", ""] {
+            for (status, retry) in [(200, false), (401, false), (503, true)] {
+                let said = refusal(builder(), answers(answer(status, rest)));
+                is_refusal(&said, status);
+                assert_eq!(said.is_retryable(), retry);
+            }
+        }
+        // The stream stays open.
+        let server = serve(move |peer| {
+            peer.read_request();
+            peer.send(&answer(401, mixed));
+            peer.stall();
+        });
+        let hasty = builder().open_timeout(SHORT_OPENING);
+        is_refusal(&takes(SHORT_OPENING, || error(hasty.connect(&server.url()))), 401);
+        drop(hasty);
+        server.join();
+    });
+
+    fn is_refusal(said: &Error, status: u16) {
+        assert_eq!(problem(said), HandshakeProblem::Refused);
+        assert_eq!(said.status(), Some(status));
+        assert_eq!(said.to_string(), format!("opening handshake failed: status {status} No"));
+    }
+}
+
 /// Servers give the reason there: a missing `Origin`, Chromium's switch, a plain word.
 #[test]
 fn a_server_that_refuses_says_why_in_the_first_line_of_its_body() {

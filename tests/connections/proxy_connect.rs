@@ -194,6 +194,34 @@ fn a_proxy_whose_refusal_has_a_malformed_line_is_understood() {
     });
 }
 
+/// The first line ends in CR LF, and a later one in LF, so that the head never ends; or it is cut.
+#[test]
+fn a_proxy_whose_refusal_does_not_end_is_understood() {
+    watchdog(LIMIT, || {
+        for rest in ["Proxy-Authenticate: Basic\r\n\nlog in\n", "Content-Le", ""] {
+            let answer = format!("HTTP/1.1 407 No\r\n{rest}");
+            is_refusal(answered(answer.clone()));
+
+            // The stream stays open.
+            let proxy = serve(move |peer| {
+                peer.read_request();
+                peer.send(answer.as_bytes());
+                peer.expect_end();
+            });
+            let builder = through(&proxy).open_timeout(SHORT_OPENING);
+            is_refusal(takes(SHORT_OPENING, || error(builder.connect(URL))));
+            proxy.join();
+        }
+    });
+
+    fn is_refusal(refused: Error) {
+        assert!(!refused.is_retryable());
+        assert!(refused.to_string().ends_with("status 407 No"), "{refused}");
+        let refused = proxy_error(refused);
+        assert_eq!(refused.response().unwrap().status(), 407, "{refused:?}");
+    }
+}
+
 #[test]
 fn a_proxy_gets_the_user_agent() {
     let default = concat!("landline/", env!("CARGO_PKG_VERSION"));

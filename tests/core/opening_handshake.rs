@@ -458,6 +458,74 @@ mod rfc_9112_response_heads {
         assert_eq!(read(much.as_bytes()).unwrap_err(), HeadError::HeadTooLarge);
     }
 
+    /// Reads a head that does not end, all at once and byte by byte, and returns its refusal.
+    fn cut_refusal(new: impl Fn() -> HeadReader, head: &str) -> Option<Response> {
+        let mut reader = new();
+        assert_eq!(reader.advance(head.as_bytes()), Ok(None), "{head:?}");
+        let mut crumbs = new();
+        for len in 0..=head.len() {
+            assert_eq!(crumbs.advance(&head.as_bytes()[..len]), Ok(None), "{head:?}");
+        }
+        let refusal = reader.refusal();
+        assert_eq!(crumbs.refusal(), refusal, "byte by byte: {head:?}");
+        refusal
+    }
+
+    /// The peer ends the stream, or its lines end in CR LF first and then in LF.
+    #[test]
+    fn the_peer_cuts_the_head_of_a_refusal_and_its_status_is_kept() {
+        let rows: &[(&str, &[&str])] = &[
+            ("", &[]),
+            ("\n", &[]),
+            ("\nno token\n", &[]),
+            ("A: a\r\n", &["a"]),
+            ("A: a\r\nB: b", &["a"]),
+            ("A: a\r\nB: b\r", &["a"]),
+            ("A: a\r\nX Y: b\r\nB: b\r\n\r", &["a", "b"]),
+            ("A: a\r\n\nno token\n", &["a"]),
+            ("A: a\r\n\nB: b\nC: c\r\nD: d\r\n", &["a", "d"]),
+            // The line before may be continued by this one.
+            ("A: a\r\nB: b\r\n", &["a", "b"]),
+            ("A: a\r\nB: b\r\n ", &["a"]),
+            ("A: a\r\nB: b\r\n\tc", &["a"]),
+            ("A: a\r\nB: b\r\n\tc\r\n d", &["a"]),
+        ];
+        for (rest, values) in rows {
+            let head = |status| format!("HTTP/1.1 {status} x\r\n{rest}");
+            for status in [200, 204, 302, 401, 407, 503, 999] {
+                let head = head(status);
+                let refusal = cut_refusal(HeadReader::default, &head).expect(&head);
+                assert_eq!((refusal.status(), refusal.reason()), (status, "x"));
+                let kept: Vec<_> = refusal.headers().iter().map(|(_, value)| value).collect();
+                let expected: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+                assert_eq!(kept, expected, "{head:?}");
+                if status >= 300 {
+                    assert_eq!(cut_refusal(HeadReader::for_tunnel, &head), Some(refusal));
+                }
+            }
+        }
+        let bare = cut_refusal(HeadReader::default, "HTTP/1.1 401 x\nA: a\nB: b").unwrap();
+        assert_eq!((bare.status(), bare.headers().iter().count()), (401, 1));
+    }
+
+    #[test]
+    fn the_peer_cuts_a_head_that_refuses_nothing_yet() {
+        for head in ["", "HTTP/1.1 4", "HTTP/1.1 401", "HTTP/1.1 401 x", "HTTP/1.1 401 x\r"] {
+            assert_eq!(cut_refusal(HeadReader::default, head), None, "{head:?}");
+            assert_eq!(cut_refusal(HeadReader::for_tunnel, head), None, "{head:?}");
+        }
+        for rest in ["", "\r", "A: a", "A: a\r\n"] {
+            for status in [100, 101, 103] {
+                let head = format!("HTTP/1.1 {status} x\r\n{rest}");
+                assert_eq!(cut_refusal(HeadReader::default, &head), None, "{head:?}");
+            }
+            for status in [101, 200, 299] {
+                let head = format!("HTTP/1.1 {status} x\r\n{rest}");
+                assert_eq!(cut_refusal(HeadReader::for_tunnel, &head), None, "{head:?}");
+            }
+        }
+    }
+
     /// RFC 9112 section 2.2: a recipient may accept a single LF as the end of a line.
     #[test]
     fn the_peer_refuses_with_bare_line_feeds_and_its_status_is_kept() {
