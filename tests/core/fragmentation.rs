@@ -569,6 +569,52 @@ mod delivery {
         let len = decoder.space().len();
         decoder.filled(len + 1);
     }
+
+    /// Returns a decoder that waits for 16 KiB of a binary message, and whose buffer is large.
+    fn before_a_big_payload() -> Decoder {
+        let mut decoder = Decoder::new(Limits::default());
+        for _ in 0..3 {
+            let space = decoder.space().len();
+            feed(&mut decoder, &hex("81 00").repeat(space / 2));
+            while decoder.advance(DeliveryMode::Whole).unwrap().is_some() {}
+        }
+        assert_eq!(decoder.space().len(), 64 << 10);
+        feed(&mut decoder, &hex("82 7e 40 00"));
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
+        decoder
+    }
+
+    /// While a big payload is read, only a part of a large buffer is space.
+    #[test]
+    #[should_panic(expected = "more bytes than there was space for")]
+    fn a_driver_that_says_it_read_more_than_a_part_of_the_buffer_is_stopped() {
+        let mut decoder = before_a_big_payload();
+        feed(&mut decoder, &[7; (16 << 10) - 1]);
+        assert_eq!(decoder.advance(DeliveryMode::Whole), Ok(None));
+        feed(&mut decoder, &[7]);
+        assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
+        assert_eq!(decoder.space().len(), 4 << 10);
+        decoder.filled((4 << 10) + 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "more bytes than there was space for")]
+    fn a_driver_that_says_it_read_more_than_is_left_of_a_big_payload_is_stopped() {
+        let mut decoder = before_a_big_payload();
+        assert_eq!(decoder.space().len(), 16 << 10);
+        decoder.filled((16 << 10) - 1);
+        decoder.filled(1);
+        decoder.filled(1);
+    }
+
+    #[test]
+    #[should_panic(expected = "more bytes than there was space for")]
+    fn a_driver_that_reads_into_space_that_was_freed_is_stopped() {
+        let mut decoder = before_a_big_payload();
+        decoder.space();
+        decoder.shrink();
+        decoder.filled(1);
+    }
 }
 
 mod what_the_values_say {

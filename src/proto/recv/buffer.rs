@@ -10,6 +10,8 @@ pub(super) struct RecvBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// Where the last [`space`](Self::space) ends.
+    space_end: usize,
     /// The last data frame was large, and its payload is read directly into its message. Another
     /// large one is likely to follow: until its header is known, only a little is read into this
     /// buffer, so that only a little must be copied.
@@ -31,8 +33,13 @@ impl RecvBuffer {
             self.bytes.resize((self.bytes.len() * 4).min(LARGE_BUFFER), 0);
         }
         let most = if self.bulk { self.end + SMALL_BUFFER } else { usize::MAX };
-        let most = most.min(self.bytes.len());
-        &mut self.bytes[self.end..most]
+        self.space_end = most.min(self.bytes.len());
+        &mut self.bytes[self.end..self.space_end]
+    }
+
+    /// Takes the last [`space`](Self::space) back: the next bytes are read elsewhere.
+    pub(super) fn end_space(&mut self) {
+        self.space_end = self.end;
     }
 
     /// Says that bytes were received into the first `len` bytes of the last [`space`](Self::space).
@@ -40,7 +47,7 @@ impl RecvBuffer {
     /// # Panics
     /// If `len` is more than the length of that space.
     pub(super) fn filled(&mut self, len: usize) {
-        assert!(len <= self.bytes.len() - self.end, "more bytes than there was space for");
+        assert!(len <= self.space_end - self.end, "more bytes than there was space for");
         self.end += len;
     }
 
@@ -85,6 +92,7 @@ impl RecvBuffer {
             (self.start, self.end) = (0, len);
             self.bytes.truncate(SMALL_BUFFER);
             self.bytes.shrink_to_fit();
+            self.end_space();
         }
     }
 }

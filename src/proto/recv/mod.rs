@@ -179,16 +179,19 @@ impl Decoder {
         match self.reading {
             0 => self.buffer.space(),
             len => {
+                self.buffer.end_space();
                 let at = self.gathered_len();
                 &mut self.binary[at..at + len]
             }
         }
     }
 
-    /// Says that bytes were received into the first `len` bytes of the last [`space`](Self::space).
+    /// Says that bytes were received into the first `len` bytes of the last [`space`](Self::space),
+    /// or into the next `len` bytes of what an earlier call left of it.
     ///
     /// # Panics
-    /// If `len` is more than the length of that space.
+    /// If `len` is more than the length of that space. Nothing is left of it after
+    /// [`shrink`](Self::shrink).
     pub fn filled(&mut self, len: usize) {
         match &mut self.frame {
             Some(frame) if self.reading > 0 => {
