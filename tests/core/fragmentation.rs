@@ -548,6 +548,16 @@ mod delivery {
         assert_eq!(decoder.advance(DeliveryMode::Whole), Err(Violation::CloseReason));
     }
 
+    /// A part of a message would be lost.
+    #[test]
+    #[should_panic(expected = "text may have arrived that is checked")]
+    fn a_driver_that_stops_the_check_of_text_within_a_message_is_stopped() {
+        let mut decoder = Decoder::new(Limits::default());
+        feed(&mut decoder, &hex("01 01 61 80 01 62"));
+        assert!(decoder.advance(DeliveryMode::Whole).unwrap().is_some());
+        decoder.leave_text_unchecked();
+    }
+
     #[test]
     fn fragments_of_text_may_end_inside_a_code_point_but_the_message_may_not() {
         let mut decoder = Decoder::new(Limits::default());

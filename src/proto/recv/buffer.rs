@@ -51,6 +51,11 @@ impl RecvBuffer {
         self.end += len;
     }
 
+    /// Returns whether there was never space, so that no byte was received.
+    pub(super) fn is_unused(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Returns the bytes that are received and not consumed.
     pub(super) fn received(&self) -> &[u8] {
         &self.bytes[self.start..self.end]

@@ -165,8 +165,13 @@ impl Decoder {
         }
     }
 
-    /// Stops the check that text is UTF-8. Text messages are then lent as binary ones.
+    /// Stops the check that text is UTF-8. Text messages are then lent as binary ones. Call it
+    /// before the first [`space`](Self::space): text that is checked is kept in another place.
+    ///
+    /// # Panics
+    /// If there was space for bytes already.
     pub fn leave_text_unchecked(&mut self) {
+        assert!(self.buffer.is_unused(), "text may have arrived that is checked");
         self.unchecked_text = true;
     }
 
