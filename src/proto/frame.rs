@@ -118,12 +118,12 @@ impl Header {
                 if bytes.get(2).is_some_and(|byte| byte & 0x80 != 0) {
                     return Err(Violation::LengthTopBit);
                 }
-                let Some((len, _)) = bytes[2..].split_first_chunk() else { return Ok(None) };
-                let len = u64::from_be_bytes(*len);
-                if len <= u64::from(u16::MAX) {
+                // What two bytes can hold must be written in two.
+                if bytes.get(2..8).is_some_and(|high| high == [0; 6]) {
                     return Err(Violation::NonMinimalLength);
                 }
-                (len, 10)
+                let Some((len, _)) = bytes[2..].split_first_chunk() else { return Ok(None) };
+                (u64::from_be_bytes(*len), 10)
             }
             len => (u64::from(len), 2),
         };

@@ -154,8 +154,14 @@ mod section_5_2_base_framing {
             "81 7f 00 00 00 00 00 00 00 7e",
             "81 7f 00 00 00 00 00 00 ff ff",
             "02 7f 00 00 00 00 00 00 ff ff",
+            // Whatever the last two bytes are.
+            "82 7f 00 00 00 00 00 00",
         ] {
             assert_eq!(rejected(row), Violation::NonMinimalLength, "{row}");
+        }
+        for row in ["82 7f 00 00 00 00 00", "82 7f 00 00 00 00 00 01", "82 7e 00"] {
+            assert_eq!(outcome(&hex(row)), (vec![], None), "{row}");
+            assert_eq!(Header::decode(&hex(row)), Ok(None), "{row}");
         }
     }
 
