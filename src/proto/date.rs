@@ -103,7 +103,8 @@ fn time_of_day(token: &[u8]) -> Option<i64> {
         let value = number(field, 1, 2).filter(|value| *value <= most);
         value.filter(|_| last || digits == field.len())
     };
-    Some(field(23, false)? * 3600 + field(59, false)? * 60 + field(59, true)?)
+    // RFC 9110 section 5.6.7 allows 60, for a leap second. Here it counts as the second before.
+    Some(field(23, false)? * 3600 + field(59, false)? * 60 + field(60, true)?.min(59))
 }
 
 /// Reads the number at the start of a token. It must have `least` to `most` digits.

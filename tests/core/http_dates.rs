@@ -23,6 +23,16 @@ fn the_three_forms_of_http_are_the_same_moment() {
 }
 
 #[test]
+fn a_leap_second_counts_as_the_second_before() {
+    for (leap, before) in [
+        ("Sat, 31 Dec 2016 23:59:60 GMT", "Sat, 31 Dec 2016 23:59:59 GMT"),
+        ("Fri, 31 Dec 9999 23:59:60 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] {
+        assert_eq!(format(parse(leap.as_bytes()).unwrap()), before);
+    }
+}
+
+#[test]
 fn other_texts_are_no_date() {
     for text in [
         "",
@@ -41,7 +51,7 @@ fn other_texts_are_no_date() {
         "06 Nov 9999999 00:00:00",
         "06 Nov 1994 24:00:00",
         "06 Nov 1994 00:60:00",
-        "06 Nov 1994 00:00:60",
+        "06 Nov 1994 00:00:61",
         "06 Nov 1994 00:00",
         "06 Nov 1994 0x:00:00",
         "06 Nov 1994 :::",
