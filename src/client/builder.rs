@@ -320,7 +320,8 @@ impl Builder {
     /// 64 MiB.
     ///
     /// The limit of a compressed message is for its inflated bytes, which are counted while they
-    /// are inflated. On the wire the message may have a quarter more than the limit, and 1 KiB.
+    /// are inflated. On the wire the message may have a quarter more than the limit, and 1 KiB, and
+    /// 16 bytes for each fragment but the last.
     #[must_use]
     pub fn max_message_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.config.limits.max_message_size = bytes.into();

@@ -154,8 +154,9 @@ pub enum Mismatch {
     /// A parameter of permessage-deflate does not fit the offer. Offer others, or no compression.
     #[cfg(feature = "deflate")]
     Deflate(super::deflate::options::DeflateMismatch),
-    /// `Sec-WebSocket-Protocol` is not exactly one of the subprotocols that were offered. Offer the
-    /// one that the server wants: [`Builder::subprotocols`](crate::Builder::subprotocols).
+    /// `Sec-WebSocket-Protocol` is there more than once, or is not exactly one of the subprotocols
+    /// that were offered. Offer the one that the server wants:
+    /// [`Builder::subprotocols`](crate::Builder::subprotocols).
     Subprotocol,
 }
 
@@ -163,15 +164,17 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Version => "the 101 is not HTTP/1.1",
-            Self::Upgrade => "Upgrade is missing or not \"websocket\"",
+            Self::Upgrade => "Upgrade is missing, repeated, or not \"websocket\"",
             Self::Connection => "Connection does not say Upgrade",
-            Self::Accept => "Sec-WebSocket-Accept is missing or wrong",
+            Self::Accept => "Sec-WebSocket-Accept is missing, repeated, or wrong",
             Self::Extension => {
                 "the server uses an extension that was not offered, or the header is malformed"
             }
             #[cfg(feature = "deflate")]
             Self::Deflate(mismatch) => return mismatch.fmt(f),
-            Self::Subprotocol => "the server chose a subprotocol that was not offered",
+            Self::Subprotocol => {
+                "Sec-WebSocket-Protocol is repeated, or names a subprotocol that was not offered"
+            }
         })
     }
 }

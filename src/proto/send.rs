@@ -16,7 +16,8 @@ pub enum EncodeError {
     /// have closed the socket by then. It would answer a Pong by a reset, after which some systems
     /// drop what the peer has sent, its Close for example.
     AfterClose,
-    /// The payload of a control frame is longer than 125 bytes (section 5.5).
+    /// The payload of a control frame is longer than 125 bytes, or the frame is not `fin` (section
+    /// 5.5).
     ControlTooLong,
     /// The Close frame must not be sent: see [`CloseFrame::is_sendable`].
     InvalidClose,
@@ -30,8 +31,10 @@ impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AfterClose => "nothing may follow a Close frame",
-            Self::ControlTooLong => "a control payload may have at most 125 bytes",
-            Self::InvalidClose => "the close code must not be sent, or the reason is too long",
+            Self::ControlTooLong => "a control frame must have FIN, and at most 125 bytes",
+            Self::InvalidClose => {
+                "the close code must not be sent, or the reason is too long or has no code"
+            }
             Self::NoRandom => "the operating system gave no random bytes",
             Self::NotCompressed => "the message could not be compressed",
         })

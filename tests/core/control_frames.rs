@@ -218,10 +218,10 @@ mod what_the_encoder_refuses {
     fn a_refusal_says_why() {
         for (refused, shown) in [
             (EncodeError::AfterClose, "nothing may follow a Close frame"),
-            (EncodeError::ControlTooLong, "a control payload may have at most 125 bytes"),
+            (EncodeError::ControlTooLong, "a control frame must have FIN, and at most 125 bytes"),
             (
                 EncodeError::InvalidClose,
-                "the close code must not be sent, or the reason is too long",
+                "the close code must not be sent, or the reason is too long or has no code",
             ),
             (EncodeError::NoRandom, "the operating system gave no random bytes"),
         ] {

@@ -1115,6 +1115,10 @@ mod negotiation {
                 DeflateMismatch::Larger(DeflateParameter::ClientMaxWindowBits),
                 "is larger than offered",
             ),
+            (
+                DeflateMismatch::Value(DeflateParameter::ClientMaxWindowBits),
+                "has a value that it cannot have, or none",
+            ),
         ] {
             let expected = format!("permessage-deflate: client_max_window_bits {says}");
             assert_eq!(Mismatch::Deflate(mismatch).to_string(), expected);

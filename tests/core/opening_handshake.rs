@@ -1032,14 +1032,17 @@ mod what_the_errors_say {
     fn a_mismatch_names_what_does_not_match() {
         for (mismatch, shown) in [
             (Mismatch::Version, "the 101 is not HTTP/1.1"),
-            (Mismatch::Upgrade, "Upgrade is missing or not \"websocket\""),
+            (Mismatch::Upgrade, "Upgrade is missing, repeated, or not \"websocket\""),
             (Mismatch::Connection, "Connection does not say Upgrade"),
-            (Mismatch::Accept, "Sec-WebSocket-Accept is missing or wrong"),
+            (Mismatch::Accept, "Sec-WebSocket-Accept is missing, repeated, or wrong"),
             (
                 Mismatch::Extension,
                 "the server uses an extension that was not offered, or the header is malformed",
             ),
-            (Mismatch::Subprotocol, "the server chose a subprotocol that was not offered"),
+            (
+                Mismatch::Subprotocol,
+                "Sec-WebSocket-Protocol is repeated, or names a subprotocol that was not offered",
+            ),
         ] {
             assert_eq!(mismatch.to_string(), shown);
         }

@@ -238,7 +238,7 @@ impl fmt::Display for DeflateMismatch {
         let (parameter, what) = match self {
             Self::Unknown => return f.write_str("permessage-deflate with an unknown parameter"),
             Self::Repeated(parameter) => (parameter, "is there twice"),
-            Self::Value(parameter) => (parameter, "has a value that it cannot have"),
+            Self::Value(parameter) => (parameter, "has a value that it cannot have, or none"),
             Self::Larger(parameter) => (parameter, "is larger than offered"),
             Self::NotOffered(parameter) => (parameter, "was not offered"),
         };
