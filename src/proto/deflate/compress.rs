@@ -10,6 +10,9 @@ use crate::proto::send::EncodeError;
 const TAIL: &[u8] = &[0x00, 0x00, 0xFF, 0xFF];
 /// The minimum room for more output, in bytes. A flush and the end of a block take less.
 const MIN_ROOM: usize = 64;
+/// The output after which the next message begins without context, in bytes. zlib-rs counts it in
+/// 32 bits on Windows and on 32-bit targets, and a program with overflow checks would panic.
+const MAX_CONTEXT: u64 = if cfg!(test) { 1 << 20 } else { 1 << 31 };
 
 /// Compresses one message after the other, each into chunks of a fixed size.
 ///
@@ -119,7 +122,8 @@ impl Compressor {
             self.out.push(0x00);
         }
         self.chunk = self.out.len();
-        if self.parameters.client_no_context_takeover {
+        let total = self.stream.as_ref().map_or(0, Compress::total_out);
+        if self.parameters.client_no_context_takeover || total > MAX_CONTEXT {
             self.reset();
         }
         Ok(false)
@@ -188,6 +192,43 @@ impl Compressor {
         if self.out.capacity() - len < MIN_ROOM {
             let to_full = (self.chunk_size + TAIL.len()).saturating_sub(len);
             self.out.reserve_exact(wanted.max(len).min(to_full).max(MIN_ROOM));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::deflate::NO_PARAMETERS;
+
+    /// Returns the compressed length of a message.
+    fn compressed(compressor: &mut Compressor, mut message: &[u8]) -> usize {
+        let mut len = 0;
+        while compressor.push(&mut message).unwrap() {
+            len += compressor.chunk().len();
+        }
+        while compressor.finish().unwrap() {
+            len += compressor.chunk().len();
+        }
+        len + compressor.chunk().len()
+    }
+
+    #[test]
+    fn after_much_output_a_message_refers_to_none_before_it() {
+        // Bytes of a generator of Marsaglia do not become shorter.
+        let mut state = 1u32;
+        let mut noise = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state.to_be_bytes()[0]
+        };
+        let mut compressor = Compressor::new(&Deflate::default(), NO_PARAMETERS, 64 * 1024);
+        for (len, is_short) in [(1 << 19, true), ((1 << 19) + 1, false), (1 << 19, true)] {
+            let message: Vec<u8> = std::iter::repeat_with(&mut noise).take(len).collect();
+            assert!(compressed(&mut compressor, &message) > len);
+            let again = compressed(&mut compressor, &message[len - 1024..]);
+            assert_eq!(again < 100, is_short, "{again} bytes");
         }
     }
 }
