@@ -76,10 +76,8 @@ pub fn of_lines_that_httparse_reads(response: &Response, head: &[u8]) {
     while let Some(at) = rest.windows(end.len()).position(|window| window == end) {
         let line = &rest[..at];
         rest = &rest[at + end.len()..];
-        if matches!(line, [b' ' | b'\t', ..]) {
-            // The line continues the one before it, which is left out with it.
-            model.pop();
-            model.push(None);
+        if let ([b' ' | b'\t', ..], Some(before)) = (line, model.last_mut()) {
+            *before = None; // The line continues the one before it, which is left out with it.
         }
         let line = if end == b"\n" { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
         let one = [line, b"\r\n\r\n"].concat();
