@@ -278,7 +278,7 @@ fn a_server_whose_refusal_does_not_end_is_understood() {
     });
 
     fn is_refusal(said: &Error, status: u16) {
-        assert_eq!(problem(said), HandshakeProblem::Refused);
+        assert_eq!(problem(said), &HandshakeProblem::Refused);
         assert_eq!(said.status(), Some(status));
         assert_eq!(said.to_string(), format!("opening handshake failed: status {status} No"));
     }
