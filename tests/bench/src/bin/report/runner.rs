@@ -117,7 +117,8 @@ impl Runner {
     pub fn start() -> Self {
         let beside = std::env::current_exe().unwrap().parent().unwrap().to_owned();
         let folder = std::env::temp_dir().join(format!("landline-bench-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
+        // A process before may have had this number.
+        fs::create_dir_all(&folder).unwrap();
         let server = Another::of(&beside.join("one"), &["serve"]);
         fs::write(folder.join("server"), server.said.join("\n")).unwrap();
         let beast = Some(beside.join("beast")).filter(|beast| beast.exists());
