@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tungstenite::error::ProtocolError;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Error, Message, WebSocket};
 
@@ -43,6 +44,8 @@ fn receive(connection: &Connection, mut on_text: OnText) {
                 thread::park_timeout(READ);
             }
             Err(Error::ConnectionClosed) => return,
+            // The server may send one more event behind its Close.
+            Err(Error::Protocol(ProtocolError::ReceivedAfterClosing)) => return,
             Err(error) => panic!("{error}"),
         }
     }
