@@ -42,7 +42,8 @@ pub fn run(world: &World, plan: &Plan) -> bool {
     let proxy = match proxy.transpose() {
         Ok(proxy) => proxy,
         Err(error) => {
-            eprintln!("no proxy: {error}");
+            eprintln!("{}: no proxy: {error}", plan.name);
+            world.tally.lock().unwrap_or_else(PoisonError::into_inner).wrong_ends += 1;
             return false;
         }
     };

@@ -68,6 +68,9 @@ impl Tally {
     }
 }
 
+/// The limit of how late a call may be. The machine may be busy: then threads wait for a processor.
+const LATEST: Duration = Duration::from_secs(10);
+
 /// Holds all that is printed.
 pub struct Report {
     pub seed: u64,
@@ -86,7 +89,10 @@ impl Report {
         let Tally { lost, duplicated, corrupted, wrong_ends, complaints, .. } = &self.tally;
         lost + duplicated + corrupted + wrong_ends + complaints == 0
             && self.after.is_back_to(self.before)
+            && self.latest.1 <= LATEST
             && self.tally.figures.received > 0
+            && self.tally.proxied > 0
+            && self.tally.faults() > 0
     }
 
     /// Returns the figures in one line of JSON.
