@@ -265,7 +265,7 @@ impl HandshakeError {
 
     /// Returns the server's answer, with the first 64 KiB of its body if the server refused. The
     /// body of a redirect that was to be followed is not read. `None` if the head was not received
-    /// completely; of a refusal, the status line is enough.
+    /// completely; but a refusal that is cut after the status line has what came.
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()

@@ -224,7 +224,7 @@ impl Error {
     /// Returns the server's answer to the opening handshake, with the first 64 KiB of its body if
     /// the server refused. Every [`Error::Handshake`](Self::Handshake) has an answer if its head
     /// was received completely: also for a redirect that was not followed, and for a 101 that fails
-    /// a check. Of a refusal, the status line is enough.
+    /// a check. Of a refusal that is cut after the status line, it has what came.
     ///
     /// The answer of a proxy is not the server's: [`ProxyError::response`] has it.
     #[must_use]
@@ -236,8 +236,8 @@ impl Error {
     }
 
     /// Returns whether the same may go well if it is tried again later. This is the answer for a
-    /// program that has not been connected before: the column "first attempt" of the table of
-    /// [`Failure::is_retryable`](crate::backoff::Failure::is_retryable).
+    /// program that has not been connected before: the column "no connection has stood yet" of the
+    /// table of [`Failure::is_retryable`](crate::backoff::Failure::is_retryable).
     ///
     /// It is `true` if the network failed, a deadline passed, the server or a proxy answered with
     /// status 408, 429 or 5xx, or the server closed with 1001, 1011, 1012, 1013 or 1014, or without

@@ -93,9 +93,11 @@ fn read_head(
             Peer::Proxy => reader.missing(bytes),
         };
         match exchange.receive(bytes, most) {
-            // The head does not end, but the status of a refusal tells more than the error.
-            Err(error @ (ExchangeError::Eof | ExchangeError::Timeout)) => {
-                return reader.refusal().map(|refusal| (refusal, bytes.len())).ok_or(error);
+            // The head does not end, but the status of a refusal tells more than the error. A part
+            // of a redirect could lead elsewhere.
+            Err(error @ (ExchangeError::Eof | ExchangeError::Timeout | ExchangeError::Io(_))) => {
+                let refusal = reader.refusal().filter(|begun| begun.status() / 100 != 3);
+                return refusal.map(|refusal| (refusal, bytes.len())).ok_or(error);
             }
             received => received?,
         }

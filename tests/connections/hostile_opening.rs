@@ -4,11 +4,13 @@
 
 use crate::support;
 
+use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use landline::error::{HandshakeProblem, HeadError, Mismatch};
 use landline::{Builder, Error, Message, Timeout};
+use support::streams::{Call, Judged};
 use support::*;
 
 /// Starts a server that answers the request with these bytes and ends the stream.
@@ -275,6 +277,20 @@ fn a_server_whose_refusal_does_not_end_is_understood() {
         is_refusal(&takes(SHORT_OPENING, || error(hasty.connect(&server.url()))), 401);
         drop(hasty);
         server.join();
+        // The stream breaks.
+        let server = serve(move |peer| {
+            peer.read_request();
+            peer.send(&answer(401, "A: a\r\n"));
+            peer.stall();
+        });
+        let mut reads = 0;
+        let socket = TcpStream::connect(server.addr).unwrap();
+        let stream = Judged::new(socket, usize::MAX, move |_, call| {
+            reads += usize::from(call == Call::Read);
+            if reads > 1 { Err(std::io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        });
+        is_refusal(&error(builder().connect_over(&server.url(), stream)), 401);
+        server.join();
     });
 
     fn is_refusal(said: &Error, status: u16) {
@@ -282,6 +298,19 @@ fn a_server_whose_refusal_does_not_end_is_understood() {
         assert_eq!(said.status(), Some(status));
         assert_eq!(said.to_string(), format!("opening handshake failed: status {status} No"));
     }
+}
+
+/// A part of it could lead elsewhere.
+#[test]
+fn a_redirect_whose_head_is_cut_is_not_followed() {
+    watchdog(LIMIT, || {
+        for rest in ["", "Location: ws://127.0.0.1:9/\r\n", "Location: ws://127.0.0.1:9/\r\nA"] {
+            let cut = format!("HTTP/1.1 302 Found\r\n{rest}").into_bytes();
+            let said = refusal(builder().max_redirects(3), answers(cut));
+            assert_eq!(problem(&said), &HandshakeProblem::Eof);
+            assert!(said.is_retryable());
+        }
+    });
 }
 
 /// Servers give the reason there: a missing `Origin`, Chromium's switch, a plain word.

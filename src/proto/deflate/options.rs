@@ -55,6 +55,14 @@ pub struct Deflate {
 
 impl Default for Deflate {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deflate {
+    /// Makes options with all defaults.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             server_no_context_takeover: false,
             client_no_context_takeover: false,
@@ -66,20 +74,12 @@ impl Default for Deflate {
             min_size: 64,
         }
     }
-}
-
-impl Deflate {
-    /// Makes options with all defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
 
     /// Sets whether the server is asked to compress each message by itself, which saves the server
     /// memory. If the server accepts compression but not this, the connection is opened
     /// nevertheless: [`DeflateParameters::server_no_context_takeover`] has the answer. Default: no.
     #[must_use]
-    pub fn server_no_context_takeover(mut self, yes: bool) -> Self {
+    pub const fn server_no_context_takeover(mut self, yes: bool) -> Self {
         self.server_no_context_takeover = yes;
         self
     }
@@ -88,7 +88,7 @@ impl Deflate {
     /// Messages that resemble earlier ones become larger. Default: no; but the server may ask for
     /// it.
     #[must_use]
-    pub fn client_no_context_takeover(mut self, yes: bool) -> Self {
+    pub const fn client_no_context_takeover(mut self, yes: bool) -> Self {
         self.client_no_context_takeover = yes;
         self
     }
@@ -102,7 +102,7 @@ impl Deflate {
     /// Do not ask for 8 without need: zlib cannot do it on a raw stream. Servers that use zlib
     /// answer with 9, which is accepted, or decline compression, or refuse the connection with 400.
     #[must_use]
-    pub fn server_max_window_bits(mut self, bits: u8) -> Self {
+    pub const fn server_max_window_bits(mut self, bits: u8) -> Self {
         self.server_max_window_bits = bits;
         self
     }
@@ -111,7 +111,7 @@ impl Deflate {
     /// ask for less if [`offer_client_max_window_bits`](Self::offer_client_max_window_bits()) is
     /// set. Default: 15.
     #[must_use]
-    pub fn client_max_window_bits(mut self, bits: u8) -> Self {
+    pub const fn client_max_window_bits(mut self, bits: u8) -> Self {
         self.client_max_window_bits = bits;
         self
     }
@@ -120,7 +120,7 @@ impl Deflate {
     /// window of ours (RFC 7692 section 7.1.2.2). Some gateways answer 400 to that. If it is not
     /// offered, and the server asks for a window nevertheless, connecting fails. Default: yes.
     #[must_use]
-    pub fn offer_client_max_window_bits(mut self, yes: bool) -> Self {
+    pub const fn offer_client_max_window_bits(mut self, yes: bool) -> Self {
         self.offer_client_max_window_bits = yes;
         self
     }
@@ -129,7 +129,7 @@ impl Deflate {
     /// Data that does not compress grows by a twentieth with level 1, by a thousandth with the
     /// others. Default: 6.
     #[must_use]
-    pub fn level(mut self, level: u8) -> Self {
+    pub const fn level(mut self, level: u8) -> Self {
         self.level = level;
         self
     }
@@ -137,7 +137,7 @@ impl Deflate {
     /// Sets the minimum length of a message that is compressed, in bytes. Shorter ones are sent as
     /// they are. Default: 64.
     #[must_use]
-    pub fn min_size(mut self, bytes: usize) -> Self {
+    pub const fn min_size(mut self, bytes: usize) -> Self {
         self.min_size = bytes;
         self
     }

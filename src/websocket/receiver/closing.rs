@@ -54,7 +54,8 @@ impl Receiver {
             if self.wire.close_is_unsent() {
                 return self.wire.answer_not_taken();
             }
-            // The thread that writes our Close may not have said yet that the system has it.
+            // The thread that writes our Close may not have said yet that the system has it. A loop
+            // that waits until the socket is readable calls again and again meanwhile.
             self.answer_by = Some(answer_by.min(Deadline::after(Some(LAST_WRITE))));
         }
         error
