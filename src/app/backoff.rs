@@ -400,8 +400,7 @@ impl<'a> Failure<'a> {
     /// | the peer closes with 1002, 1003, 1007 to 1010, 3000 to 4999 | final | retried |
     /// | the peer closes with 1000 or without a code | final | final |
     /// | the peer breaks the protocol (1002, 1007), or a limit (1008, 1009) | final | retried |
-    /// | a [`MessageWriter`](crate::message::MessageWriter) was dropped half-way | retried |
-    /// retried |
+    /// | a `MessageWriter` was dropped half-way | retried | retried |
     /// | closed or aborted on this side | final | final |
     /// | wrong input (`InvalidInput`), an error of a handler (`Handler`) | final | final |
     ///

@@ -30,7 +30,7 @@
 //! | send cookies and credentials, and follow redirects | [`http`] |
 //! | bring a stream of your own | [`own_stream`] |
 //!
-//! What landline costs, and what it withstands:
+//! Its cost, and the faults and attacks that it withstands:
 //!
 //! | to | read |
 //! |---|---|

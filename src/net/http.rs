@@ -96,7 +96,8 @@ fn read_head(
             // The head does not end, but the status of a refusal tells more than the error. A part
             // of a redirect could lead elsewhere.
             Err(error @ (ExchangeError::Eof | ExchangeError::Timeout | ExchangeError::Io(_))) => {
-                let refusal = reader.refusal().filter(|begun| begun.status() / 100 != 3);
+                let refusal =
+                    reader.refusal().filter(|begun| !(300..400).contains(&begun.status()));
                 return refusal.map(|refusal| (refusal, bytes.len())).ok_or(error);
             }
             received => received?,

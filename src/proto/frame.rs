@@ -118,7 +118,7 @@ impl Header {
                 if bytes.get(2).is_some_and(|byte| byte & 0x80 != 0) {
                     return Err(Violation::LengthTopBit);
                 }
-                // What two bytes can hold must be written in two.
+                // A length that fits into two bytes must be written in two (section 5.2).
                 if bytes.get(2..8).is_some_and(|high| high == [0; 6]) {
                     return Err(Violation::NonMinimalLength);
                 }

@@ -43,7 +43,7 @@ pub(crate) enum Preamble {
     BinaryFile(PathBuf),
 }
 
-/// What the help says of the arguments.
+/// The units of arguments, for the help.
 const UNITS: &str = "\
 SECONDS may have a unit, as in 500ms, 5m and 1h, and so may BYTES, as in 64k and 16M.";
 

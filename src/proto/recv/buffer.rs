@@ -10,7 +10,7 @@ pub(super) struct RecvBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// Where the last [`space`](Self::space) ends.
+    /// The end of the last [`space`](Self::space), as an index into `bytes`.
     space_end: usize,
     /// The last data frame was large, and its payload is read directly into its message. Another
     /// large one is likely to follow: until its header is known, only a little is read into this

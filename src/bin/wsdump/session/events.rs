@@ -20,7 +20,7 @@ impl Session {
     ) -> std::io::Result<()> {
         let (response, peer) = (ws.response(), ws.peer_addr().map(|peer| peer.to_string()));
         let compressed = ws.deflate().is_some();
-        // What follows may be a secret.
+        // The rest may be a secret.
         let url = response.url().split('?').next().unwrap_or_default();
         let mut text = format!("connected to {url}");
         if let Some(peer) = &peer {
